@@ -1,0 +1,34 @@
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PIP_INSTALL := python -m pip install --disable-pip-version-check --quiet --progress-bar off
+PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+.PHONY: all test lock
+
+# Runs what has changed since the last time and prints base against fine-tuned.
+all: .venv/run
+	dvc repro
+	@python -m medtune.summary
+
+test: .venv/dev
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pytest
+
+.venv/run: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("medtune needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "installing the pinned requirements into .venv (some minutes)"
+	$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/run requirements-dev.txt
+	$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# Pins all packages anew from the ranges in pyproject.toml; a local build of torch is pinned as the release.
+lock: .venv/dev
+	$(PIP_COMPILE) --upgrade --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-dev.txt

@@ -1,0 +1,1 @@
+"""What two stages, or a stage and the app, share."""

@@ -1,0 +1,225 @@
+"""The parameters: the schema of params.yaml, and the only way to read it."""
+
+import difflib
+from functools import reduce
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from medtune.errors import InputError
+
+PARAMS_FILE = Path("params.yaml")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+StepsOrShare = Annotated[float, Field(ge=0)]
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+class Section(BaseModel):
+    """Closed and strict: no unknown key, no text where a number belongs, no default in code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Download(Section):
+    model: str
+    dataset: str
+
+
+class Columns(BaseModel):
+    """Which column of a table holds which field of a record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    question: str
+    answer: str
+    kind: str | None = None
+    topic: str | None = None
+
+
+class Clean(Section):
+    reader: Literal["hpo", "medical_meadow", "medquad", "columns"]
+    columns: Columns | None
+    min_answer_words: Annotated[int, Field(ge=0)]
+    max_answer_words: Count
+
+    @model_validator(mode="after")
+    def check_words_and_columns(self) -> Self:
+        if self.min_answer_words > self.max_answer_words:
+            raise ValueError("min_answer_words must not exceed max_answer_words")
+        if (self.columns is not None) != (self.reader == "columns"):
+            raise ValueError("columns belongs to reader: columns, and that reader needs it")
+        return self
+
+
+class Shares(Section):
+    train: Share
+    validation: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def check_sum(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"shares must add up to 1, they add up to {total:g}")
+        if min(self.train, self.validation, self.test) == 0:
+            raise ValueError("shares must each be greater than 0")
+        return self
+
+
+class MaxRecords(Section):
+    train: Count | None
+    validation: Count | None
+    test: Count | None
+
+
+class Split(Section):
+    shares: Shares
+    max_records: MaxRecords
+    balance_kinds: bool
+    near_duplicate_similarity: Annotated[float, Field(gt=0, le=1)]
+    max_group_share: Annotated[float, Field(gt=0, le=1)]
+
+
+class Tokenize(Section):
+    prompt_style: Literal["chat", "question_answer"]
+    system_prompt: str | None
+    max_length_tokens: Annotated[int, Field(ge=16)]
+    loss_on: Literal["answer", "all"]
+    disclaimer: str | None
+
+
+class Train(Section):
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    quantization: Literal["none", "nf4", "fp4"]
+    r: Count
+    lora_alpha: Count
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    bias: Literal["none", "all", "lora_only"]
+    target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)]
+    optim: Literal["adamw_torch", "paged_adamw_8bit"]
+    lr: Annotated[float, Field(gt=0)]
+    lr_scheduler_type: Literal[
+        "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"
+    ]
+    warmup_steps: StepsOrShare
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    neftune_noise_alpha: Annotated[float, Field(gt=0)] | None
+    num_train_epochs: Count
+    per_device_train_batch_size: Count
+    gradient_accumulation_steps: Count
+    gradient_checkpointing: bool
+    logging_steps: Count
+    eval_steps: Annotated[float, Field(gt=0)]
+
+
+class Evaluate(Section):
+    max_new_tokens: Count
+    batch_size: Count
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    repetition_penalty: Annotated[float, Field(gt=0)]
+    use_stemmer: bool
+
+
+class Compare(Section):
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    preset: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    download: Download
+    clean: Clean
+    split: Split
+    tokenize: Tokenize
+    train: Train
+    evaluate: Evaluate
+    compare: Compare
+
+
+def read_yaml(path: Path) -> Any:
+    """Reads YAML 1.2 with comments kept: `1e-05`, as DVC writes it, is a number."""
+    try:
+        return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: restore it with `git checkout {path}`") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{path}{where} is not valid YAML: {problem}") from None
+
+
+def validate(content: Any, source: Path = PARAMS_FILE) -> Params:
+    """Checks the whole file; raises one InputError that lists every problem, value and remedy."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems: dict[str, list[Any]] = {}
+        for problem in error.errors():
+            problems.setdefault(_key(problem["loc"], content), []).append(problem)
+        texts = [_explain(key, branches) for key, branches in problems.items()]
+        raise InputError("; ".join(texts) + f" ({source})") from None
+
+
+def load_params(*names: str) -> Any:
+    """Returns the named parts of params.yaml, and no other, after checking the whole file.
+
+    A name is a section (`train`), a value (`seed`) or a dotted path (`download.model`). One name
+    gives its value, several give a tuple in their order.
+    """
+    params = validate(read_yaml(PARAMS_FILE))
+    values = tuple(reduce(getattr, name.split("."), params) for name in names)
+    return values[0] if len(values) == 1 else values
+
+
+def _key(location: tuple[Any, ...], content: Any) -> str:
+    """The dotted key in the file; pydantic's names for the branches of a union are left out."""
+    parts, node = [], content
+    for part in location:
+        if isinstance(node, dict):
+            node = node.get(part)
+        elif isinstance(node, list) and isinstance(part, int):
+            node = node[part]
+        else:
+            continue
+        parts.append(str(part))
+    return ".".join(parts) or "the file"
+
+
+def _explain(key: str, problems: list[Any]) -> str:
+    """One line for the problems of one key; of a union, pydantic reports one for each branch."""
+    problem = problems[0]
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        return f"{key} is unknown{_suggestion(key)}"
+    if kind == "missing":
+        return f"{key} is missing: add it, or restore the file with `git checkout params.yaml`"
+    if kind == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
+    wanted = " or ".join(p["msg"].removeprefix("Input should be ") for p in problems)
+    return f"{key} must be {wanted}, got {value!r}"
+
+
+def _suggestion(key: str) -> str:
+    *sections, name = key.split(".")
+    model: Any = Params
+    for section in sections:
+        annotation = model.model_fields[section].annotation
+        model = next((arm for arm in get_args(annotation) if arm is not NoneType), annotation)
+    known = list(model.model_fields)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}"

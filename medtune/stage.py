@@ -1,0 +1,85 @@
+"""What every stage does around its work: logging, one-line errors, the cost file."""
+
+import errno
+import logging
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from medtune.errors import InputError
+from medtune.files import write_json
+from medtune.progress import BesideBars
+
+logger = logging.getLogger("medtune")
+
+METRICS = Path("metrics")
+
+
+def run(name: str, main: Callable[[], int | None]) -> NoReturn:
+    """Runs a stage and exits: 0 when done, 1 with one line on what the user can mend.
+
+    `main` returns the number of tokens it worked through, or None; it goes into
+    metrics/<name>_cost.json beside seconds and memory. Anything but a user's error keeps its
+    traceback: it is a bug of ours.
+    """
+    set_up_logging(name)
+    start = time.perf_counter()
+    with one_line_errors():
+        tokens = main()
+        _write_cost(name, time.perf_counter() - start, tokens)
+    sys.exit(0)
+
+
+def set_up_logging(name: str) -> None:
+    logging.basicConfig(format=f"{name}: %(message)s", handlers=[BesideBars()], force=True)
+    logger.setLevel(logging.INFO)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says what it would like installed
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of peft about transformers
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("BITSANDBYTES_NOWELCOME", "1")
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns what a user can mend into one line on standard error and exit code 1."""
+    try:
+        yield
+    except InputError as error:
+        _stop(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        _stop("interrupted; earlier outputs are as they were: run the same command again")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _stop(f"no space left on the disk for {error.filename or 'an output'}: free some")
+
+
+def _stop(line: str) -> NoReturn:
+    logger.error(line)
+    sys.exit(1)
+
+
+def _write_cost(name: str, elapsed_s: float, tokens: int | None) -> None:
+    torch: Any = sys.modules.get("torch")  # a stage that has not imported it did not use it
+    on_gpu = torch is not None and torch.cuda.is_available()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    if on_gpu:
+        peak = torch.cuda.max_memory_allocated()
+    cost = {
+        "elapsed_s": round(elapsed_s, 2),
+        "peak_memory_gib": round(peak / 2**30, 3),
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "threads": torch.get_num_threads() if torch is not None else 1,
+    }
+    if tokens is not None:
+        cost["tokens_per_s"] = round(tokens / elapsed_s, 1)
+    write_json(METRICS / f"{name}_cost.json", cost)
