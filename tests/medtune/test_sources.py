@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from medtune.errors import InputError
+from medtune.sources import fetch
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
+    fetch(uri, "dataset", tmp_path / "out")
+    return tree(tmp_path / "out")
+
+
+def message(uri: str, tmp_path: Path, target: str = "dataset") -> str:
+    with pytest.raises(InputError) as caught:
+        fetch(uri, target, tmp_path / "out")  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_unknown_scheme_lists_the_known_ones(tmp_path: Path) -> None:
+    said = message("ftp://host/file", tmp_path)
+    assert "ftp://host/file" in said
+    assert all(known in said for known in ("pypi://", "hub://", "file://", "https://"))
+    assert "random://" not in said
+    assert "random://" in message("ftp://host/file", tmp_path, "model")
+
+
+def test_random_weights_are_no_dataset(tmp_path: Path) -> None:
+    assert "no source can read" in message("random://llama?seed=0", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("random://llama?hidden_size=big", "hidden_size must be a whole number"),
+        ("random://llama?num_hidden_layers=0", "num_hidden_layers must be a whole number"),
+        ("random://mamba", "mamba"),
+    ],
+)
+def test_random_model_names_what_is_wrong(uri: str, said: str, tmp_path: Path) -> None:
+    assert said in message(uri, tmp_path, "model")
+
+
+def test_local_file_and_folder_keep_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cards" / "deep").mkdir(parents=True)
+    (tmp_path / "cards" / "a.csv").write_bytes(b"a")
+    (tmp_path / "cards" / "deep" / "b.csv").write_bytes(b"b")
+    fetch("file://cards/a.csv", "dataset", Path("one"))
+    fetch(f"file://{tmp_path}/cards", "dataset", Path("all"))
+    assert tree(Path("one")) == {"a.csv": b"a"}
+    assert tree(Path("all")) == {"a.csv": b"a", "deep/b.csv": b"b"}
+
+
+def test_missing_and_empty_local_folders_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "is missing" in message(f"file://{tmp_path}/none", tmp_path)
+    assert "holds no file" in message(f"file://{tmp_path}/empty", tmp_path)
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    (cards / "a.csv").write_bytes(b"a")
+    (cards / "inside.csv").symlink_to("a.csv")
+    assert fetched(f"file://{cards}", tmp_path) == {"a.csv": b"a", "inside.csv": b"a"}
+    (cards / "outside.csv").symlink_to("../secret")
+    assert "outside.csv is a link to ../secret" in message(f"file://{cards}", tmp_path)
+
+
+def test_folder_that_holds_the_output_is_refused(tmp_path: Path) -> None:
+    assert "copied to" in message(f"file://{tmp_path}", tmp_path)

@@ -1,0 +1,118 @@
+import errno
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from medtune import source_hub, sources
+from medtune.checkpoints import write_random_llama
+from medtune.errors import InputError
+from medtune.files import replacing
+from stages.download import main
+from tests.hub_server import HubServer, running_hub
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with running_hub() as server:
+        server.repositories["datasets/o/cards"] = {"a.csv": b"question,answer\n", "x.py": b""}
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(source_hub, "RETRY_WAITS_S", ())
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with an earlier data/raw."""
+    monkeypatch.chdir(tmp_path)
+    with replacing(Path("data/raw")) as partial:
+        partial.mkdir()
+        (partial / "earlier.csv").write_text("earlier")
+    return tmp_path
+
+
+def download(target: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PARAMS.read_text(encoding="utf-8")
+    text = re.sub(rf"^(  {target}:) \S+", rf"\1 {json.dumps(uri)}", text, flags=re.MULTILINE)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["download", target])
+    main()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_dataset_of_a_hub_replaces_the_earlier_one(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download("dataset", "hub://o/cards@main", monkeypatch)
+    assert tree(Path("data")) == {"raw/a.csv": b"question,answer\n"}
+
+
+def test_model_of_a_hub_becomes_the_base_model(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_random_llama(tmp_path / "origin")
+    hub.repositories["o/tiny"] = tree(tmp_path / "origin")
+    download("model", "hub://o/tiny@main", monkeypatch)
+    assert tree(Path("models")) == {
+        f"base/{name}": content for name, content in hub.repositories["o/tiny"].items()
+    }
+
+
+def test_random_model_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "random://llama?hidden_size=32&num_hidden_layers=1&seed=3"
+    download("model", uri, monkeypatch)
+    first = tree(Path("models"))
+    shutil.rmtree("models")
+    download("model", uri, monkeypatch)
+    assert tree(Path("models")) == first
+    assert "base/model.safetensors" in first
+
+
+@pytest.mark.parametrize("failure", ["gated", "missing", "corrupted"])
+def test_failed_download_leaves_the_earlier_data(
+    failure: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match failure:
+        case "gated":
+            hub.closed["datasets/o/cards"] = (401, "GatedRepo")
+        case "missing":
+            hub.repositories.clear()
+        case "corrupted":
+            hub.corrupted["a.csv"] = b"question,answes\n"
+    with pytest.raises(InputError, match=r"hf auth login|check owner|refused"):
+        download("dataset", "hub://o/cards@main", monkeypatch)
+    assert tree(Path("data")) == {"raw/earlier.csv": b"earlier"}
+
+
+def test_full_disk_leaves_the_earlier_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fill(source: Path, copy: Path) -> None:
+        copy.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(copy))
+
+    (tmp_path / "cards.csv").write_text("question,answer\n")
+    monkeypatch.setattr(sources.shutil, "copyfile", fill)
+    with pytest.raises(OSError, match="No space left"):
+        download("dataset", "file://cards.csv", monkeypatch)
+    assert tree(Path("data")) == {"raw/earlier.csv": b"earlier"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["models"], ["model", "dataset"]])
+def test_wrong_argument_gets_one_line(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["download", *arguments])
+    with pytest.raises(InputError, match="takes model or dataset, got"):
+        main()
