@@ -1,0 +1,65 @@
+"""Answers questions in the terminal from the saved adapter, without training again.
+
+python -m medtune.ask "What is gout?"            the fine-tuned model
+python -m medtune.ask --base "What is gout?"     the base model
+python -m medtune.ask --compare "What is gout?"  both
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from medtune.adapters import ADAPTER, load_adapter
+from medtune.models import load_base, load_tokenizer, require
+from medtune.params import PARAMS_FILE, Params, read_yaml, validate
+from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.stage import one_line_errors, set_up_logging
+from medtune.tokens import PROMPT_FORMAT
+
+DISCLAIMER = "For education only, not medical advice."
+
+
+def answers(question: str, models: list[str], params: Params) -> Iterator[tuple[str, str]]:
+    """Yields (model, answer) for each of `models`: base, finetuned, or both in this order."""
+    from medtune.generation import answer_all
+
+    if "finetuned" in models:
+        require(ADAPTER / "adapter_model.safetensors", "train")
+    path = ADAPTER / "prompt.json" if "finetuned" in models else PROMPT_FORMAT
+    encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(path))
+    prompts = [encoder.question_ids(question)]
+    model = load_base()
+    for name in models:
+        if name == "finetuned":
+            model = load_adapter(model)
+        (answer,) = answer_all(model, encoder, prompts, params.evaluate, params.seed)
+        yield name, answer.text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m medtune.ask", description="Asks the fine-tuned model.", epilog=DISCLAIMER
+    )
+    parser.add_argument("question")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--base", action="store_true", help="ask the base model instead")
+    which.add_argument("--compare", action="store_true", help="ask both")
+    parser.add_argument("--temperature", type=float, help="0 is greedy (default: evaluate's)")
+    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: evaluate's)")
+    arguments = parser.parse_args()
+    set_up_logging("ask")
+    models = ["base", "finetuned"] if arguments.compare else ["finetuned"]
+    if arguments.base:
+        models = ["base"]
+    with one_line_errors():
+        content = read_yaml(PARAMS_FILE)
+        for name in ("temperature", "max_new_tokens"):
+            if getattr(arguments, name) is not None:
+                content["evaluate"][name] = getattr(arguments, name)
+        for name, text in answers(arguments.question, models, validate(content)):
+            print(f"{name}: {text}" if arguments.compare else text, flush=True)
+    print(DISCLAIMER, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

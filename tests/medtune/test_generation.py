@@ -1,0 +1,91 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from medtune.generation import answer_all, generate
+from medtune.models import load_base
+from medtune.params import Evaluate, load_params
+from medtune.prompts import PromptEncoder, PromptFormat
+
+PARAMS: Evaluate = load_params("evaluate").model_copy(
+    # The penalty keeps a random model from repeating one token for ever.
+    update={"max_new_tokens": 12, "repetition_penalty": 9.0}
+)
+PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
+
+
+@pytest.fixture(scope="module")
+def model(base_folder: Path) -> Any:
+    return load_base(folder=base_folder)
+
+
+@pytest.fixture(scope="module")
+def ends(model: Any) -> set[int]:
+    """Tokens that end the answers of a random model at different steps."""
+    free = generate(model, PROMPTS, PARAMS, {-1})
+    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
+
+
+def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
+    model: Any, ends: set[int]
+) -> None:
+    expected = []
+    for prompt in PROMPTS:
+        ids = torch.tensor([prompt])
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=12,
+            do_sample=False,
+            repetition_penalty=9.0,
+            eos_token_id=list(ends),
+            pad_token_id=0,
+        )
+        expected.append(output[0, len(prompt) :].tolist())
+    assert generate(model, PROMPTS, PARAMS, ends) == expected
+    assert len({len(ids) for ids in expected}) > 2
+
+
+def test_answers_do_not_depend_on_who_else_is_in_the_batch(model: Any, ends: set[int]) -> None:
+    together = generate(model, PROMPTS, PARAMS, ends)
+    assert generate(model, PROMPTS[::-1], PARAMS, ends) == together[::-1]
+    assert [generate(model, [prompt], PARAMS, ends)[0] for prompt in PROMPTS] == together
+
+
+def test_answers_come_in_the_order_of_the_questions(model: Any, tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    prompts = [encoder.question_ids("long question " * n) for n in (5, 1, 3)]
+    small = PARAMS.model_copy(update={"batch_size": 2})
+    answers = answer_all(model, encoder, prompts, small, seed=1)
+    one_by_one = [answer_all(model, encoder, [prompt], small, seed=1)[0] for prompt in prompts]
+    assert answers == one_by_one
+    assert all(answer.tokens == 12 and not answer.stopped for answer in answers)
+
+
+def test_an_answer_that_ends_itself_has_stopped(model: Any, tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    prompt = encoder.question_ids("What is gout?")
+    first = generate(model, [prompt], PARAMS, {-1})[0][0]
+    encoder.end_id = first
+    (answer,) = answer_all(model, encoder, [prompt], PARAMS, seed=1)
+    assert answer.stopped and answer.tokens == 1
+
+
+def test_sampling_is_a_function_of_the_seed(model: Any, tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9})
+    prompts = [encoder.question_ids("What is gout?")] * 3
+    first = answer_all(model, encoder, prompts, warm, seed=1)
+    assert answer_all(model, encoder, prompts, warm, seed=1) == first
+    assert answer_all(model, encoder, prompts, warm, seed=2) != first
+    assert first != answer_all(model, encoder, prompts, PARAMS, seed=1)
+
+
+def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
+    def repeated(penalty: float) -> int:
+        params = PARAMS.model_copy(update={"repetition_penalty": penalty, "max_new_tokens": 40})
+        return sum(len(ids) - len(set(ids)) for ids in generate(model, PROMPTS, params, {-1}))
+
+    assert repeated(9.0) < repeated(1.0)
