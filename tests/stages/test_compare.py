@@ -1,0 +1,222 @@
+import csv
+import json
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from dvc_render.vega import VegaRenderer
+from ruamel.yaml import YAML
+
+from medtune.errors import InputError
+from medtune.files import write_csv, write_json, write_table
+from medtune.scores import SCORES, TextScorer
+from stages import compare
+
+PARAMS = Path("params.yaml").resolve()
+WORDS = ("heart", "valve", "narrow", "blood", "lung", "airway", "small", "jaw", "cyst", "skin")
+HOSTILE = "<script>alert('question')</script> & \"co\""
+KINDS = ("definition", "lay | term", "onset")
+LEAKS = ("leak", "leak_random_split")
+OUTS = (
+    "metrics/compare.json",
+    "metrics/compare_kinds.json",
+    "plots/compare/answer_words.csv",
+    "plots/compare/kinds.csv",
+    "plots/compare/questions.csv",
+    "plots/compare/scores.csv",
+    "reports/report.html",
+    "models/adapter/README.md",
+)
+
+
+def predictions(finetuned: bool, rows: int, seed: int = 0) -> pa.Table:
+    """Answers of five words: the fine-tuned model gets four or five right, the base up to three."""
+    generator, scorer = np.random.default_rng([seed, finetuned]), TextScorer(use_stemmer=True)
+    records = []
+    for i in range(rows):
+        reference = [WORDS[(i + j) % len(WORDS)] for j in range(5)]
+        right = generator.integers(4, 6) if finetuned else generator.integers(0, 4)
+        prediction = reference[:right] + ["wrong"] * (5 - right)
+        records.append(
+            {
+                "id": f"card:{i:04}",
+                "kind": KINDS[i % 3],
+                "topic": f"topic {i // 2}",
+                "group": f"group {i // 2}",
+                "question": HOSTILE if i == 0 else f"What is number {i}?",
+                "reference": " ".join(reference),
+                "prediction": " ".join(prediction),
+                "nll": 6.0 + generator.random() if finetuned else 14.0 + generator.random(),
+                "answer_tokens": 6,
+                "stopped": bool(finetuned or i % 4),
+                **scorer(" ".join(prediction), " ".join(reference)),
+            }
+        )
+    return pa.Table.from_pylist(records)
+
+
+def write_inputs(folder: Path, rows: int = 12, resamples: int = 200) -> None:
+    yaml = YAML()
+    params = yaml.load(PARAMS.read_text(encoding="utf-8"))
+    params["compare"]["resamples"] = resamples
+    params["download"]["dataset"] = "file:///home/somebody/cards/cards.csv"
+    yaml.dump(params, folder / "params.yaml")
+    write_table(folder / "data/predictions/base.parquet", predictions(False, rows))
+    write_table(folder / "data/predictions/finetuned.parquet", predictions(True, rows))
+    splits = ("train", "validation", "test")
+    names = ("records", "tokens", "supervised_tokens", "truncated")
+    leaks = {f"{leak}.{name}": 0.0 for leak in LEAKS for name in ("question", "answer", "ngram13")}
+    metrics = {
+        "clean": {"records_in": 150, "kept": 140, "dropped.duplicate": 10},
+        "split": {"train": 112, "validation": 14, "test": rows, "groups": 70, **leaks},
+        "tokenize": {f"{split}.{name}": 100 for split in splits for name in names},
+        "train": {"train_loss": 1.5, "validation_loss": 1.7, "validation_perplexity": 5.47},
+    }
+    for stage, content in metrics.items():
+        write_json(folder / f"metrics/{stage}.json", content)
+    steps = range(10, 130, 10)
+    train = [(step, step / 120, 3.5 - step / 60, 1e-3) for step in steps]
+    header = ("step", "epoch", "loss", "learning_rate")
+    write_csv(folder / "plots/train/train.csv", header, train)
+    validation = [(step, step / 120, 3.6 - step / 70) for step in (40, 80, 120)]
+    write_csv(folder / "plots/train/validation.csv", header[:3], validation)
+    adapter = {"base_model_name_or_path": "models/base", "target_modules": ["v_proj", "q_proj"]}
+    write_json(folder / "models/adapter/adapter_config.json", adapter)
+    prompt = {"prompt_style": "chat", "system_prompt": "Be a tutor.", "disclaimer": None}
+    write_json(folder / "data/tokens/prompt.json", prompt)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
+    compare.main()
+    metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+    assert (metrics["n"], metrics["groups"]) == (12, 6)
+    for score in SCORES:
+        difference = metrics[f"{score.name}.finetuned"] - metrics[f"{score.name}.base"]
+        assert metrics[f"{score.name}.difference"] == pytest.approx(difference, abs=2e-6)
+        low, high = metrics[f"{score.name}.ci_low"], metrics[f"{score.name}.ci_high"]
+        assert low <= metrics[f"{score.name}.difference"] <= high
+    assert metrics["rougeL.ci_low"] > 0 and metrics["perplexity.ci_high"] < 0
+    assert [metrics[f"stopped_rate.{name}"] for name in ("wins", "ties", "losses")] == [3, 9, 0]
+    assert "bleu.wins" not in metrics
+
+
+def test_kinds_add_up_to_all_test_cards(project: Path) -> None:
+    compare.main()
+    kinds = json.loads(Path("metrics/compare_kinds.json").read_text(encoding="utf-8"))
+    metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+    assert {kind: kinds[f"{kind}.n"] for kind in KINDS} == dict.fromkeys(KINDS, 4)
+    mean = sum(kinds[f"{kind}.rougeL.difference"] for kind in KINDS) / 3
+    assert mean == pytest.approx(metrics["rougeL.difference"], abs=2e-6)
+
+
+def test_plots_list_questions_worst_first_and_count_every_answer(project: Path) -> None:
+    compare.main()
+    differences = [float(row["difference"]) for row in rows_of("plots/compare/questions.csv")]
+    assert len(differences) == 12 and differences == sorted(differences)
+    words = rows_of("plots/compare/answer_words.csv")
+    for model in ("base", "finetuned", "reference"):
+        assert sum(int(row["answers"]) for row in words if row["model"] == model) == 12
+    assert all(0 <= float(row["value"]) <= 1 for row in rows_of("plots/compare/scores.csv"))
+
+
+def test_plots_hold_nothing_that_ends_the_script_of_dvc_plots(project: Path) -> None:
+    compare.main()
+    assert "‹/script>" in Path("plots/compare/questions.csv").read_text(encoding="utf-8")
+    for path in Path("plots/compare").glob("*.csv"):
+        assert "<" not in path.read_text(encoding="utf-8")
+
+
+def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> None:
+    compare.main()
+    data = {
+        "grouped_bars": ("plots/compare/scores.csv", "value", "score"),
+        "differences": ("plots/compare/questions.csv", "rank", "difference"),
+        "histogram": ("plots/compare/answer_words.csv", "words", "answers"),
+        "stacked_bars": ("plots/compare/answer_words.csv", "words", "answers"),
+        "bars": ("plots/compare/kinds.csv", "rougeL", "kind"),
+    }
+    templates = PARAMS.parent / ".dvc/plots"
+    assert {path.stem for path in templates.glob("*.json")} == set(data)
+    for template, (path, x, y) in data.items():
+        points = [row | {"rev": "workspace", "filename": path, "field": y} for row in rows_of(path)]
+        renderer = VegaRenderer(
+            points, "plot", template=template, template_dir=templates, x=x, y=y, title="Title"
+        )
+        assert "<DVC_METRIC" not in renderer.partial_html(), template
+
+
+def test_histogram_keeps_empty_bins_between_full_ones() -> None:
+    bars = compare.histogram({"base": [0, 9, 31], "reference": [10]})
+    assert [count for _, model, count in bars if model == "base"] == [2, 0, 0, 1]
+    assert [words for words, model, _ in bars if model == "reference"] == [0, 10, 20, 30]
+
+
+def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(project: Path) -> None:
+    compare.main()
+    first = {name: Path(name).read_bytes() for name in OUTS}
+    compare.main()
+    assert {name: Path(name).read_bytes() for name in OUTS} == first
+    for name, content in first.items():
+        assert str(project).encode() not in content and b"/home/" not in content, name
+
+
+def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
+    compare.main()
+    report = Path("reports/report.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(&#39;question&#39;)" in report
+    assert "<script>alert" not in report
+    assert not re.search(r"(src|href)=\"(?!#)", report), "the report needs no other file"
+
+
+def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(project: Path) -> None:
+    compare.main()
+    first = {name: Path(name).read_bytes() for name in OUTS}
+    shuffled = predictions(True, 12).take(list(range(11, -1, -1)))
+    write_table(Path("data/predictions/finetuned.parquet"), shuffled)
+    with pytest.raises(InputError, match=r"differ in column id: run dvc repro -f evaluate@base"):
+        compare.main()
+    write_table(Path("data/predictions/finetuned.parquet"), shuffled.slice(0, 5))
+    with pytest.raises(InputError, match=r"rows are 12 and 5: run dvc repro"):
+        compare.main()
+    assert {name: Path(name).read_bytes() for name in OUTS} == first
+
+
+@pytest.mark.parametrize(
+    ("missing", "stage"),
+    [
+        ("data/predictions/base.parquet", "evaluate@base"),
+        ("metrics/split.json", "split"),
+        ("plots/train/validation.csv", "train"),
+        ("data/tokens/prompt.json", "tokenize"),
+    ],
+)
+def test_missing_input_names_the_stage_that_makes_it(
+    project: Path, missing: str, stage: str
+) -> None:
+    write_json(Path("metrics/compare.json"), {"earlier": 1})
+    Path(missing).unlink()
+    with pytest.raises(InputError, match=f"{missing} is missing: run dvc repro {stage}$"):
+        compare.main()
+    assert "earlier" in Path("metrics/compare.json").read_text(encoding="utf-8")
+
+
+def test_last_log_line_counts_in_and_out(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="medtune"):
+        compare.main()
+    assert "ROUGE-L improved" in caplog.messages[0]
+    assert caplog.messages[-1].startswith("12 + 12 answers in → 12 pairs, 0 dropped → reports/")
