@@ -1,0 +1,101 @@
+"""dvc.yaml says what the code does: parameters read, files imported, one file per stage."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")
+GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+CODE = re.compile(r"(medtune|stages)/.*|requirements\.txt")
+
+
+def definition(name: str) -> dict[str, Any]:
+    return GRAPH[name].get("do", GRAPH[name])
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The first-party files that a file imports, directly or through others, itself included."""
+    found = {path, path.parent / "__init__.py"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            target = ROOT / (name.replace(".", "/") + ".py")
+            if target.is_file():
+                found |= imports(target)
+    return frozenset(found)
+
+
+def params_read(path: Path) -> set[str]:
+    """The names that a stage passes to load_params; `{target}` of an f-string becomes `${key}`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_params":
+            for argument in node.args:
+                if isinstance(argument, ast.JoinedStr):
+                    parts = [getattr(part, "value", None) for part in argument.values]
+                    text = "".join(part if isinstance(part, str) else "${key}" for part in parts)
+                else:
+                    text = ast.literal_eval(argument)
+                found.add(text)
+    return found
+
+
+def test_stages_holds_one_file_per_stage_and_nothing_else() -> None:
+    files = sorted(path.stem for path in (ROOT / "stages").glob("*.py"))
+    assert files == sorted(["__init__", *NAMES])
+    assert tuple(GRAPH) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_runs_its_own_file(name: str) -> None:
+    command = f"python -m stages.{name}"
+    assert definition(name)["cmd"] in (command, f"{command} ${{key}}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_params_read_are_params_declared(name: str) -> None:
+    assert params_read(ROOT / f"stages/{name}.py") == set(definition(name)["params"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_code_deps_are_the_imports_and_the_lock(name: str) -> None:
+    expected = {str(path.relative_to(ROOT)) for path in imports(ROOT / f"stages/{name}.py")}
+    expected |= {"requirements.txt"} | ({"medtune/templates"} if name == "compare" else set())
+    assert {dep for dep in definition(name)["deps"] if CODE.fullmatch(dep)} == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_persist_and_only_the_large_ones_are_cached(name: str) -> None:
+    outputs = definition(name).get("outs", []) + definition(name)["metrics"]
+    for output in outputs:
+        ((path, settings),) = output.items()
+        assert settings["persist"] is True, path
+        in_git = path.startswith(("metrics/", "plots/")) or path.endswith("README.md")
+        assert settings.get("cache", True) is not in_git, path
+
+
+def test_the_app_and_the_stages_stay_apart() -> None:
+    files = [*ROOT.glob("medtune/**/*.py"), *ROOT.glob("app/**/*.py")]
+    assert len(files) > 20
+    for path in files:
+        assert not {f for f in imports(path) if f.parent.name == "stages"}, path
+
+
+def test_files_stay_short() -> None:
+    limits = {"stages": 150, "medtune": 250}
+    for folder, limit in limits.items():
+        for path in (ROOT / folder).glob("*.py"):
+            assert len(path.read_text().splitlines()) <= limit, path
+    assert len((ROOT / "params.yaml").read_text().splitlines()) <= 120
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200

@@ -1,0 +1,202 @@
+"""The whole graph on the smoke preset: what it writes, and what runs again after a change."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+AFTER_TRAIN = {"evaluate@finetuned", "compare"}
+AFTER_TOKENS = {"train", "evaluate@base", *AFTER_TRAIN}
+AFTER_RECORDS = {"split", "tokenize", *AFTER_TOKENS}
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of the files that git has or would add, as a repository of its own, preset smoke."""
+    listed = run(ROOT, "git", "ls-files", "-co", "--exclude-standard", "-z").stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q")
+    run(folder, "git", "add", "-A")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    run(folder, "git", *identity, "commit", "-qm", "copy")
+    preset = run(folder, "python", "-m", "medtune.presets", "smoke")
+    assert preset.returncode == 0, preset.stderr
+    return folder
+
+
+def reproduced(folder: Path) -> Path:
+    done = run(checkout(folder), "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return reproduced(tmp_path_factory.mktemp("first"))
+
+
+def lock_without_costs(folder: Path) -> dict[str, Any]:
+    stages = YAML(typ="safe").load((folder / "dvc.lock").read_text())["stages"]
+    for stage in stages.values():
+        stage["outs"] = [out for out in stage["outs"] if not out["path"].endswith("_cost.json")]
+    return stages
+
+
+def would_run(folder: Path) -> set[str]:
+    """The stages that `dvc status` calls changed, and all that come after them."""
+    import networkx
+    from dvc.repo import Repo
+
+    changed = json.loads(run(folder, "dvc", "status", "--json").stdout)
+    with Repo(str(folder)) as repo:
+        graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.name)
+    after = {stage for name in changed for stage in networkx.ancestors(graph, name)}
+    return set(changed) | after
+
+
+def test_two_runs_from_scratch_give_the_same_bytes(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    second = reproduced(tmp_path_factory.mktemp("second"))
+    assert lock_without_costs(project) == lock_without_costs(second)
+
+
+def test_nothing_is_left_to_do(project: Path) -> None:
+    assert would_run(project) == set()
+
+
+def test_all_that_is_written_is_declared(project: Path) -> None:
+    stages = lock_without_costs(project).values()
+    outputs = {out["path"] for stage in stages for out in stage["outs"]}
+    written = {
+        str(path.relative_to(project))
+        for folder in ("data", "models", "metrics", "plots", "reports")
+        for path in (project / folder).rglob("*")
+        if path.is_file() and path.name != ".gitignore" and not path.name.endswith("_cost.json")
+    }
+    folders = {path for path in outputs if (project / path).is_dir()}
+    undeclared = {path for path in written - outputs if not path.startswith(tuple(folders))}
+    assert written and not undeclared
+
+
+def setting(old: str, new: str) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "expected"),
+    [
+        ("params.yaml", setting("  lr: ", "  lr: 3"), {"train", *AFTER_TRAIN}),
+        (
+            "params.yaml",
+            setting("max_new_tokens: ", "max_new_tokens: 1"),
+            {"evaluate@base", *AFTER_TRAIN},
+        ),
+        ("params.yaml", setting("resamples: ", "resamples: 1"), {"compare"}),
+        ("params.yaml", setting("preset: ", "preset: my"), {"compare"}),
+        (
+            "params.yaml",
+            setting("near_duplicate_similarity: 0.8", "near_duplicate_similarity: 0.9"),
+            AFTER_RECORDS,
+        ),
+        (
+            "params.yaml",
+            setting("max_length_tokens: ", "max_length_tokens: 1"),
+            {"tokenize", *AFTER_TOKENS},
+        ),
+        (
+            "params.yaml",
+            setting("min_answer_words: 2", "min_answer_words: 1"),
+            {"clean", *AFTER_RECORDS},
+        ),
+        (
+            "params.yaml",
+            setting("dataset: ", "dataset: file://other/"),
+            {"download@dataset", "clean", *AFTER_RECORDS},
+        ),
+        (
+            "params.yaml",
+            setting("hidden_size=64", "hidden_size=128"),
+            {"download@model", "tokenize", *AFTER_TOKENS},
+        ),
+        ("params.yaml", lambda text: "# a comment\n" + text, set()),
+        ("README.md", lambda text: text + "more\n", set()),
+        ("medtune/presets.py", lambda text: text + "# more\n", set()),
+        ("medtune/ask.py", lambda text: text + "# more\n", set()),
+        ("medtune/leaks.py", lambda text: text + "# more\n", AFTER_RECORDS),
+        ("medtune/training.py", lambda text: text + "# more\n", {"train", *AFTER_TRAIN}),
+        ("medtune/generation.py", lambda text: text + "# more\n", {"evaluate@base", *AFTER_TRAIN}),
+        ("medtune/templates/report.html.jinja", lambda text: text + "\n", {"compare"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_only_what_a_change_affects_runs_again(
+    project: Path, path: str, change: Callable[[str], str], expected: set[str]
+) -> None:
+    before = (project / path).read_text()
+    (project / path).write_text(change(before))
+    try:
+        assert would_run(project) == expected
+    finally:
+        (project / path).write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "line"),
+    [
+        (
+            "params.yaml",
+            setting("  lr: ", "  lr: -"),
+            "train.lr must be greater than 0, got -0.01",
+        ),
+        ("params.yaml", setting("  lr: ", "  learning_rate: "), "train: train.lr is missing"),
+        ("params.yaml", setting("resamples: 200", "resamples: many"), "compare.resamples must be"),
+        ("presets/smoke_cards.csv", lambda text: "q,a\nx\n", "smoke_cards.csv"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_everything_as_it_was(
+    project: Path, path: str, change: Callable[[str], str], line: str
+) -> None:
+    def state() -> dict[str, bytes]:
+        kept = ("models/adapter", "metrics", "data/split", "data/raw", "plots", "reports")
+        files = [file for folder in kept for file in (project / folder).rglob("*")]
+        files = [file for file in [*files, project / "dvc.lock"] if file.is_file()]
+        return {str(file): file.read_bytes() for file in files}
+
+    before, text = state(), (project / path).read_text()
+    (project / path).write_text(change(text))
+    force = ["-sf", "download@dataset", "clean"] if path.endswith(".csv") else []
+    try:
+        done = run(project, "dvc", "repro", *force)
+    finally:
+        (project / path).write_text(text)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert line in done.stderr
+    if not force:
+        assert state() == before
