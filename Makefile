@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP_INSTALL := python -m pip install --disable-pip-version-check --quiet --progress-bar off
-PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
 .PHONY: all test lock
 
@@ -27,7 +27,8 @@ test: .venv/dev
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
-# Pins all packages anew from the ranges in pyproject.toml; a local build of torch is pinned as the release.
+# Pins all packages anew from the ranges in pyproject.toml. A local build of torch is pinned as the release, which
+# itself pins the CUDA libraries that it brings on a machine without such a build.
 lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml

@@ -1,1 +1,3 @@
 """What two stages, or a stage and the app, share."""
+
+DISCLAIMER = "For education and research only, never medical advice."

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from medtune.errors import InputError
+from medtune.files import scratch
 from medtune.models import BASE, require
 from medtune.params import Train
 from medtune.prompts import PromptEncoder
@@ -44,30 +44,20 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
         bias=params.bias,
         target_modules=params.target_modules,
     )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
-        if "arget modules" not in str(error):
-            raise
-        linear = sorted(
-            {
-                name.split(".")[-1]
-                for name, module in model.named_modules()
-                if isinstance(module, torch.nn.Linear)
-            }
-        )
-        raise InputError(
-            f"train.target_modules {params.target_modules} are not in the model: its linear layers "
-            f"are {', '.join(linear)}"
-        ) from None
+    if params.target_modules != "all-linear":
+        _check_targets(model, params.target_modules)
+    model = get_peft_model(model, config)
+    for weight in model.parameters():
+        if weight.requires_grad:  # the optimiser's small steps would be lost in half precision
+            weight.data = weight.data.float()
+    return model
 
 
 def save_adapter(model: Any, encoder: PromptEncoder, folder: Path = ADAPTER) -> None:
     """Writes FILES: the adapter, and its tokenizer with the template it was trained on."""
     encoder.tokenizer.chat_template = encoder.template
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".adapter.", dir=folder.parent) as name:
-        temporary = Path(name)
+    with scratch(folder) as temporary:
         model.save_pretrained(temporary)
         encoder.tokenizer.save_pretrained(temporary)
         encoder.format.save(temporary / "prompt.json")
@@ -77,11 +67,31 @@ def save_adapter(model: Any, encoder: PromptEncoder, folder: Path = ADAPTER) -> 
 
 
 def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
-    """The base model with the adapter merged into its weights, in evaluation mode."""
+    """The base model with the adapter, in evaluation mode.
+
+    In fp32 the adapter is merged into the weights, which is faster; in half precision merging
+    would round away a part of what was learned.
+    """
+    import torch
     from peft import PeftModel
 
     require(folder / "adapter_model.safetensors", "train")
-    return PeftModel.from_pretrained(model, folder).merge_and_unload().eval()
+    adapted = PeftModel.from_pretrained(model, folder).eval()
+    return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted
+
+
+def _check_targets(model: Any, targets: list[str]) -> None:
+    """Refuses a name that no module has: peft would train the others and say nothing."""
+    import torch
+
+    named = list(model.named_modules())
+    missing = [t for t in targets if not any(f".{name}".endswith(f".{t}") for name, _ in named)]
+    if missing:
+        linear = {name.split(".")[-1] for name, kind in named if isinstance(kind, torch.nn.Linear)}
+        raise InputError(
+            f"train.target_modules names {', '.join(missing)}, which the model does not have: its "
+            f"linear layers are {', '.join(sorted(linear))}"
+        )
 
 
 def _make_portable(path: Path) -> None:

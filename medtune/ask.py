@@ -9,14 +9,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 
+from medtune import DISCLAIMER
 from medtune.adapters import ADAPTER, load_adapter
 from medtune.models import load_base, load_tokenizer, require
 from medtune.params import PARAMS_FILE, Params, read_yaml, validate
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.stage import one_line_errors, set_up_logging
 from medtune.tokens import PROMPT_FORMAT
-
-DISCLAIMER = "For education only, not medical advice."
 
 
 def answers(question: str, models: list[str], params: Params) -> Iterator[tuple[str, str]]:
@@ -25,8 +24,10 @@ def answers(question: str, models: list[str], params: Params) -> Iterator[tuple[
 
     if "finetuned" in models:
         require(ADAPTER / "adapter_model.safetensors", "train")
-    path = ADAPTER / "prompt.json" if "finetuned" in models else PROMPT_FORMAT
-    encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(path))
+        prompt_format = PromptFormat.load(ADAPTER / "prompt.json", "train")
+    else:
+        prompt_format = PromptFormat.load(PROMPT_FORMAT)
+    encoder = PromptEncoder(load_tokenizer(), prompt_format)
     prompts = [encoder.question_ids(question)]
     model = load_base()
     for name in models:
@@ -53,6 +54,7 @@ def main() -> None:
         models = ["base"]
     with one_line_errors():
         content = read_yaml(PARAMS_FILE)
+        validate(content)
         for name in ("temperature", "max_new_tokens"):
             if getattr(arguments, name) is not None:
                 content["evaluate"][name] = getattr(arguments, name)

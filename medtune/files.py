@@ -18,21 +18,28 @@ DIGITS = 6
 
 
 @contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, empty at the start, gone at the end."""
+    temporary = path.with_name(f".{path.name}.partial")
+    _remove(temporary)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path; what was written there, file or folder, then replaces `path`.
 
     Until then, and for ever if the block raises, the earlier `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    _remove(temporary)
-    try:
+    with scratch(path) as temporary:
         yield temporary
         if path.is_dir():
             _remove(path)
         temporary.replace(path)
-    finally:
-        _remove(temporary)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -43,7 +50,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a plot's data: a header and rows, floats rounded to 6 digits.
+    """Writes a plot's data: a header and rows, floats to 6 significant digits.
 
     `<` becomes `‹`: DVC copies the data into a script of its HTML page without escaping it.
     """
@@ -91,7 +98,9 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    return value.replace("<", "‹") if isinstance(value, str) else _plain(value)
+    if isinstance(value, str):
+        return value.replace("<", "‹")
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _remove(path: Path) -> None:

@@ -1,6 +1,6 @@
 """Answers to questions, many at a time: for the evaluate stages and for whoever asks the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,17 +28,16 @@ def answer_all(
 ) -> list[Answer]:
     """The answers to prompts (token ids), in their order; prompts of similar length go together."""
     answers: dict[int, Answer] = {}
-    bar = progress(total=len(prompts), unit="answer")
-    for numbers in by_length([len(ids) for ids in prompts], params.batch_size):
+    ends = end_ids(model, encoder)
+    batches = by_length([len(ids) for ids in prompts], params.batch_size)
+    bar = progress(total=len(batches) * params.max_new_tokens, unit="token of each answer")
+    for done, numbers in enumerate(batches, start=1):
         # A seed per batch: what is sampled does not depend on the batches before it.
         torch.manual_seed(seed + numbers[0])
-        rows = generate(
-            model, [prompts[number] for number in numbers], params, end_ids(model, encoder)
-        )
+        rows = generate(model, [prompts[n] for n in numbers], params, ends, bar.update)
+        bar.update(done * params.max_new_tokens - bar.n)
         for number, ids in zip(numbers, rows, strict=True):
-            stopped = ids[-1] in end_ids(model, encoder)
-            answers[number] = Answer(encoder.decode(ids), len(ids), stopped)
-        bar.update(len(numbers))
+            answers[number] = Answer(encoder.decode(ids), len(ids), ids[-1] in ends)
     bar.close()
     return [answers[number] for number in range(len(prompts))]
 
@@ -51,12 +50,17 @@ def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:
 
 @torch.inference_mode()
 def generate(
-    model: Any, prompts: Sequence[list[int]], params: Evaluate, ends: set[int]
+    model: Any,
+    prompts: Sequence[list[int]],
+    params: Evaluate,
+    ends: set[int],
+    on_token: Callable[[], object] = lambda: None,
 ) -> list[list[int]]:
     """The new ids of each prompt, its end token included where it came.
 
     One forward pass over the left-padded prompts (batch, seq), then one token for each row that
-    still runs. Finished rows leave the batch, and the cache with it.
+    still runs. Finished rows leave the batch, and the cache with it. `on_token` is called after
+    each pass.
     """
     from transformers import DynamicCache
 
@@ -87,6 +91,7 @@ def generate(
         for row, token in zip(running, step_ids[:, 0].tolist(), strict=True):
             if not (new[row] and new[row][-1] in ends):
                 new[row].append(token)
+        on_token()
         alive = [n for n, row in enumerate(running) if new[row][-1] not in ends]
         if not alive:
             break

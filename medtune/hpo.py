@@ -125,12 +125,13 @@ def _disease_cards(
 ) -> Iterator[Record]:
     for disease in diseases:
         about = disease_family(disease.name)
-        typical = [item for item in disease.features.items() if item[1] >= TYPICAL]
+        features = disease.features.items()
+        typical = [item for item in features if item[1] >= TYPICAL and item[0] in terms]
         if len(typical) >= 3:
             typical.sort(key=lambda item: (-item[1], item[0]))
             names = [terms[term_id].name.lower() for term_id, _ in typical[:MAX_FEATURES]]
-            features = _listed(names, "and")
-            yield _card("features", disease.id, about, source, name=disease.name, features=features)
+            text = _listed(names, "and")
+            yield _card("features", disease.id, about, source, name=disease.name, features=text)
         modes = sorted({MODES[mode] for mode in disease.modes if mode in MODES})
         named = any(mode.split(" ", 1)[1].lower() in disease.name.lower() for mode in modes)
         if 1 <= len(modes) <= 2 and not named:

@@ -42,8 +42,8 @@ def groups(records: pd.DataFrame, similarity: float) -> Array:
     topics = records["topic"].map(normalised)
     edges = [
         _same(topics[topics != ""]),
-        _same(questions[questions != ""]),
-        _same(answers[answers != ""]),
+        _same(questions),
+        _same(answers),
         _shared_ngrams(answers.tolist()),
     ]
     labels = _components(len(records), edges)
@@ -72,7 +72,7 @@ def leak_rates(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
 
 def _same(keys: pd.Series) -> Edges:
     """Links each row to the next one that has the same key."""
-    rows = np.flatnonzero(np.ones(len(keys))) if keys.empty else keys.index.to_numpy()
+    rows = keys.index.to_numpy(np.int64)
     codes = pd.factorize(keys)[0]
     order = np.argsort(codes, kind="stable")
     equal = codes[order][1:] == codes[order][:-1]

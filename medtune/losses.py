@@ -16,11 +16,20 @@ def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     fp32 and the row of the batch that each belongs to (supervised,).
     """
     decoder, head = model.get_decoder(), model.get_output_embeddings()
-    output = decoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    output = decoder(input_ids=ids, attention_mask=mask, use_cache=False)
     targets = batch["labels"][:, 1:]
     rows, positions = torch.nonzero(targets != IGNORED, as_tuple=True)
     logits = head(output.last_hidden_state[rows, positions]).float()
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    if cap:
-        logits = torch.tanh(logits / cap) * cap
+    logits = _as_the_model_scales(logits, model.config)
     return cross_entropy(logits, targets[rows, positions], reduction="none"), rows
+
+
+def _as_the_model_scales(logits: torch.Tensor, config: Any) -> torch.Tensor:
+    """What some models do to the logits of their head: Cohere, Granite, Gemma 2."""
+    if getattr(config, "logit_scale", None):
+        logits = logits * config.logit_scale
+    if getattr(config, "logits_scaling", None):
+        logits = logits / config.logits_scaling
+    cap = getattr(config, "final_logit_softcapping", None)
+    return torch.tanh(logits / cap) * cap if cap else logits

@@ -44,8 +44,8 @@ def hub_name_of(uri: str) -> str | None:
 
 
 def public_source(uri: str) -> str:
-    """A source without what is private: folders of an absolute path, log-in and query of a URL."""
-    uri = re.sub("^file:///(.*/)?", "file://…/", uri)
+    """A source without what is private: folders outside the project, log-in and query of a URL."""
+    uri = re.sub(r"^file://(/|~|(.*/)?\.\.(/|$))(.*/)?", "file://…/", uri)
     return re.sub(r"^(https?://)([^/@]*@)?([^?#]*)(\?[^#]*)?", r"\1\3", uri)
 
 

@@ -1,12 +1,9 @@
 """Loading the base model and its tokenizer, in the right precision on the right device."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from medtune.errors import InputError
-
-logger = logging.getLogger("medtune")
 
 BASE = Path("models/base")
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -54,7 +51,7 @@ def resolve_precision(precision: str) -> str:
         return precision
     if device() != "cuda":
         return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def autocast(precision: str) -> Any:

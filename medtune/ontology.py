@@ -16,6 +16,11 @@ FREQUENCIES = {
 }
 
 
+ANNOTATION_COLUMNS = {
+    *("database_id", "disease_name", "qualifier", "hpo_id", "frequency", "aspect"),
+}
+
+
 @dataclass
 class Term:
     """A finding: `parents` are ids, `lay` its lay synonyms."""
@@ -76,8 +81,13 @@ def read_diseases(path: Path) -> list[Disease]:
     with _existing(path).open(encoding="utf-8") as lines:
         header = next((line for line in lines if not line.startswith("#")), "")
         columns = header.rstrip("\n").split("\t")
+        if missing := sorted(ANNOTATION_COLUMNS - set(columns)):
+            raise InputError(f"{path} has no column {', '.join(missing)}: it is no phenotype.hpoa")
         for line in lines:
-            row = dict(zip(columns, line.rstrip("\n").split("\t"), strict=False))
+            cells = line.rstrip("\n").split("\t")
+            if len(cells) != len(columns):
+                raise InputError(f"{path} is cut or damaged at {line[:40]!r}: download it again")
+            row = dict(zip(columns, cells, strict=True))
             if row["qualifier"] == "NOT":
                 continue
             name = row["disease_name"]

@@ -32,10 +32,8 @@ class Download(Section):
     dataset: str
 
 
-class Columns(BaseModel):
-    """Which column of a table holds which field of a record."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class Columns(Section):
+    """Which column of a table holds which field of a record; kind and topic may be left out."""
 
     question: str
     answer: str

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from medtune.errors import InputError
 
 QUESTION_ANSWER_TEMPLATE = (
@@ -44,12 +46,12 @@ class PromptFormat:
         return answer.replace(self.disclaimer, "").strip(), True
 
     @classmethod
-    def load(cls, path: Path) -> "PromptFormat":
+    def load(cls, path: Path, stage: str = "tokenize") -> "PromptFormat":
         """Reads a saved format; raises InputError with the way to make it again."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise InputError(f"{path} is missing: run dvc repro tokenize") from None
+            raise InputError(f"{path} is missing: run dvc repro {stage}") from None
 
 
 class PromptEncoder:
@@ -66,6 +68,8 @@ class PromptEncoder:
                 "the model's tokenizer has no chat template: set tokenize.prompt_style to "
                 "question_answer, or take an instruction-tuned model"
             )
+        if tokenizer.eos_token_id is None:
+            raise InputError("the model's tokenizer names no end-of-sequence token: take another")
         added = tokenizer.added_tokens_decoder.items()
         self.special_ids = {token_id for token_id, token in added if token.special}
         self._prepends_blank = tokenizer.tokenize("a")[0].startswith("▁")
@@ -103,13 +107,19 @@ class PromptEncoder:
     def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
         """The template around numbered slots instead of the messages' contents."""
         slots = [{**message, "content": f"\ue000{n}\ue001"} for n, message in enumerate(messages)]
-        return self.tokenizer.apply_chat_template(
-            slots,
-            chat_template=self.template,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            date_string=FIXED_DATE,
-        )
+        try:
+            return self.tokenizer.apply_chat_template(
+                slots,
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                date_string=FIXED_DATE,
+            )
+        except TemplateError as error:
+            raise InputError(
+                f"the model's chat template refuses these messages ({error}): if it knows no "
+                "system role, set tokenize.system_prompt to null"
+            ) from None
 
     def _end_of_turn(self) -> int:
         turn = [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 FIELDS = ("id", "question", "answer", "kind", "topic", "source")
+BIN_WORDS = 10  # of the histograms of answer lengths; a bin is named by its lowest count
 SCHEMA = pa.schema([(name, pa.string()) for name in FIELDS])
 
 

@@ -16,16 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from medtune import DISCLAIMER
 from medtune.errors import InputError
 from medtune.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.scores import SCORES, Score
 
 TEMPLATES = Path(__file__).parent / "templates"
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
-DISCLAIMER = (
-    "For education and research only. The model makes mistakes, and nothing that it says is "
-    "medical advice: ask a healthcare professional."
-)
 HEADLINE_SCORES = ("rougeL", "perplexity")
 
 

@@ -149,7 +149,7 @@ class TextScorer:
 def repetition(words: list[str], n: int = 4) -> float:
     """Share of word n-grams that occurred earlier in the same text, 0 (none) to 1.
 
-    >>> repetition("a b c d a b c d".split())
+    >>> round(repetition("a b c d a b c d".split()), 3)
     0.2
     """
     grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]

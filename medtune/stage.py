@@ -43,7 +43,6 @@ def set_up_logging(name: str) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)  # of peft about transformers
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("BITSANDBYTES_NOWELCOME", "1")
 
 
 @contextmanager
@@ -55,10 +54,14 @@ def one_line_errors() -> Iterator[None]:
         _stop(" ".join(str(error).split()))
     except KeyboardInterrupt:
         _stop("interrupted; earlier outputs are as they were: run the same command again")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except PermissionError as error:
+        _stop(f"{error.filename} may not be read or written: change its permissions")
+    except Exception as error:
+        # safetensors reports a full disk as an error of its own.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not full and f"os error {errno.ENOSPC}" not in str(error):
             raise
-        _stop(f"no space left on the disk for {error.filename or 'an output'}: free some")
+        _stop(f"no space left on the disk for {getattr(error, 'filename', None) or 'an output'}")
 
 
 def _stop(line: str) -> NoReturn:
@@ -69,6 +72,7 @@ def _stop(line: str) -> NoReturn:
 def _write_cost(name: str, elapsed_s: float, tokens: int | None) -> None:
     torch: Any = sys.modules.get("torch")  # a stage that has not imported it did not use it
     on_gpu = torch is not None and torch.cuda.is_available()
+    on_gpu = on_gpu and torch.cuda.max_memory_allocated() > 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )

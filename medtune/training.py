@@ -4,6 +4,7 @@ Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` gives them, with 
 `loss_start`. The order of the batches is a function of the seed and the epoch alone.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from transformers import get_scheduler
 
 from medtune.batches import by_length, padded, training_order
+from medtune.errors import InputError
 from medtune.losses import token_losses
 from medtune.models import autocast, device, resolve_precision
 from medtune.params import Train
@@ -60,6 +62,11 @@ def train(
             learning_rate = scheduler.get_last_lr()[0]
             batches = [_batch(rows, training, pad_id) for rows in passes]
             step_loss, step_tokens = _step(model, batches, optimizer, scaler, params)
+            if not math.isfinite(step_loss):
+                raise InputError(
+                    f"the training loss is {step_loss} at step {step}: lower train.lr, or set "
+                    "train.precision to bf16 or fp32"
+                )
             scheduler.step()
             loss_sum, tokens = loss_sum + step_loss, tokens + step_tokens
             bar.update()
@@ -79,7 +86,8 @@ def mean_loss(model: Any, rows: Rows, params: Train, pad_id: int) -> float:
     lengths = [len(ids) for ids in rows["input_ids"]]
     model.eval()
     with torch.no_grad(), autocast(params.precision):
-        for numbers in by_length(lengths, 2 * params.per_device_train_batch_size):
+        batches = by_length(lengths, 2 * params.per_device_train_batch_size)
+        for numbers in progress(batches, unit="validation batch"):
             losses, _ = token_losses(model, _batch(numbers, rows, pad_id))
             total += losses.sum().item()
             tokens += len(losses)

@@ -5,7 +5,6 @@ order of the raw files), data/clean/dropped.parquet (raw rows with position and 
 metrics/clean.json and plots/data/{answer_words,kinds}.csv. Run: python -m stages.clean
 """
 
-import csv
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -17,11 +16,11 @@ import pyarrow as pa
 
 from medtune.cleaning import RULES, clean_text
 from medtune.errors import InputError
-from medtune.files import replacing, write_json, write_table
+from medtune.files import write_csv, write_json, write_table
 from medtune.params import Clean, load_params
 from medtune.progress import progress
 from medtune.readers import read_records
-from medtune.records import SCHEMA, Record
+from medtune.records import BIN_WORDS, SCHEMA, Record
 from medtune.stage import run
 
 logger = logging.getLogger("medtune")
@@ -43,7 +42,6 @@ REASONS = (
     "duplicate",
 )
 DROPPED_SCHEMA = pa.schema([*SCHEMA, ("position", pa.int64()), ("reason", pa.string())])
-BIN_WORDS = 10  # `words` of a histogram's row is where its bin begins
 
 
 @dataclass
@@ -109,14 +107,6 @@ def _count(result: Cleaned) -> dict[str, int]:
     return counts | {f"fixed.{rule}": result.fixed[rule] for rule in RULES}
 
 
-def _write_plot(path: Path, header: list[str], rows: Iterable[tuple[str | int, ...]]) -> None:
-    """Writes a CSV for `dvc plots`: sorted rows, each with the number of its occurrences."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows((*row, count) for row, count in sorted(Counter(rows).items()))
-
-
 def main() -> None:
     clean = load_params("clean")
     records = progress(read_records(RAW, clean), unit="record")
@@ -134,8 +124,10 @@ def main() -> None:
     words = [len((record.answer or "").split()) for record in result.kept]
     bins = [count // BIN_WORDS * BIN_WORDS for count in words]
     kinds = [record.kind for record in result.kept]
-    _write_plot(ANSWER_WORDS, ["kind", "words", "records"], zip(kinds, bins, strict=True))
-    _write_plot(KINDS, ["kind", "records"], zip(kinds, strict=True))
+    histogram = sorted(Counter(zip(kinds, bins, strict=True)).items())
+    rows = [(kind, first, count) for (kind, first), count in histogram]
+    write_csv(ANSWER_WORDS, ("kind", "words", "records"), rows)
+    write_csv(KINDS, ("kind", "records"), sorted(Counter(kinds).items()))
     write_json(METRICS, counts)
     kept = f"{counts['records_in']} records in → {counts['kept']} kept → {RECORDS}"
     logger.info(f"{kept}; {summary} → {DROPPED}")

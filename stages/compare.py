@@ -20,6 +20,7 @@ from medtune.errors import InputError
 from medtune.files import read_json, read_table, replacing, write_csv, write_json
 from medtune.model_card import public_source
 from medtune.params import load_params
+from medtune.records import BIN_WORDS
 from medtune.reports import (
     Facts,
     headline,
@@ -46,7 +47,6 @@ MODEL_CARD = Path("models/adapter/README.md")
 SAME_COLUMNS = ("id", "kind", "group", "question", "reference")
 SHARES = (*ROUGE, "stopped_rate", "repetition_rate")  # from 0 to 1, so that they share an axis
 KIND_SCORES = [score for score in SCORES if score.name in ("rougeL", "perplexity")]
-BIN_WORDS = 10
 
 
 def read_predictions() -> dict[str, pa.Table]:

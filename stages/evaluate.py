@@ -31,11 +31,10 @@ logger = logging.getLogger("medtune")
 PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
 NAMES = ("base", "finetuned")
+LOSS_BATCH = 16  # rows; more are slower on a CPU, their logits leave its caches
 
 
-def answer_losses(
-    model: Any, rows: dict[str, list[Any]], batch_size: int
-) -> list[tuple[float, int]]:
+def answer_losses(model: Any, rows: dict[str, list[Any]]) -> list[tuple[float, int]]:
     """Summed negative log-likelihood in nats and number of the answer tokens of each row."""
     import torch
 
@@ -43,7 +42,7 @@ def answer_losses(
 
     result: dict[int, tuple[float, int]] = {}
     lengths = [len(ids) for ids in rows["input_ids"]]
-    for numbers in progress(by_length(lengths, batch_size), unit="batch"):
+    for numbers in progress(by_length(lengths, LOSS_BATCH), unit="batch"):
         ids = [rows["input_ids"][number] for number in numbers]
         starts = [rows["prompt_length"][number] for number in numbers]
         batch = {name: tensor.to(device()) for name, tensor in padded(ids, starts, 0).items()}
@@ -65,7 +64,7 @@ def predictions(
     prompts = [
         ids[:length] for ids, length in zip(rows["input_ids"], rows["prompt_length"], strict=True)
     ]
-    losses = answer_losses(model, rows, params.batch_size)
+    losses = answer_losses(model, rows)
     answers = answer_all(model, encoder, prompts, params, seed)
     score = TextScorer(params.use_stemmer)
     columns = ("id", "kind", "topic", "group", "question")
@@ -80,6 +79,7 @@ def predictions(
                 "nll": nll,
                 "answer_tokens": answer_tokens,
                 "stopped": answer.stopped,
+                "new_tokens": answer.tokens,
                 "disclaimer": disclaimed,
                 **score(text, rows["answer"][n]),
             }
@@ -111,8 +111,8 @@ def main() -> int:
         f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
         f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"
     )
-    return sum(table["answer_tokens"].to_pylist()) + sum(table["words"].to_pylist())
+    return sum(table["new_tokens"].to_pylist())
 
 
 if __name__ == "__main__":
-    run(f"evaluate_{sys.argv[-1]}", main)
+    run("_".join(["evaluate", *(name for name in sys.argv[1:] if name in NAMES)]), main)

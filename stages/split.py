@@ -52,7 +52,9 @@ def assign(names: pd.Series, params: Split, seed: int) -> pd.Series:
     order = np.array(["test", "validation", "train"])
     sizes = names.value_counts()
     positions = {name: uniform(seed, name) for name in sizes.index}
-    positions |= dict.fromkeys(sizes.index[sizes > params.max_group_share * len(names)], 1.0)
+    positions |= dict.fromkeys(
+        sizes.index[sizes > max(1, params.max_group_share * len(names))], 1.0
+    )
     found = np.searchsorted(borders, names.map(positions), side="right")
     return pd.Series(order[found], index=names.index)
 
@@ -89,7 +91,8 @@ def divide(records: pd.DataFrame, params: Split, seed: int) -> dict[str, pd.Data
     if empty:
         raise InputError(
             f"{len(records)} records in {records['group'].nunique()} groups leave the split "
-            f"{' and '.join(empty)} empty: add data, or change split.shares or seed"
+            f"{' and '.join(empty)} empty: add data, raise split.max_group_share, or change "
+            "split.shares or seed"
         )
     return parts
 
@@ -103,6 +106,7 @@ def random_leaks(records: pd.DataFrame, train: int, test: int, seed: int) -> dic
 def main() -> None:
     params, seed = load_params("split", "seed")
     records = read_table(RECORDS, "clean").to_pandas()
+    logger.info(f"grouping {len(records)} records by topic and shared text")
     records["group"] = group_names(records, groups(records, params.near_duplicate_similarity))
     whole = divide(records, params, seed)
     leaks = leak_rates(whole["train"], whole["test"])  # of all records, before any is left out

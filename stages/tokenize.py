@@ -17,6 +17,7 @@ from medtune.errors import InputError
 from medtune.files import read_table, replacing, write_json
 from medtune.models import load_tokenizer
 from medtune.params import SPLITS, Tokenize, load_params
+from medtune.progress import progress
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.stage import run
 from medtune.tokens import PROMPT_FORMAT, SCHEMA, TOKENS, write_tokens
@@ -36,13 +37,7 @@ def token_row(
     first token, which nothing predicts.
     """
     prompt = encoder.question_ids(record["question"])
-    room = params.max_length_tokens - len(prompt) - 1
-    if room < 1:
-        raise InputError(
-            f"tokenize.max_length_tokens is {params.max_length_tokens}, but the prompt of record "
-            f"{record['id']} alone has {len(prompt)} tokens: raise it to at least "
-            f"{len(prompt) + 2}, or drop such questions from the data"
-        )
+    room = max(0, params.max_length_tokens - len(prompt) - 1)
     text = record["answer"] + (f" {disclaimer}" if disclaimer else "")
     answer = encoder.answer_ids(text)
     return {
@@ -52,6 +47,18 @@ def token_row(
         "loss_start": 1 if params.loss_on == "all" else len(prompt),
         "truncated": len(answer) > room,
     }
+
+
+def check_prompts(rows: list[dict[str, Any]], max_length_tokens: int) -> None:
+    """Refuses prompts that leave no room for a token of an answer and its end."""
+    longest = max((row["prompt_length"] for row in rows), default=0)
+    too_long = [row["id"] for row in rows if row["prompt_length"] + 2 > max_length_tokens]
+    if too_long:
+        raise InputError(
+            f"tokenize.max_length_tokens is {max_length_tokens}, which leaves no room for an "
+            f"answer in {len(too_long)} records, {too_long[0]} the first: raise it to "
+            f"{longest + 2} or more"
+        )
 
 
 def counts(split: str, table: pa.Table) -> dict[str, int]:
@@ -75,7 +82,9 @@ def main() -> int:
     for split in SPLITS:
         records = read_table(SPLIT / f"{split}.parquet", "split").to_pylist()
         disclaimer = None if split == "test" else params.disclaimer
-        rows = [token_row(record, encoder, params, disclaimer) for record in records]
+        bar = progress(records, unit="record")
+        rows = [token_row(record, encoder, params, disclaimer) for record in bar]
+        check_prompts(rows, params.max_length_tokens)
         tables[split] = pa.Table.from_pylist(rows, schema=SCHEMA)
         metrics |= counts(split, tables[split])
     for name, table in tables.items():

@@ -11,6 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medtune.adapters import ADAPTER, add_adapter, save_adapter
 from medtune.files import write_csv, write_json
 from medtune.models import load_base, load_tokenizer, resolve_precision
@@ -60,10 +62,12 @@ def main() -> int:
         write_csv(PLOTS / f"{curve}.csv", columns, rows)
     tokens = params.num_train_epochs * sum(len(ids) for ids in training["input_ids"])
     last = {curve: points[-1] for curve, points in curves.items()}
+    steps = np.diff([0, *(point.step for point in curves["train"])])
+    mean_loss = np.average([point.loss for point in curves["train"]], weights=steps)
     write_json(
         METRICS,
         {
-            "train_loss": last["train"].loss,
+            "train_loss": mean_loss,
             "validation_loss": last["validation"].loss,
             "validation_perplexity": math.exp(last["validation"].loss),
             "steps": last["train"].step,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,10 @@ ENVIRONMENT = {
     "DVC_NO_ANALYTICS": "1",
     "HF_HUB_OFFLINE": "1",
 }
+NAMES = (
+    *("download@model", "download@dataset", "clean", "split", "tokenize", "train"),
+    *("evaluate@base", "evaluate@finetuned", "compare"),
+)
 AFTER_TRAIN = {"evaluate@finetuned", "compare"}
 AFTER_TOKENS = {"train", "evaluate@base", *AFTER_TRAIN}
 AFTER_RECORDS = {"split", "tokenize", *AFTER_TOKENS}
@@ -100,6 +105,23 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and not undeclared
 
 
+def test_the_script_of_the_readme_loads_the_adapter(project: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
+    done = run(project, "python", "-c", script)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_adapter_answers_in_the_terminal(project: Path) -> None:
+    done = run(project, "python", "-m", "medtune.ask", "--compare", "What is gout?")
+    assert [line.split(":")[0] for line in done.stdout.splitlines()[:1]] == ["base"]
+    assert "finetuned: " in done.stdout
+    assert done.stderr.endswith("never medical advice.\n")
+    wrong = run(project, "python", "-m", "medtune.ask", "--temperature", "-1", "What is gout?")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("ask: evaluate.temperature must be greater than or equal to 0")
+
+
 def setting(old: str, new: str) -> Callable[[str], str]:
     def change(text: str) -> str:
         assert old in text
@@ -176,7 +198,6 @@ def test_only_what_a_change_affects_runs_again(
         ),
         ("params.yaml", setting("  lr: ", "  learning_rate: "), "train: train.lr is missing"),
         ("params.yaml", setting("resamples: 200", "resamples: many"), "compare.resamples must be"),
-        ("presets/smoke_cards.csv", lambda text: "q,a\nx\n", "smoke_cards.csv"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_everything_as_it_was(
@@ -190,13 +211,45 @@ def test_bad_input_is_one_line_and_leaves_everything_as_it_was(
 
     before, text = state(), (project / path).read_text()
     (project / path).write_text(change(text))
-    force = ["-sf", "download@dataset", "clean"] if path.endswith(".csv") else []
     try:
-        done = run(project, "dvc", "repro", *force)
+        done = run(project, "dvc", "repro")
     finally:
         (project / path).write_text(text)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert line in done.stderr
-    if not force:
-        assert state() == before
+    assert state() == before
+
+
+def test_bad_data_is_one_line_and_leaves_the_records_as_they_were(project: Path) -> None:
+    raw, records = project / "data/raw/smoke_cards.csv", project / "data/clean/records.parquet"
+    cards, before = raw.read_bytes(), records.read_bytes()
+    raw.unlink()
+    raw.write_bytes(b"question,answer,kind,topic\nWhat?,This.,a,b\nWhy?\n")
+    try:
+        done = run(project, "dvc", "repro", "-s", "clean")
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert "smoke_cards.csv, line 3" in done.stderr
+        assert records.read_bytes() == before
+    finally:
+        raw.write_bytes(cards)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_needs_no_data_but_its_deps(project: Path, name: str, tmp_path: Path) -> None:
+    from dvc.repo import Repo
+
+    with Repo(str(project)) as repo:
+        (stage,) = [stage for stage in repo.index.stages if stage.name == name]
+        deps = {dep.def_path for dep in stage.deps} | {"params.yaml"}
+        outs = {out.def_path for out in stage.outs}
+    if name == "download@dataset":
+        deps.add("presets/smoke_cards.csv")  # the file:// source itself
+    for path in deps:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (project / path).is_dir() else shutil.copy
+        copy(project / path, tmp_path / path)
+    done = run(tmp_path, *stage.cmd.split())
+    assert done.returncode == 0, done.stderr
+    assert all((tmp_path / path).exists() for path in outs)

@@ -134,3 +134,19 @@ def test_missing_or_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "hp.obo").write_text("nothing of the kind\n")
     with pytest.raises(InputError, match="holds no HPO term"):
         list(read_hpo(tmp_path))
+
+
+def test_a_cut_or_foreign_annotation_file_is_refused(folder: Path) -> None:
+    path = folder / "phenotype.hpoa"
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(InputError, match=r"phenotype\.hpoa is cut or damaged at 'OMIM:2"):
+        list(read_hpo(folder))
+    path.write_text("a\tb\n1\t2\n")
+    with pytest.raises(InputError, match=r"has no column aspect, database_id"):
+        list(read_hpo(folder))
+
+
+def test_a_feature_that_the_ontology_does_not_know_is_left_out(folder: Path) -> None:
+    path = folder / "phenotype.hpoa"
+    path.write_text(path.read_text().replace("HP:0001369", "HP:9999999"))
+    assert not [record for record in read_hpo(folder) if record.kind == "features"]

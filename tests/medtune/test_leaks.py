@@ -44,6 +44,10 @@ def test_cards_without_a_topic_do_not_share_one() -> None:
     assert together(records(("a?", "one thing", ""), ("b?", "another matter", ""))) == []
 
 
+def test_texts_without_a_letter_are_equal_texts() -> None:
+    assert together(records(("???", "one thing", ""), ("!", "another matter", ""))) == [[0, 1]]
+
+
 def test_near_duplicates_are_found_and_judged_by_their_exact_similarity() -> None:
     answer = text(1).split()
     edited = [*answer[:20], "changed", *answer[21:]]  # shares 35 of 41 trigrams: 0.85

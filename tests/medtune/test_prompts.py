@@ -118,6 +118,21 @@ def test_a_model_without_a_template_is_refused_with_the_way_out(
     PromptEncoder(tokenizer, PromptFormat("question_answer", None))
 
 
+def test_a_template_that_knows_no_system_role_is_refused_with_the_way_out(
+    tokenizer: Any, monkeypatch: Any
+) -> None:
+    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    monkeypatch.setattr(tokenizer, "chat_template", strict)
+    with pytest.raises(InputError, match=r"set tokenize\.system_prompt to null"):
+        PromptEncoder(tokenizer, CHAT).question_ids("What is gout?")
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(tokenizer: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(tokenizer._special_tokens_map, "eos_token", None)
+    with pytest.raises(InputError, match="names no end-of-sequence token"):
+        PromptEncoder(tokenizer, CHAT)
+
+
 def test_the_saved_template_renders_what_was_trained(tokenizer: Any) -> None:
     messages = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A."}]
     text = tokenizer.apply_chat_template(

@@ -203,6 +203,9 @@ def test_chart_stays_inside_its_frame_and_skips_what_is_not_finite() -> None:
     ("uri", "shown"),
     [
         ("file:///home/me/cards.csv", "file://…/cards.csv"),
+        ("file://~/me/cards.csv", "file://…/cards.csv"),
+        ("file://../../me/cards.csv", "file://…/cards.csv"),
+        ("file://data/../../cards.csv", "file://…/cards.csv"),
         ("file://data/cards.csv", "file://data/cards.csv"),
         ("https://me:key@host/a.csv?token=1#sha256=0a", "https://host/a.csv#sha256=0a"),
         ("hub://owner/name@main", "hub://owner/name@main"),

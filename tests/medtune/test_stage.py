@@ -27,6 +27,8 @@ def failing(error: BaseException) -> None:
         (InputError("train.lr must be\n greater than 0"), "train.lr must be greater than 0"),
         (KeyboardInterrupt(), "interrupted; earlier outputs are as they were"),
         (OSError(errno.ENOSPC, "full", "data/raw/x"), "no space left on the disk for data/raw/x"),
+        (RuntimeError("No space left (os error 28)"), "no space left on the disk for an output"),
+        (PermissionError(13, "denied", "data/raw/x"), "data/raw/x may not be read or written"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_1(

@@ -85,7 +85,8 @@ def test_files_are_read_in_the_order_of_their_paths(tmp_path, caplog):
 
 
 def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved", num_shards=2)
     write_arrow_stream(tmp_path / "saved" / "cache-0123.arrow")
     assert [row for _, _, row in read_rows(tmp_path, ["q"])] == ROWS

@@ -92,6 +92,21 @@ def test_every_way_of_training_learns(base_folder: Path, changed: dict[str, Any]
     assert points[-1].loss < before - 0.05
 
 
-def test_unknown_target_modules_are_refused_with_those_there_are(base_folder: Path) -> None:
-    with pytest.raises(InputError, match=r"linear layers are .*gate_proj.*q_proj"):
-        run(base_folder, target_modules=["query"])
+@pytest.mark.parametrize("names", [["query"], ["q_proj", "query"]])
+def test_unknown_target_modules_are_refused_with_those_there_are(
+    base_folder: Path, names: list[str]
+) -> None:
+    message = "names query, which the model does not have: its linear layers are .*gate_proj"
+    with pytest.raises(InputError, match=message):
+        run(base_folder, target_modules=names)
+
+
+def test_a_loss_that_explodes_stops_the_training(base_folder: Path) -> None:
+    with pytest.raises(InputError, match=r"the training loss is (nan|inf) at step .*: lower"):
+        run(base_folder, lr=1e30, warmup_steps=0)
+
+
+def test_trained_weights_are_fp32_in_half_precision_too(base_folder: Path) -> None:
+    params = PARAMS.model_copy(update={"bias": "all"})
+    model = add_adapter(load_base("fp16", folder=base_folder), params, seed=1)
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}

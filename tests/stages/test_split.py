@@ -69,6 +69,13 @@ def test_a_group_that_is_too_large_goes_to_train(cards: pd.DataFrame) -> None:
         assert set(stage.assign(names, PARAMS, seed)[:100]) == {"train"}
 
 
+def test_a_few_unrelated_records_can_be_split(cards: pd.DataFrame) -> None:
+    few = cards[:9].assign(topic="")
+    few["group"] = stage.group_names(few, few.index.to_numpy())
+    found = [set(stage.assign(few["group"], PARAMS, seed)) for seed in range(60)]
+    assert {"train", "validation", "test"} in found
+
+
 @pytest.mark.parametrize(
     ("balanced", "expected"),
     [(False, {"a": 50, "b": 40, "c": 10}), (True, {"a": 45, "b": 45, "c": 10})],

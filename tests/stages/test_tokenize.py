@@ -59,8 +59,12 @@ def test_a_long_answer_is_cut_and_keeps_its_end(encoder: PromptEncoder) -> None:
 
 
 def test_a_prompt_without_room_for_an_answer_is_an_error(encoder: PromptEncoder) -> None:
-    with pytest.raises(InputError, match=r"max_length_tokens is 20, but the prompt of record a:0"):
-        row(encoder, max_length_tokens=20)
+    rows = [row(encoder), row(encoder, max_length_tokens=20)]
+    longest = len(encoder.question_ids("What is gout?")) + 2
+    message = rf"max_length_tokens is 20, .* in 2 records, a:0 the first: raise it to {longest} or"
+    with pytest.raises(InputError, match=message):
+        stage.check_prompts(rows, 20)
+    stage.check_prompts(rows, longest)
 
 
 def test_the_disclaimer_is_learned_but_not_tested(
