@@ -1,6 +1,6 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PIP_INSTALL := python -m pip install --disable-pip-version-check --quiet --progress-bar off
+PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
 .PHONY: all test lock

@@ -30,7 +30,7 @@ def answer_all(
     answers: dict[int, Answer] = {}
     ends = end_ids(model, encoder)
     batches = by_length([len(ids) for ids in prompts], params.batch_size)
-    bar = progress(total=len(batches) * params.max_new_tokens, unit="token of each answer")
+    bar = progress(total=len(batches) * params.max_new_tokens, unit="step")
     for done, numbers in enumerate(batches, start=1):
         # A seed per batch: what is sampled does not depend on the batches before it.
         torch.manual_seed(seed + numbers[0])
