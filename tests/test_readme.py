@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,14 @@ def test_the_table_of_what_runs_again_is_true(parameter: str, promise: str) -> N
     else:
         promised = set(promise.split(", "))
     assert promised == expected
+
+
+def test_the_scores_are_those_of_the_committed_metrics() -> None:
+    from medtune.summary import BLOCK, readme_block
+
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "metrics"], cwd=ROOT)
+    if changed.returncode:
+        pytest.skip("metrics/ holds another run than the committed one")
+    (shown,) = BLOCK.findall(README)
+    made, shown = (re.sub(r"commit \w+", "", text) for text in (readme_block(), shown))
+    assert shown == made
