@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medtune.errors import InputError
+from medtune.progress import ticking
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, PreTrainedTokenizerFast
@@ -141,14 +142,16 @@ def _convert_gguf(path: Path, folder: Path) -> None:
 
     source: dict[str, Any] = {"gguf_file": path.name}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path.parent,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.float32,
-            **source,
-        )
+        with ticking("reading the model"):
+            model = AutoModelForCausalLM.from_pretrained(
+                path.parent,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.float32,
+                **source,
+            )
         logger.info("converting the tokenizer of %s", path.name)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
+        with ticking("converting the tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
     except (ValueError, IndexError, KeyError, struct.error) as error:
         raise InputError(
             f"{path.name} cannot be read as GGUF ({error}): download it again"

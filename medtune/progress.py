@@ -2,10 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
+
+logger = logging.getLogger("medtune")
+
+QUIET_S = 4.0  # longest wait for the next sign of life, as far as it is ours to give
 
 
 def progress(
@@ -15,7 +22,7 @@ def progress(
     description: str | None = None,
 ) -> Any:
     """A progress bar on standard error; in a log file, a line every few seconds."""
-    interval = 0.2 if sys.stderr.isatty() else 5.0
+    interval = 0.2 if sys.stderr.isatty() else QUIET_S
     return tqdm(
         items,
         description,
@@ -23,10 +30,30 @@ def progress(
         unit=unit if unit == "B" else f" {unit}",
         unit_scale=unit == "B",
         mininterval=interval,
-        maxinterval=5,
+        maxinterval=QUIET_S,
+        miniters=1,  # tqdm would guess how many items to skip, and stay silent when they slow down
         delay=1,
         leave=False,
     )
+
+
+@contextmanager
+def ticking(what: str) -> Iterator[None]:
+    """Logs a line every few seconds while something that shows no progress of its own goes on."""
+    done = threading.Event()
+    start = time.monotonic()
+
+    def tick() -> None:
+        while not done.wait(QUIET_S):
+            logger.info(f"{what}: {time.monotonic() - start:.0f} s")
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class BesideBars(logging.Handler):
