@@ -1,220 +1,179 @@
-"""Checkpoints: makes the base model's folder, of safe files, from whatever a source gave."""
+"""Checkpoints of a run: written whole, checked when read, and kept outside the outputs.
 
-import difflib
+A run's folder holds `step-00000040/` and so on, each with tensors.safetensors, state.json and,
+written last, manifest.json with the size and sha256 of the other two. Whatever a kill leaves half
+done has a name that begins with a dot, or does not fit its manifest. One lock for all runs beside
+each other lets two processes with the same settings work side by side; it dies with its holder.
+"""
+
+import fcntl
+import hashlib
 import json
 import logging
-import struct
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from medtune.errors import InputError
-from medtune.progress import ticking
+import torch
+from safetensors.torch import load, save_file
 
-if TYPE_CHECKING:
-    from transformers import LlamaConfig, PreTrainedTokenizerFast
+from medtune.files import scratch
 
 logger = logging.getLogger("medtune")
 
-INDEX = "model.safetensors.index.json"
-# Any of these can be turned into tokenizer.json.
-VOCABULARIES = ("tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
-CHECKPOINT_FILES = (
-    "config.json",
-    "generation_config.json",
-    "model*.safetensors",
-    INDEX,
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "merges.txt",
-    *VOCABULARIES,
-)
-# Where the files once lay: it says nothing about the model and differs between machines.
-ORIGINS = ("_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only")
-RANDOM_LLAMA = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 1024,
-}
-SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-CHATML = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
+TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 
-def write_checkpoint(fetched: Path, folder: Path) -> None:
-    """Makes a checkpoint in `folder` from a .gguf file, or from safetensors (moved as they are).
+class Checkpoints:
+    """Checkpoints of one training run: the newest `keep`, in a folder of the run's own."""
 
-    It holds safetensors, config.json, tokenizer.json, and what else of CHECKPOINT_FILES there is.
-    Nothing in it names this machine, and the same input gives the same bytes.
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        """Writes a checkpoint so that it survives a power cut; replaces one of the same step.
+
+        `state` is what JSON holds, without NaN and infinity; its floats come back exactly.
+        """
+        text = json.dumps(state, allow_nan=False)
+        target = self.folder / f"step-{step:08d}"
+        with _lock(self.folder.parent):
+            self._tidy()
+            self.folder.mkdir(exist_ok=True)
+            with scratch(target) as temporary:
+                temporary.mkdir()
+                save_file(_storable(tensors), temporary / TENSORS)
+                (temporary / STATE).write_text(text, encoding="utf-8")
+                seals = {name: _seal(temporary / name) for name in (TENSORS, STATE)}
+                (temporary / MANIFEST).write_text(json.dumps(seals), encoding="utf-8")
+                for path in (*(temporary / name for name in (*seals, MANIFEST)), temporary):
+                    _flush(path)
+                if target.exists():
+                    _remove(target)
+                temporary.rename(target)
+            _flush(self.folder)
+            for old in self._steps()[: -self.keep]:
+                _remove(old)
+
+    def latest(self) -> tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None:
+        """Step, tensors (on the CPU) and state of the newest whole checkpoint, if there is one.
+
+        A damaged one is removed, so that it does not count among those to keep; the log says so.
+        """
+        with _lock(self.folder.parent):
+            self._tidy()
+            for path in reversed(self._steps()):
+                if damage := _damage(path):
+                    logger.warning(f"checkpoint {path.name} is skipped and removed: {damage}")
+                    _remove(path)
+                    continue
+                os.utime(self.folder)  # in use: `prune` shall leave it
+                tensors = load((path / TENSORS).read_bytes())
+                return int(path.name[5:]), tensors, json.loads((path / STATE).read_bytes())
+        return None
+
+    def clear(self) -> None:
+        """Removes the folder: the run is over."""
+        with _lock(self.folder.parent):
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+
+    def _steps(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"))
+
+    def _tidy(self) -> None:
+        """Removes what a killed process left half written or half removed."""
+        for path in self.folder.glob(".step-*"):
+            shutil.rmtree(path)
+
+
+def checkpoint_root() -> Path:
+    """`checkpoints/` of the project, for a queued experiment that of the project it came from.
+
+    DVC runs those in temporary copies below .dvc/tmp/exps/ of the project, and in another one when
+    a killed experiment is queued again.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    gguf_files = sorted(fetched.rglob("*.gguf"))
-    if (fetched / "config.json").is_file():
-        for path in {path for pattern in CHECKPOINT_FILES for path in fetched.glob(pattern)}:
-            path.replace(folder / path.name)
-        _check_weights(folder)
-        if not (folder / "tokenizer.json").is_file():
-            _convert_tokenizer(folder)
-    elif len(gguf_files) == 1:
-        _convert_gguf(gguf_files[0], folder)
-    else:
-        held = ", ".join(sorted(path.name for path in fetched.rglob("*") if path.is_file())[:8])
-        raise InputError(
-            f"download.model gave {held}: "
-            "name one .gguf file, or a folder with config.json and safetensors"
-        )
-    _settle(folder)
+    folder = Path.cwd()
+    copies = (p.parents[2] for p in folder.parents if p.parts[-3:] == (".dvc", "tmp", "exps"))
+    return next(copies, folder) / "checkpoints"
 
 
-def write_random_llama(folder: Path, seed: int = 0, **config: int) -> None:
-    """Writes a Llama with random weights and a tokenizer of bytes: same arguments, same output.
+def fingerprint(values: dict[str, Any], files: Iterable[Path]) -> str:
+    """16 hexadecimal digits that stand for the values and the files' names and contents.
 
-    `config` takes fields of transformers' LlamaConfig, save those that the tokenizer decides.
-    Leaves the global random state as it was.
+    Names count relative to the working directory, so that a copy of the project agrees.
     """
-    import torch
-    from transformers import LlamaForCausalLM
-
-    tokenizer = _byte_tokenizer()
-    llama_config = _llama_config(tokenizer, RANDOM_LLAMA | config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlamaForCausalLM(llama_config)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    _settle(folder)
+    contents = {os.path.relpath(path): _seal(path) for path in files}
+    text = json.dumps([values, contents], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _llama_config(tokenizer: "PreTrainedTokenizerFast", config: dict[str, Any]) -> "LlamaConfig":
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import LlamaConfig
+def prune(root: Path, days: float = 14) -> None:
+    """Removes the folders of runs that were given up: untouched for so many days."""
+    if not root.exists():
+        return
+    with _lock(root):
+        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+            if time.time() - folder.stat().st_mtime > days * 86400:
+                logger.info(f"checkpoints of {folder.name} are older than {days:g} days: removed")
+                shutil.rmtree(folder)
 
-    special = ("bos_token_id", "eos_token_id", "pad_token_id")
-    fixed: dict[str, Any] = {name: getattr(tokenizer, name) for name in special}
-    fixed |= {"vocab_size": len(tokenizer), "tie_word_embeddings": True}
-    types = LlamaConfig.__annotations__.items()
-    free = sorted(key for key, type_ in types if type_ in (int, int | None) and key not in fixed)
-    for key in config.keys() - set(free):
-        near = difflib.get_close_matches(key, free, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(free)}"
-        raise InputError(f"random://llama: {key} cannot be set: {hint}")
-    if config["num_attention_heads"] % config["num_key_value_heads"]:
-        raise InputError("random://llama: num_key_value_heads must divide num_attention_heads")
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """Waits until no other process reads or writes checkpoints below `root`."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _storable(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors on the CPU, contiguous, each with a storage of its own, as safetensors asks."""
+    result, seen = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        result[name] = tensor.clone() if storage in seen else tensor
+        seen.add(storage)
+    return result
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, None if it is whole."""
     try:
-        return LlamaConfig(**config, **fixed)
-    except StrictDataclassError as error:
-        raise InputError(f"random://llama: {str(error).splitlines()[-1].strip()}") from None
+        manifest = json.loads((path / MANIFEST).read_bytes())
+        found = {name: _seal(path / name) for name in (TENSORS, STATE)}
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    except ValueError:
+        return f"{MANIFEST} is not JSON"
+    return None if manifest == found else f"its files do not fit its {MANIFEST}"
 
 
-def _byte_tokenizer() -> "PreTrainedTokenizerFast":
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({symbol: id_ for id_, symbol in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL_TOKENS])
-    end_of_text, start, end = SPECIAL_TOKENS
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=start,
-        eos_token=end,
-        pad_token=end_of_text,
-        chat_template=CHATML,
-    )
+def _seal(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"size": path.stat().st_size, "sha256": sha256}
 
 
-def _convert_gguf(path: Path, folder: Path) -> None:
-    logger.info("converting %s to safetensors (a small model takes about 20 s)", path.name)
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    source: dict[str, Any] = {"gguf_file": path.name}
+def _flush(path: Path) -> None:
+    """Has the disk hold what was written to a file, or a folder's list of names."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        with ticking("reading the model"):
-            model = AutoModelForCausalLM.from_pretrained(
-                path.parent,
-                quantization_config=GgufConfig(dequantize=True),
-                dtype=torch.float32,
-                **source,
-            )
-        logger.info("converting the tokenizer of %s", path.name)
-        with ticking("converting the tokenizer"):
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
-    except (ValueError, IndexError, KeyError, struct.error) as error:
-        raise InputError(
-            f"{path.name} cannot be read as GGUF ({error}): download it again"
-        ) from None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def _check_weights(folder: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    names = ["model.safetensors"]
-    if (folder / INDEX).is_file():
-        index = _read_object(folder / INDEX)
-        names = sorted(set(index["weight_map"].values()))
-    for name in names:
-        if not (folder / name).is_file():
-            raise InputError(
-                f"download.model has no {name}: choose a model with safetensors, all of them"
-            )
-        try:
-            with safe_open(folder / name, framework="numpy"):
-                pass
-        except SafetensorError as error:
-            raise InputError(
-                f"{name} is not a whole safetensors file ({error}): fetch it again"
-            ) from None
-
-
-def _convert_tokenizer(folder: Path) -> None:
-    """Makes tokenizer.json of an older vocabulary."""
-    if not any((folder / name).is_file() for name in VOCABULARIES):
-        raise InputError("download.model has no tokenizer.json: choose a model with its tokenizer")
-    from transformers import AutoTokenizer
-
-    try:
-        AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
-    except (ValueError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"download.model has no tokenizer.json and none can be made ({reason})"
-        ) from None
-    if not (folder / "tokenizer.json").is_file():
-        raise InputError(
-            "download.model has no tokenizer.json and none can be made of its vocabulary"
-        )
-
-
-def _settle(folder: Path) -> None:
-    """Removes from the configuration where the model lay; makes every file readable to all."""
-    for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
-        path = folder / name
-        content = _read_object(path) if path.is_file() else {}
-        if content.keys() & set(ORIGINS):
-            kept = {key: value for key, value in content.items() if key not in ORIGINS}
-            path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for path in folder.iterdir():
-        if path.is_file():
-            path.chmod(0o644)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path.name} is no valid JSON ({error}): get the model again") from None
+def _remove(path: Path) -> None:
+    """Takes a checkpoint's name away first, so that a kill leaves no half that looks whole."""
+    hidden = path.with_name(f".{path.name}.removed")
+    path.rename(hidden)
+    shutil.rmtree(hidden)

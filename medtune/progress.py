@@ -1,6 +1,7 @@
-"""The one way to show progress."""
+"""The one way to show progress: bars, and a sign of life where nothing else gives one."""
 
 import logging
+import os
 import sys
 import threading
 import time
@@ -12,48 +13,20 @@ from tqdm import tqdm
 
 logger = logging.getLogger("medtune")
 
-QUIET_S = 4.0  # longest wait for the next sign of life, as far as it is ours to give
+QUIET_S = 4.0  # longest wait for the next sign of life
 
 
-def progress(
-    items: Iterable[Any] | None = None,
-    total: int | None = None,
-    unit: str = "it",
-    description: str | None = None,
-) -> Any:
-    """A progress bar on standard error; in a log file, a line every few seconds."""
-    interval = 0.2 if sys.stderr.isatty() else QUIET_S
-    return tqdm(
-        items,
-        description,
-        total=total,
-        unit=unit if unit == "B" else f" {unit}",
-        unit_scale=unit == "B",
-        mininterval=interval,
-        maxinterval=QUIET_S,
-        miniters=1,  # tqdm would guess how many items to skip, and stay silent when they slow down
-        delay=1,
-        leave=False,
-    )
+class LastSign:
+    """What was last shown, and when (seconds of `time.monotonic`)."""
+
+    at = 0.0
+    line, line_at = "starting", 0.0
 
 
-@contextmanager
-def ticking(what: str) -> Iterator[None]:
-    """Logs a line every few seconds while something that shows no progress of its own goes on."""
-    done = threading.Event()
-    start = time.monotonic()
-
-    def tick() -> None:
-        while not done.wait(QUIET_S):
-            logger.info(f"{what}: {time.monotonic() - start:.0f} s")
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+class Bar(tqdm):
+    def display(self, *arguments: Any, **named: Any) -> Any:
+        LastSign.at = time.monotonic()
+        return super().display(*arguments, **named)
 
 
 class BesideBars(logging.Handler):
@@ -61,3 +34,62 @@ class BesideBars(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stderr)
+        LastSign.at = time.monotonic()
+        if not hasattr(record, "repeated"):
+            LastSign.line, LastSign.line_at = record.getMessage(), LastSign.at
+
+
+def is_main_process() -> bool:
+    """Whether this process is the only one, or the one of several that speaks and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def progress(
+    items: Iterable[Any] | None = None,
+    total: int | None = None,
+    unit: str = "it",
+    description: str | None = None,
+    initial: int = 0,
+) -> Any:
+    """A progress bar on standard error; in a log file, a line every few seconds."""
+    interval = 0.2 if sys.stderr.isatty() else QUIET_S
+    return Bar(
+        items,
+        description,
+        total=total,
+        initial=initial,
+        unit=unit if unit == "B" else f" {unit}",
+        unit_scale=unit == "B",
+        mininterval=interval,
+        maxinterval=QUIET_S,
+        miniters=1,  # tqdm would guess how many items to skip, and stay silent when they slow down
+        delay=1,
+        leave=False,
+        disable=not is_main_process(),
+    )
+
+
+@contextmanager
+def heartbeat() -> Iterator[None]:
+    """Whenever nothing was shown for a few seconds, shows the bar or the last line once more."""
+    done = threading.Event()
+    LastSign.at = LastSign.line_at = time.monotonic()
+
+    def beat() -> None:
+        while not done.wait(QUIET_S / 8):
+            now = time.monotonic()
+            if now - LastSign.at < QUIET_S:
+                continue
+            if bars := [bar for bar in list(Bar._instances) if isinstance(bar, Bar)]:
+                max(bars, key=lambda bar: bar.start_t).refresh()
+            else:
+                seconds = f"{now - LastSign.line_at:.0f} s"
+                logger.info(f"{LastSign.line} … {seconds}", extra={"repeated": True})
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from medtune.checkpoints import CHECKPOINT_FILES
+from medtune.conversion import CHECKPOINT_FILES
 from medtune.errors import InputError
 
 logger = logging.getLogger("medtune")

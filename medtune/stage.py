@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from medtune.errors import InputError
 from medtune.files import write_json
-from medtune.progress import BesideBars
+from medtune.progress import BesideBars, heartbeat, is_main_process
 
 logger = logging.getLogger("medtune")
 
@@ -30,15 +30,16 @@ def run(name: str, main: Callable[[], int | None]) -> NoReturn:
     """
     set_up_logging(name)
     start = time.perf_counter()
-    with one_line_errors():
+    with one_line_errors(), heartbeat():
         tokens = main()
-        _write_cost(name, time.perf_counter() - start, tokens)
+        if is_main_process():
+            _write_cost(name, time.perf_counter() - start, tokens)
     sys.exit(0)
 
 
 def set_up_logging(name: str) -> None:
     logging.basicConfig(format=f"{name}: %(message)s", handlers=[BesideBars()], force=True)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if is_main_process() else logging.ERROR)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says what it would like installed
     warnings.filterwarnings("ignore", category=FutureWarning)  # of peft about transformers
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from medtune.checkpoints import write_checkpoint
+from medtune.conversion import write_checkpoint
 from medtune.errors import InputError
 from medtune.files import replacing
 from medtune.params import load_params

@@ -18,7 +18,6 @@ from medtune.errors import InputError
 from medtune.files import read_table, write_json, write_table
 from medtune.leaks import groups, leak_rates
 from medtune.params import SPLITS, Split, load_params
-from medtune.progress import ticking
 from medtune.stage import run
 
 logger = logging.getLogger("medtune")
@@ -108,8 +107,7 @@ def main() -> None:
     params, seed = load_params("split", "seed")
     records = read_table(RECORDS, "clean").to_pandas()
     logger.info(f"grouping {len(records)} records by topic and shared text")
-    with ticking("grouping"):
-        labels = groups(records, params.near_duplicate_similarity)
+    labels = groups(records, params.near_duplicate_similarity)
     records["group"] = group_names(records, labels)
     whole = divide(records, params, seed)
     leaks = leak_rates(whole["train"], whole["test"])  # of all records, before any is left out

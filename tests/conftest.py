@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
 
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from medtune.checkpoints import write_random_llama
+    from medtune.conversion import write_random_llama
 
     folder = tmp_path_factory.mktemp("models") / "base"
     write_random_llama(folder, seed=0)

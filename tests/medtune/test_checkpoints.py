@@ -1,155 +1,248 @@
-import json
+import errno
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from medtune.checkpoints import INDEX, write_checkpoint, write_random_llama
-from medtune.errors import InputError
+from medtune import checkpoints
+from medtune.checkpoints import Checkpoints, checkpoint_root, fingerprint, prune
 
-
-@pytest.fixture
-def fetched(tmp_path: Path) -> Path:
-    write_random_llama(tmp_path / "fetched")
-    return tmp_path / "fetched"
+NAMES = ["manifest.json", "state.json", "tensors.safetensors"]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def tensors(step: int = 0) -> dict[str, torch.Tensor]:
+    grid = torch.arange(12, dtype=torch.float32).reshape(3, 4) + step
+    return {
+        "fp32": grid,
+        "shared": grid[1:],
+        "transposed": grid.T,
+        "bf16": grid.bfloat16(),
+        "fp16": grid.half(),
+        "random_state": torch.get_rng_state(),
+        "step": torch.tensor(step),
+        "empty": torch.empty(0),
+        "trained": torch.nn.Parameter(torch.ones(2)),
+    }
 
 
-def refusal(fetched: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        write_checkpoint(fetched, fetched.with_name("out"))
-    return str(caught.value)
+def saved(folder: Path, *steps: int, keep: int = 2) -> Checkpoints:
+    storage = Checkpoints(folder, keep)
+    for step in steps:
+        storage.save(step, tensors(step), {"loss": step / 3})
+    return storage
 
 
-def edit(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_random_model_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        write_random_llama(tmp_path / name, seed=seed, num_hidden_layers=1)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    differing = contents(tmp_path / "a").items() - contents(tmp_path / "c").items()
-    assert [name for name, _ in differing] == ["model.safetensors"]
+def test_what_was_saved_comes_back_exactly(tmp_path: Path) -> None:
+    state = {"loss": 0.1 + 0.2, "points": [["train", 5, 1e-300]], "best": None, "unit": "ä"}
+    Checkpoints(tmp_path / "all" / "run").save(7, tensors(7), state)
+    found = Checkpoints(tmp_path / "all" / "run").latest()
+    assert found is not None
+    step, loaded, loaded_state = found
+    assert (step, loaded_state) == (7, state)
+    assert loaded.keys() == tensors(7).keys()
+    for name, tensor in tensors(7).items():
+        assert loaded[name].dtype == tensor.dtype
+        assert loaded[name].shape == tensor.shape
+        assert torch.equal(loaded[name], tensor), name
+    loaded["fp32"] += 1  # neither read-only nor tied to the file
 
 
-def test_random_model_leaves_the_global_random_state_alone(tmp_path: Path) -> None:
-    before = torch.random.get_rng_state()
-    write_random_llama(tmp_path / "a", seed=7)
-    assert torch.equal(before, torch.random.get_rng_state())
+def test_the_newest_are_kept_and_the_last_counts(tmp_path: Path) -> None:
+    storage = saved(tmp_path / "run", 1, 2, 10)
+    assert names(tmp_path / "run") == ["step-00000002", "step-00000010"]
+    assert names(tmp_path / "run/step-00000010") == NAMES
+    found = storage.latest()
+    assert found is not None
+    assert (found[0], found[2]) == (10, {"loss": 10 / 3})
 
 
-def test_random_model_loads_with_the_configuration_asked_for(tmp_path: Path) -> None:
-    write_random_llama(tmp_path / "a", hidden_size=32, num_hidden_layers=3)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "a")
-    assert (model.config.hidden_size, model.config.num_hidden_layers) == (32, 3)
-    assert model.config.vocab_size == 259
+def test_nothing_is_found_where_nothing_is(tmp_path: Path) -> None:
+    storage = Checkpoints(tmp_path / "run")
+    assert storage.latest() is None
+    storage.clear()
+    saved(tmp_path / "run", 1).clear()
+    assert not (tmp_path / "run").exists()
 
 
-def test_byte_tokenizer_keeps_every_text_and_speaks_chatml(tmp_path: Path) -> None:
-    write_random_llama(tmp_path / "a")
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
-    text = "Naïve  β-cell\n世界"
-    assert len(tokenizer(text).input_ids) == len(text.encode())
-    assert tokenizer.decode(tokenizer(text).input_ids) == text
-    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
-    chat = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
-    )
-    assert chat == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+def test_a_step_may_be_saved_again(tmp_path: Path) -> None:
+    storage = saved(tmp_path / "run", 1, 2)
+    storage.save(2, {}, {"again": True})
+    found = storage.latest()
+    assert found == (2, {}, {"again": True})
+    assert names(tmp_path / "run") == ["step-00000001", "step-00000002"]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("harm", [cut, flip, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_damaged_checkpoint_is_skipped_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, harm: Any
+) -> None:
+    storage = saved(tmp_path / "run", 1, 2)
+    harm(tmp_path / "run/step-00000002" / name)
+    with caplog.at_level(logging.WARNING, "medtune"):
+        found = storage.latest()
+    assert found is not None and found[0] == 1
+    (line,) = caplog.messages
+    assert line.startswith("checkpoint step-00000002 is skipped and removed: ")
+    assert name in line or "its files do not fit its manifest.json" in line
+
+
+def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path: Path) -> None:
+    storage = saved(tmp_path / "run", 10, 20)
+    for step in (10, 20):
+        cut(tmp_path / f"run/step-000000{step}/state.json")
+    assert storage.latest() is None
+    storage.save(5, {}, {})
+    assert storage.latest() == (5, {}, {})
+
+
+def start(function: Any, dies_at: int | None = None) -> int:
+    """Starts `function` in a process that kills itself with -9 at its n-th change of the disk."""
+    child = os.fork()
+    if child == 0:
+        changes = 0
+
+        def count(event: str, _: Any) -> None:
+            nonlocal changes
+            if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+                if changes == dies_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                changes += 1
+
+        try:
+            sys.addaudithook(count)
+            function()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+def exit_code(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_kill_at_any_moment_of_a_save_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    saved(tmp_path / "run", 1, 2)
+    ends = []
+    for moment in range(60):
+        folder = shutil.copytree(tmp_path / "run", tmp_path / str(moment))
+        child = start(lambda: saved(folder, 3), dies_at=moment)  # noqa: B023
+        ends.append(exit_code(child))
+        found = Checkpoints(folder).latest()
+        assert found is not None and found[0] in (2, 3)
+        assert found[2] == {"loss": found[0] / 3}
+        assert torch.equal(found[1]["fp32"], tensors(found[0])["fp32"])
+        assert all(name.startswith("step-") for name in names(folder))
+        saved(folder, 3)
+        assert names(folder) == ["step-00000002", "step-00000003"]
+        if ends[-1] == 0:
+            break
+    assert len(ends) > 15
+    assert ends == [-signal.SIGKILL] * (len(ends) - 1) + [0]
+
+
+def test_a_full_disk_is_said_and_leaves_the_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    storage = saved(tmp_path / "run", 1, 2)
+    monkeypatch.setattr(checkpoints, "_flush", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage.save(3, tensors(), {})
+    assert names(tmp_path / "run") == ["step-00000001", "step-00000002"]
+
+
+def test_nan_in_the_state_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Checkpoints(tmp_path / "run").save(1, {}, {"loss": float("nan")})
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_with_the_same_settings_do_not_disturb_each_other(tmp_path: Path) -> None:
+    def work() -> None:
+        storage = Checkpoints(tmp_path / "run")
+        for step in range(30):
+            storage.save(step, tensors(step), {})
+            found = storage.latest()
+            assert found is None or torch.equal(found[1]["fp32"], tensors(found[0])["fp32"])
+            if step % 10 == 9:
+                storage.clear()
+
+    children = [start(work) for _ in range(3)]
+    assert [exit_code(child) for child in children] == [0, 0, 0]
+    assert names(tmp_path) == [".lock"]
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("folder", "root"),
     [
-        ({"hiden_size": 64}, "did you mean hidden_size?"),
-        ({"vocab_size": 9}, "vocab_size cannot be set"),
-        ({"hidden_size": 30}, "not a multiple of the number of attention heads"),
-        ({"num_key_value_heads": 3}, "num_key_value_heads must divide num_attention_heads"),
+        ("project", "project"),
+        ("project/.dvc/tmp/exps/tmpabc", "project"),
+        ("project/.dvc/tmp/exps/standalone/tmpabc", "project"),
+        ("repository/.dvc/tmp/exps/tmpabc/project", "repository"),
+        ("exps/tmp", "exps/tmp"),
     ],
 )
-def test_impossible_random_model_is_refused(
-    config: dict[str, int], said: str, tmp_path: Path
+def test_a_queued_experiment_uses_the_folder_of_its_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, root: str
 ) -> None:
-    with pytest.raises(InputError, match=said.replace("?", r"\?")):
-        write_random_llama(tmp_path / "a", **config)
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    assert checkpoint_root() == tmp_path / root / "checkpoints"
 
 
-def test_safetensors_are_taken_as_they_are_and_nothing_unsafe_with_them(fetched: Path) -> None:
-    for name in ("pytorch_model.bin", "modeling_own.py", "README.md"):
-        (fetched / name).write_text("x")
-    expected = contents(fetched)
-    write_checkpoint(fetched, fetched.with_name("out"))
-    taken = contents(fetched.with_name("out"))
-    assert sorted(taken) == [
-        "chat_template.jinja",
-        "config.json",
-        "generation_config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    ]
-    assert taken.items() <= expected.items()
+def test_a_fingerprint_stands_for_values_names_and_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = set()
+    for place, content in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / place / "data").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / place)
+        for name in ("x", "y"):
+            Path("data", name).write_text(content + name)
+        first = fingerprint({"lr": 0.1, "r": 8}, [Path("data/x"), Path("data/y")])
+        same = fingerprint({"r": 8, "lr": 0.1}, [Path("data/y").absolute(), Path("data/x")])
+        assert first == same
+        assert len(first) == 16
+        found.add(first)
+    assert len(found) == 2
+    assert fingerprint({"r": 8}, [Path("data/x")]) != fingerprint({"r": 9}, [Path("data/x")])
+    Path("data/z").write_text("bx")
+    assert fingerprint({}, [Path("data/x")]) != fingerprint({}, [Path("data/z")])
 
 
-def test_no_path_of_the_machine_and_no_private_mode_remain(fetched: Path) -> None:
-    edit(fetched / "config.json", _name_or_path="/home/me/model")
-    edit(fetched / "tokenizer_config.json", name_or_path="/home/me/model", is_local=True)
-    (fetched / "model.safetensors").chmod(0o600)
-    out = fetched.with_name("out")
-    write_checkpoint(fetched, out)
-    assert not any(b"/home/me" in content for content in contents(out).values())
-    assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o644}
-    AutoModelForCausalLM.from_pretrained(out)
-
-
-def test_missing_and_truncated_shards_are_refused(fetched: Path) -> None:
-    weights = fetched / "model.safetensors"
-    weights.rename(fetched / "model-00001-of-00002.safetensors")
-    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (fetched / INDEX).write_text(json.dumps({"weight_map": shards}))
-    assert "has no model-00002-of-00002.safetensors" in refusal(fetched)
-
-
-def test_truncated_weights_are_refused(fetched: Path) -> None:
-    weights = fetched / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1])
-    assert "model.safetensors is not a whole safetensors file" in refusal(fetched)
-
-
-def test_missing_tokenizer_is_refused(fetched: Path) -> None:
-    (fetched / "tokenizer.json").unlink()
-    assert "has no tokenizer.json" in refusal(fetched)
-
-
-def test_older_vocabulary_becomes_tokenizer_json(fetched: Path) -> None:
-    (fetched / "tokenizer.json").unlink()
-    (fetched / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
-    (fetched / "vocab.json").write_text('{"a": 0, "b": 1, "ab": 2}')
-    (fetched / "merges.txt").write_text("#version: 0.2\na b\n")
-    write_checkpoint(fetched, fetched.with_name("out"))
-    tokenizer = AutoTokenizer.from_pretrained(fetched.with_name("out"))
-    assert tokenizer("ab").input_ids == [2]
-    assert b"is_local" not in contents(fetched.with_name("out"))["tokenizer_config.json"]
-
-
-def test_broken_configuration_is_refused(fetched: Path) -> None:
-    (fetched / "config.json").write_text("{")
-    assert "config.json is no valid JSON" in refusal(fetched)
-
-
-@pytest.mark.parametrize("content", [b"GGUF", b"<html>not here</html>", b""])
-def test_what_is_no_gguf_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "fetched").mkdir()
-    (tmp_path / "fetched" / "model.gguf").write_bytes(content)
-    assert "model.gguf cannot be read as GGUF" in refusal(tmp_path / "fetched")
-
-
-def test_source_without_weights_names_what_it_gave(tmp_path: Path) -> None:
-    (tmp_path / "fetched").mkdir()
-    (tmp_path / "fetched" / "hp.obo").write_text("x")
-    assert "gave hp.obo: name one .gguf file" in refusal(tmp_path / "fetched")
+def test_runs_that_were_given_up_are_pruned(tmp_path: Path) -> None:
+    root = tmp_path / "checkpoints"
+    prune(root)
+    assert not root.exists()
+    for name in ("old", "resumed", "new"):
+        saved(root / name, 1)
+    for name in ("old", "resumed"):
+        os.utime(root / name, (0, time.time() - 15 * 86400))
+    Checkpoints(root / "resumed").latest()
+    prune(root)
+    assert names(root) == [".lock", "new", "resumed"]

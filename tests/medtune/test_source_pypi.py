@@ -127,13 +127,3 @@ def test_full_disk_under_pip_is_told_as_such(
     with pytest.raises(OSError) as caught:
         fetch_wheel_members("pypi://cards==1.0/cards", tmp_path / "out")
     assert caught.value.errno == errno.ENOSPC
-
-
-def test_waiting_for_pip_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    fake_python(tmp_path, monkeypatch, "sleep 1; echo 'ERROR: odd'; exit 1")
-    monkeypatch.setattr(source_pypi, "REPORT_INTERVAL_S", 0.3)
-    with caplog.at_level("INFO", logger="medtune"):
-        assert "odd" in message("pypi://cards==1.0/cards", tmp_path)
-    assert "still downloading cards==1.0" in caplog.text

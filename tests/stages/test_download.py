@@ -10,7 +10,7 @@ import huggingface_hub.constants
 import pytest
 
 from medtune import source_hub, sources
-from medtune.checkpoints import write_random_llama
+from medtune.conversion import write_random_llama
 from medtune.errors import InputError
 from medtune.files import replacing
 from stages.download import main
