@@ -1,13 +1,17 @@
 """The LoRA adapter: put on a base model, saved with its tokenizer, loaded again."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from medtune.errors import InputError
 from medtune.files import scratch
 from medtune.models import BASE, require
 from medtune.params import Train
+from medtune.progress import is_main_process
 from medtune.prompts import PromptEncoder
 
 ADAPTER = Path("models/adapter")
@@ -27,12 +31,9 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if params.quantization != "none":
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=params.gradient_checkpointing
-        )
-    elif params.gradient_checkpointing:
-        model.gradient_checkpointing_enable()
-        model.enable_input_require_grads()
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if params.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     if params.neftune_noise_alpha is not None:
         _add_neftune(model, params.neftune_noise_alpha)
     torch.manual_seed(seed)
@@ -43,6 +44,9 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
         lora_dropout=params.lora_dropout,
         bias=params.bias,
         target_modules=params.target_modules,
+        use_rslora=params.use_rslora,
+        use_dora=params.use_dora,
+        init_lora_weights=params.init_lora_weights,  # type: ignore[arg-type]
     )
     if params.target_modules != "all-linear":
         _check_targets(model, params.target_modules)
@@ -53,12 +57,45 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     return model
 
 
-def save_adapter(model: Any, encoder: PromptEncoder, folder: Path = ADAPTER) -> None:
-    """Writes FILES: the adapter, and its tokenizer with the template it was trained on."""
+@contextmanager
+def first_weights(model: Any) -> Iterator[Path | None]:
+    """The folder of the adapter as it was before training, where `save_adapter` needs it.
+
+    PiSSA takes its first weights out of those of the base model. What was learned is saved as the
+    difference from them, a LoRA adapter of twice the rank that suits the base model as it is.
+    """
+    config = model.peft_config["default"]
+    way = config.init_lora_weights
+    if not str(way).startswith("pissa"):
+        yield None
+        return
+    with TemporaryDirectory() as folder:
+        first = Path(folder) / "first"
+        config.init_lora_weights = True  # or peft would take them out again when it reads them
+        model.save_pretrained(first)
+        config.init_lora_weights = way
+        yield first
+
+
+def save_adapter(
+    model: Any, encoder: PromptEncoder, folder: Path = ADAPTER, first: Path | None = None
+) -> None:
+    """Writes FILES: the adapter, and its tokenizer with the template it was trained on.
+
+    Where FSDP has spread the adapter, all processes take part and the main one writes.
+    """
+    from medtune.processes import whole
+
+    weights = {name: whole(p) for name, p in model.named_parameters() if p.requires_grad}
+    if not is_main_process():
+        return
     encoder.tokenizer.chat_template = encoder.template
     folder.mkdir(parents=True, exist_ok=True)
     with scratch(folder) as temporary:
-        model.save_pretrained(temporary)
+        if first:
+            model.save_pretrained(temporary, path_initial_model_for_weight_conversion=str(first))
+        else:
+            model.save_pretrained(temporary, state_dict=weights)
         encoder.tokenizer.save_pretrained(temporary)
         encoder.format.save(temporary / "prompt.json")
         _make_portable(temporary / "adapter_config.json")

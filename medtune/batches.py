@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-WINDOW = 16  # batches whose rows are sorted by length together: little padding, still shuffled
+WINDOW = 50  # batches whose rows are sorted by length together: little padding, still shuffled
 IGNORED = -100  # label of a token that is not supervised, as torch's cross-entropy has it
 
 

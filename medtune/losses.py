@@ -25,6 +25,17 @@ def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     return cross_entropy(logits, targets[rows, positions], reduction="none"), rows
 
 
+class SupervisedLoss(torch.nn.Module):
+    """`token_losses` as a module's forward pass, which DDP and FSDP can wrap."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return token_losses(self.model, batch)[0]
+
+
 def _as_the_model_scales(logits: torch.Tensor, config: Any) -> torch.Tensor:
     """What some models do to the logits of their head: Cohere, Granite, Gemma 2."""
     if getattr(config, "logit_scale", None):

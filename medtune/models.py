@@ -1,5 +1,6 @@
 """Loading the base model and its tokenizer, in the right precision on the right device."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,16 @@ def load_tokenizer(folder: Path = BASE) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def load_base(precision: str = "auto", quantization: str = "none", folder: Path = BASE) -> Any:
+def load_base(
+    precision: str = "auto",
+    quantization: str = "none",
+    folder: Path = BASE,
+    double_quantization: bool = True,
+) -> Any:
     """The base model on the best device there is, in evaluation mode.
 
-    `precision` is auto, fp32, bf16 or fp16; `quantization` none, nf4 or fp4 (bitsandbytes, with
-    double quantisation), which then is how the weights of the linear layers are held.
+    `precision` is auto, fp32, bf16 or fp16; `quantization` none, nf4 or fp4 (bitsandbytes), which
+    then is how the weights of the linear layers are held, while they compute in the precision.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -34,13 +40,20 @@ def load_base(precision: str = "auto", quantization: str = "none", folder: Path 
         config = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type=quantization,
-            bnb_4bit_use_double_quant=True,
+            bnb_4bit_use_double_quant=double_quantization,
             bnb_4bit_compute_dtype=dtype,
         )
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, quantization_config=config, local_files_only=True
     )
-    return model.to(device()) if config is None else model
+    if config is None:
+        return model.to(device())
+    for module in model.modules():
+        # On a CPU bitsandbytes would repack the weights at the first validation, for a kernel
+        # that has no backward pass: what is trained after it would get wrong gradients.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def resolve_precision(precision: str) -> str:
@@ -63,9 +76,11 @@ def autocast(precision: str) -> Any:
 
 
 def device() -> str:
+    """The GPU if there is one; the CPU also where the launch configuration says `use_cpu`."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+    return "cuda" if torch.cuda.is_available() and not on_cpu else "cpu"
 
 
 def require(path: Path, stage: str) -> None:

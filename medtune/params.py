@@ -18,6 +18,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 StepsOrShare = Annotated[float, Field(ge=0)]
 SplitName = Literal["train", "validation", "test"]
+# fmt: off
+SchedulerName = Literal[
+    "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
+    "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
+    "warmup_stable_decay", "greedy",
+]
+# fmt: on
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
@@ -94,18 +101,23 @@ class Tokenize(Section):
 
 
 class Train(Section):
+    launch: Annotated[str, Field(pattern=r"^\w+$")]
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     quantization: Literal["none", "nf4", "fp4"]
+    bnb_4bit_use_double_quant: bool
     r: Count
     lora_alpha: Count
+    use_rslora: bool
+    use_dora: bool
+    init_lora_weights: Literal[True, "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16"]
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] | None
     lora_dropout: Annotated[float, Field(ge=0, lt=1)]
     bias: Literal["none", "all", "lora_only"]
     target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)]
     optim: Literal["adamw_torch", "paged_adamw_8bit"]
     lr: Annotated[float, Field(gt=0)]
-    lr_scheduler_type: Literal[
-        "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"
-    ]
+    lr_scheduler_type: SchedulerName
+    lr_scheduler_kwargs: dict[str, int | float | str | bool]
     warmup_steps: StepsOrShare
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
@@ -116,6 +128,16 @@ class Train(Section):
     gradient_checkpointing: bool
     logging_steps: Count
     eval_steps: Annotated[float, Field(gt=0)]
+    load_best_model_at_end: bool
+    early_stopping_patience: Count | None
+    early_stopping_threshold: Annotated[float, Field(ge=0)]
+    save_steps: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def check_pissa(self) -> Self:
+        if self.quantization != "none" and str(self.init_lora_weights).startswith("pissa"):
+            raise ValueError("init_lora_weights: pissa needs quantization: none")
+        return self
 
 
 class Evaluate(Section):

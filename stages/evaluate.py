@@ -96,6 +96,7 @@ def main() -> int:
     params, seed = load_params("evaluate", "seed")
     tokens = read_tokens(TOKENS / "test.arrow")
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
+    logger.info("loading the model")
     model = load_base()
     if name == "finetuned":
         model = load_adapter(model)

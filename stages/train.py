@@ -8,15 +8,21 @@ adapter with its tokenizer into models/adapter/, metrics/train.json and the curv
 
 import logging
 import math
+import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medtune.adapters import ADAPTER, add_adapter, save_adapter
+from medtune.adapters import ADAPTER, add_adapter, first_weights, save_adapter
+from medtune.checkpoints import Checkpoints, checkpoint_root, fingerprint, prune
 from medtune.files import write_csv, write_json
-from medtune.models import load_base, load_tokenizer, resolve_precision
+from medtune.history import Point
+from medtune.launch import launch
+from medtune.models import BASE, device, load_base, load_tokenizer, resolve_precision
 from medtune.params import Train, load_params
+from medtune.progress import is_main_process
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.stage import run
 from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
@@ -25,6 +31,7 @@ logger = logging.getLogger("medtune")
 
 METRICS = Path("metrics/train.json")
 PLOTS = Path("plots/train")
+LIBRARIES = ("accelerate", "bitsandbytes", "peft", "torch", "transformers")
 
 
 def announce(model: Any, params: Train) -> tuple[int, float]:
@@ -32,55 +39,93 @@ def announce(model: Any, params: Train) -> tuple[int, float]:
     percent = 100 * trainable / total
     logger.info(
         f"{trainable:,} of {total:,} parameters are trained ({percent:.2f} %), precision "
-        f"{resolve_precision(params.precision)}, quantization {params.quantization}"
+        f"{resolve_precision(params.precision)} on {device()}, quantization {params.quantization}"
     )
+    if device() == "cpu" and resolve_precision(params.precision) == "fp16":
+        logger.warning("fp16 crawls on a CPU: train.precision auto takes fp32 there")
     return trainable, percent
 
 
-def main() -> int:
-    from medtune.training import Point, train
+def checkpoint_folder(params: Train, seed: int) -> Path:
+    """Where runs with these very inputs, code, libraries and this processor keep checkpoints."""
+    import torch
 
-    params, seed = load_params("train", "seed")
-    training = read_tokens(TOKENS / "train.arrow").to_pydict()
-    validation = read_tokens(TOKENS / "validation.arrow").to_pydict()
-    tokenizer = load_tokenizer()
-    encoder = PromptEncoder(tokenizer, PromptFormat.load(PROMPT_FORMAT))
-    model = add_adapter(load_base(params.precision, params.quantization), params, seed)
-    trainable, percent = announce(model, params)
+    values = {
+        "params": params.model_dump(),
+        "seed": seed,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "device": torch.cuda.get_device_name() if device() == "cuda" else platform.machine(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+    inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", PROMPT_FORMAT]
+    code = [Path(__file__), *Path("medtune").glob("*.py"), Path(f"launch/{params.launch}.yaml")]
+    files = [*inputs, *BASE.glob("*"), *code]
+    return checkpoint_root() / "train" / fingerprint(values, files)
 
-    curves: dict[str, list[Point]] = {"train": [], "validation": []}
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else encoder.end_id
-    for point in train(model, training, validation, params, seed, pad_id):
-        curves[point.curve].append(point)
-        if point.curve == "validation":
-            logger.info(f"step {point.step}: validation loss {point.loss:.3f}")
 
-    save_adapter(model, encoder)
-    for curve, points in curves.items():
+def write_results(points: list[Point], params: Train, trainable: int, percent: float) -> None:
+    """Writes the curves and metrics/train.json; the kept adapter's is the lowest loss, or last."""
+    curves = {name: [p for p in points if p.curve == name] for name in ("train", "validation")}
+    for curve, own in curves.items():
         columns = ("step", "epoch", "loss", "learning_rate")
-        rows = [[getattr(point, name) for name in columns] for point in points]
+        rows = [[getattr(point, name) for name in columns] for point in own]
         write_csv(PLOTS / f"{curve}.csv", columns, rows)
-    tokens = params.num_train_epochs * sum(len(ids) for ids in training["input_ids"])
-    last = {curve: points[-1] for curve, points in curves.items()}
+    kept = curves["validation"][-1]
+    if params.load_best_model_at_end:
+        kept = min(curves["validation"], key=lambda point: point.loss)
     steps = np.diff([0, *(point.step for point in curves["train"])])
-    mean_loss = np.average([point.loss for point in curves["train"]], weights=steps)
     write_json(
         METRICS,
         {
-            "train_loss": mean_loss,
-            "validation_loss": last["validation"].loss,
-            "validation_perplexity": math.exp(last["validation"].loss),
-            "steps": last["train"].step,
-            "tokens": tokens,
+            "train_loss": np.average([point.loss for point in curves["train"]], weights=steps),
+            "validation_loss": kept.loss,
+            "validation_perplexity": math.exp(kept.loss),
+            "steps": points[-1].step,
+            "best_step": kept.step,
+            "tokens": points[-1].tokens,
             "trainable_parameters": trainable,
             "trainable_percent": percent,
         },
     )
     logger.info(
-        f"{len(training['id'])} cards, {last['train'].step} steps → validation perplexity "
-        f"{math.exp(last['validation'].loss):.2f}: {ADAPTER}/"
+        f"{points[-1].step} steps, {points[-1].tokens} tokens → validation perplexity "
+        f"{math.exp(kept.loss):.2f} at step {kept.step}: {ADAPTER}/"
     )
-    return tokens
+
+
+def main() -> int:
+    params, seed = load_params("train", "seed")
+    launch(params.launch, "stages.train")
+    from medtune.training import train
+
+    training = read_tokens(TOKENS / "train.arrow").to_pydict()
+    validation = read_tokens(TOKENS / "validation.arrow").to_pydict()
+    logger.info("loading the model")
+    tokenizer = load_tokenizer()
+    encoder = PromptEncoder(tokenizer, PromptFormat.load(PROMPT_FORMAT))
+    model = load_base(
+        params.precision,
+        params.quantization,
+        double_quantization=params.bnb_4bit_use_double_quant,
+    )
+    model = add_adapter(model, params, seed)
+    trainable, percent = announce(model, params)
+    checkpoints = Checkpoints(checkpoint_folder(params, seed))
+    prune(checkpoints.folder.parent)
+
+    points: list[Point] = []
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else encoder.end_id
+    with first_weights(model) as first:
+        for point in train(model, training, validation, params, seed, pad_id, checkpoints):
+            points.append(point)
+            if point.curve == "validation":
+                logger.info(f"step {point.step}: validation loss {point.loss:.3f}")
+        save_adapter(model, encoder, first=first)
+    if is_main_process():
+        write_results(points, params, trainable, percent)
+        checkpoints.clear()
+    return points[-1].tokens
 
 
 if __name__ == "__main__":

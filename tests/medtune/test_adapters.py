@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from medtune.adapters import FILES, add_adapter, load_adapter, save_adapter
+from medtune.adapters import FILES, add_adapter, first_weights, load_adapter, save_adapter
 from medtune.errors import InputError
 from medtune.models import load_base
 from medtune.params import Train, load_params
@@ -40,6 +40,35 @@ def test_a_fresh_adapter_changes_nothing_and_a_loaded_one_what_it_learned(
     loaded = load_adapter(load_base(folder=base_folder), tmp_path / "adapter")
     assert torch.allclose(loaded(BATCH).logits, trained(BATCH).logits, atol=1e-5)
     assert not torch.allclose(loaded(BATCH).logits, base, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"init_lora_weights": "pissa"},
+        {"init_lora_weights": "pissa_niter_4", "use_rslora": True},
+        {"use_dora": True},
+        {"use_rslora": True},
+        {"bias": "all"},
+    ],
+    ids=lambda changed: "-".join(changed),
+)
+def test_every_kind_of_adapter_fits_the_base_model_as_it_is(
+    base_folder: Path, tokenizer: Any, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    params = PARAMS.model_copy(update=changed)
+    model = add_adapter(load_base(folder=base_folder), params, seed=1)
+    base = load_base(folder=base_folder)(BATCH).logits
+    assert torch.allclose(model.eval()(BATCH).logits, base, atol=1e-5)
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    with first_weights(model) as first:
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.data += 0.01
+        save_adapter(model, encoder, tmp_path / "adapter", first)
+    loaded = load_adapter(load_base(folder=base_folder), tmp_path / "adapter")
+    assert torch.allclose(loaded(BATCH).logits, model(BATCH).logits, atol=1e-4)
+    assert not torch.allclose(loaded(BATCH).logits, base, atol=1e-2)
 
 
 def test_the_folder_holds_the_declared_files_and_no_place_of_this_machine(

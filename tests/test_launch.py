@@ -1,0 +1,133 @@
+"""Training in the processes that launch/ asks for."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from accelerate.commands.config.config_args import load_config_from_file
+from ruamel.yaml import YAML
+
+from benchmarks.kill_resume import ENVIRONMENT, ROOT, prepare
+from medtune.errors import InputError
+from medtune.launch import launch
+from medtune.processes import share
+
+CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which all is done up to training."""
+    folder = tmp_path_factory.mktemp("project")
+    prepare(folder)
+    return folder
+
+
+def set_training(project: Path, **changed: object) -> None:
+    yaml = YAML()
+    params = yaml.load(project / "params.yaml")
+    params["train"] |= changed
+    yaml.dump(params, project / "params.yaml")
+
+
+def results(project: Path) -> tuple[list[list[float]], dict[str, float]]:
+    """The points of the two curves, and the metrics."""
+    rows = []
+    for curve in ("train", "validation"):
+        with (project / f"plots/train/{curve}.csv").open() as file:
+            rows += [[float(value) for value in row] for row in list(csv.reader(file))[1:]]
+    return rows, json.loads((project / "metrics/train.json").read_text())
+
+
+def trained(project: Path, **changed: object) -> tuple[list[list[float]], dict[str, float]]:
+    set_training(project, **changed)
+    command = ("python", "-m", "stages.train")
+    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("parameters are trained") == 1  # one process speaks
+    return results(project)
+
+
+def test_accelerate_reads_every_configuration() -> None:
+    assert len(CONFIGS) >= 7
+    for path in CONFIGS:
+        config = load_config_from_file(str(path))
+        assert config.num_processes >= config.num_machines >= 1
+
+
+def test_an_unknown_name_lists_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match=r"launch/dpd.yaml does not exist: there are cpu, ddp, fs"):
+        launch("dpd", "stages.train")
+
+
+@pytest.mark.parametrize("name", ["gpu", "ddp", "fsdp"])
+def test_a_missing_gpu_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match=f"launch/{name}.yaml asks for a GPU and torch sees none"):
+        launch(name, "stages.train")
+
+
+def test_one_process_is_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("started another process"))
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "unset")
+    launch("local", "stages.train")
+    assert os.environ["ACCELERATE_USE_CPU"] == "False"
+    launch("cpu", "stages.train")
+    assert os.environ["ACCELERATE_USE_CPU"] == "True"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_each_process_sees_other_rows_and_all_are_seen(count: int) -> None:
+    passes = [[0, 1], [2, 3], [4], [5, 6], [7]]
+    shares = [share(passes, count, process) for process in range(count)]
+    assert len({len(own) for own in shares}) == 1  # DDP waits for each
+    weighted = [rows for own in shares for rows, weight in own if weight]
+    assert sorted(weighted) == passes
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one_at_the_same_global_batch(project: Path) -> None:
+    rhythm = {"logging_steps": 1, "lora_dropout": 0.0, "neftune_noise_alpha": None}
+    one, metrics = trained(project, gradient_accumulation_steps=4, **rhythm)
+    two, same = trained(project, gradient_accumulation_steps=2, launch="two_cpus", **rhythm)
+    assert len(one) == len(two) > 6
+    for point, other in zip(one, two, strict=True):
+        assert other == pytest.approx(point, rel=1e-4)
+    assert metrics == pytest.approx(same, rel=1e-4)
+    assert (metrics["tokens"], metrics["steps"]) == (same["tokens"], same["steps"])
+
+
+@pytest.mark.slow
+def test_two_machines_train_together(project: Path) -> None:
+    """Two launchers on loopback stand for two nodes, with the example's second command."""
+    one, _ = trained(project, launch="local", gradient_accumulation_steps=4, logging_steps=1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = YAML().load(project / "launch/two_nodes.yaml")
+    config |= {"num_processes": 2, "use_cpu": True}
+    config |= {"main_process_ip": "127.0.0.1", "main_process_port": port}
+    YAML().dump(config, project / "launch/two_nodes.yaml")
+    set_training(project, launch="two_nodes", gradient_accumulation_steps=2)
+    launcher = "accelerate launch --config_file launch/two_nodes.yaml --machine_rank 1"
+    second = subprocess.Popen(
+        [*launcher.split(), "-m", "stages.train"],
+        cwd=project,
+        env=ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        two, _ = trained(project)
+        assert second.wait(timeout=60) == 0, second.stderr
+    finally:
+        second.kill()
+    for point, other in zip(one, two, strict=True):
+        assert other == pytest.approx(point, rel=1e-4)
