@@ -1,0 +1,1 @@
+"""Side-by-side speed against other tools: one command each, results in benchmarks/README.md."""

@@ -1,0 +1,72 @@
+"""Each published system's preset trains, and its sweep queues with one command.
+
+What the package index does not carry, the published models and data sets, is replaced by the
+default's; of everything else only precision and the number of cards are what a CPU can do.
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from benchmarks.kill_resume import copy_project, run
+from medtune import presets
+
+pytestmark = pytest.mark.slow
+
+PUBLISHED = ("medical-education", "healthcare-assistant", "medical-llm-assistant", "med-llama")
+CARDS = {"train": 8, "validation": 4, "test": 4}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    copy_project(folder)
+    return folder
+
+
+def use(folder: Path, name: str) -> presets.Preset:
+    """Writes a preset with the default's downloads and few cards into params.yaml."""
+    run(folder, "python", "-m", "medtune.presets", name)
+    default, preset = presets.load("default"), presets.load(name)
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for key in ("model", "dataset"):
+        params["download"][key] = default.values[f"download.{key}"]
+    params["clean"]["reader"] = default.values["clean.reader"]
+    params["split"]["max_records"] = CARDS
+    params["train"]["precision"] = "auto"  # fp16 runs on a CPU too, at two tokens a second
+    yaml.dump(params, folder / "params.yaml")
+    return preset
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_preset_trains(project: Path, name: str) -> None:
+    values = use(project, name).values
+    log = run(project, "dvc", "repro", "train").stderr
+    epochs = values["train.num_train_epochs"]
+    batches = math.ceil(CARDS["train"] / values["train.per_device_train_batch_size"])
+    steps = epochs * math.ceil(batches / values["train.gradient_accumulation_steps"])
+    metrics = json.loads((project / "metrics/train.json").read_text())
+    assert metrics["steps"] == steps
+    assert 1 < metrics["validation_loss"] < 5
+    config = json.loads((project / "models/adapter/adapter_config.json").read_text())
+    for key in ("r", "lora_alpha", "lora_dropout", "bias"):
+        assert config[key] == values[f"train.{key}"]
+    targets = values["train.target_modules"]
+    assert targets == "all-linear" or sorted(targets) == config["target_modules"]
+    assert f"quantization {values['train.quantization']}" in log
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_its_sweep_queues_with_one_command(project: Path, name: str) -> None:
+    run(project, "python", "-m", "medtune.presets", name, "--queue")
+    queued = run(project, "dvc", "queue", "status").stdout
+    commands = presets.queue_commands(presets.load(name))
+    assert len(commands) > 2
+    for command in commands:
+        experiment = command[command.index("--name") + 1]
+        assert re.search(rf"\s{re.escape(experiment)}\s.*Queued", queued), queued
