@@ -1,0 +1,173 @@
+"""What is known of the cards before a run: how long they are, and how many there are."""
+
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from medtune.batches import by_length, training_order
+from medtune.errors import InputError
+from medtune.files import read_table
+from medtune.models import BASE, load_tokenizer
+from medtune.params import SPLITS, Params, SplitName, Tokenize, read_yaml
+from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.tokens import TOKENS, read_tokens
+
+LOCK = Path("dvc.lock")
+RECORDS = Path("data/clean/records.parquet")
+SPLIT = Path("data/split")
+LOSS_BATCH = 16  # rows whose likelihood the evaluate stage takes together
+SAMPLE = 2000  # records of a split that are encoded here; more take long and say no more
+BEFORE = {
+    "download@model": [],
+    "download@dataset": [],
+    "clean": ["download@dataset"],
+    "split": ["clean"],
+    "tokenize": ["split", "download@model"],
+}
+OUTPUT = {
+    "download@model": BASE / "config.json",
+    "download@dataset": Path("data/raw"),
+    "clean": RECORDS,
+    "split": SPLIT / "train.parquet",
+    "tokenize": TOKENS / "train.arrow",
+}
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Lengths in tokens of the cards of a split, or of a sample where there are more (`count`)."""
+
+    count: int
+    prompts: list[int]
+    lengths: list[int]  # prompt, answer and its end, cut where the run will cut
+    loss_starts: list[int]
+    truncated: list[bool]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.lengths) == self.count
+
+    @property
+    def without_room(self) -> int:
+        """Cards of which nothing of the answer is left; tokenize refuses them."""
+        pairs = zip(self.prompts, self.lengths, self.truncated, strict=True)
+        return sum(cut and length < prompt + 2 for prompt, length, cut in pairs)
+
+
+def is_made(stage: str, params: Params) -> bool:
+    """Whether a stage's output is there and dvc.lock says that it is of these parameters."""
+    if not LOCK.is_file() or not OUTPUT[stage].exists():
+        return False
+    locked = read_yaml(LOCK)["stages"].get(stage, {}).get("params", {}).get("params.yaml", {})
+    now: Any = params.model_dump()
+    same = all(reduce(dict.get, key.split("."), now) == value for key, value in locked.items())
+    return bool(locked) and same and all(is_made(before, params) for before in BEFORE[stage])
+
+
+def known_cards(params: Params) -> dict[SplitName, Cards]:
+    """The cards of each split, measured as near to the run as the outputs that are there allow.
+
+    Raises InputError with what is missing.
+    """
+    if is_made("tokenize", params):
+        tables = {split: read_tokens(TOKENS / f"{split}.arrow").to_pydict() for split in SPLITS}
+        return {
+            split: Cards(
+                len(rows["id"]),
+                rows["prompt_length"],
+                [len(ids) for ids in rows["input_ids"]],
+                rows["loss_start"],
+                rows["truncated"],
+            )
+            for split, rows in tables.items()
+        }
+    for stage in ("clean", "download@model"):
+        if not is_made(stage, params):
+            raise InputError(f"{OUTPUT[stage]} is missing or of other params: dvc repro {stage}")
+    style = params.tokenize
+    form = PromptFormat(style.prompt_style, style.system_prompt, style.disclaimer)
+    encoder = PromptEncoder(load_tokenizer(), form)
+    if is_made("split", params):
+        paths = {split: SPLIT / f"{split}.parquet" for split in SPLITS}
+        return {split: _measure(path, encoder, style, split) for split, path in paths.items()}
+    samples = {split: _measure(RECORDS, encoder, style, split) for split in SPLITS}
+    return {split: _share(cards, split, params) for split, cards in samples.items()}
+
+
+def _share(cards: Cards, split: SplitName, params: Params) -> Cards:
+    """All records as a sample of one split, which takes its share of them."""
+    count = round(cards.count * getattr(params.split.shares, split))
+    limit = getattr(params.split.max_records, split)
+    return replace(cards, count=min(count, limit or count))
+
+
+def _measure(path: Path, encoder: PromptEncoder, params: Tokenize, split: SplitName) -> Cards:
+    table = read_table(path, "split")
+    step = -(-table.num_rows // SAMPLE)
+    records = table.take(list(range(0, table.num_rows, step))).to_pylist()
+    disclaimer = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
+    prompts = [len(encoder.question_ids(record["question"])) for record in records]
+    answers = [len(encoder.answer_ids(record["answer"] + disclaimer)) for record in records]
+    whole = [prompt + answer + 1 for prompt, answer in zip(prompts, answers, strict=True)]
+    return Cards(
+        table.num_rows,
+        prompts,
+        [min(length, params.max_length_tokens) for length in whole],
+        [1] * len(prompts) if params.loss_on == "all" else prompts,
+        [length > params.max_length_tokens for length in whole],
+    )
+
+
+def running(answers: list[int], max_new_tokens: int, retire_share: float) -> list[int]:
+    """How many rows of a batch still run at each new token, if answers are as long as these.
+
+    One row never stops; finished rows leave when fewer than `retire_share` of the batch still run.
+    """
+    rows, counts = len(answers), []
+    for token in range(max_new_tokens):
+        alive = max(1, sum(length > token for length in answers))
+        rows = alive if alive < retire_share * rows else rows
+        counts.append(rows)
+    return counts
+
+
+def largest_batches(
+    cards: dict[SplitName, Cards], params: Params, retire_share: float
+) -> dict[str, Any]:
+    """The lengths of the largest batches of train and evaluate, as medtune.check_memory wants them.
+
+    Without cards, or in a sample, each batch is as long as the longest row there can be or is.
+    """
+    limit = params.tokenize.max_length_tokens
+    size, count = params.train.per_device_train_batch_size, params.evaluate.batch_size
+    if not cards:
+        return {
+            "rows": [limit] * size,
+            "loss_starts": [1 if params.tokenize.loss_on == "all" else limit // 2] * size,
+            "likelihood": [limit] * LOSS_BATCH,
+            "prompts": [limit // 2] * count,
+            "cached": limit // 2 + params.evaluate.max_new_tokens,
+        }
+    train, test = cards["train"], cards["test"]
+    lengths = train.lengths
+    rows = by_length(lengths, size)[-1]
+    if train.is_whole:
+        plan = (
+            batch
+            for epoch in range(params.train.num_train_epochs)
+            for batch in training_order(lengths, size, params.seed, epoch)
+        )
+        rows = max(plan, key=lambda batch: len(batch) * max(lengths[row] for row in batch))
+    batch = by_length(test.prompts, count)[-1]
+    answers = [test.lengths[row] - test.prompts[row] for row in batch]
+    width = max(test.prompts[row] for row in batch)
+    counts = running(answers, params.evaluate.max_new_tokens, retire_share)
+    kept = max(rows * (width + token) for token, rows in enumerate(counts, start=1))
+    return {
+        "rows": [lengths[row] for row in rows],
+        "loss_starts": [train.loss_starts[row] for row in rows],
+        "likelihood": sorted(test.lengths)[-LOSS_BATCH:],
+        "prompts": [test.prompts[row] for row in batch],
+        "cached": kept // len(batch),
+    }

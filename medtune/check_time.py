@@ -1,0 +1,119 @@
+"""How long train and evaluate will take: a few steps of theirs, timed and scaled to all."""
+
+import time
+from itertools import islice
+from statistics import median
+from typing import Any
+
+import torch
+
+from medtune.adapters import add_adapter
+from medtune.batches import by_length, padded
+from medtune.check_cards import LOSS_BATCH, Cards, running
+from medtune.generation import RETIRE_SHARE, generate
+from medtune.losses import token_losses
+from medtune.models import device, load_base
+from medtune.params import Evaluate, Train
+from medtune.training import mean_loss, plan_steps, train
+
+TIMED_STEPS = 2
+NEW_TOKENS = 4
+
+
+def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> tuple[float, int]:
+    """Seconds of all optimiser steps and validations, and the number of steps.
+
+    A warm-up and two steps of typical length are taken with random ids, which cost what text does.
+    """
+    model = load_base(
+        params.precision,
+        params.quantization,
+        double_quantization=params.bnb_4bit_use_double_quant,
+    )
+    model = add_adapter(model, params.model_copy(update={"init_lora_weights": True}), seed)
+    plan = plan_steps(cards.lengths, params, seed)
+    costs = [_padded(cards.lengths, passes) for passes in plan]
+    typical = sorted(range(len(plan)), key=lambda step: abs(costs[step] - median(costs)))
+    chosen = [row for step in typical[: TIMED_STEPS + 2] for rows in plan[step] for row in rows]
+    rows = _rows(cards, chosen)
+    short = params.model_copy(
+        update={
+            "num_train_epochs": 1,
+            "logging_steps": 1,
+            "eval_steps": float(len(plan) + TIMED_STEPS),
+            "early_stopping_patience": None,
+        }
+    )
+    few = _rows(validation, range(min(len(validation.lengths), 2 * LOSS_BATCH)))
+    times = [
+        (time.perf_counter(), point.step)
+        for point in islice(train(model, rows, few, short, seed, 0), TIMED_STEPS + 1)
+    ]
+    tried = plan_steps([len(ids) for ids in rows["input_ids"]], short, seed)
+    timed = [_padded([len(ids) for ids in rows["input_ids"]], passes) for passes in tried]
+    tokens = sum(timed[times[0][1] : times[-1][1]])
+    a_token = (times[-1][0] - times[0][0]) / max(1, tokens)
+    start = time.perf_counter()
+    mean_loss(model, few, params, 0)
+    a_validation_token = (time.perf_counter() - start) / sum(len(ids) for ids in few["input_ids"])
+    whole = cards.count / len(cards.lengths)
+    steps = round(len(plan) * whole)
+    every = params.eval_steps if params.eval_steps >= 1 else max(1, params.eval_steps * steps)
+    validations = max(1, round(steps / every))
+    all_validation = sum(validation.lengths) / len(validation.lengths) * validation.count
+    seconds = a_token * sum(costs) * whole + validations * a_validation_token * all_validation
+    return seconds, steps
+
+
+def evaluate_seconds(params: Evaluate, cards: Cards) -> float:
+    """Seconds of likelihoods and answers of one model, if its answers are as long as the cards'.
+
+    A token costs what a pass costs by itself, and each row in it; two batches tell them apart.
+    """
+    model = load_base()
+    likelihood = _likelihood_seconds(model, cards)
+    batches = by_length(cards.prompts, params.batch_size)
+    typical = [cards.prompts[row] for row in batches[len(batches) // 2]]
+    prefill, large = _generation_seconds(model, params, typical)
+    _, small = _generation_seconds(model, params, typical[: max(1, len(typical) // 5)])
+    rows = len(typical), max(1, len(typical) // 5)
+    a_row = (large - small) / max(1, rows[0] - rows[1])
+    seconds = 0.0
+    for batch in batches:
+        answers = [cards.lengths[row] - cards.prompts[row] for row in batch]
+        counts = running(answers, params.max_new_tokens, RETIRE_SHARE)
+        seconds += sum(max(0.0, large - a_row * (rows[0] - count)) for count in counts)
+        seconds += prefill * sum(cards.prompts[row] for row in batch) / sum(typical)
+    return likelihood + seconds * cards.count / len(cards.lengths)
+
+
+def _likelihood_seconds(model: Any, cards: Cards) -> float:
+    batches = by_length(cards.lengths, LOSS_BATCH)
+    rows = _rows(cards, batches[len(batches) // 2])
+    batch = padded(rows["input_ids"], rows["loss_start"], 0)
+    start = time.perf_counter()
+    with torch.inference_mode():
+        token_losses(model, {name: tensor.to(device()) for name, tensor in batch.items()})
+    tokens = sum(len(ids) for ids in rows["input_ids"])
+    mean_tokens = sum(cards.lengths) / len(cards.lengths)
+    return (time.perf_counter() - start) / tokens * mean_tokens * cards.count
+
+
+def _generation_seconds(model: Any, params: Evaluate, lengths: list[int]) -> tuple[float, float]:
+    """Seconds of the pass over the prompts, and of a token of all rows after it."""
+    prompts = [torch.randint(model.config.vocab_size, (length,)).tolist() for length in lengths]
+    times = [time.perf_counter()]
+    short = params.model_copy(update={"max_new_tokens": NEW_TOKENS})
+    generate(model, prompts, short, set(), lambda: times.append(time.perf_counter()))
+    return times[1] - times[0], (times[-1] - times[1]) / (NEW_TOKENS - 1)
+
+
+def _rows(cards: Cards, numbers: Any) -> dict[str, list[Any]]:
+    random = torch.Generator().manual_seed(0)
+    ids = [torch.randint(256, (cards.lengths[n],), generator=random).tolist() for n in numbers]
+    return {"input_ids": ids, "loss_start": [cards.loss_starts[n] for n in numbers]}
+
+
+def _padded(lengths: list[int], passes: list[list[int]]) -> int:
+    """The tokens, padding included, of an optimiser step."""
+    return sum(len(rows) * max(lengths[row] for row in rows) for rows in passes)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from medtune import check_time
+from medtune.check_cards import Cards
+from medtune.check_time import evaluate_seconds, train_seconds
+from medtune.models import load_base
+from medtune.params import Params, read_yaml, validate
+
+
+@pytest.fixture
+def params(base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.setattr(check_time, "load_base", lambda *_, **__: load_base(folder=base_folder))
+    return validate(read_yaml(Path("params.yaml")))
+
+
+def cards(count: int, sample: int) -> Cards:
+    lengths = [30 + n % 7 for n in range(sample)]
+    return Cards(count, [20] * sample, lengths, [20] * sample, [False] * sample)
+
+
+def test_all_steps_are_counted_and_a_few_are_timed(params: Params) -> None:
+    few = cards(8, 8)
+    seconds, steps = train_seconds(params.train, 0, cards(80, 80), few)
+    assert steps == 10 and 0 < seconds < 60
+    two = params.train.model_copy(update={"num_train_epochs": 2})
+    assert train_seconds(two, 0, cards(80, 80), few)[1] == 20
+
+
+def test_a_sample_stands_for_all_cards(params: Params) -> None:
+    assert train_seconds(params.train, 0, cards(8000, 80), cards(8, 8))[1] == 1000
+
+
+def test_fewer_steps_than_are_timed_do(params: Params) -> None:
+    assert train_seconds(params.train, 0, cards(9, 9), cards(8, 8))[1] == 2
+
+
+def test_time_of_answers_grows_with_their_number(params: Params) -> None:
+    one = evaluate_seconds(params.evaluate, cards(75, 75))
+    assert 0 < one < evaluate_seconds(params.evaluate, cards(75 * 40, 75))
