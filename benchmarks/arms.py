@@ -27,45 +27,51 @@ def ours(job: "Job", turns: Turns) -> Report:
     from medtune.training import train
 
     params, seed = job.params()
-    model, tokenizer = adapted(job, turns)
+    model, tokenizer = adapted(job)
     validation = job.rows("validation")
     # After its last step `train` validates: on one card, for that time is measured too.
     one = {name: column[:1] for name, column in validation.items()}
     points = train(model, job.rows("train"), one, params, seed, tokenizer.pad_token_id)
     for point in points:
         if point.curve == "train":
+            turns.count(point.tokens - turns.tokens)  # a shared beginning runs once, and counts
             turns.end_step()
     return final_report(job, model, tokenizer, turns)
 
 
 def hf_trainer(job: "Job", turns: Turns, **padding: Any) -> Report:
-    from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
-    model, tokenizer = adapted(job, turns)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model,
-            TrainingArguments(folder, **arguments(job)),
-            data_collator=DataCollatorForSeq2Seq(tokenizer, **padding),
-            train_dataset=examples(job),
-            callbacks=[handing_over(turns)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-    return final_report(job, model, tokenizer, turns)
+    def make(folder: str, tokenizer: Any, **same: Any) -> Any:
+        collator = DataCollatorForSeq2Seq(tokenizer, **padding)
+        settings = TrainingArguments(folder, **arguments(job))
+        return Trainer(args=settings, data_collator=collator, **same)
+
+    return trained_by(make, job, turns)
 
 
 def trl(job: "Job", turns: Turns, **options: Any) -> Report:
-    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    model, tokenizer = adapted(job, turns)
+    def make(folder: str, tokenizer: Any, **same: Any) -> Any:
+        settings = SFTConfig(folder, **arguments(job) | options)
+        return SFTTrainer(args=settings, processing_class=tokenizer, **same)
+
+    return trained_by(make, job, turns)
+
+
+def trained_by(make: Callable[..., Any], job: "Job", turns: Turns) -> Report:
+    """Trains with the Trainer, transformers' own or one of its kind, that `make` makes."""
+    from transformers import PrinterCallback
+
+    model, tokenizer = adapted(job)
+    count_tokens(model, turns)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = SFTTrainer(
-            model,
-            SFTConfig(folder, **arguments(job) | options),
+        trainer = make(
+            folder,
+            tokenizer,
+            model=model,
             train_dataset=examples(job),
-            processing_class=tokenizer,
             callbacks=[handing_over(turns)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -79,16 +85,19 @@ def litgpt(job: "Job", turns: Turns) -> Report:
     return train(job, turns)
 
 
-def adapted(job: "Job", turns: Turns) -> tuple[Any, Any]:
+def adapted(job: "Job") -> tuple[Any, Any]:
     """The base model with a fresh adapter, the same in each arm, and its tokenizer."""
-    import torch
-
     from medtune.adapters import add_adapter
     from medtune.models import load_base, load_tokenizer
 
     params, seed = job.params()
     model = load_base(params.precision, params.quantization, job.model)
-    model = add_adapter(model, params, seed)
+    return add_adapter(model, params, seed), load_tokenizer(job.model)
+
+
+def count_tokens(model: Any, turns: Turns) -> None:
+    """Has turns count the tokens that go through the model in training, padding excluded."""
+    import torch
 
     def count(_: Any, arguments: Any, named: dict[str, Any]) -> None:
         if torch.is_grad_enabled():  # no validation pass
@@ -96,7 +105,6 @@ def adapted(job: "Job", turns: Turns) -> tuple[Any, Any]:
             turns.count(named["input_ids"].numel() if mask is None else int(mask.sum()))
 
     model.get_decoder().register_forward_pre_hook(count, with_kwargs=True)
-    return model, load_tokenizer(job.model)
 
 
 def arguments(job: "Job") -> dict[str, Any]:

@@ -42,8 +42,8 @@ LIBRARIES = (
 
 def copy_project(folder: Path) -> None:
     """Makes a repository of the files that git has or would add here, without what was run."""
-    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT)
-    for name in listed.decode().splitlines():
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    for name in filter(None, subprocess.check_output(command, cwd=ROOT, text=True).split("\0")):
         if (ROOT / name).is_file() and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)

@@ -35,7 +35,7 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     if params.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if params.neftune_noise_alpha is not None:
-        _add_neftune(model, params.neftune_noise_alpha)
+        _add_neftune(model.get_input_embeddings(), params.neftune_noise_alpha)
     torch.manual_seed(seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -140,7 +140,7 @@ def _make_portable(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _add_neftune(model: Any, alpha: float) -> None:
+def _add_neftune(embeddings: Any, alpha: float) -> None:
     """Adds uniform noise of size alpha / sqrt(seq · dim) to embeddings (arXiv 2310.05914)."""
     import torch
 
@@ -150,4 +150,5 @@ def _add_neftune(model: Any, alpha: float) -> None:
         magnitude = alpha / (output.size(1) * output.size(2)) ** 0.5
         return output + torch.empty_like(output).uniform_(-magnitude, magnitude)
 
-    model.get_input_embeddings().register_forward_hook(add_noise)
+    embeddings.neftune_noise_alpha = alpha
+    embeddings.register_forward_hook(add_noise)

@@ -1,7 +1,9 @@
 """What is known of the cards before a run: how long they are, and how many there are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Cards:
     lengths: list[int]  # prompt, answer and its end, cut where the run will cut
     loss_starts: list[int]
     truncated: list[bool]
+    beginning: int  # tokens that all prompts begin with, which a batch takes once
 
     @property
     def is_whole(self) -> bool:
@@ -79,6 +82,7 @@ def known_cards(params: Params) -> dict[SplitName, Cards]:
                 [len(ids) for ids in rows["input_ids"]],
                 rows["loss_start"],
                 rows["truncated"],
+                _beginning(rows["input_ids"]),
             )
             for split, rows in tables.items()
         }
@@ -107,7 +111,8 @@ def _measure(path: Path, encoder: PromptEncoder, params: Tokenize, split: SplitN
     step = -(-table.num_rows // SAMPLE)
     records = table.take(list(range(0, table.num_rows, step))).to_pylist()
     disclaimer = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
-    prompts = [len(encoder.question_ids(record["question"])) for record in records]
+    encoded = [encoder.question_ids(record["question"]) for record in records]
+    prompts = [len(ids) for ids in encoded]
     answers = [len(encoder.answer_ids(record["answer"] + disclaimer)) for record in records]
     whole = [prompt + answer + 1 for prompt, answer in zip(prompts, answers, strict=True)]
     return Cards(
@@ -116,7 +121,20 @@ def _measure(path: Path, encoder: PromptEncoder, params: Tokenize, split: SplitN
         [min(length, params.max_length_tokens) for length in whole],
         [1] * len(prompts) if params.loss_on == "all" else prompts,
         [length > params.max_length_tokens for length in whole],
+        _beginning(encoded),
     )
+
+
+def _beginning(rows: list[list[int]]) -> int:
+    return sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(*rows, strict=False)))
+
+
+def stand_ins(lengths: Sequence[int], beginning: int) -> list[list[int]]:
+    """Rows of ids that cost what text of these lengths does, neighbours alike in the beginning."""
+    return [
+        [0] * min(beginning, length) + [1 + n % 2] * (length - beginning)
+        for n, length in enumerate(lengths)
+    ]
 
 
 def running(answers: list[int], max_new_tokens: int, retire_share: float) -> list[int]:
@@ -148,6 +166,7 @@ def largest_batches(
             "likelihood": [limit] * LOSS_BATCH,
             "prompts": [limit // 2] * count,
             "cached": limit // 2 + params.evaluate.max_new_tokens,
+            "beginning": 0,
         }
     train, test = cards["train"], cards["test"]
     lengths = train.lengths
@@ -170,4 +189,5 @@ def largest_batches(
         "likelihood": sorted(test.lengths)[-LOSS_BATCH:],
         "prompts": [test.prompts[row] for row in batch],
         "cached": kept // len(batch),
+        "beginning": train.beginning,
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.batches import padded
+from medtune.check_cards import stand_ins
 from medtune.params import Train
 
 SIDE_BY_SIDE = 2  # jobs
@@ -48,17 +49,17 @@ def take_largest_steps(job: dict[str, Any]) -> list[int]:
     """
     folder, params = Path(job["folder"]), Train.model_validate(job["train"])
     if job["stage"] == "train":
-        _train(folder, params, job["rows"], job["loss_starts"])
+        _train(folder, params, stand_ins(job["rows"], job["beginning"]), job["loss_starts"])
         return [high_water_bytes()]
     model = _load_for_answers(folder, params)
-    _take_likelihoods(model, job["likelihood"])
+    _take_likelihoods(model, stand_ins(job["likelihood"], job["beginning"]))
     marks = [high_water_bytes()]
     forget_high_water()
     _answer(model, job["prompts"], job["cached"])
     return [*marks, high_water_bytes()]
 
 
-def _train(folder: Path, params: Train, lengths: list[int], loss_starts: list[int]) -> None:
+def _train(folder: Path, params: Train, ids: list[list[int]], loss_starts: list[int]) -> None:
     from medtune.adapters import add_adapter
     from medtune.models import load_base
     from medtune.training import train
@@ -68,10 +69,9 @@ def _train(folder: Path, params: Train, lengths: list[int], loss_starts: list[in
             "init_lora_weights": True,  # another way to begin takes no other memory
             "gradient_accumulation_steps": 1,
             "num_train_epochs": 2,  # the optimiser's state is there from the second step on
-            "per_device_train_batch_size": len(lengths),
+            "per_device_train_batch_size": len(ids),
         }
     )
-    ids = [[1] * length for length in lengths]
     rows: dict[str, list[Any]] = {"input_ids": ids, "loss_start": loss_starts}
     few = {name: column[:1] for name, column in rows.items()}
     model = load_base(
@@ -94,13 +94,14 @@ def _load_for_answers(folder: Path, params: Train) -> Any:
     return add_adapter(model, recipe, 0).eval().merge_and_unload()
 
 
-def _take_likelihoods(model: Any, lengths: list[int]) -> None:
+def _take_likelihoods(model: Any, ids: list[list[int]]) -> None:
     import torch
 
     from medtune.losses import token_losses
+    from medtune.prefix import share_prefix
 
-    starts = [length // 2 for length in lengths]
-    batch = padded([[1] * length for length in lengths], starts, 0)
+    share_prefix(model)
+    batch = padded(ids, [len(row) // 2 for row in ids], 0)
     with torch.inference_mode():
         token_losses(model, {name: tensor.to(model.device) for name, tensor in batch.items()})
 

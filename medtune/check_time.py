@@ -9,11 +9,12 @@ import torch
 
 from medtune.adapters import add_adapter
 from medtune.batches import by_length, padded
-from medtune.check_cards import LOSS_BATCH, Cards, running
+from medtune.check_cards import LOSS_BATCH, Cards, running, stand_ins
 from medtune.generation import RETIRE_SHARE, generate
 from medtune.losses import token_losses
 from medtune.models import device, load_base
 from medtune.params import Evaluate, Train
+from medtune.prefix import share_prefix
 from medtune.training import mean_loss, plan_steps, train
 
 TIMED_STEPS = 2
@@ -23,7 +24,7 @@ NEW_TOKENS = 4
 def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> tuple[float, int]:
     """Seconds of all optimiser steps and validations, and the number of steps.
 
-    A warm-up and two steps of typical length are taken with random ids, which cost what text does.
+    A warm-up and two steps of typical length are taken.
     """
     model = load_base(
         params.precision,
@@ -32,7 +33,7 @@ def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> 
     )
     model = add_adapter(model, params.model_copy(update={"init_lora_weights": True}), seed)
     plan = plan_steps(cards.lengths, params, seed)
-    costs = [_padded(cards.lengths, passes) for passes in plan]
+    costs = [_taken(cards.lengths, passes, cards.beginning) for passes in plan]
     typical = sorted(range(len(plan)), key=lambda step: abs(costs[step] - median(costs)))
     chosen = [row for step in typical[: TIMED_STEPS + 2] for rows in plan[step] for row in rows]
     rows = _rows(cards, chosen)
@@ -49,8 +50,9 @@ def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> 
         (time.perf_counter(), point.step)
         for point in islice(train(model, rows, few, short, seed, 0), TIMED_STEPS + 1)
     ]
-    tried = plan_steps([len(ids) for ids in rows["input_ids"]], short, seed)
-    timed = [_padded([len(ids) for ids in rows["input_ids"]], passes) for passes in tried]
+    lengths = [len(ids) for ids in rows["input_ids"]]
+    tried = plan_steps(lengths, short, seed)
+    timed = [_taken(lengths, passes, cards.beginning) for passes in tried]
     tokens = sum(timed[times[0][1] : times[-1][1]])
     a_token = (times[-1][0] - times[0][0]) / max(1, tokens)
     start = time.perf_counter()
@@ -71,6 +73,7 @@ def evaluate_seconds(params: Evaluate, cards: Cards) -> float:
     A token costs what a pass costs by itself, and each row in it; two batches tell them apart.
     """
     model = load_base()
+    share_prefix(model)
     likelihood = _likelihood_seconds(model, cards)
     batches = by_length(cards.prompts, params.batch_size)
     typical = [cards.prompts[row] for row in batches[len(batches) // 2]]
@@ -109,11 +112,11 @@ def _generation_seconds(model: Any, params: Evaluate, lengths: list[int]) -> tup
 
 
 def _rows(cards: Cards, numbers: Any) -> dict[str, list[Any]]:
-    random = torch.Generator().manual_seed(0)
-    ids = [torch.randint(256, (cards.lengths[n],), generator=random).tolist() for n in numbers]
+    ids = stand_ins([cards.lengths[n] for n in numbers], cards.beginning)
     return {"input_ids": ids, "loss_start": [cards.loss_starts[n] for n in numbers]}
 
 
-def _padded(lengths: list[int], passes: list[list[int]]) -> int:
-    """The tokens, padding included, of an optimiser step."""
-    return sum(len(rows) * max(lengths[row] for row in rows) for rows in passes)
+def _taken(lengths: list[int], passes: list[list[int]], beginning: int) -> int:
+    """The tokens that an optimiser step takes, padding included, what all begin with once."""
+    rests = (len(rows) * (max(lengths[row] for row in rows) - beginning) for rows in passes)
+    return len(passes) * beginning + sum(rests)

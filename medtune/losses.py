@@ -6,21 +6,22 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from medtune.batches import IGNORED
+from medtune.prefix import hidden_states, share_prefix
 
 
 def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Negative log-likelihood in nats of each supervised token of a batch.
 
     `batch` holds `input_ids`, `attention_mask`, `labels`, each (batch, seq). The head, a third of a
-    small model's work, runs at the supervised positions only. Returns the losses (supervised,) in
-    fp32 and the row of the batch that each belongs to (supervised,).
+    small model's work, runs at the supervised positions only; after `share_prefix` what all rows
+    begin with runs once. Returns the losses (supervised,) in fp32 and the row of the batch that
+    each belongs to (supervised,).
     """
-    decoder, head = model.get_decoder(), model.get_output_embeddings()
-    ids, mask = batch["input_ids"], batch["attention_mask"]
-    output = decoder(input_ids=ids, attention_mask=mask, use_cache=False)
-    targets = batch["labels"][:, 1:]
+    hidden = hidden_states(model, batch)  # of the last positions of each row
+    first = batch["labels"].shape[1] - hidden.shape[1]
+    targets = batch["labels"][:, first + 1 :]
     rows, positions = torch.nonzero(targets != IGNORED, as_tuple=True)
-    logits = head(output.last_hidden_state[rows, positions]).float()
+    logits = model.get_output_embeddings()(hidden[rows, positions]).float()
     logits = _as_the_model_scales(logits, model.config)
     return cross_entropy(logits, targets[rows, positions], reduction="none"), rows
 
@@ -30,6 +31,7 @@ class SupervisedLoss(torch.nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
+        share_prefix(model)
         self.model = model
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -39,7 +39,9 @@ def answer_losses(model: Any, rows: dict[str, list[Any]]) -> list[tuple[float, i
     import torch
 
     from medtune.losses import token_losses
+    from medtune.prefix import share_prefix
 
+    share_prefix(model)
     result: dict[int, tuple[float, int]] = {}
     lengths = [len(ids) for ids in rows["input_ids"]]
     for numbers in progress(by_length(lengths, LOSS_BATCH), unit="batch"):

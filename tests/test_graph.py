@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from benchmarks.kill_resume import copy_project
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
@@ -36,15 +38,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def checkout(folder: Path) -> Path:
     """A copy of the files that git has or would add, as a repository of its own, preset smoke."""
-    listed = run(ROOT, "git", "ls-files", "-co", "--exclude-standard", "-z").stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    run(folder, "git", "init", "-q")
-    run(folder, "git", "add", "-A")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(folder, "git", *identity, "commit", "-qm", "copy")
+    copy_project(folder)
     preset = run(folder, "python", "-m", "medtune.presets", "smoke")
     assert preset.returncode == 0, preset.stderr
     return folder

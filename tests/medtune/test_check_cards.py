@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from medtune import check_cards
-from medtune.check_cards import Cards, is_made, known_cards, largest_batches, running
+from medtune.check_cards import Cards, is_made, known_cards, largest_batches, running, stand_ins
 from medtune.errors import InputError
 from medtune.files import write_table
 from medtune.params import PARAMS_FILE, Params, read_yaml, validate
@@ -70,6 +70,7 @@ def test_cut_cards_are_counted_before_tokenize_has_run(project: Path, params: Pa
     assert cards.lengths == [prompt + len(" " + "x" * 10) + 1, prompt + 16, prompt + 16]
     assert cards.truncated == [False, True, True]
     assert cards.without_room == 0
+    assert cards.beginning == len("Question: a")
     tight = with_tokenize(params, max_length_tokens=prompt + 2, **style)
     assert known_cards(tight)["train"].without_room == 2
 
@@ -87,6 +88,11 @@ def test_missing_cards_name_the_stage_that_makes_them(project: Path, params: Par
         known_cards(params)
 
 
+def test_stand_ins_are_as_long_as_the_cards_and_share_what_they_do() -> None:
+    assert stand_ins([3, 5, 4], 2) == [[0, 0, 1], [0, 0, 2, 2, 2], [0, 0, 1, 1]]
+    assert stand_ins([1], 2) == [[0]]
+
+
 def test_rows_retire_as_answers_end_and_one_never_does() -> None:
     assert running([1, 2, 9], 5, retire_share=0.8) == [3, 2, 1, 1, 1]
     assert running([2, 2, 2, 2, 1], 3, retire_share=0.8) == [5, 5, 1]
@@ -94,12 +100,13 @@ def test_rows_retire_as_answers_end_and_one_never_does() -> None:
 
 def test_largest_batch_is_the_one_with_most_padded_tokens(params: Params) -> None:
     lengths = list(range(10, 40))
-    cards = Cards(30, [5] * 30, lengths, [5] * 30, [False] * 30)
+    cards = Cards(30, [5] * 30, lengths, [5] * 30, [False] * 30, 4)
     job = largest_batches({"train": cards, "validation": cards, "test": cards}, params, 0.8)
     size = params.train.per_device_train_batch_size
     # 30 rows make batches of 8, 8, 8 and 6: the third of them is 8 times 33.
     assert size == 8 and job["rows"] == list(range(26, 34))
     assert job["likelihood"] == lengths[-check_cards.LOSS_BATCH :]
+    assert job["beginning"] == 4
     assert len(job["prompts"]) == 30
 
 

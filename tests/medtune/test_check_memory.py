@@ -21,6 +21,7 @@ JOB = {
     "likelihood": [60] * 16,
     "prompts": [20, 30, 30],
     "cached": 60,
+    "beginning": 10,
 }
 
 

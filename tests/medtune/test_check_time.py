@@ -17,7 +17,7 @@ def params(base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 def cards(count: int, sample: int) -> Cards:
     lengths = [30 + n % 7 for n in range(sample)]
-    return Cards(count, [20] * sample, lengths, [20] * sample, [False] * sample)
+    return Cards(count, [20] * sample, lengths, [20] * sample, [False] * sample, 15)
 
 
 def test_all_steps_are_counted_and_a_few_are_timed(params: Params) -> None:
@@ -34,6 +34,11 @@ def test_a_sample_stands_for_all_cards(params: Params) -> None:
 
 def test_fewer_steps_than_are_timed_do(params: Params) -> None:
     assert train_seconds(params.train, 0, cards(9, 9), cards(8, 8))[1] == 2
+
+
+def test_a_step_takes_what_all_cards_begin_with_once_a_pass() -> None:
+    taken = check_time._taken([30, 31, 36], [[0, 1], [2]], beginning=20)
+    assert taken == (20 + 2 * 11) + (20 + 16)
 
 
 def test_time_of_answers_grows_with_their_number(params: Params) -> None:

@@ -54,9 +54,12 @@ def trained(model: Any) -> dict[str, torch.Tensor]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def row(length: int, loss_start: int) -> Row:
+def row(length: int, loss_start: int, beginning: int = 0) -> Row:
+    """A row whose first `beginning` ids all rows have in common."""
     numbers = random.Random(100 * length + loss_start)
-    return [numbers.choice([PAD, numbers.randrange(256)]) for _ in range(length)], loss_start
+    ids = [numbers.choice([PAD, numbers.randrange(256)]) for _ in range(length)]
+    ids[:beginning] = [(PAD, 1, 2)[n % 3] for n in range(length)][:beginning]
+    return ids, loss_start
 
 
 def row_losses(model: Any, ids: list[int], loss_start: int) -> torch.Tensor:
@@ -137,19 +140,33 @@ def test_equal_and_very_different_lengths(model: Any, lengths: list[int], batch_
     assert_equal(model, [row(length, length // 2) for length in lengths], batch_size)
 
 
+@pytest.mark.parametrize("loss_start", range(1, 12))
+def test_each_boundary_with_each_shared_beginning(model: Any, loss_start: int) -> None:
+    for beginning in range(1, 12):
+        lengths = (12, 13, 17, 17, 30)
+        rows = [row(length, loss_start, beginning) for length in lengths]
+        assert_equal(model, rows, batch_size=4)
+
+
 def rows_of_any_shape() -> st.SearchStrategy[list[Row]]:
     lengths = st.integers(2, 60)
-    return st.lists(
-        lengths.flatmap(lambda length: st.builds(row, st.just(length), st.integers(0, length - 1))),
-        min_size=1,
-        max_size=20,
+    return st.integers(0, 40).flatmap(
+        lambda beginning: st.lists(
+            lengths.flatmap(
+                lambda length: st.builds(
+                    row, st.just(length), st.integers(0, length - 1), st.just(beginning)
+                )
+            ),
+            min_size=1,
+            max_size=20,
+        )
     )
 
 
 @settings(
     derandomize=True,
     deadline=None,
-    max_examples=40,
+    max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(rows=rows_of_any_shape(), batch_size=st.integers(1, 9))
