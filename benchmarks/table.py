@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.arms import ARMS
 from benchmarks.turns import Report
+from medtune.files import replacing
 
 README = Path("benchmarks/README.md")
 BLOCK = re.compile(r"<!-- results -->\n.*?<!-- /results -->", re.DOTALL)
@@ -80,6 +81,13 @@ def block(results: Mapping[str, Any]) -> str:
         "<!-- /results -->",
     ]
     return "\n".join(lines)
+
+
+def write_into_readme(place: re.Pattern[str], shown: str) -> None:
+    """Puts a block between the comments that mark its place."""
+    text = README.read_text(encoding="utf-8")
+    with replacing(README) as temporary:
+        temporary.write_text(place.sub(lambda _: shown, text, count=1), encoding="utf-8")
 
 
 def _row(title: str, arm: Mapping[str, Any]) -> str:

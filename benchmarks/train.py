@@ -10,11 +10,9 @@ benchmarks/README.md.
 """
 
 import argparse
-import importlib.metadata
 import importlib.util
 import logging
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -24,11 +22,12 @@ from typing import Any
 from benchmarks import limit, table
 from benchmarks.arms import ARMS
 from benchmarks.base import model_folder
+from benchmarks.machine import machine, versions
 from benchmarks.turns import Report, gpu
 from benchmarks.worker import Job
 from benchmarks.workers import Worker
 from medtune.errors import InputError
-from medtune.files import replacing, write_json
+from medtune.files import write_json
 from medtune.models import BASE, resolve_precision
 from medtune.stage import one_line_errors, set_up_logging
 
@@ -89,19 +88,11 @@ def compare(jobs: list[Job], pythons: dict[str, str], peak: float | None) -> dic
 
 
 def describe(job: Job) -> dict[str, Any]:
-    """What a reader needs to judge the figures; nothing that tells one machine from its like."""
-    import torch
-
     params, seed = job.params()
-    packages = [name for name in PACKAGES if importlib.util.find_spec(name.replace("-", "_"))]
     rows = job.rows("train")["input_ids"]
     return {
-        "machine": {
-            "device": torch.cuda.get_device_name() if gpu() else _processor(),
-            "cores": os.cpu_count(),
-            "threads": job.threads,
-        },
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "machine": machine(job.threads),
+        "versions": versions(PACKAGES),
         "run": {
             "cards": len(rows),
             "tokens": sum(map(len, rows)),
@@ -126,22 +117,6 @@ def _tokens_of_a_batch(job: Job) -> tuple[int, int]:
     return tokens, round(tokens * _supervised_share(job))
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
-def write_readme(results: dict[str, Any]) -> None:
-    text = table.README.read_text(encoding="utf-8")
-    with replacing(table.README) as temporary:
-        shown = table.block(results)
-        temporary.write_text(table.BLOCK.sub(lambda _: shown, text, count=1), encoding="utf-8")
-
-
 def main() -> None:
     options = parser().parse_args()
     set_up_logging("benchmark")
@@ -161,7 +136,7 @@ def main() -> None:
         results["run"]["model"] = options.model
         write_json(options.output, results)
         if options.output == RESULTS:
-            write_readme(results)
+            table.write_into_readme(table.BLOCK, table.block(results))
         print(table.block(results))
         _say_ratios(results["arms"])
 

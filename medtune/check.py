@@ -126,13 +126,13 @@ class Check:
         import torch
 
         from medtune.check_memory import peak_bytes
-        from medtune.generation import RETIRE_SHARE
+        from medtune.losses import LOSS_BATCH
         from medtune.models import device
 
         if not self.config:
             return NO_CONFIG
         logger.info("taking the largest steps with a few layers")
-        job = largest_batches(self.cards, self.params, RETIRE_SHARE)
+        job = largest_batches(self.cards, self.params, LOSS_BATCH)
         job["train"] = self.params.train.model_dump()
         peaks = peak_bytes(self.config, job)
         if device() == "cuda":

@@ -18,7 +18,6 @@ from medtune.tokens import TOKENS, read_tokens
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
 SPLIT = Path("data/split")
-LOSS_BATCH = 16  # rows whose likelihood the evaluate stage takes together
 SAMPLE = 2000  # records of a split that are encoded here; more take long and say no more
 BEFORE = {
     "download@model": [],
@@ -137,21 +136,16 @@ def stand_ins(lengths: Sequence[int], beginning: int) -> list[list[int]]:
     ]
 
 
-def running(answers: list[int], max_new_tokens: int, retire_share: float) -> list[int]:
+def running(answers: list[int], max_new_tokens: int) -> list[int]:
     """How many rows of a batch still run at each new token, if answers are as long as these.
 
-    One row never stops; finished rows leave when fewer than `retire_share` of the batch still run.
+    One row never stops.
     """
-    rows, counts = len(answers), []
-    for token in range(max_new_tokens):
-        alive = max(1, sum(length > token for length in answers))
-        rows = alive if alive < retire_share * rows else rows
-        counts.append(rows)
-    return counts
+    return [max(1, sum(length > token for length in answers)) for token in range(max_new_tokens)]
 
 
 def largest_batches(
-    cards: dict[SplitName, Cards], params: Params, retire_share: float
+    cards: dict[SplitName, Cards], params: Params, loss_batch: int
 ) -> dict[str, Any]:
     """The lengths of the largest batches of train and evaluate, as medtune.check_memory wants them.
 
@@ -163,7 +157,7 @@ def largest_batches(
         return {
             "rows": [limit] * size,
             "loss_starts": [1 if params.tokenize.loss_on == "all" else limit // 2] * size,
-            "likelihood": [limit] * LOSS_BATCH,
+            "likelihood": [limit] * loss_batch,
             "prompts": [limit // 2] * count,
             "cached": limit // 2 + params.evaluate.max_new_tokens,
             "beginning": 0,
@@ -181,12 +175,11 @@ def largest_batches(
     batch = by_length(test.prompts, count)[-1]
     answers = [test.lengths[row] - test.prompts[row] for row in batch]
     width = max(test.prompts[row] for row in batch)
-    counts = running(answers, params.evaluate.max_new_tokens, retire_share)
-    kept = max(rows * (width + token) for token, rows in enumerate(counts, start=1))
+    kept = width * len(batch) + sum(running(answers, params.evaluate.max_new_tokens))
     return {
         "rows": [lengths[row] for row in rows],
         "loss_starts": [train.loss_starts[row] for row in rows],
-        "likelihood": sorted(test.lengths)[-LOSS_BATCH:],
+        "likelihood": sorted(test.lengths)[-loss_batch:],
         "prompts": [test.prompts[row] for row in batch],
         "cached": kept // len(batch),
         "beginning": train.beginning,

@@ -11,7 +11,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from medtune.batches import padded
 from medtune.check_cards import stand_ins
 from medtune.params import Train
 
@@ -51,8 +50,11 @@ def take_largest_steps(job: dict[str, Any]) -> list[int]:
     if job["stage"] == "train":
         _train(folder, params, stand_ins(job["rows"], job["beginning"]), job["loss_starts"])
         return [high_water_bytes()]
+    from medtune.losses import summed_losses
+
     model = _load_for_answers(folder, params)
-    _take_likelihoods(model, stand_ins(job["likelihood"], job["beginning"]))
+    rows = stand_ins(job["likelihood"], job["beginning"])
+    summed_losses(model, rows, [len(ids) // 2 for ids in rows])
     marks = [high_water_bytes()]
     forget_high_water()
     _answer(model, job["prompts"], job["cached"])
@@ -92,18 +94,6 @@ def _load_for_answers(folder: Path, params: Train) -> Any:
         return model
     recipe = params.model_copy(update={"quantization": "none", "init_lora_weights": True})
     return add_adapter(model, recipe, 0).eval().merge_and_unload()
-
-
-def _take_likelihoods(model: Any, ids: list[list[int]]) -> None:
-    import torch
-
-    from medtune.losses import token_losses
-    from medtune.prefix import share_prefix
-
-    share_prefix(model)
-    batch = padded(ids, [len(row) // 2 for row in ids], 0)
-    with torch.inference_mode():
-        token_losses(model, {name: tensor.to(model.device) for name, tensor in batch.items()})
 
 
 def _answer(model: Any, prompts: list[int], cached: int) -> None:

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from medtune.adapters import add_adapter
-from medtune.batches import by_length, padded
-from medtune.check_cards import LOSS_BATCH, Cards, running, stand_ins
-from medtune.generation import RETIRE_SHARE, generate
-from medtune.losses import token_losses
-from medtune.models import device, load_base
+from medtune.batches import by_length
+from medtune.check_cards import Cards, running, stand_ins
+from medtune.generation import generate
+from medtune.losses import LOSS_BATCH, summed_losses
+from medtune.models import load_base
 from medtune.params import Evaluate, Train
-from medtune.prefix import share_prefix
 from medtune.training import mean_loss, plan_steps, train
 
 TIMED_STEPS = 2
@@ -73,7 +72,6 @@ def evaluate_seconds(params: Evaluate, cards: Cards) -> float:
     A token costs what a pass costs by itself, and each row in it; two batches tell them apart.
     """
     model = load_base()
-    share_prefix(model)
     likelihood = _likelihood_seconds(model, cards)
     batches = by_length(cards.prompts, params.batch_size)
     typical = [cards.prompts[row] for row in batches[len(batches) // 2]]
@@ -84,7 +82,7 @@ def evaluate_seconds(params: Evaluate, cards: Cards) -> float:
     seconds = 0.0
     for batch in batches:
         answers = [cards.lengths[row] - cards.prompts[row] for row in batch]
-        counts = running(answers, params.max_new_tokens, RETIRE_SHARE)
+        counts = running(answers, params.max_new_tokens)
         seconds += sum(max(0.0, large - a_row * (rows[0] - count)) for count in counts)
         seconds += prefill * sum(cards.prompts[row] for row in batch) / sum(typical)
     return likelihood + seconds * cards.count / len(cards.lengths)
@@ -93,10 +91,8 @@ def evaluate_seconds(params: Evaluate, cards: Cards) -> float:
 def _likelihood_seconds(model: Any, cards: Cards) -> float:
     batches = by_length(cards.lengths, LOSS_BATCH)
     rows = _rows(cards, batches[len(batches) // 2])
-    batch = padded(rows["input_ids"], rows["loss_start"], 0)
     start = time.perf_counter()
-    with torch.inference_mode():
-        token_losses(model, {name: tensor.to(device()) for name, tensor in batch.items()})
+    summed_losses(model, rows["input_ids"], rows["loss_start"])
     tokens = sum(len(ids) for ids in rows["input_ids"])
     mean_tokens = sum(cards.lengths) / len(cards.lengths)
     return (time.perf_counter() - start) / tokens * mean_tokens * cards.count
@@ -107,7 +103,7 @@ def _generation_seconds(model: Any, params: Evaluate, lengths: list[int]) -> tup
     prompts = [torch.randint(model.config.vocab_size, (length,)).tolist() for length in lengths]
     times = [time.perf_counter()]
     short = params.model_copy(update={"max_new_tokens": NEW_TOKENS})
-    generate(model, prompts, short, set(), lambda: times.append(time.perf_counter()))
+    generate(model, prompts, short, set(), (), lambda: times.append(time.perf_counter()))
     return times[1] - times[0], (times[-1] - times[1]) / (NEW_TOKENS - 1)
 
 

@@ -1,17 +1,23 @@
 """Answers to questions, many at a time: for the evaluate stages and for whoever asks the model."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import torch
 
 from medtune.batches import by_length
+from medtune.losses import head_logits
 from medtune.params import Evaluate
+from medtune.prefix import share_prefix
+from medtune.processes import process_count, spread
 from medtune.progress import progress
 from medtune.prompts import PromptEncoder
-
-RETIRE_SHARE = 0.8  # rows are taken out of the batch when fewer than this share still runs
+from medtune.row_cache import PaddedCache, Pass, RowCache
 
 
 @dataclass(frozen=True)
@@ -26,20 +32,28 @@ class Answer:
 def answer_all(
     model: Any, encoder: PromptEncoder, prompts: Sequence[list[int]], params: Evaluate, seed: int
 ) -> list[Answer]:
-    """The answers to prompts (token ids), in their order; prompts of similar length go together."""
-    answers: dict[int, Answer] = {}
+    """The answers to prompts (token ids), in their order.
+
+    Prompts of similar length go together; batches are spread over the processes there are.
+    """
     ends = end_ids(model, encoder)
-    batches = by_length([len(ids) for ids in prompts], params.batch_size)
-    bar = progress(total=len(batches) * params.max_new_tokens, unit="step")
-    for done, numbers in enumerate(batches, start=1):
-        # A seed per batch: what is sampled does not depend on the batches before it.
-        torch.manual_seed(seed + numbers[0])
-        rows = generate(model, [prompts[n] for n in numbers], params, ends, bar.update)
-        bar.update(done * params.max_new_tokens - bar.n)
-        for number, ids in zip(numbers, rows, strict=True):
-            answers[number] = Answer(encoder.decode(ids), len(ids), ids[-1] in ends)
-    bar.close()
-    return [answers[number] for number in range(len(prompts))]
+    size = min(params.batch_size, math.ceil(len(prompts) / process_count()))
+    batches = by_length([len(ids) for ids in prompts], size)
+
+    def answer(batches: Sequence[list[int]]) -> list[list[Answer]]:
+        answered = []
+        with progress(total=len(batches) * params.max_new_tokens, unit="step") as bar:
+            for numbers in batches:
+                asked, seeds = [prompts[n] for n in numbers], [(seed, n) for n in numbers]
+                rows = generate(model, asked, params, ends, seeds, bar.update)
+                answered.append(
+                    [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
+                )
+                bar.update(len(answered) * params.max_new_tokens - bar.n)
+        return answered
+
+    answers = zip(chain(*batches), chain(*spread(answer, batches)), strict=True)
+    return [answer for _, answer in sorted(answers, key=itemgetter(0))]
 
 
 def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:
@@ -54,77 +68,80 @@ def generate(
     prompts: Sequence[list[int]],
     params: Evaluate,
     ends: set[int],
+    seeds: Sequence[Any] = (),
     on_token: Callable[[], object] = lambda: None,
 ) -> list[list[int]]:
     """The new ids of each prompt, its end token included where it came.
 
-    One forward pass over the left-padded prompts (batch, seq), then one token for each row that
-    still runs. Finished rows leave the batch, and the cache with it. `on_token` is called after
-    each pass.
+    One pass over all prompts, then one token a step for each row that still runs. With a
+    temperature, `seeds` holds one for each prompt, as numpy's default_rng takes them; what is
+    sampled depends on it and not on the other rows. `on_token` is called after each pass.
     """
-    from transformers import DynamicCache
-
-    device = model.device
-    width = max(len(ids) for ids in prompts)
-    input_ids = torch.zeros((len(prompts), width), dtype=torch.long, device=device)
-    mask = torch.zeros_like(input_ids)
-    for row, ids in enumerate(prompts):
-        # Masked padding repeats the row's first id, so that a repetition penalty sees no other.
-        input_ids[row] = torch.tensor([ids[0]] * (width - len(ids)) + ids, device=device)
-        mask[row, width - len(ids) :] = 1
-    choose = _chooser(params)
-    cache = DynamicCache(config=model.config)
+    kind = RowCache if share_prefix(model, training=False) else PaddedCache
+    cache, choose = kind(model, prompts, params.max_new_tokens), Chooser(prompts, params, seeds)
     new: list[list[int]] = [[] for _ in prompts]
-    running = list(range(len(prompts)))  # the prompt that each row of the batch belongs to
-    step_ids, seen = input_ids, input_ids
-    for _ in range(params.max_new_tokens):
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -step_ids.shape[1] :]
-        output = model(
-            input_ids=step_ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        step_ids = choose(seen, output.logits[:, -1].float())[:, None]
-        for row, token in zip(running, step_ids[:, 0].tolist(), strict=True):
-            if not (new[row] and new[row][-1] in ends):
-                new[row].append(token)
+    running = list(range(len(prompts)))  # the prompt that each row of the cache belongs to
+    inputs: Iterable[Pass] = cache.first_passes()
+    while True:
+        hidden = [last_states(model, cache, arguments) for arguments in inputs]
+        tokens = choose(head_logits(model, torch.cat(hidden)))
+        for prompt, token in zip(running, tokens.tolist(), strict=True):
+            new[prompt].append(token)
         on_token()
-        alive = [n for n, row in enumerate(running) if new[row][-1] not in ends]
-        if not alive:
-            break
-        mask = torch.cat([mask, mask.new_ones((len(running), 1))], dim=1)
-        seen = torch.cat([seen, step_ids], dim=1)
-        if len(alive) < RETIRE_SHARE * len(running):
-            keep = torch.tensor(alive, device=device)
-            cache.batch_select_indices(keep)
-            mask, seen, step_ids = mask[keep], seen[keep], step_ids[keep]
-            running = [running[n] for n in alive]
-    return new
+        alive = [row for row, prompt in enumerate(running) if new[prompt][-1] not in ends]
+        if not alive or len(new[running[0]]) == params.max_new_tokens:
+            return new
+        if len(alive) < len(running):
+            order = cache.keep(alive)
+            choose.keep(order)
+            tokens, running = tokens[order], [running[row] for row in order]
+        inputs = [cache.next_pass(tokens)]
 
 
-def _chooser(params: Evaluate) -> Any:
-    """Maps ids so far (batch, seq) and logits (batch, vocabulary) to the next ids (batch,)."""
-    from transformers import (
-        LogitsProcessorList,
-        RepetitionPenaltyLogitsProcessor,
-        TemperatureLogitsWarper,
-        TopPLogitsWarper,
-    )
+def last_states(model: Any, cache: Any, inputs: Pass) -> torch.Tensor:
+    output = model.get_decoder()(**inputs, past_key_values=cache, use_cache=True)
+    return cache.last(output.last_hidden_state)
 
-    processors: Any = LogitsProcessorList()
-    if params.repetition_penalty != 1:
-        processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
-    if params.temperature == 0:
-        return lambda ids, logits: processors(ids, logits).argmax(dim=-1)
-    processors.append(TemperatureLogitsWarper(params.temperature))
-    if params.top_p < 1:
-        processors.append(TopPLogitsWarper(params.top_p))
 
-    def sample(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        probabilities = torch.softmax(processors(ids, logits), dim=-1)
-        return torch.multinomial(probabilities, 1)[:, 0]
+class Chooser:
+    """Chooses the next token of each row: the likeliest one, or by the row's own random numbers."""
 
-    return sample
+    def __init__(
+        self, prompts: Sequence[list[int]], params: Evaluate, seeds: Sequence[Any]
+    ) -> None:
+        from transformers import (
+            LogitsProcessorList,
+            RepetitionPenaltyLogitsProcessor,
+            TemperatureLogitsWarper,
+            TopPLogitsWarper,
+        )
+
+        self.processors: Any = LogitsProcessorList()
+        if params.repetition_penalty != 1:
+            self.processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+        self.draws = None
+        if params.temperature > 0:
+            self.draws = [np.random.default_rng(seed) for seed in seeds]
+            self.processors.append(TemperatureLogitsWarper(params.temperature))
+            if params.top_p < 1:
+                self.processors.append(TopPLogitsWarper(params.top_p))
+        width = max(len(ids) for ids in prompts)
+        # Filled up with the row's first id, so that a repetition penalty sees no other.
+        self.seen = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Maps logits (rows, vocabulary) to the next ids (rows,)."""
+        logits = self.processors(self.seen.to(logits.device), logits)
+        if self.draws is None:
+            tokens = logits.argmax(dim=-1)
+        else:
+            reached = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
+            drawn = torch.tensor([[draw.random()] for draw in self.draws], device=logits.device)
+            tokens = torch.searchsorted(reached, drawn * reached[:, -1:], right=True)[:, 0]
+        self.seen = torch.cat([self.seen, tokens[:, None].to(self.seen.device)], dim=1)
+        return tokens
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.seen = self.seen[rows]
+        if self.draws is not None:
+            self.draws = [self.draws[row] for row in rows]

@@ -17,6 +17,7 @@ PARAMS_FILE = Path("params.yaml")
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 StepsOrShare = Annotated[float, Field(ge=0)]
+Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
 SplitName = Literal["train", "validation", "test"]
 # fmt: off
 SchedulerName = Literal[
@@ -101,7 +102,7 @@ class Tokenize(Section):
 
 
 class Train(Section):
-    launch: Annotated[str, Field(pattern=r"^\w+$")]
+    launch: Launch
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     quantization: Literal["none", "nf4", "fp4"]
     bnb_4bit_use_double_quant: bool
@@ -141,6 +142,8 @@ class Train(Section):
 
 
 class Evaluate(Section):
+    launch: Launch
+    engine: Literal["medtune", "vllm"]
     max_new_tokens: Count
     batch_size: Count
     temperature: Annotated[float, Field(ge=0)]

@@ -18,25 +18,33 @@ from medtune.batches import IGNORED
 ATTENTION = "sdpa_shared_prefix"
 
 
-def share_prefix(model: Any) -> None:
-    """Has `token_losses` run a shared beginning once, if the model is one whose losses allow it.
+def share_prefix(model: Any, training: bool) -> bool:
+    """Has a shared beginning run once from now on, if the model allows it; returns whether it does.
 
-    Attention must be torch's own and see the whole row, and nothing random may happen to a token,
-    which would otherwise meet the same noise in each row.
+    Attention must be torch's own and see the whole row. In training nothing random may happen to a
+    token, which would otherwise meet the same noise in each row.
     """
     config = model.config.get_text_config()
-    dropouts = (module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
     if (
         config._attn_implementation == "sdpa"
         and model._can_set_attn_implementation()
         and not model._is_stateful
         and not getattr(config, "sliding_window", None)
         and set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
-        and not getattr(config, "attention_dropout", 0)
-        and not any(dropouts)
-        and not getattr(model.get_input_embeddings(), "neftune_noise_alpha", None)
+        and not (training and _draws_noise(model, config))
     ):
         model.set_attn_implementation(ATTENTION)
+    return _shares(model)
+
+
+def _draws_noise(model: Any, config: Any) -> bool:
+    dropouts = (module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
+    neftune = getattr(model.get_input_embeddings(), "neftune_noise_alpha", 0)
+    return bool(getattr(config, "attention_dropout", 0) or any(dropouts) or neftune)
+
+
+def _shares(model: Any) -> bool:
+    return model.config.get_text_config()._attn_implementation == ATTENTION
 
 
 def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -45,9 +53,7 @@ def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     Those left out come before any that predicts a supervised token. `batch` is right-padded.
     """
     ids, decoder = batch["input_ids"], model.get_decoder()
-    shared = 0
-    if model.config.get_text_config()._attn_implementation == ATTENTION:
-        shared = _shared_length(ids, batch["labels"])
+    shared = _shared_length(ids, batch["labels"]) if _shares(model) else 0
     if shared == 0:
         mask = batch["attention_mask"]
         return decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
@@ -83,8 +89,8 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """torch's attention on query, key, value, each (batch, heads, seq, dim).
 
-    A mask (1, 1, rest, shared + rest) that has fewer rows than there are queries is that of
-    `hidden_states`.
+    A mask (1 or rows, 1, rest, shared + rest) that has fewer queries than there are is that of
+    rows which share a beginning, here or in medtune.row_cache.
     """
     if attention_mask is None or attention_mask.shape[2] == query.shape[2]:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
@@ -102,13 +108,16 @@ def _attend(
         own = rests(states)
         return torch.cat([beginning(states).expand(len(own), -1, -1, -1), own], dim=2)
 
-    first, _ = sdpa_attention_forward(
-        module, beginning(query), beginning(key), beginning(value), None, **options
-    )
-    others, _ = sdpa_attention_forward(
+    output, _ = sdpa_attention_forward(
         module, rests(query), whole(key), whole(value), attention_mask, **options
     )
-    return torch.cat([first, others.flatten(0, 1)[None]], dim=1), None
+    output = output.flatten(0, 1)[None]
+    if shared:
+        first, _ = sdpa_attention_forward(
+            module, beginning(query), beginning(key), beginning(value), None, **options
+        )
+        output = torch.cat([first, output], dim=1)
+    return output, None
 
 
 AttentionInterface.register(ATTENTION, _attend)

@@ -1,9 +1,13 @@
-"""One process or many: which passes are whose, and tensors that FSDP spreads over processes."""
+"""One process or many: which work is whose, and tensors that FSDP spreads over processes."""
 
 import math
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from medtune.models import device
@@ -21,6 +25,23 @@ def share(passes: list[list[int]], count: int, process: int) -> list[tuple[list[
     """
     turns = range(process, math.ceil(len(passes) / count) * count, count)
     return [(passes[n % len(passes)], int(n < len(passes))) for n in turns]
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def process_count() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+    """The results of work(items), one for each item; each process does its share, all get all."""
+    count = process_count()
+    if count == 1:
+        return work(items)
+    parts = gather_object([work(items[accelerator().process_index :: count])])
+    return [parts[n % count][n // count] for n in range(len(items))]
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

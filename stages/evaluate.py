@@ -1,7 +1,8 @@
 """Answers the test questions with the base or the fine-tuned model and scores the answers.
 
 Reads data/tokens/test.arrow, data/tokens/prompt.json, models/base/ and, for `finetuned`,
-models/adapter/; writes data/predictions/<name>.parquet and metrics/evaluate_<name>.json.
+models/adapter/; writes data/predictions/<name>.parquet, <name>_general.parquet (answers to
+questions that are not medical) and metrics/evaluate_<name>.json.
 
     python -m stages.evaluate base
     python -m stages.evaluate finetuned
@@ -10,64 +11,66 @@ models/adapter/; writes data/predictions/<name>.parquet and metrics/evaluate_<na
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from medtune.adapters import load_adapter
-from medtune.batches import by_length, padded
+from medtune.adapters import ADAPTER, load_adapter
 from medtune.errors import InputError
 from medtune.files import write_json, write_table
-from medtune.models import device, load_base, load_tokenizer
+from medtune.launch import launch
+from medtune.models import load_base, load_tokenizer
+from medtune.out_of_domain import QUESTIONS
 from medtune.params import Evaluate, load_params
-from medtune.progress import progress
+from medtune.progress import is_main_process
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.scores import TextScorer, score_table
 from medtune.stage import run
 from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
+
+if TYPE_CHECKING:
+    from medtune.generation import Answer
 
 logger = logging.getLogger("medtune")
 
 PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
 NAMES = ("base", "finetuned")
-LOSS_BATCH = 16  # rows; more are slower on a CPU, their logits leave its caches
 
 
-def answer_losses(model: Any, rows: dict[str, list[Any]]) -> list[tuple[float, int]]:
-    """Summed negative log-likelihood in nats and number of the answer tokens of each row."""
-    import torch
+def ask(
+    name: str, encoder: PromptEncoder, rows: dict[str, list[Any]], params: Evaluate, seed: int
+) -> tuple[list[tuple[float, int]], list["Answer"]]:
+    """The likelihoods of the references and the answers to the test's and to QUESTIONS."""
+    from medtune.generation import answer_all, end_ids
+    from medtune.losses import summed_losses
 
-    from medtune.losses import token_losses
-    from medtune.prefix import share_prefix
+    logger.info("loading the model")
+    model = load_base()
+    if name == "finetuned":
+        model = load_adapter(model)
+    losses = summed_losses(model, rows["input_ids"], rows["prompt_length"])
+    cut = zip(rows["input_ids"], rows["prompt_length"], strict=True)
+    prompts = [ids[:length] for ids, length in cut]
+    prompts += [encoder.question_ids(question) for question in QUESTIONS]
+    if params.engine == "medtune":
+        return losses, answer_all(model, encoder, prompts, params, seed)
+    ends = end_ids(model, encoder)
+    del model  # vLLM wants the memory
+    from medtune import vllm_engine
 
-    share_prefix(model)
-    result: dict[int, tuple[float, int]] = {}
-    lengths = [len(ids) for ids in rows["input_ids"]]
-    for numbers in progress(by_length(lengths, LOSS_BATCH), unit="batch"):
-        ids = [rows["input_ids"][number] for number in numbers]
-        starts = [rows["prompt_length"][number] for number in numbers]
-        batch = {name: tensor.to(device()) for name, tensor in padded(ids, starts, 0).items()}
-        with torch.inference_mode():
-            losses, owners = token_losses(model, batch)
-        for n, number in enumerate(numbers):
-            own = losses[owners == n].double()
-            result[number] = (own.sum().item(), len(own))
-    return [result[number] for number in range(len(lengths))]
+    adapter = ADAPTER if name == "finetuned" else None
+    return losses, vllm_engine.answer_all(encoder, prompts, params, seed, ends, adapter)
 
 
 def predictions(
-    model: Any, encoder: PromptEncoder, tokens: pa.Table, params: Evaluate, seed: int
+    rows: dict[str, list[Any]],
+    losses: list[tuple[float, int]],
+    answers: list["Answer"],
+    encoder: PromptEncoder,
+    params: Evaluate,
 ) -> pa.Table:
     """The test records with answers and the statistics that medtune.scores adds up."""
-    from medtune.generation import answer_all
-
-    rows = tokens.to_pydict()
-    prompts = [
-        ids[:length] for ids, length in zip(rows["input_ids"], rows["prompt_length"], strict=True)
-    ]
-    losses = answer_losses(model, rows)
-    answers = answer_all(model, encoder, prompts, params, seed)
     score = TextScorer(params.use_stemmer)
     columns = ("id", "kind", "topic", "group", "question")
     table = []
@@ -96,16 +99,21 @@ def main() -> int:
             f"evaluate takes one of {', '.join(NAMES)}, got {' '.join(sys.argv[1:])!r}"
         )
     params, seed = load_params("evaluate", "seed")
-    tokens = read_tokens(TOKENS / "test.arrow")
+    launch(params.launch, "stages.evaluate", name)
+    rows = read_tokens(TOKENS / "test.arrow").to_pydict()
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
-    logger.info("loading the model")
-    model = load_base()
-    if name == "finetuned":
-        model = load_adapter(model)
-    table = predictions(model, encoder, tokens, params, seed)
+    losses, answers = ask(name, encoder, rows, params, seed)
+    if not is_main_process():
+        return 0
+    table = predictions(rows, losses, answers[: len(losses)], encoder, params)
+    general = [
+        {"question": question, "prediction": answer.text, "stopped": answer.stopped}
+        for question, answer in zip(QUESTIONS, answers[len(losses) :], strict=True)
+    ]
     scores = score_table(table)
     disclaimed = sum(table["disclaimer"].to_pylist()) / table.num_rows
     write_table(PREDICTIONS / f"{name}.parquet", table)
+    write_table(PREDICTIONS / f"{name}_general.parquet", pa.Table.from_pylist(general))
     write_json(
         METRICS / f"evaluate_{name}.json",
         {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed},
@@ -114,7 +122,7 @@ def main() -> int:
         f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
         f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"
     )
-    return sum(table["new_tokens"].to_pylist())
+    return sum(answer.tokens for answer in answers)
 
 
 if __name__ == "__main__":

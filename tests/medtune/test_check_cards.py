@@ -5,7 +5,6 @@ import pyarrow as pa
 import pytest
 from ruamel.yaml import YAML
 
-from medtune import check_cards
 from medtune.check_cards import Cards, is_made, known_cards, largest_batches, running, stand_ins
 from medtune.errors import InputError
 from medtune.files import write_table
@@ -94,22 +93,22 @@ def test_stand_ins_are_as_long_as_the_cards_and_share_what_they_do() -> None:
 
 
 def test_rows_retire_as_answers_end_and_one_never_does() -> None:
-    assert running([1, 2, 9], 5, retire_share=0.8) == [3, 2, 1, 1, 1]
-    assert running([2, 2, 2, 2, 1], 3, retire_share=0.8) == [5, 5, 1]
+    assert running([1, 2, 9], 5) == [3, 2, 1, 1, 1]
+    assert running([2, 2, 2, 2, 1], 3) == [5, 4, 1]
 
 
 def test_largest_batch_is_the_one_with_most_padded_tokens(params: Params) -> None:
     lengths = list(range(10, 40))
     cards = Cards(30, [5] * 30, lengths, [5] * 30, [False] * 30, 4)
-    job = largest_batches({"train": cards, "validation": cards, "test": cards}, params, 0.8)
+    job = largest_batches({"train": cards, "validation": cards, "test": cards}, params, 16)
     size = params.train.per_device_train_batch_size
     # 30 rows make batches of 8, 8, 8 and 6: the third of them is 8 times 33.
     assert size == 8 and job["rows"] == list(range(26, 34))
-    assert job["likelihood"] == lengths[-check_cards.LOSS_BATCH :]
+    assert job["likelihood"] == lengths[-16:]
     assert job["beginning"] == 4
     assert len(job["prompts"]) == 30
 
 
 def test_unknown_cards_count_as_the_longest_there_can_be(params: Params) -> None:
-    job = largest_batches({}, params, 0.8)
+    job = largest_batches({}, params, 16)
     assert job["rows"] == [192] * 8 and job["cached"] == 96 + 96

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from medtune.generation import answer_all, generate
+from medtune.generation import Chooser, answer_all, generate
 from medtune.models import load_base
 from medtune.params import Evaluate, load_params
 from medtune.prompts import PromptEncoder, PromptFormat
@@ -28,24 +29,62 @@ def ends(model: Any) -> set[int]:
     return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
 
 
+def by_transformers(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
+    ids = torch.tensor([prompt])
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=12,
+        do_sample=False,
+        repetition_penalty=9.0,
+        eos_token_id=list(ends),
+        pad_token_id=0,
+    )
+    return output[0, len(prompt) :].tolist()
+
+
 def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
     model: Any, ends: set[int]
 ) -> None:
-    expected = []
-    for prompt in PROMPTS:
-        ids = torch.tensor([prompt])
-        output = model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=12,
-            do_sample=False,
-            repetition_penalty=9.0,
-            eos_token_id=list(ends),
-            pad_token_id=0,
-        )
-        expected.append(output[0, len(prompt) :].tolist())
+    expected = [by_transformers(model, prompt, ends) for prompt in PROMPTS]
     assert generate(model, PROMPTS, PARAMS, ends) == expected
     assert len({len(ids) for ids in expected}) > 2
+
+
+@pytest.mark.parametrize("beginning", [0, 1, 2, 9, 30])
+def test_prompts_may_begin_alike_and_one_may_begin_another(
+    model: Any, ends: set[int], beginning: int
+) -> None:
+    first = list(range(100, 100 + beginning))
+    prompts = [first + [n + i for i in range(1 + 3 * n % 8)] for n in range(12)]
+    prompts += [[*first, 0, 5], [*first, 0, 5, 6, 7]]
+    expected = [by_transformers(model, prompt, ends) for prompt in prompts]
+    assert generate(model, prompts, PARAMS, ends) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("mistral", {"sliding_window": 8}), ("gemma2", {"head_dim": 8, "sliding_window": 8})],
+)
+def test_models_that_see_a_part_of_a_row_answer_as_in_transformers(
+    kind: str, options: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+        **options,
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    expected = [by_transformers(model, prompt, {-1}) for prompt in PROMPTS]
+    assert generate(model, PROMPTS, PARAMS, {-1}) == expected
+    assert len({tuple(ids) for ids in expected}) > 10
 
 
 def test_answers_do_not_depend_on_who_else_is_in_the_batch(model: Any, ends: set[int]) -> None:
@@ -81,6 +120,28 @@ def test_sampling_is_a_function_of_the_seed(model: Any, tokenizer: Any) -> None:
     assert answer_all(model, encoder, prompts, warm, seed=1) == first
     assert answer_all(model, encoder, prompts, warm, seed=2) != first
     assert first != answer_all(model, encoder, prompts, PARAMS, seed=1)
+
+
+def test_what_is_sampled_does_not_depend_on_the_size_of_the_batch(
+    model: Any, tokenizer: Any
+) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    prompts = [encoder.question_ids("What? " * (1 + n % 4)) for n in range(7)]
+    warm = PARAMS.model_copy(update={"temperature": 1.0, "top_p": 0.9})
+    answers = [
+        answer_all(model, encoder, prompts, warm.model_copy(update={"batch_size": size}), seed=1)
+        for size in (1, 2, 7)
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    assert len({answer.text for answer in answers[0]}) == 7
+
+
+def test_sampled_tokens_come_as_often_as_they_are_likely() -> None:
+    warm = PARAMS.model_copy(update={"temperature": 1.0, "repetition_penalty": 1.0, "top_p": 0.7})
+    logits = torch.tensor([0.5, 0.1, 0.3, 0.1]).log().expand(4000, 4)
+    tokens = Chooser([[0]] * 4000, warm, range(4000))(logits)
+    shares = tokens.bincount(minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([5 / 8, 0, 3 / 8, 0], abs=0.03)
 
 
 def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
