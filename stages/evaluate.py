@@ -1,7 +1,8 @@
 """Answers the test questions with the base or the fine-tuned model and scores the answers.
 
-Reads data/tokens/test.arrow, data/tokens/prompt.json, models/base/ and, for `finetuned`,
-models/adapter/; writes data/predictions/<name>.parquet and metrics/evaluate_<name>.json.
+Multiple-choice questions too. Reads data/tokens/test.arrow, data/tokens/prompt.json, data/choices/,
+models/base/ and, for `finetuned`, models/adapter/; writes data/predictions/<name>.parquet and
+<name>_choices.parquet and metrics/evaluate_<name>.json.
 
     python -m stages.evaluate base
     python -m stages.evaluate finetuned
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from medtune.adapters import load_adapter
 from medtune.batches import by_length, padded
+from medtune.choices import answer_choices, choice_metrics, read_questions
 from medtune.errors import InputError
 from medtune.files import write_json, write_table
 from medtune.models import device, load_base, load_tokenizer
@@ -97,18 +99,23 @@ def main() -> int:
         )
     params, seed = load_params("evaluate", "seed")
     tokens = read_tokens(TOKENS / "test.arrow")
+    questions, dropped = read_questions(params.choice_questions)
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     logger.info("loading the model")
     model = load_base()
     if name == "finetuned":
         model = load_adapter(model)
     table = predictions(model, encoder, tokens, params, seed)
+    choices = answer_choices(model, encoder, questions)
     scores = score_table(table)
     disclaimed = sum(table["disclaimer"].to_pylist()) / table.num_rows
     write_table(PREDICTIONS / f"{name}.parquet", table)
+    write_table(PREDICTIONS / f"{name}_choices.parquet", choices)
     write_json(
         METRICS / f"evaluate_{name}.json",
-        {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed},
+        {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed}
+        | dropped
+        | choice_metrics(choices),
     )
     logger.info(
         f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
