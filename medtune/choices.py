@@ -77,16 +77,21 @@ def read_questions(
                 f"not asked before: name another download.choices_{name}, or null"
             )
         unusable = rows.count(None)
+        repeated = len(rows) - unusable - len(fresh)
         if rows:
             counts[f"choices.{name}.dropped.unusable"] = unusable
-            counts[f"choices.{name}.dropped.repeated"] = len(rows) - unusable - len(fresh)
+            counts[f"choices.{name}.dropped.repeated"] = repeated
+            logger.info(
+                f"{len(rows)} {name} multiple-choice rows, {unusable} unusable and {repeated} "
+                f"repeated ones dropped → {min(len(fresh), limit or len(fresh))} questions"
+            )
         drawn += sorted(fresh, key=_hash)[:limit]
     return drawn, counts
 
 
 def _rows(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
     """Place and content of each line of the JSON Lines files below a folder, which may be empty."""
-    again = f"dvc repro -f download@choices_{name}"
+    mend = f"mend it at its source, then dvc repro -f download@choices_{name}"
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: run dvc repro download@choices_{name}")
     paths = sorted(folder.rglob("*.jsonl"))
@@ -98,7 +103,7 @@ def _rows(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
                 try:
                     row = json.loads(line)
                 except ValueError:
-                    raise InputError(f"{path}, line {number} is not JSON: run {again}") from None
+                    raise InputError(f"{path}, line {number} is not JSON: {mend}") from None
                 yield f"{path.relative_to(folder).as_posix()}:{number}", row
 
 
@@ -144,8 +149,7 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
 def option_probabilities(model: Any, encoder: PromptEncoder, question: Question) -> np.ndarray:
     """How probable each option is, given that it is one of them, (options,), sum 1.
 
-    The softmax of log-likelihoods per character: without the division the shortest option would
-    mostly win, and by far.
+    The softmax of log-likelihoods per character; undivided, they favour the shortest option.
     """
     lengths = [len(option) for option in question.options]
     scores = log_likelihoods(model, encoder, question) / lengths
