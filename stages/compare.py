@@ -1,8 +1,8 @@
 """Compares base and fine-tuned answers to the same test questions, and writes what people read.
 
-Reads data/predictions/{base,finetuned}.parquet, metrics/{clean,split,tokenize,train}.json,
-plots/train/, models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml.
-Writes metrics/{compare,compare_kinds}.json, plots/compare/, reports/report.html and the model card
+Reads data/predictions/, metrics/{clean,split,tokenize,train}.json, plots/train/,
+models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml. Writes
+metrics/{compare,compare_kinds}.json, plots/compare/, reports/report.html and the model card
 models/adapter/README.md. Run: python -m stages.compare
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medtune.choice_comparison import compared_choices, read_choices, write_reliability
 from medtune.errors import InputError
 from medtune.files import read_json, read_table, replacing, write_csv, write_json
 from medtune.model_card import public_source
@@ -115,9 +116,10 @@ def main() -> None:
         "preset", "seed", "download", "clean", "split", "tokenize", "train", "evaluate", "compare"
     )
     params = {type(section).__name__.lower(): section.model_dump() for section in sections}
-    params["download"] = {name: public_source(uri) for name, uri in params["download"].items()}
+    sources = params["download"].items()
+    params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
     settings = Settings(sections[-1].resamples, sections[-1].confidence, seed)
-    tables = read_predictions()
+    tables, choices = read_predictions(), read_choices()
     facts = Facts(
         preset=preset,
         seed=seed,
@@ -128,11 +130,13 @@ def main() -> None:
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
     )
-    write_json(METRICS / "compare.json", compared(tables, SCORES, settings))
+    flat = compared(tables, SCORES, settings) | compared_choices(choices, settings)
+    write_json(METRICS / "compare.json", flat)
     write_json(METRICS / "compare_kinds.json", compared_kinds(tables, settings))
     for name in ("compare", "compare_kinds"):  # read back: what people read has the same rounding
         facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
     write_plots(tables, facts)
+    write_reliability(PLOTS / "reliability.csv", choices)
     for path, text in ((REPORT, render_report(facts)), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -1,10 +1,12 @@
-"""Fetches the base model or the data set that params.yaml names.
+"""Fetches the base model, the data set or multiple-choice questions that params.yaml names.
 
-Reads download.model or download.dataset of params.yaml.
-Writes models/base/ (safetensors and tokenizer) or data/raw/ (the files as they are).
+Reads download.<target> of params.yaml. Writes models/base/ (safetensors and tokenizer), data/raw/
+or data/choices/<set>/ (the files as they are; an empty folder where params.yaml says null).
 
     python -m stages.download model
     python -m stages.download dataset
+    python -m stages.download choices_medical
+    python -m stages.download choices_general
 """
 
 import logging
@@ -16,19 +18,24 @@ from medtune.conversion import write_checkpoint
 from medtune.errors import InputError
 from medtune.files import replacing
 from medtune.params import load_params
-from medtune.sources import Target, fetch
+from medtune.sources import fetch
 from medtune.stage import run
 
 logger = logging.getLogger("medtune")
 
-OUTPUTS: dict[Target, Path] = {"model": Path("models/base"), "dataset": Path("data/raw")}
+OUTPUTS = {
+    "model": Path("models/base"),
+    "dataset": Path("data/raw"),
+    "choices_medical": Path("data/choices/medical"),
+    "choices_general": Path("data/choices/general"),
+}
 
 
-def read_target(arguments: list[str]) -> Target:
-    for target in OUTPUTS:
-        if arguments == [target]:
-            return target
-    raise InputError(f"download takes model or dataset, got {' '.join(arguments) or 'nothing'}")
+def read_target(arguments: list[str]) -> str:
+    if len(arguments) == 1 and arguments[0] in OUTPUTS:
+        return arguments[0]
+    got = " ".join(arguments) or "nothing"
+    raise InputError(f"download takes one of {', '.join(OUTPUTS)}, got {got}")
 
 
 def main() -> None:
@@ -38,11 +45,13 @@ def main() -> None:
     with replacing(output) as partial:
         if target == "model":
             fetched = partial / ".fetched"
-            fetch(uri, target, fetched)
+            fetch(uri, "model", fetched)
             write_checkpoint(fetched, partial)
             shutil.rmtree(fetched)
+        elif uri is None:
+            partial.mkdir()
         else:
-            fetch(uri, target, partial)
+            fetch(uri, "dataset", partial)
         sizes = [path.stat().st_size for path in partial.rglob("*") if path.is_file()]
     logger.info("%s → %d files, %.1f MB in %s", uri, len(sizes), sum(sizes) / 1e6, output)
 

@@ -1,8 +1,9 @@
 """Answers the test questions with the base or the fine-tuned model and scores the answers.
 
-Reads data/tokens/test.arrow, data/tokens/prompt.json, models/base/ and, for `finetuned`,
-models/adapter/; writes data/predictions/<name>.parquet, <name>_general.parquet (answers to
-questions that are not medical) and metrics/evaluate_<name>.json.
+Reads data/tokens/test.arrow, data/tokens/prompt.json, data/choices/, models/base/ and, for
+`finetuned`, models/adapter/; writes data/predictions/<name>.parquet, <name>_choices.parquet
+(multiple choice), <name>_general.parquet (questions that are not medical) and
+metrics/evaluate_<name>.json.
 
     python -m stages.evaluate base
     python -m stages.evaluate finetuned
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from medtune.adapters import ADAPTER, load_adapter
+from medtune.choices import Question, answer_choices, choice_metrics, read_questions
 from medtune.errors import InputError
 from medtune.files import write_json, write_table
 from medtune.launch import launch
@@ -39,9 +41,14 @@ NAMES = ("base", "finetuned")
 
 
 def ask(
-    name: str, encoder: PromptEncoder, rows: dict[str, list[Any]], params: Evaluate, seed: int
-) -> tuple[list[tuple[float, int]], list["Answer"]]:
-    """The likelihoods of the references and the answers to the test's and to QUESTIONS."""
+    name: str,
+    encoder: PromptEncoder,
+    rows: dict[str, list[Any]],
+    questions: list[Question],
+    params: Evaluate,
+    seed: int,
+) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
+    """The losses of the references, the choices, and the answers to the rows and to QUESTIONS."""
     from medtune.generation import answer_all, end_ids
     from medtune.losses import summed_losses
 
@@ -50,17 +57,19 @@ def ask(
     if name == "finetuned":
         model = load_adapter(model)
     losses = summed_losses(model, rows["input_ids"], rows["prompt_length"])
+    choices = answer_choices(model, encoder, questions)
     cut = zip(rows["input_ids"], rows["prompt_length"], strict=True)
     prompts = [ids[:length] for ids, length in cut]
     prompts += [encoder.question_ids(question) for question in QUESTIONS]
     if params.engine == "medtune":
-        return losses, answer_all(model, encoder, prompts, params, seed)
+        return losses, choices, answer_all(model, encoder, prompts, params, seed)
     ends = end_ids(model, encoder)
     del model  # vLLM wants the memory
     from medtune import vllm_engine
 
     adapter = ADAPTER if name == "finetuned" else None
-    return losses, vllm_engine.answer_all(encoder, prompts, params, seed, ends, adapter)
+    answers = vllm_engine.answer_all(encoder, prompts, params, seed, ends, adapter)
+    return losses, choices, answers
 
 
 def predictions(
@@ -102,7 +111,8 @@ def main() -> int:
     launch(params.launch, "stages.evaluate", name)
     rows = read_tokens(TOKENS / "test.arrow").to_pydict()
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
-    losses, answers = ask(name, encoder, rows, params, seed)
+    questions, dropped = read_questions(params.choice_questions)
+    losses, choices, answers = ask(name, encoder, rows, questions, params, seed)
     if not is_main_process():
         return 0
     table = predictions(rows, losses, answers[: len(losses)], encoder, params)
@@ -113,10 +123,13 @@ def main() -> int:
     scores = score_table(table)
     disclaimed = sum(table["disclaimer"].to_pylist()) / table.num_rows
     write_table(PREDICTIONS / f"{name}.parquet", table)
+    write_table(PREDICTIONS / f"{name}_choices.parquet", choices)
     write_table(PREDICTIONS / f"{name}_general.parquet", pa.Table.from_pylist(general))
     write_json(
         METRICS / f"evaluate_{name}.json",
-        {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed},
+        {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed}
+        | dropped
+        | choice_metrics(choices),
     )
     logger.info(
         f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "

@@ -24,7 +24,8 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
 }
 NAMES = (
-    *("download@model", "download@dataset", "clean", "split", "tokenize", "train"),
+    *("download@model", "download@dataset", "download@choices_medical"),
+    *("download@choices_general", "clean", "split", "tokenize", "train"),
     *("evaluate@base", "evaluate@finetuned", "compare"),
 )
 AFTER_TRAIN = {"evaluate@finetuned", "compare"}
@@ -238,8 +239,9 @@ def test_a_stage_needs_no_data_but_its_deps(project: Path, name: str, tmp_path: 
         (stage,) = [stage for stage in repo.index.stages if stage.name == name]
         deps = {dep.def_path for dep in stage.deps} | {"params.yaml"}
         outs = {out.def_path for out in stage.outs}
-    if name == "download@dataset":
-        deps.add("presets/smoke_cards.csv")  # the file:// source itself
+    sources = {"download@dataset": "cards.csv", "download@choices_medical": "choices.jsonl"}
+    if name in sources:
+        deps.add(f"presets/smoke_{sources[name]}")  # the file:// source itself
     for path in deps:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (project / path).is_dir() else shutil.copy

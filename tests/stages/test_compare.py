@@ -10,6 +10,7 @@ import pytest
 from dvc_render.vega import VegaRenderer
 from ruamel.yaml import YAML
 
+from medtune.choices import SCHEMA
 from medtune.errors import InputError
 from medtune.files import write_csv, write_json, write_table
 from medtune.scores import SCORES, TextScorer
@@ -26,6 +27,7 @@ OUTS = (
     "plots/compare/answer_words.csv",
     "plots/compare/kinds.csv",
     "plots/compare/questions.csv",
+    "plots/compare/reliability.csv",
     "plots/compare/scores.csv",
     "reports/report.html",
     "models/adapter/README.md",
@@ -58,14 +60,24 @@ def predictions(finetuned: bool, rows: int, seed: int = 0) -> pa.Table:
     return pa.Table.from_pylist(records)
 
 
+def choices(chosen: int) -> pa.Table:
+    """Four medical questions whose second option is right."""
+    row = {"set": "medical", "question": "?", "options": ["a", "b"], "correct": 1}
+    answer = {"chosen": chosen, "probability": 0.6, "correct_probability": 0.4 + 0.2 * chosen}
+    return pa.Table.from_pylist([{"id": f"{i}", **row, **answer} for i in range(4)], schema=SCHEMA)
+
+
 def write_inputs(folder: Path, rows: int = 12, resamples: int = 200) -> None:
     yaml = YAML()
     params = yaml.load(PARAMS.read_text(encoding="utf-8"))
     params["compare"]["resamples"] = resamples
     params["download"]["dataset"] = "file:///home/somebody/cards/cards.csv"
+    params["download"]["choices_general"] = None
     yaml.dump(params, folder / "params.yaml")
     write_table(folder / "data/predictions/base.parquet", predictions(False, rows))
     write_table(folder / "data/predictions/finetuned.parquet", predictions(True, rows))
+    for model, chosen in (("base", 0), ("finetuned", 1)):
+        write_table(folder / f"data/predictions/{model}_choices.parquet", choices(chosen))
     splits = ("train", "validation", "test")
     names = ("records", "tokens", "supervised_tokens", "truncated")
     leaks = {f"{leak}.{name}": 0.0 for leak in LEAKS for name in ("question", "answer", "ngram13")}
@@ -115,6 +127,15 @@ def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
     assert "bleu.wins" not in metrics
 
 
+def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(project: Path) -> None:
+    compare.main()
+    metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+    assert metrics["choices.medical.n"] == 4
+    assert metrics["choices.medical.accuracy.difference"] == 1
+    assert not [key for key in metrics if key.startswith("choices.general")]
+    assert "choices_general" not in Path("reports/report.html").read_text(encoding="utf-8")
+
+
 def test_kinds_add_up_to_all_test_cards(project: Path) -> None:
     compare.main()
     kinds = json.loads(Path("metrics/compare_kinds.json").read_text(encoding="utf-8"))
@@ -146,6 +167,7 @@ def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> Non
     data = {
         "grouped_bars": ("plots/compare/scores.csv", "value", "score"),
         "differences": ("plots/compare/questions.csv", "rank", "difference"),
+        "reliability": ("plots/compare/reliability.csv", "probability", "accuracy"),
         "histogram": ("plots/compare/answer_words.csv", "words", "answers"),
         "stacked_bars": ("plots/compare/answer_words.csv", "words", "answers"),
         "bars": ("plots/compare/kinds.csv", "rougeL", "kind"),
@@ -200,6 +222,7 @@ def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(project: Path) -
     ("missing", "stage"),
     [
         ("data/predictions/base.parquet", "evaluate@base"),
+        ("data/predictions/finetuned_choices.parquet", "evaluate@finetuned"),
         ("metrics/split.json", "split"),
         ("plots/train/validation.csv", "train"),
         ("data/tokens/prompt.json", "tokenize"),

