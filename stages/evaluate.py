@@ -22,7 +22,7 @@ from medtune.models import device, load_base, load_tokenizer
 from medtune.params import Evaluate, load_params
 from medtune.progress import progress
 from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.scores import TextScorer, score_table
+from medtune.scores import TextScorer, score_table, signatures
 from medtune.stage import run
 from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
 
@@ -83,7 +83,7 @@ def predictions(
                 "stopped": answer.stopped,
                 "new_tokens": answer.tokens,
                 "disclaimer": disclaimed,
-                **score(text, rows["answer"][n]),
+                **score(text, rows["answer"][n], rows["question"][n]),
             }
         )
     return pa.Table.from_pylist(table)
@@ -104,12 +104,9 @@ def main() -> int:
         model = load_adapter(model)
     table = predictions(model, encoder, tokens, params, seed)
     scores = score_table(table)
-    disclaimed = sum(table["disclaimer"].to_pylist()) / table.num_rows
+    counts = {"n": table.num_rows, "non_ascii_rows": sum(table["non_ascii"].to_pylist())}
     write_table(PREDICTIONS / f"{name}.parquet", table)
-    write_json(
-        METRICS / f"evaluate_{name}.json",
-        {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed},
-    )
+    write_json(METRICS / f"evaluate_{name}.json", counts | scores | signatures(params.use_stemmer))
     logger.info(
         f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
         f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"

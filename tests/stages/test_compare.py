@@ -52,7 +52,8 @@ def predictions(finetuned: bool, rows: int, seed: int = 0) -> pa.Table:
                 "nll": 6.0 + generator.random() if finetuned else 14.0 + generator.random(),
                 "answer_tokens": 6,
                 "stopped": bool(finetuned or i % 4),
-                **scorer(" ".join(prediction), " ".join(reference)),
+                "disclaimer": False,
+                **scorer(" ".join(prediction), " ".join(reference), "What?"),
             }
         )
     return pa.Table.from_pylist(records)
