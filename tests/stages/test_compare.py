@@ -23,11 +23,14 @@ LEAKS = ("leak", "leak_random_split")
 OUTS = (
     "metrics/compare.json",
     "metrics/compare_kinds.json",
+    "metrics/compare_lengths.json",
+    "metrics/compare_topics.json",
     "plots/compare/answer_words.csv",
     "plots/compare/kinds.csv",
     "plots/compare/questions.csv",
     "plots/compare/scores.csv",
     "reports/report.html",
+    "reports/tables/extremes.csv",
     "models/adapter/README.md",
 )
 
@@ -116,7 +119,14 @@ def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
     assert "bleu.wins" not in metrics
 
 
-def test_kinds_add_up_to_all_test_cards(project: Path) -> None:
+@pytest.mark.parametrize("name", ["kinds", "topics", "lengths"])
+def test_parts_add_up_to_all_test_cards(project: Path, name: str) -> None:
+    compare.main()
+    parts = json.loads(Path(f"metrics/compare_{name}.json").read_text(encoding="utf-8"))
+    assert sum(parts[key] for key in parts if key.endswith(".n")) == 12
+
+
+def test_the_kinds_weigh_into_the_whole(project: Path) -> None:
     compare.main()
     kinds = json.loads(Path("metrics/compare_kinds.json").read_text(encoding="utf-8"))
     metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
@@ -214,6 +224,17 @@ def test_missing_input_names_the_stage_that_makes_it(
     with pytest.raises(InputError, match=f"{missing} is missing: run dvc repro {stage}$"):
         compare.main()
     assert "earlier" in Path("metrics/compare.json").read_text(encoding="utf-8")
+
+
+def test_extremes_hold_the_ends_of_all_questions(project: Path) -> None:
+    compare.main()
+    extremes, questions = (
+        rows_of(f"{name}.csv") for name in ("reports/tables/extremes", "plots/compare/questions")
+    )
+    gains = [row for row in extremes if row["change"] == "gain"]
+    assert [row["id"] for row in gains] == [row["id"] for row in questions[:-11:-1]]
+    assert gains[0]["difference"] == questions[-1]["difference"]
+    assert gains[0]["reference"] and gains[0]["finetuned"]
 
 
 def test_last_log_line_counts_in_and_out(project: Path, caplog: pytest.LogCaptureFixture) -> None:
