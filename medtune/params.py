@@ -24,6 +24,10 @@ SchedulerName = Literal[
     "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
     "warmup_stable_decay", "greedy",
 ]
+ScoreName = Literal[  # those of medtune.scores with a better side
+    "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "perplexity", "stopped_rate",
+    "repetition_rate", "unsupported_number_rate",
+]
 # fmt: on
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -152,6 +156,7 @@ class Evaluate(Section):
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    fail_if_worse: dict[ScoreName, Annotated[float, Field(ge=0)]]
 
 
 class Params(Section):

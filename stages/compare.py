@@ -3,9 +3,8 @@
 Reads data/predictions/{base,finetuned}.parquet, metrics/{clean,split,tokenize,train}.json,
 plots/train/, models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml.
 Writes metrics/compare{,_kinds,_topics,_lengths}.json, plots/compare/, reports/report.html,
-reports/tables/extremes.csv and the model card models/adapter/README.md.
-
-    python -m stages.compare
+reports/tables/extremes.csv and the model card models/adapter/README.md; then fails where
+compare.fail_if_worse says so. Run: python -m stages.compare
 """
 
 import logging
@@ -19,6 +18,7 @@ import pyarrow as pa
 from medtune.breakdowns import compared_all, extremes, part_names
 from medtune.errors import InputError
 from medtune.files import read_json, read_table, replacing, write_csv, write_json
+from medtune.gate import check_scores
 from medtune.model_card import public_source
 from medtune.params import load_params
 from medtune.records import BIN_WORDS
@@ -130,6 +130,7 @@ def main() -> None:
     logger.info(headline(facts.metrics["compare"], settings.confidence))
     n = len(facts.answers)
     logger.info(f"{n} + {n} answers in → {n} pairs, 0 dropped → {REPORT}, {MODEL_CARD}")
+    check_scores(facts.metrics["compare"], sections[-1].fail_if_worse, str(REPORT))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import sacrebleu
 
+from medtune.params import ScoreName
 from medtune.scores import (
     SCORES,
     TextScorer,
@@ -98,6 +100,10 @@ def test_signatures_are_those_that_sacrebleu_prints() -> None:
     assert found["bleu_signature"] == str(metric.get_signature())
     assert found["chrf_signature"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0")
     assert found["rouge_signature"].startswith("stem:yes|tok:a-z0-9|version:")
+
+
+def test_gated_scores_are_those_with_a_better_side() -> None:
+    assert set(get_args(ScoreName)) == {score.name for score in SCORES if score.better}
 
 
 def test_a_table_gets_every_score() -> None:

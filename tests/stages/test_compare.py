@@ -62,10 +62,10 @@ def predictions(finetuned: bool, rows: int, seed: int = 0) -> pa.Table:
     return pa.Table.from_pylist(records)
 
 
-def write_inputs(folder: Path, rows: int = 12, resamples: int = 200) -> None:
+def write_inputs(folder: Path, rows: int = 12, resamples: int = 200, **gate: float) -> None:
     yaml = YAML()
     params = yaml.load(PARAMS.read_text(encoding="utf-8"))
-    params["compare"]["resamples"] = resamples
+    params["compare"] |= {"resamples": resamples, "fail_if_worse": gate}
     params["download"]["dataset"] = "file:///home/somebody/cards/cards.csv"
     yaml.dump(params, folder / "params.yaml")
     write_table(folder / "data/predictions/base.parquet", predictions(False, rows))
@@ -235,6 +235,23 @@ def test_extremes_hold_the_ends_of_all_questions(project: Path) -> None:
     assert [row["id"] for row in gains] == [row["id"] for row in questions[:-11:-1]]
     assert gains[0]["difference"] == questions[-1]["difference"]
     assert gains[0]["reference"] and gains[0]["finetuned"]
+
+
+def test_the_gate_lets_a_better_adapter_pass(project: Path) -> None:
+    write_inputs(project, rougeL=0.0, perplexity=0.0)
+    compare.main()
+
+
+def test_the_gate_stops_a_worse_adapter_when_all_is_written(project: Path) -> None:
+    write_inputs(project, rougeL=0.0)
+    names = ("base", "finetuned")
+    base, finetuned = (project / f"data/predictions/{name}.parquet" for name in names)
+    base.rename(project / "other")
+    finetuned.rename(base)
+    (project / "other").rename(finetuned)
+    with pytest.raises(InputError, match=r"rougeL: base 0\.\d+, fine-tuned .*reports/report\.html"):
+        compare.main()
+    assert all(Path(name).stat().st_size for name in OUTS)
 
 
 def test_last_log_line_counts_in_and_out(project: Path, caplog: pytest.LogCaptureFixture) -> None:
