@@ -1,16 +1,15 @@
 """The parameters: the schema of params.yaml, and the only way to read it."""
 
-import difflib
 from functools import reduce
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from medtune.errors import InputError
+from medtune.params_errors import explained
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -24,6 +23,10 @@ SchedulerName = Literal[
     "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
     "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
     "warmup_stable_decay", "greedy",
+]
+ScoreName = Literal[  # those of medtune.scores with a better side
+    "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "perplexity", "stopped_rate",
+    "repetition_rate", "unsupported_number_rate",
 ]
 # fmt: on
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -158,6 +161,7 @@ class Evaluate(Section):
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    fail_if_worse: dict[ScoreName, Annotated[float, Field(ge=0)]]
 
 
 class Params(Section):
@@ -194,11 +198,8 @@ def validate(content: Any, source: Path = PARAMS_FILE) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        problems: dict[str, list[Any]] = {}
-        for problem in error.errors():
-            problems.setdefault(_key(problem["loc"], content), []).append(problem)
-        texts = [_explain(key, branches) for key, branches in problems.items()]
-        raise InputError("; ".join(texts) + f" ({source})") from None
+        problems = "; ".join(explained(error, content, Params))
+        raise InputError(f"{problems} ({source})") from None
 
 
 def load_params(*names: str) -> Any:
@@ -210,42 +211,3 @@ def load_params(*names: str) -> Any:
     params = validate(read_yaml(PARAMS_FILE))
     values = tuple(reduce(getattr, name.split("."), params) for name in names)
     return values[0] if len(values) == 1 else values
-
-
-def _key(location: tuple[Any, ...], content: Any) -> str:
-    """The dotted key in the file; pydantic's names for the branches of a union are left out."""
-    parts, node = [], content
-    for part in location:
-        if isinstance(node, dict):
-            node = node.get(part)
-        elif isinstance(node, list) and isinstance(part, int):
-            node = node[part]
-        else:
-            continue
-        parts.append(str(part))
-    return ".".join(parts) or "the file"
-
-
-def _explain(key: str, problems: list[Any]) -> str:
-    """One line for the problems of one key; of a union, pydantic reports one for each branch."""
-    problem = problems[0]
-    kind, value = problem["type"], problem["input"]
-    if kind == "extra_forbidden":
-        return f"{key} is unknown{_suggestion(key)}"
-    if kind == "missing":
-        return f"{key} is missing: add it, or restore the file with `git checkout params.yaml`"
-    if kind == "value_error":
-        return f"{key}: {problem['ctx']['error']}"
-    wanted = " or ".join(p["msg"].removeprefix("Input should be ") for p in problems)
-    return f"{key} must be {wanted}, got {value!r}"
-
-
-def _suggestion(key: str) -> str:
-    *sections, name = key.split(".")
-    model: Any = Params
-    for section in sections:
-        annotation = model.model_fields[section].annotation
-        model = next((arm for arm in get_args(annotation) if arm is not NoneType), annotation)
-    known = list(model.model_fields)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}"

@@ -73,8 +73,12 @@ class Chart:
 def score_rows(
     metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES, prefix: str = ""
 ) -> list[ScoreRow]:
-    """The score table of flat metrics: of compare.json, or with its prefix of a kind of cards."""
-    return [_score_row(metrics, score, f"{prefix}{score.name}") for score in scores]
+    """The score table of flat metrics: of compare.json, or with its prefix of a kind of cards.
+
+    Scores that an older file does not hold are left out.
+    """
+    known = [score for score in scores if f"{prefix}{score.name}.base" in metrics]
+    return [_score_row(metrics, score, f"{prefix}{score.name}") for score in known]
 
 
 def _score_row(metrics: Mapping[str, Any], score: Score, key: str) -> ScoreRow:

@@ -6,13 +6,18 @@ card and of a bootstrap resample come from the same few lines.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from medtune.quantities import unsupported
+from medtune.words import UnicodeTokenizer, beyond_ascii, repetition
+
 Array = np.ndarray
 ROUGE = ("rouge1", "rouge2", "rougeL")
+ROUGE_ABOUT = "F-measure of each answer and its reference (Lin 2004), mean over answers: 0 to 1."
 CHRF_BETA = 2.0
 
 
@@ -22,6 +27,7 @@ class Score:
 
     `columns` are the statistics of a row; `value` turns their sums, shape (..., k), into scores,
     shape (...). `better` is +1 where higher is better, -1 where lower is, 0 where neither is.
+    `about` says what is counted over what, its range, and an example.
     """
 
     name: str
@@ -30,6 +36,7 @@ class Score:
     columns: tuple[str, ...]
     value: Callable[[Array], Array]
     digits: int = 3
+    about: str = ""
 
 
 def statistics(predictions: pa.Table, score: Score) -> Array:
@@ -104,53 +111,107 @@ def chrf(sums: Array) -> Array:
     return np.where(np.isfinite(score), 100.0 * score, 0.0)
 
 
+def _mean(name: str, title: str, better: int, column: str, about: str, digits: int = 3) -> Score:
+    return Score(name, title, better, (column, "rows"), ratio, digits, about)
+
+
+def _rouge(name: str, title: str, about: str) -> Score:
+    about += ": F-measure of answer and reference (Lin 2004), mean over answers, 0 to 1."
+    return _mean(name, title, +1, name, about)
+
+
 SCORES = (
-    Score("rouge1", "ROUGE-1", +1, ("rouge1", "rows"), ratio),
-    Score("rouge2", "ROUGE-2", +1, ("rouge2", "rows"), ratio),
-    Score("rougeL", "ROUGE-L", +1, ("rougeL", "rows"), ratio),
-    Score("bleu", "BLEU", +1, ("bleu_statistics",), bleu, digits=1),
-    Score("chrf", "chrF", +1, ("chrf_statistics",), chrf, digits=1),
-    Score("perplexity", "perplexity", -1, ("nll", "answer_tokens"), perplexity, digits=2),
-    Score("stopped_rate", "answers that end by themselves", +1, ("stopped", "rows"), ratio),
-    Score("repetition_rate", "repeated word 4-grams", -1, ("repetition", "rows"), ratio),
-    Score("mean_words", "words per answer", 0, ("words", "rows"), ratio, digits=1),
+    _rouge("rouge1", "ROUGE-1", 'Common words ("a cat sat" for "a cat": 0.8)'),
+    _rouge("rouge2", "ROUGE-2", 'Common pairs of words ("a cat sat" for "a cat": 0.667)'),
+    _rouge("rougeL", "ROUGE-L", 'Longest common sequence of words ("a big cat" for "a cat": 0.8)'),
+    _rouge(
+        "rougeL_unicode",
+        "ROUGE-L, all letters",
+        'ROUGE-L with the letters beyond a-z that it drops ("β cell" for "α cell": 0.5, not 1)',
+    ),
+    Score("bleu", "BLEU", +1, ("bleu_statistics",), bleu, 1, "All answers as one text, 0 to 100."),
+    Score("chrf", "chrF", +1, ("chrf_statistics",), chrf, 1, "All answers as one text, 0 to 100."),
+    Score(
+        *("perplexity", "perplexity", -1, ("nll", "answer_tokens"), perplexity, 2),
+        about="Surprise at the reference answers, over the tokens of all of them, 1 (none) and up "
+        "(probabilities 1/2 and 1/8: 4).",
+    ),
+    _mean(
+        *("stopped_rate", "answers that end by themselves", +1, "stopped"),
+        about="Share of answers that end before evaluate.max_new_tokens, 0 to 1.",
+    ),
+    _mean(
+        *("repetition_rate", "repeated word 4-grams", -1, "repetition"),
+        about="Share of an answer's runs of four words that it held before, mean over answers, "
+        '0 to 1 ("a b c d a b c d": 0.2).',
+    ),
+    _mean(
+        *("unsupported_number_rate", "answers with unsupported numbers", -1, "unsupported"),
+        about="Share of answers with a number or dose that stands in neither reference nor "
+        'question, 0 to 1 ("5 mg" for "50 mg": 1).',
+    ),
+    _mean(
+        *("disclaimer_rate", "answers with the disclaimer", 0, "disclaimer"),
+        about="Share of answers with tokenize.disclaimer, 0 to 1; other scores do without it.",
+    ),
+    Score(
+        *("length_ratio", "length over reference", 0, ("words", "reference_words"), ratio, 2),
+        about="Words of all answers over words of all references, 0 and up (30 for 20: 1.5).",
+    ),
+    _mean(
+        *("mean_words", "words per answer", 0, "words"),
+        about="Words, split at blanks, mean over answers, 0 and up.",
+        digits=1,
+    ),
 )
 
 
 class TextScorer:
-    """Scores one prediction against its reference."""
+    """Counts in one answer what the scores add up, the likelihood excepted."""
 
     def __init__(self, use_stemmer: bool) -> None:
         from rouge_score.rouge_scorer import RougeScorer
         from sacrebleu.metrics import BLEU, CHRF
 
         self._rouge = RougeScorer(list(ROUGE), use_stemmer=use_stemmer)
+        self._unicode = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer(use_stemmer))
         self._bleu, self._chrf = BLEU(), CHRF()
 
-    def __call__(self, prediction: str, reference: str) -> dict[str, Any]:
-        """Returns rouge1, rouge2, rougeL (F-measure, 0 to 1), the statistics of BLEU and chrF,
+    def __call__(self, prediction: str, reference: str, question: str) -> dict[str, Any]:
+        """Returns the columns of one row of predictions that are made from its texts.
 
-        `words` of the prediction and `repetition`, the share of its word 4-grams seen before in it.
+        `unsupported_numbers` names what `unsupported` says is there; `non_ascii` rows are those
+        in which ROUGE, `rougeL_unicode` excepted, does not see every letter.
         """
         rouge = self._rouge.score(reference, prediction)
         # sacrebleu offers its statistics per sentence only under these names.
         (bleu_statistics,) = self._bleu._extract_corpus_statistics([prediction], [[reference]])
         (chrf_statistics,) = self._chrf._extract_corpus_statistics([prediction], [[reference]])
-        words = prediction.split()
+        words, numbers = prediction.split(), unsupported(prediction, reference, question)
         return {
             **{name: rouge[name].fmeasure for name in ROUGE},
+            "rougeL_unicode": self._unicode.score(reference, prediction)["rougeL"].fmeasure,
+            "non_ascii": beyond_ascii(prediction) or beyond_ascii(reference),
             "bleu_statistics": [int(count) for count in bleu_statistics],
             "chrf_statistics": [int(count) for count in chrf_statistics],
             "words": len(words),
+            "reference_words": len(reference.split()),
             "repetition": repetition(words),
+            "unsupported": bool(numbers),
+            "unsupported_numbers": "; ".join(numbers),
         }
 
 
-def repetition(words: list[str], n: int = 4) -> float:
-    """Share of word n-grams that occurred earlier in the same text, 0 (none) to 1.
+def signatures(use_stemmer: bool) -> dict[str, str]:
+    """How to compute the same elsewhere: sacrebleu's signatures, and one like them for ROUGE."""
+    from sacrebleu.metrics import BLEU, CHRF
 
-    >>> round(repetition("a b c d a b c d".split()), 3)
-    0.2
-    """
-    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+    bleu, chrf = BLEU(), CHRF()
+    for metric in (bleu, chrf):
+        metric.corpus_score([""], [[""]])  # the number of references is part of a signature
+    rouge = f"stem:{'yes' if use_stemmer else 'no'}|tok:a-z0-9|version:{version('rouge-score')}"
+    return {
+        "bleu_signature": str(bleu.get_signature()),
+        "chrf_signature": str(chrf.get_signature()),
+        "rouge_signature": rouge,
+    }

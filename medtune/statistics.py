@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.special import ndtri, stdtrit
 
 from medtune.scores import Array, Score, statistics
 
 CELLS_AT_ONCE = 2_000_000  # of (resamples, groups); bounds the memory to about 50 MB
-TOLERANCE = 1e-9  # relative; a swapped sum that equals the observed one but for rounding counts
+TOLERANCE = 1e-9  # relative; what differs by rounding alone is equal
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,18 @@ def compare_tables(
 ) -> dict[str, Comparison]:
     """Compares two tables of predictions, same rows in the same order, by score name.
 
-    The interval is the percentile bootstrap of the difference over groups (Efron and Tibshirani
-    1993, chapter 13), computed anew from each resample's sums. It is NaN with one group, and a
-    little narrow with few: simulated, a 95 % interval holds 93 % with 20 groups, 95 % with 200.
+    Each resample's difference is computed anew from its sums. With one group, interval and p-value
+    are NaN. A simulated 95 % interval of 10 to 100 groups held the truth in 94 to 96 % with one to
+    three rows a group, 92 to 95 % with half of the rows in a tenth of the groups, 88 to 95 % with
+    skewed differences (plain percentiles: 89 to 95 %, 89 to 94 %, 84 to 94 %).
     """
     codes = pc.rank(base.column("group"), tiebreaker="dense").to_numpy() - 1
     rows = [(score, statistics(base, score), statistics(finetuned, score)) for score in scores]
     sums = [Sums(score, _per_group(b, codes), _per_group(f, codes)) for score, b, f in rows]
-    drawn = bootstrap(sums, settings)
-    if codes.max() == 0:
-        drawn = np.full_like(drawn, np.nan)
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=1)
-    p_values = permutation(sums, settings)
+    low, high, p_values = np.full((3, len(sums)), np.nan)
+    if codes.max() > 0:
+        low, high = intervals(sums, bootstrap(sums, settings), settings.confidence)
+        p_values = permutation(sums, settings)
     result = {}
     for i, (score, base_rows, finetuned_rows) in enumerate(rows):
         before = float(score.value(base_rows.sum(axis=0)))
@@ -96,6 +96,30 @@ def compare_tables(
             **wins_ties_losses(score, base_rows, finetuned_rows),
         )
     return result
+
+
+def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Array, Array]:
+    """Lower and upper ends, (scores,), from the bootstrapped differences, (scores, resamples).
+
+    Percentiles alone are too narrow with few or uneven groups (Hesterberg 2015, arXiv 1411.5279).
+    So they keep their shape and are stretched about the observed difference: Student's quantile for
+    the normal one, the standard error of the jackknife over groups for that of the bootstrap.
+    """
+    groups, tail = len(sums[0].base), (1 - confidence) / 2
+    totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
+    observed = np.array([s.difference(*total) for s, total in zip(sums, totals, strict=True)])
+    without_group = np.array(  # (scores, groups)
+        [
+            s.difference(base - s.base, finetuned - s.finetuned)
+            for s, (base, finetuned) in zip(sums, totals, strict=True)
+        ]
+    )
+    squares = ((without_group - observed[:, None]) ** 2).sum(axis=1)
+    error, spread = np.sqrt(squares * (groups - 1) / groups), drawn.std(axis=1)
+    stretch = np.divide(error, spread, out=np.ones_like(error), where=spread > 0)
+    stretch *= stdtrit(groups - 1, tail) / ndtri(tail)
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=1)
+    return observed + stretch * (low - observed), observed + stretch * (high - observed)
 
 
 def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
@@ -140,8 +164,10 @@ def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, i
     """
     if score.better == 0 or len(score.columns) == 1:
         return {}
-    gains = score.better * (score.value(finetuned) - score.value(base))
-    outcome = {"wins": gains > 0, "ties": gains == 0, "losses": gains < 0}
+    before, after = score.value(base), score.value(finetuned)
+    ties = np.isclose(before, after, rtol=TOLERANCE, atol=0)
+    gains = score.better * (after - before)
+    outcome = {"wins": ~ties & (gains > 0), "ties": ties, "losses": ~ties & (gains < 0)}
     return {name: int(rows.sum()) for name, rows in outcome.items()}
 
 

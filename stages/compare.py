@@ -2,23 +2,24 @@
 
 Reads data/predictions/, metrics/{clean,split,tokenize,train}.json, plots/train/,
 models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml. Writes
-metrics/{compare,compare_kinds}.json, plots/compare/, reports/report.html and the model card
-models/adapter/README.md. Run: python -m stages.compare
+metrics/compare{,_kinds,_topics,_lengths}.json, plots/compare/, reports/report.html,
+reports/tables/extremes.csv and the model card models/adapter/README.md; then fails where
+compare.fail_if_worse says so. Run: python -m stages.compare
 """
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from medtune.breakdowns import compared_all, extremes, part_names
 from medtune.choice_comparison import compared_choices, read_choices, write_reliability
 from medtune.errors import InputError
 from medtune.files import read_json, read_table, replacing, write_csv, write_json
+from medtune.gate import check_scores
 from medtune.model_card import public_source
 from medtune.params import load_params
 from medtune.records import BIN_WORDS
@@ -30,9 +31,9 @@ from medtune.reports import (
     render_report,
     side_by_side,
 )
-from medtune.scores import ROUGE, SCORES, Score
+from medtune.scores import ROUGE
 from medtune.stage import run
-from medtune.statistics import Settings, compare_tables
+from medtune.statistics import Settings
 
 logger = logging.getLogger("medtune")
 
@@ -44,10 +45,11 @@ METRICS = Path("metrics")
 UPSTREAM = ("clean", "split", "tokenize", "train")
 PLOTS = Path("plots/compare")
 REPORT = Path("reports/report.html")
+EXTREMES = Path("reports/tables/extremes.csv")
 MODEL_CARD = Path("models/adapter/README.md")
-SAME_COLUMNS = ("id", "kind", "group", "question", "reference")
-SHARES = (*ROUGE, "stopped_rate", "repetition_rate")  # from 0 to 1, so that they share an axis
-KIND_SCORES = [score for score in SCORES if score.name in ("rougeL", "perplexity")]
+SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
+# From 0 to 1, so that they share an axis.
+SHARES = (*ROUGE, *(f"{name}_rate" for name in ("stopped", "repetition", "unsupported_number")))
 
 
 def read_predictions() -> dict[str, pa.Table]:
@@ -64,33 +66,11 @@ def read_predictions() -> dict[str, pa.Table]:
     return tables
 
 
-def compared(
-    tables: dict[str, pa.Table], scores: Sequence[Score], settings: Settings, prefix: str = ""
-) -> dict[str, Any]:
-    """Scores of both models, flat: "n", "groups", "<score>.<field>", each after the prefix."""
-    base = tables["base"]
-    flat = {f"{prefix}n": base.num_rows, f"{prefix}groups": len(base.column("group").unique())}
-    for name, result in compare_tables(**tables, scores=scores, settings=settings).items():
-        flat |= result.flat(f"{prefix}{name}")
-    return flat
-
-
-def compared_kinds(tables: dict[str, pa.Table], settings: Settings) -> dict[str, Any]:
-    """ROUGE-L and perplexity of each kind of card, flat: "<kind>.n", "<kind>.rougeL.base" …"""
-    flat: dict[str, Any] = {}
-    kinds = tables["base"].column("kind")
-    for kind in sorted(kinds.unique().to_pylist()):
-        rows = {model: table.filter(pc.equal(kinds, kind)) for model, table in tables.items()}
-        flat |= compared(rows, KIND_SCORES, settings, f"{kind}.")
-    return flat
-
-
 def write_plots(tables: dict[str, pa.Table], facts: Facts) -> None:
     compare, kinds = facts.metrics["compare"], facts.metrics["compare_kinds"]
     scores = [(name, model, compare[f"{name}.{model}"]) for name in SHARES for model in tables]
     write_csv(PLOTS / "scores.csv", ("score", "model", "value"), scores)
-    names = [key.removesuffix(".n") for key in kinds if key.endswith(".n")]
-    per_kind = [(k, m, kinds[f"{k}.rougeL.{m}"]) for k in names for m in tables]
+    per_kind = [(k, m, kinds[f"{k}.rougeL.{m}"]) for k in part_names(kinds) for m in tables]
     write_csv(PLOTS / "kinds.csv", ("kind", "model", "rougeL"), per_kind)
     questions = []
     for rank, row in enumerate(facts.answers, start=1):
@@ -102,6 +82,16 @@ def write_plots(tables: dict[str, pa.Table], facts: Facts) -> None:
     words = {model: table.column("words").to_pylist() for model, table in tables.items()}
     words["reference"] = [len(row["reference"].split()) for row in facts.answers]
     write_csv(PLOTS / "answer_words.csv", ("words", "model", "answers"), histogram(words))
+
+
+def write_extremes(answers: list[dict[str, Any]]) -> None:
+    columns = ("id", "kind", "question", "reference", "base", "finetuned", "difference")
+    rows = [
+        (change, rank, *(row[column] for column in columns))
+        for change, chosen in zip(("gain", "regression"), extremes(answers), strict=True)
+        for rank, row in enumerate(chosen, start=1)
+    ]
+    write_csv(EXTREMES, ("change", "rank", *columns), rows)
 
 
 def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
@@ -130,12 +120,14 @@ def main() -> None:
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
     )
-    flat = compared(tables, SCORES, settings) | compared_choices(choices, settings)
-    write_json(METRICS / "compare.json", flat)
-    write_json(METRICS / "compare_kinds.json", compared_kinds(tables, settings))
-    for name in ("compare", "compare_kinds"):  # read back: what people read has the same rounding
+    results = compared_all(tables, settings)
+    results["compare"] |= compared_choices(choices, settings)
+    for name, metrics in results.items():
+        write_json(METRICS / f"{name}.json", metrics)
+        # Read back: what people read has the same rounding.
         facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
     write_plots(tables, facts)
+    write_extremes(facts.answers)
     write_reliability(PLOTS / "reliability.csv", choices)
     for path, text in ((REPORT, render_report(facts)), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:
@@ -143,6 +135,7 @@ def main() -> None:
     logger.info(headline(facts.metrics["compare"], settings.confidence))
     n = len(facts.answers)
     logger.info(f"{n} + {n} answers in → {n} pairs, 0 dropped → {REPORT}, {MODEL_CARD}")
+    check_scores(facts.metrics["compare"], sections[-1].fail_if_worse, str(REPORT))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from medtune.out_of_domain import QUESTIONS
 from medtune.params import Evaluate, load_params
 from medtune.progress import is_main_process
 from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.scores import TextScorer, score_table
+from medtune.scores import TextScorer, score_table, signatures
 from medtune.stage import run
 from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
 
@@ -95,7 +95,7 @@ def predictions(
                 "stopped": answer.stopped,
                 "new_tokens": answer.tokens,
                 "disclaimer": disclaimed,
-                **score(text, rows["answer"][n]),
+                **score(text, rows["answer"][n], rows["question"][n]),
             }
         )
     return pa.Table.from_pylist(table)
@@ -121,16 +121,12 @@ def main() -> int:
         for question, answer in zip(QUESTIONS, answers[len(losses) :], strict=True)
     ]
     scores = score_table(table)
-    disclaimed = sum(table["disclaimer"].to_pylist()) / table.num_rows
+    counts = {"n": table.num_rows, "non_ascii_rows": sum(table["non_ascii"].to_pylist())}
     write_table(PREDICTIONS / f"{name}.parquet", table)
     write_table(PREDICTIONS / f"{name}_choices.parquet", choices)
     write_table(PREDICTIONS / f"{name}_general.parquet", pa.Table.from_pylist(general))
-    write_json(
-        METRICS / f"evaluate_{name}.json",
-        {"n": table.num_rows, **scores, "disclaimer_rate": disclaimed}
-        | dropped
-        | choice_metrics(choices),
-    )
+    metrics = counts | scores | signatures(params.use_stemmer) | dropped | choice_metrics(choices)
+    write_json(METRICS / f"evaluate_{name}.json", metrics)
     logger.info(
         f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
         f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"

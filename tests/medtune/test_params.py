@@ -40,13 +40,23 @@ def test_every_problem_is_reported_at_once(content: Any) -> None:
     ("section", "key", "hint"),
     [
         ("train", "lora_alfa", "train.lora_alfa is unknown: did you mean lora_alpha?"),
-        ("compare", "zzz", "compare.zzz is unknown: known are resamples, confidence"),
+        ("compare", "zzz", "compare.zzz is unknown: known are resamples, confidence, fail_if_"),
     ],
 )
 def test_an_unknown_key_gets_a_hint(content: Any, section: str, key: str, hint: str) -> None:
     content[section][key] = 1
     with pytest.raises(InputError, match=hint):
         validate(content)
+
+
+def test_the_gate_knows_its_scores(content: Any) -> None:
+    content["compare"]["fail_if_worse"] = {"rougeL": 0, "perplexity": 0.5}
+    assert validate(content).compare.fail_if_worse == {"rougeL": 0, "perplexity": 0.5}
+    content["compare"]["fail_if_worse"] = {"rouge": 0.0, "bleu": -1.0}
+    with pytest.raises(InputError) as caught:
+        validate(content)
+    assert "compare.fail_if_worse.rouge must be 'rouge1', 'rouge2'," in str(caught.value)
+    assert "fail_if_worse.bleu must be greater than or equal to 0, got -1.0" in str(caught.value)
 
 
 def test_a_misspelt_section_gets_a_hint(content: Any) -> None:

@@ -24,12 +24,15 @@ LEAKS = ("leak", "leak_random_split")
 OUTS = (
     "metrics/compare.json",
     "metrics/compare_kinds.json",
+    "metrics/compare_lengths.json",
+    "metrics/compare_topics.json",
     "plots/compare/answer_words.csv",
     "plots/compare/kinds.csv",
     "plots/compare/questions.csv",
     "plots/compare/reliability.csv",
     "plots/compare/scores.csv",
     "reports/report.html",
+    "reports/tables/extremes.csv",
     "models/adapter/README.md",
 )
 
@@ -54,7 +57,8 @@ def predictions(finetuned: bool, rows: int, seed: int = 0) -> pa.Table:
                 "nll": 6.0 + generator.random() if finetuned else 14.0 + generator.random(),
                 "answer_tokens": 6,
                 "stopped": bool(finetuned or i % 4),
-                **scorer(" ".join(prediction), " ".join(reference)),
+                "disclaimer": False,
+                **scorer(" ".join(prediction), " ".join(reference), "What?"),
             }
         )
     return pa.Table.from_pylist(records)
@@ -67,10 +71,10 @@ def choices(chosen: int) -> pa.Table:
     return pa.Table.from_pylist([{"id": f"{i}", **row, **answer} for i in range(4)], schema=SCHEMA)
 
 
-def write_inputs(folder: Path, rows: int = 12, resamples: int = 200) -> None:
+def write_inputs(folder: Path, rows: int = 12, resamples: int = 200, **gate: float) -> None:
     yaml = YAML()
     params = yaml.load(PARAMS.read_text(encoding="utf-8"))
-    params["compare"]["resamples"] = resamples
+    params["compare"] |= {"resamples": resamples, "fail_if_worse": gate}
     params["download"]["dataset"] = "file:///home/somebody/cards/cards.csv"
     params["download"]["choices_general"] = None
     yaml.dump(params, folder / "params.yaml")
@@ -136,7 +140,14 @@ def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(project: Path) ->
     assert "choices_general" not in Path("reports/report.html").read_text(encoding="utf-8")
 
 
-def test_kinds_add_up_to_all_test_cards(project: Path) -> None:
+@pytest.mark.parametrize("name", ["kinds", "topics", "lengths"])
+def test_parts_add_up_to_all_test_cards(project: Path, name: str) -> None:
+    compare.main()
+    parts = json.loads(Path(f"metrics/compare_{name}.json").read_text(encoding="utf-8"))
+    assert sum(parts[key] for key in parts if key.endswith(".n")) == 12
+
+
+def test_the_kinds_weigh_into_the_whole(project: Path) -> None:
     compare.main()
     kinds = json.loads(Path("metrics/compare_kinds.json").read_text(encoding="utf-8"))
     metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
@@ -236,6 +247,34 @@ def test_missing_input_names_the_stage_that_makes_it(
     with pytest.raises(InputError, match=f"{missing} is missing: run dvc repro {stage}$"):
         compare.main()
     assert "earlier" in Path("metrics/compare.json").read_text(encoding="utf-8")
+
+
+def test_extremes_hold_the_ends_of_all_questions(project: Path) -> None:
+    compare.main()
+    extremes, questions = (
+        rows_of(f"{name}.csv") for name in ("reports/tables/extremes", "plots/compare/questions")
+    )
+    gains = [row for row in extremes if row["change"] == "gain"]
+    assert [row["id"] for row in gains] == [row["id"] for row in questions[:-11:-1]]
+    assert gains[0]["difference"] == questions[-1]["difference"]
+    assert gains[0]["reference"] and gains[0]["finetuned"]
+
+
+def test_the_gate_lets_a_better_adapter_pass(project: Path) -> None:
+    write_inputs(project, rougeL=0.0, perplexity=0.0)
+    compare.main()
+
+
+def test_the_gate_stops_a_worse_adapter_when_all_is_written(project: Path) -> None:
+    write_inputs(project, rougeL=0.0)
+    names = ("base", "finetuned")
+    base, finetuned = (project / f"data/predictions/{name}.parquet" for name in names)
+    base.rename(project / "other")
+    finetuned.rename(base)
+    (project / "other").rename(finetuned)
+    with pytest.raises(InputError, match=r"rougeL: base 0\.\d+, fine-tuned .*reports/report\.html"):
+        compare.main()
+    assert all(Path(name).stat().st_size for name in OUTS)
 
 
 def test_last_log_line_counts_in_and_out(project: Path, caplog: pytest.LogCaptureFixture) -> None:
