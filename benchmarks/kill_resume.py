@@ -61,7 +61,7 @@ def prepare(folder: Path) -> None:
     params = yaml.load(folder / "params.yaml")
     params["train"].update(SETTINGS)
     yaml.dump(params, folder / "params.yaml")
-    run(folder, "dvc", "repro", "tokenize")
+    run(folder, "dvc", "repro", "download", "tokenize")
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

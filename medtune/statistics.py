@@ -158,7 +158,7 @@ def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
 
 
 def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, int]:
-    """Rows where the fine-tuned model is better, equal, worse; arguments are (rows, k).
+    """Rows where the fine-tuned model is better, equal up to rounding, worse; both (rows, k).
 
     Empty for what is no sum over a sum: a row has no BLEU of its own.
     """

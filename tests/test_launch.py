@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
+from pyarrow.parquet import read_table
 from ruamel.yaml import YAML
 
 from benchmarks.kill_resume import ENVIRONMENT, ROOT, prepare
@@ -16,6 +17,7 @@ from medtune.errors import InputError
 from medtune.launch import launch
 from medtune.processes import share
 
+KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))
 
 
@@ -27,10 +29,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def set_training(project: Path, **changed: object) -> None:
+def set_params(project: Path, section: str, **changed: object) -> None:
     yaml = YAML()
     params = yaml.load(project / "params.yaml")
-    params["train"] |= changed
+    params[section] |= changed
     yaml.dump(params, project / "params.yaml")
 
 
@@ -43,11 +45,16 @@ def results(project: Path) -> tuple[list[list[float]], dict[str, float]]:
     return rows, json.loads((project / "metrics/train.json").read_text())
 
 
-def trained(project: Path, **changed: object) -> tuple[list[list[float]], dict[str, float]]:
-    set_training(project, **changed)
-    command = ("python", "-m", "stages.train")
+def run_stage(project: Path, *stage: str) -> subprocess.CompletedProcess[str]:
+    command = ("python", "-m", *stage)
     done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def trained(project: Path, **changed: object) -> tuple[list[list[float]], dict[str, float]]:
+    set_params(project, "train", **changed)
+    done = run_stage(project, "stages.train")
     assert done.stderr.count("parameters are trained") == 1  # one process speaks
     return results(project)
 
@@ -105,6 +112,24 @@ def test_two_processes_give_the_losses_of_one_at_the_same_global_batch(project: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [3, 200])
+def test_two_processes_share_out_the_questions(project: Path, batch_size: int) -> None:
+    rows = []
+    for name in ("local", "two_cpus"):
+        set_params(project, "evaluate", launch=name, batch_size=batch_size, max_new_tokens=6)
+        said = run_stage(project, "stages.evaluate", "base").stderr
+        assert said.count("questions → ROUGE-L") == 1  # one process speaks, and writes
+        tables = [read_table(project / f"data/predictions/base{kind}.parquet") for kind in KINDS]
+        rows.append([row for table in tables for row in table.to_pylist()])
+    one, two = rows
+    assert len(one) > 12 and [row["question"] for row in one] == [row["question"] for row in two]
+    for row, other in zip(one, two, strict=True):
+        assert row.get("prediction") == other.get("prediction")
+        assert row.get("chosen") == other.get("chosen")
+        assert row.get("nll", 0) == pytest.approx(other.get("nll", 0), rel=1e-5)
+
+
+@pytest.mark.slow
 def test_two_machines_train_together(project: Path) -> None:
     """Two launchers on loopback stand for two nodes, with the example's second command."""
     one, _ = trained(project, launch="local", gradient_accumulation_steps=4, logging_steps=1)
@@ -115,7 +140,7 @@ def test_two_machines_train_together(project: Path) -> None:
     config |= {"num_processes": 2, "use_cpu": True}
     config |= {"main_process_ip": "127.0.0.1", "main_process_port": port}
     YAML().dump(config, project / "launch/two_nodes.yaml")
-    set_training(project, launch="two_nodes", gradient_accumulation_steps=2)
+    set_params(project, "train", launch="two_nodes", gradient_accumulation_steps=2)
     launcher = "accelerate launch --config_file launch/two_nodes.yaml --machine_rank 1"
     second = subprocess.Popen(
         [*launcher.split(), "-m", "stages.train"],

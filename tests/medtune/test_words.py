@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 from rouge_score.tokenizers import DefaultTokenizer
 
 from medtune.words import UnicodeTokenizer, beyond_ascii, repetition
@@ -20,6 +20,7 @@ def test_letters_of_all_scripts_are_kept_in_one_spelling(text: str, words: list[
 
 
 @pytest.mark.parametrize("use_stemmer", [False, True])
+@settings(deadline=None)
 @given(text=strategies.text(strategies.characters(max_codepoint=127)))
 def test_ascii_text_gives_the_words_of_rouge(use_stemmer: bool, text: str) -> None:
     ours, theirs = UnicodeTokenizer(use_stemmer), DefaultTokenizer(use_stemmer)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medtune.errors import InputError
+from medtune.out_of_domain import QUESTIONS
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.scores import SCORES
 from medtune.tokens import PROMPT_FORMAT, SCHEMA, TOKENS, write_tokens
@@ -36,6 +37,11 @@ def project(
     monkeypatch.chdir(tmp_path)
     Path("models").mkdir()
     Path("models/base").symlink_to(base_folder)
+    Path("launch").symlink_to(PARAMS.parent / "launch")
+    for name in ("medical", "general"):
+        Path("data/choices", name).mkdir(parents=True)
+    choice = {"question": "Which is an organ?", "options": ["liver", "chair"], "answer": "liver"}
+    Path("data/choices/medical/one.jsonl").write_text(json.dumps(choice), encoding="utf-8")
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
     rows = [token_row(encoder, n, answer) for n, answer in enumerate(["A joint.", "5 µg a day."])]
     write_tokens(TOKENS / "test.arrow", pa.Table.from_pylist(rows, SCHEMA))
@@ -55,6 +61,9 @@ def test_metrics_hold_every_score_and_how_it_is_computed(
     assert [row["reference_words"] for row in rows] == [2, 4]
     assert rows[1]["non_ascii"] and 1 <= metrics["non_ascii_rows"] <= 2
     assert "tok:13a" in metrics["bleu_signature"]
+    assert metrics["choices.medical.n"] == 1
+    general = pq.read_table("data/predictions/base_general.parquet")
+    assert general["question"].to_pylist() == list(QUESTIONS)
 
 
 def test_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
