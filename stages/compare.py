@@ -1,9 +1,9 @@
 """Compares base and fine-tuned answers to the same test questions, and writes what people read.
 
-Reads data/predictions/{base,finetuned}.parquet, metrics/{clean,split,tokenize,train}.json,
-plots/train/, models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml.
-Writes metrics/{compare,compare_kinds}.json, plots/compare/, reports/report.html and the model card
-models/adapter/README.md. Run: python -m stages.compare
+Reads data/predictions/{base,finetuned}.parquet, data/split/, metrics/{clean,split,tokenize,
+train}.json, plots/train/, models/adapter/adapter_config.json, data/tokens/prompt.json and all of
+params.yaml. Writes metrics/{compare,compare_kinds}.json, plots/compare/, reports/ and the model
+card models/adapter/README.md. Run: python -m stages.compare
 """
 
 import logging
@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medtune.errors import InputError
+from medtune.figures import write_figures
 from medtune.files import read_json, read_table, replacing, write_csv, write_json
 from medtune.model_card import public_source
 from medtune.params import load_params
 from medtune.records import BIN_WORDS
+from medtune.report_tables import read_splits, write_tables
 from medtune.reports import (
     Facts,
     headline,
@@ -117,7 +119,7 @@ def main() -> None:
     params = {type(section).__name__.lower(): section.model_dump() for section in sections}
     params["download"] = {name: public_source(uri) for name, uri in params["download"].items()}
     settings = Settings(sections[-1].resamples, sections[-1].confidence, seed)
-    tables = read_predictions()
+    tables, splits = read_predictions(), read_splits()
     facts = Facts(
         preset=preset,
         seed=seed,
@@ -133,6 +135,8 @@ def main() -> None:
     for name in ("compare", "compare_kinds"):  # read back: what people read has the same rounding
         facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
     write_plots(tables, facts)
+    write_figures(facts, splits)
+    write_tables(facts, splits)
     for path, text in ((REPORT, render_report(facts)), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from dvc_render.vega import VegaRenderer
 from ruamel.yaml import YAML
 
 from medtune.errors import InputError
+from medtune.figures import write_figures
 from medtune.files import write_csv, write_json, write_table
 from medtune.scores import SCORES, TextScorer
 from stages import compare
@@ -27,7 +28,10 @@ OUTS = (
     "plots/compare/kinds.csv",
     "plots/compare/questions.csv",
     "plots/compare/scores.csv",
+    "reports/figures/scores.png",
+    "reports/figures/scores.svg",
     "reports/report.html",
+    "reports/tables/scores.csv",
     "models/adapter/README.md",
 )
 
@@ -67,6 +71,8 @@ def write_inputs(folder: Path, rows: int = 12, resamples: int = 200) -> None:
     write_table(folder / "data/predictions/base.parquet", predictions(False, rows))
     write_table(folder / "data/predictions/finetuned.parquet", predictions(True, rows))
     splits = ("train", "validation", "test")
+    for split in splits:
+        write_table(folder / f"data/split/{split}.parquet", pa.table({"kind": KINDS}))
     names = ("records", "tokens", "supervised_tokens", "truncated")
     leaks = {f"{leak}.{name}": 0.0 for leak in LEAKS for name in ("question", "answer", "ngram13")}
     metrics = {
@@ -93,6 +99,7 @@ def write_inputs(folder: Path, rows: int = 12, resamples: int = 200) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "write_figures", lambda facts, splits: None)  # seconds each time
     return tmp_path
 
 
@@ -166,7 +173,10 @@ def test_histogram_keeps_empty_bins_between_full_ones() -> None:
     assert [words for words, model, _ in bars if model == "reference"] == [0, 10, 20, 30]
 
 
-def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(project: Path) -> None:
+def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "write_figures", write_figures)
     compare.main()
     first = {name: Path(name).read_bytes() for name in OUTS}
     compare.main()
@@ -183,7 +193,10 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     assert not re.search(r"(src|href)=\"(?!#)", report), "the report needs no other file"
 
 
-def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(project: Path) -> None:
+def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "write_figures", write_figures)
     compare.main()
     first = {name: Path(name).read_bytes() for name in OUTS}
     shuffled = predictions(True, 12).take(list(range(11, -1, -1)))
@@ -200,6 +213,7 @@ def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(project: Path) -
     ("missing", "stage"),
     [
         ("data/predictions/base.parquet", "evaluate@base"),
+        ("data/split/test.parquet", "split"),
         ("metrics/split.json", "split"),
         ("plots/train/validation.csv", "train"),
         ("data/tokens/prompt.json", "tokenize"),
