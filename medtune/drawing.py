@@ -66,7 +66,9 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        axes.set_position([round(side, 4) for side in axes.get_position(original=True).bounds])
+        bounds = axes.get_position(original=True).bounds
+        left, bottom, width, height = (round(side, 4) for side in bounds)
+        axes.set_position((left, bottom, width, height))
     for suffix, options in FORMATS.items():
         figure.savefig(folder / f"{name}.{suffix}", **options)
 
