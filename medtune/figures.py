@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = Path("reports/figures")
-UNITS = {"bleu": "points", "chrf": "points", "perplexity": "perplexity", "mean_words": "words"}
+UNITS = {
+    **{"bleu": "points", "chrf": "points", "perplexity": "perplexity"},
+    **{"length_ratio": "ratio", "mean_words": "words"},
+}
 MOST_PARTS = 25  # kinds in a picture
 LENGTH_BINS = 30  # at most
 RELIABILITY_BINS = 10
@@ -51,7 +54,7 @@ def write_figures(
     }
     if any(math.isfinite(loss) for points in facts.curves.values() for _, loss in points):
         draw["loss"] = lambda: loss_curves(facts.curves)
-    if choices:
+    if choices and choices["base"].num_rows:
         draw["reliability"] = lambda: reliability(choices, confidence)
     with replacing(FIGURES) as folder, drawn_in_style():
         folder.mkdir()
@@ -73,7 +76,8 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure"
 def scores(metrics: Mapping[str, Any], confidence: float) -> "Figure":
     """Difference of every score with its interval; scores of one unit share an axis."""
     units: dict[str, list[ScoreRow]] = {}
-    for row in score_rows(metrics, compared_scores(metrics)):
+    shown = [s for s in compared_scores(metrics) if f"{s.name}.ci_low" in metrics]
+    for row in score_rows(metrics, shown):
         values = [metrics[f"{row.name}.{model}"] for model in ("base", "finetuned")]
         share = all(value is None or value <= 1 for value in values)
         unit = UNITS.get(row.name, "share, 0 to 1" if share else row.title)
@@ -215,11 +219,12 @@ def reliability_curve(
 ) -> list[tuple[float, float, float, float]]:
     """(mean probability, share right, its interval's reach down and up) of each bin with rows.
 
-    Ten bins of equal width (Guo et al. 2017); the interval is that of Wilson (1927).
+    Ten bins of equal width, (0, 0.1] … (0.9, 1] (Guo et al. 2017); the interval is that of Wilson
+    (1927).
     """
     bins: dict[int, list[tuple[float, bool]]] = {}
     for row in rows:
-        bin_number = min(int(row["probability"] * RELIABILITY_BINS), RELIABILITY_BINS - 1)
+        bin_number = math.ceil(row["probability"] * RELIABILITY_BINS)
         right = row["chosen"] == row["correct"]
         bins.setdefault(bin_number, []).append((row["probability"], right))
     z = NormalDist().inv_cdf((1 + confidence) / 2)

@@ -19,6 +19,7 @@ from medtune.statistics import Comparison
 TABLES = Path("reports/tables")
 SPLITS = {name: Path(f"data/split/{name}.parquet") for name in ("train", "validation", "test")}
 PARTS = ("kinds", "topics", "lengths")  # of the test set, each in metrics/compare_<part>.json
+EXTREMES = 10
 FIELDS = tuple(field.name for field in fields(Comparison))
 
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]
@@ -43,6 +44,7 @@ def write_tables(facts: Facts, splits: KindCounts) -> None:
             if f"compare_{part}" in facts.metrics
         },
         "questions": question_table(facts.answers),
+        "extremes": extreme_table(facts.answers),
         "curves": (("split", "step", "loss"), curve_rows(facts.curves)),
         "data": (("kind", *splits), [(kind, *counts) for kind, counts in kind_counts(splits)]),
     }
@@ -84,6 +86,18 @@ def question_table(answers: Sequence[Mapping[str, Any]]) -> Table:
     return ("rank", *texts, "base_rougeL", "finetuned_rougeL", "difference"), rows
 
 
+def extreme_table(answers: Sequence[Mapping[str, Any]]) -> Table:
+    """The ten largest gains and the ten worst regressions, the most extreme first."""
+    columns, questions = question_table(answers)
+    rows = list(questions)
+    changes = {
+        "gain": [row for row in reversed(rows) if row[-1] > 0],
+        "regression": [row for row in rows if row[-1] < 0],
+    }
+    chosen = [(change, *row) for change, rows in changes.items() for row in rows[:EXTREMES]]
+    return ("change", *columns), chosen
+
+
 def curve_rows(
     curves: Mapping[str, Sequence[tuple[float, float]]],
 ) -> Iterator[tuple[str, int, float]]:
@@ -98,22 +112,26 @@ def kind_counts(splits: KindCounts) -> list[tuple[str, list[int]]]:
 
 
 def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
-    """Every score that was compared, those of medtune.scores first; of the others only the name,
+    """Every score that was compared, those of medtune.scores first.
 
-    the title and that higher is better are known.
+    Of the others, accuracies and calibration errors (ece) of multiple choice, only the name, a
+    title and the better side are known.
     """
     found = {key.removesuffix(".difference") for key in metrics if key.endswith(".difference")}
     known = [score for score in SCORES if score.name in found]
     others = sorted(found - {score.name for score in known})
-    return known + [Score(name, name.replace(".", " "), +1, (), ratio) for name in others]
+    return known + [
+        Score(name, name.replace(".", " "), -1 if name.endswith(".ece") else +1, (), ratio)
+        for name in others
+    ]
 
 
 def part_names(metrics: Mapping[str, Any]) -> list[str]:
-    """The parts of the test set in flat metrics; "6-10 words" comes before "11-20 words"."""
+    """The parts of the test set in flat metrics: "6-10 words", "11-20 words", "over 40 words"."""
 
     def order(part: str) -> tuple[int, str]:
         number = re.match(r"\d+", part)
-        return (int(number[0]) if number else 0, part)
+        return (int(number[0]) if number else 10**9, part)
 
     return sorted((key.removesuffix(".n") for key in metrics if key.endswith(".n")), key=order)
 

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
                 "n": 10,
                 "groups": 9,
                 **compared("choices.medical.accuracy"),
+                "choices.medical.ece.difference": -0.1,
                 **compared("rougeL"),
                 **compared("bleu", wins=None, ties=None, losses=None),
             },
@@ -65,6 +67,7 @@ def test_scores_have_all_fields_and_those_of_medtune_come_first(facts: Facts) ->
         ["rougeL", "ROUGE-L"],
         ["bleu", "BLEU"],
         ["choices.medical.accuracy", "choices medical accuracy"],
+        ["choices.medical.ece", "choices medical ece"],
     ]
     assert rows[0][2:] == [str(value) for value in VALUES.values()]
     assert rows[1][-3:] == ["", "", ""]
@@ -78,7 +81,8 @@ def test_parts_come_in_the_order_of_their_numbers(facts: Facts) -> None:
         ["6-10 words", "9", "8", "perplexity"],
         ["11-20 words", "1", "1", "rougeL"],
     ]
-    assert part_names({"b.n": 1, "a.n": 1, "a.rougeL.base": 1}) == ["a", "b"]
+    flat = {"over 40 words.n": 1, "6-10 words.n": 1, "6-10 words.rougeL.base": 1, "a.n": 1}
+    assert part_names(flat) == ["6-10 words", "a", "over 40 words"]
 
 
 def test_questions_keep_their_text(facts: Facts) -> None:
@@ -88,6 +92,15 @@ def test_questions_keep_their_text(facts: Facts) -> None:
     assert [row["finetuned"], row["base_rougeL"], row["difference"]] == [
         *("=1", "0.333333", "-0.333333")
     ]
+
+
+def test_extremes_are_ten_gains_and_ten_regressions(facts: Facts) -> None:
+    (answer,) = facts.answers
+    answers = [answer | {"id": str(n), "difference": n / 100} for n in range(-12, 13)]
+    write_tables(replace(facts, answers=answers), {})
+    changes = [(row[0], row[2]) for row in rows_of("extremes")[1:]]
+    gains = [("gain", str(n)) for n in range(12, 2, -1)]
+    assert changes == gains + [("regression", str(n)) for n in range(-12, -2)]
 
 
 def test_curves_and_data_list_every_point_and_kind(facts: Facts) -> None:
@@ -109,12 +122,15 @@ def test_only_the_parts_that_were_compared_have_a_table_and_old_ones_go(facts: F
     (TABLES / "topics.csv").write_text("old", encoding="utf-8")
     write_tables(facts, {})
     names = sorted(path.name for path in TABLES.iterdir())
-    assert names == ["curves.csv", "data.csv", "lengths.csv", "questions.csv", "scores.csv"]
+    expected = ("curves", "data", "extremes", "lengths", "questions", "scores")
+    assert names == [f"{name}.csv" for name in expected]
 
 
-def test_an_undefined_score_is_still_listed() -> None:
-    (score,) = compared_scores(compared("perplexity", difference=None))
-    assert (score.name, score.better) == ("perplexity", -1)
+def test_the_better_side_of_every_score_is_known() -> None:
+    names = ("perplexity", "choices.a.ece", "choices.a.accuracy")
+    metrics = {f"{name}.difference": None for name in names}
+    sides = {score.name: score.better for score in compared_scores(metrics)}
+    assert sides == {"perplexity": -1, "choices.a.accuracy": 1, "choices.a.ece": -1}
 
 
 def test_kinds_are_counted_per_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
