@@ -1,28 +1,30 @@
 """Compares base and fine-tuned answers to the same test questions, and writes what people read.
 
-Reads data/predictions/, metrics/{clean,split,tokenize,train}.json, plots/train/,
+Reads data/predictions/, data/split/, metrics/{clean,split,tokenize,train}.json, plots/train/,
 models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml. Writes
-metrics/compare{,_kinds,_topics,_lengths}.json, plots/compare/, reports/report.html,
-reports/tables/extremes.csv and the model card models/adapter/README.md; then fails where
-compare.fail_if_worse says so. Run: python -m stages.compare
+metrics/compare{,_kinds,_topics,_lengths}.json, plots/compare/, reports/ and the model card
+models/adapter/README.md; then fails where compare.fail_if_worse says so.
+
+    python -m stages.compare
 """
 
 import logging
 from collections import Counter
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
 
 import pyarrow as pa
 
-from medtune.breakdowns import compared_all, extremes, part_names
+from medtune.breakdowns import compared_all, part_names
 from medtune.choice_comparison import compared_choices, read_choices, write_reliability
 from medtune.errors import InputError
+from medtune.figures import write_figures
 from medtune.files import read_json, read_table, replacing, write_csv, write_json
 from medtune.gate import check_scores
 from medtune.model_card import public_source
 from medtune.params import load_params
 from medtune.records import BIN_WORDS
+from medtune.report_tables import read_splits, write_tables
 from medtune.reports import (
     Facts,
     headline,
@@ -45,7 +47,6 @@ METRICS = Path("metrics")
 UPSTREAM = ("clean", "split", "tokenize", "train")
 PLOTS = Path("plots/compare")
 REPORT = Path("reports/report.html")
-EXTREMES = Path("reports/tables/extremes.csv")
 MODEL_CARD = Path("models/adapter/README.md")
 SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
 # From 0 to 1, so that they share an axis.
@@ -84,16 +85,6 @@ def write_plots(tables: dict[str, pa.Table], facts: Facts) -> None:
     write_csv(PLOTS / "answer_words.csv", ("words", "model", "answers"), histogram(words))
 
 
-def write_extremes(answers: list[dict[str, Any]]) -> None:
-    columns = ("id", "kind", "question", "reference", "base", "finetuned", "difference")
-    rows = [
-        (change, rank, *(row[column] for column in columns))
-        for change, chosen in zip(("gain", "regression"), extremes(answers), strict=True)
-        for rank, row in enumerate(chosen, start=1)
-    ]
-    write_csv(EXTREMES, ("change", "rank", *columns), rows)
-
-
 def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
     """Answers per bin of ten words and model, empty bins too; the name is the lowest count."""
     bins = {model: Counter(n // BIN_WORDS for n in values) for model, values in words.items()}
@@ -109,7 +100,7 @@ def main() -> None:
     sources = params["download"].items()
     params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
     settings = Settings(sections[-1].resamples, sections[-1].confidence, seed)
-    tables, choices = read_predictions(), read_choices()
+    tables, choices, splits = read_predictions(), read_choices(), read_splits()
     facts = Facts(
         preset=preset,
         seed=seed,
@@ -127,8 +118,9 @@ def main() -> None:
         # Read back: what people read has the same rounding.
         facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
     write_plots(tables, facts)
-    write_extremes(facts.answers)
     write_reliability(PLOTS / "reliability.csv", choices)
+    write_figures(facts, splits, choices)
+    write_tables(facts, splits)
     for path, text in ((REPORT, render_report(facts)), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

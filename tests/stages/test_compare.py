@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from medtune.choices import SCHEMA
 from medtune.errors import InputError
+from medtune.figures import write_figures
 from medtune.files import write_csv, write_json, write_table
 from medtune.scores import SCORES, TextScorer
 from stages import compare
@@ -31,8 +32,11 @@ OUTS = (
     "plots/compare/questions.csv",
     "plots/compare/reliability.csv",
     "plots/compare/scores.csv",
+    "reports/figures/scores.png",
+    "reports/figures/scores.svg",
     "reports/report.html",
     "reports/tables/extremes.csv",
+    "reports/tables/scores.csv",
     "models/adapter/README.md",
 )
 
@@ -83,6 +87,8 @@ def write_inputs(folder: Path, rows: int = 12, resamples: int = 200, **gate: flo
     for model, chosen in (("base", 0), ("finetuned", 1)):
         write_table(folder / f"data/predictions/{model}_choices.parquet", choices(chosen))
     splits = ("train", "validation", "test")
+    for split in splits:
+        write_table(folder / f"data/split/{split}.parquet", pa.table({"kind": KINDS}))
     names = ("records", "tokens", "supervised_tokens", "truncated")
     leaks = {f"{leak}.{name}": 0.0 for leak in LEAKS for name in ("question", "answer", "ngram13")}
     metrics = {
@@ -109,6 +115,7 @@ def write_inputs(folder: Path, rows: int = 12, resamples: int = 200, **gate: flo
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "write_figures", lambda facts, splits: None)  # seconds each time
     return tmp_path
 
 
@@ -199,7 +206,10 @@ def test_histogram_keeps_empty_bins_between_full_ones() -> None:
     assert [words for words, model, _ in bars if model == "reference"] == [0, 10, 20, 30]
 
 
-def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(project: Path) -> None:
+def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "write_figures", write_figures)
     compare.main()
     first = {name: Path(name).read_bytes() for name in OUTS}
     compare.main()
@@ -216,7 +226,10 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     assert not re.search(r"(src|href)=\"(?!#)", report), "the report needs no other file"
 
 
-def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(project: Path) -> None:
+def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "write_figures", write_figures)
     compare.main()
     first = {name: Path(name).read_bytes() for name in OUTS}
     shuffled = predictions(True, 12).take(list(range(11, -1, -1)))
@@ -234,6 +247,7 @@ def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(project: Path) -
     [
         ("data/predictions/base.parquet", "evaluate@base"),
         ("data/predictions/finetuned_choices.parquet", "evaluate@finetuned"),
+        ("data/split/test.parquet", "split"),
         ("metrics/split.json", "split"),
         ("plots/train/validation.csv", "train"),
         ("data/tokens/prompt.json", "tokenize"),

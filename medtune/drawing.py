@@ -1,0 +1,118 @@
+"""What the pictures share: colours, marks, sizes, and how an interval and a legend are drawn.
+
+Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; marks and hatches
+do the same in grey prints. Nothing here depends on the user's own matplotlib settings.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 6.4  # inches
+MODELS = {"base": "base", "finetuned": "fine-tuned", "reference": "reference"}
+COLORS = {"base": "#E69F00", "finetuned": "#0072B2", "reference": "#BBBBBB"}
+MARKS = {"base": "s", "finetuned": "o"}
+HATCHES = {"base": "////", "finetuned": "", "reference": "...."}
+CURVES = {
+    "train": {"color": "#56B4E9", "marker": "."},
+    "validation": {"color": "#D55E00", "marker": "D", "linestyle": "--"},
+}
+VERDICTS: dict[str, dict[str, Any]] = {
+    "better": {"color": "#009E73", "marker": "o"},
+    "worse": {"color": "#D55E00", "marker": "X"},
+    "changed": {"color": "#0072B2", "marker": "D"},
+    "unclear": {"color": "#000000", "marker": "o", "markerfacecolor": "white"},
+}
+MOST_LETTERS = 32  # of a label
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": "medium",
+    "font.size": 9,
+    "grid.color": "#dddddd",
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "svg.hashsalt": "medtune",
+    "text.parse_math": False,  # a dollar in the data is a dollar
+}
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"dpi": 200, "metadata": {"Software": None}},
+    "svg": {"metadata": {"Creator": None, "Date": None}},
+}
+
+
+@contextmanager
+def drawn_in_style() -> Iterator[None]:
+    """Within it figures are drawn alike on every machine."""
+    from matplotlib import style
+
+    with style.context(STYLE, after_reset=True):
+        yield
+
+
+def save(figure: "Figure", folder: Path, name: str) -> None:
+    """Writes a figure in each of the formats, without a date or a version in it.
+
+    The places that the layout found differ in their last digits from one time to the next, and
+    the names of an SVG's clip paths with them: they are rounded.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        bounds = axes.get_position(original=True).bounds
+        left, bottom, width, height = (round(side, 4) for side in bounds)
+        axes.set_position((left, bottom, width, height))
+    for suffix, options in FORMATS.items():
+        figure.savefig(folder / f"{name}.{suffix}", **options)
+
+
+def new_figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+    """A figure of that height in inches and its axes, row by row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+
+def draw_interval(
+    axes: "Axes",
+    y: float,
+    metrics: Mapping[str, Any],
+    name: str,
+    zero: float,
+    look: Mapping[str, Any],
+) -> None:
+    """Draws the difference of a score, counted from `zero`, with its interval if it has one."""
+    fields = ("difference", "ci_low", "ci_high")
+    difference, low, high = (metrics[f"{name}.{field}"] for field in fields)
+    if None not in (low, high):
+        axes.plot([zero + low, zero + high], [y, y], color=look["color"], marker="|")
+    if difference is not None:
+        axes.plot(zero + difference, y, markersize=6, **look)
+
+
+def model_looks() -> dict[str, dict[str, Any]]:
+    return {
+        MODELS[model]: {"color": COLORS[model], "marker": MARKS[model], "linestyle": ""}
+        for model in MARKS
+    }
+
+
+def draw_legend(figure: "Figure", looks: Mapping[str, Mapping[str, Any]]) -> None:
+    """A legend below the axes, so that it covers no data."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+
+
+def shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
