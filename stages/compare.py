@@ -1,7 +1,7 @@
 """Compares base and fine-tuned answers to the same test questions, and writes what people read.
 
 Reads data/predictions/{base,finetuned}.parquet, metrics/{clean,split,tokenize,train}.json,
-plots/train/, models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml.
+plots/train/, models/, data/tokens/, all of params.yaml and presets/default.yaml.
 Writes metrics/{compare,compare_kinds}.json, plots/compare/, reports/report.html and the model card
 models/adapter/README.md. Run: python -m stages.compare
 """
@@ -21,14 +21,15 @@ from medtune.files import read_json, read_table, replacing, write_csv, write_jso
 from medtune.model_card import public_source
 from medtune.params import load_params
 from medtune.records import BIN_WORDS
+from medtune.report_page import render_report
 from medtune.reports import (
     Facts,
     headline,
     read_curve,
     render_model_card,
-    render_report,
     side_by_side,
 )
+from medtune.run_facts import read_run
 from medtune.scores import ROUGE, SCORES, Score
 from medtune.stage import run
 from medtune.statistics import Settings, compare_tables
@@ -127,6 +128,7 @@ def main() -> None:
         answers=side_by_side(tables),
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
+        run=read_run(params),
     )
     write_json(METRICS / "compare.json", compared(tables, SCORES, settings))
     write_json(METRICS / "compare_kinds.json", compared_kinds(tables, settings))
