@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medtune.rendering import TEMPLATES
+from medtune.rendering import TEMPLATES, number
 from medtune.report_charts import Chart, IntervalAxis, line_chart
 from medtune.reports import Facts, Part, choice_rows, parts, render, score_rows
 
@@ -38,6 +38,7 @@ NOTES = {
     "mean_words": "neither more nor fewer is better in itself",
 }
 REST = "other topics"  # those of too few cards, together
+WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
 OUTCOMES = ("better", "worse", "same")
 SAME = 0.0005  # differences that are shown as 0.000
 
@@ -55,6 +56,7 @@ def render_report(facts: Facts) -> str:
     """Returns the page; nothing from data is markup in it, and no script runs but its own."""
     compare = facts.metrics["compare"]
     chart, tables = line_chart(facts.curves), part_tables(facts)
+    training = {name.replace("_", " "): figure(n) for name, n in facts.metrics["train"].items()}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return render(
         "report.html.jinja",
@@ -71,7 +73,8 @@ def render_report(facts: Facts) -> str:
         notes={row.title: NOTES[row.name] for row in score_rows(compare) if row.name in NOTES},
         reasons=reasons(facts),
         calibration=calibration(compare),
-        work=work(facts),
+        work={name: value for name, value in training.items() if name in WORK},
+        outcome={name: value for name, value in training.items() if name not in WORK},
     )
 
 
@@ -92,7 +95,7 @@ def part_tables(facts: Facts) -> list[Parts]:
     orders = {
         "kind of card": ("compare_kinds", lambda part: part.name),
         "topic": ("compare_topics", lambda part: (part.name == REST, part.difference, part.name)),
-        "reference answer": ("compare_lengths", lambda part: numbers(part.name)),
+        "length of the reference": ("compare_lengths", lambda part: numbers(part.name)),
     }
     tables = []
     for what, (metrics, key) in orders.items():
@@ -137,15 +140,8 @@ def calibration(compare: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def work(facts: Facts) -> dict[str, str]:
-    """What the training did, in counts that are the same on every machine."""
-    train = facts.metrics["train"]
-    counts = {
-        "optimiser steps": train.get("steps"),
-        "tokens read": train.get("tokens"),
-        "trainable parameters": train.get("trainable_parameters"),
-    }
-    return {name: f"{count:,}" for name, count in counts.items() if count is not None}
+def figure(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value, 3)
 
 
 def numbers(name: str) -> tuple[int, ...]:

@@ -58,8 +58,7 @@ function setUpAnswers(table, form) {
     text: element.textContent.toLowerCase(),
     element,
   }));
-  const first = { key: "difference", descending: false };
-  let sorting = first;
+  let sorting = { key: "difference", descending: false };
   const value = (name) => form.elements[name]?.value ?? "";
 
   function update() {
@@ -69,26 +68,18 @@ function setUpAnswers(table, form) {
     form.querySelector("output").textContent = `${shown.length} of ${found.length} shown`;
   }
 
-  function sortBy(next) {
-    sorting = next;
-    markSorted(table, table.tHead.querySelector(`[data-key=${next.key}]`), next.descending);
-  }
-
   addSortButtons(table, (heading, descending) => {
     sorting = { key: heading.dataset.key, descending };
     update();
   });
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => {
-    sortBy(first);
-    setTimeout(update);  // when the fields have their first values again
-  });
-  for (const button of form.querySelectorAll("button[data-first]")) {
+  for (const button of form.querySelectorAll("button")) {
     button.addEventListener("click", () => {
       form.reset();
-      sortBy({ key: "difference", descending: "descending" in button.dataset });
-      form.elements.rows.value = button.dataset.first;
+      sorting = { key: "difference", descending: "descending" in button.dataset };
+      markSorted(table, table.tHead.querySelector("[data-key=difference]"), sorting.descending);
+      update();
     });
   }
   form.hidden = false;
