@@ -1,7 +1,7 @@
 """Copies the report and fills in what a stage's output may not hold: commit, minutes, memory.
 
-Reads reports/report.html, metrics/*_cost.json and the commit of dvc.lock.
-Run: python -m medtune.report_copy
+Reads reports/report.html, metrics/*_cost.json and the commit of dvc.lock; writes
+reports/report_with_costs.html. Run: python -m medtune.report_copy
 """
 
 import re
