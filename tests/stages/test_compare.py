@@ -16,7 +16,8 @@ from tokenizers.models import WordLevel
 from medtune.errors import InputError
 from medtune.files import write_csv, write_json, write_table
 from medtune.scores import SCORES, TextScorer
-from medtune.tokens import SCHEMA, write_tokens
+from medtune.tokens import SCHEMA as TOKEN_SCHEMA
+from medtune.tokens import write_tokens
 from stages import compare
 
 PARAMS = Path("params.yaml").resolve()
@@ -99,7 +100,7 @@ def write_run_files(folder: Path) -> None:
     row = {"id": "card:1", "kind": "onset", "topic": "", "group": "", "question": "", "answer": ""}
     row |= {"input_ids": [0, 1], "prompt_length": 1, "loss_start": 1, "truncated": False}
     for split in ("train", "validation", "test"):
-        table = pa.Table.from_pylist([row], schema=SCHEMA)
+        table = pa.Table.from_pylist([row], schema=TOKEN_SCHEMA)
         write_tokens(folder / f"data/tokens/{split}.arrow", table)
     for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
         (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
