@@ -1,13 +1,12 @@
-"""What people read: rows of the score table, the HTML report and the model card.
+"""What people read: the rows of the score tables, and the facts that fill report and model card.
 
-All three, and the summary in the terminal, are made from the same flat metrics, so that no two of
-them can disagree.
+Both, and the summary in the terminal, are made from the same flat metrics, so that no two of them
+can disagree.
 """
 
 import csv
-import json
-import math
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,13 +16,16 @@ from typing import Any
 import pyarrow as pa
 
 from medtune import DISCLAIMER
+from medtune.breakdowns import part_names
 from medtune.errors import InputError
 from medtune.model_card import UNKNOWN_LICENCE, front_matter, package_of
-from medtune.scores import SCORES, Score
+from medtune.rendering import environment, number, percent
+from medtune.run_facts import Run
+from medtune.scores import SCORES, Score, ratio
 
-TEMPLATES = Path(__file__).parent / "templates"
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 HEADLINE_SCORES = ("rougeL", "perplexity")
+CHOICES = re.compile(r"choices\.(.+)\.accuracy\.base")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Facts:
     """All that a run has to tell.
 
     `params` are those of each section, `metrics` the flat metrics of each file, `curves` the (step,
-    loss) points of each split; `answers` has one mapping per test record, worst regression first.
+    loss) points of each split; `answers` has one mapping per test record, worst regression first;
+    the report leaves out what it would show of `run` where that is None.
     """
 
     preset: str
@@ -57,17 +60,22 @@ class Facts:
     answers: list[dict[str, Any]]
     prompt: dict[str, Any]
     adapter: dict[str, Any]
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A line chart in units of its SVG: ticks are (position, label), series are points by name."""
+class Part:
+    """A part of the test set, such as a kind of card.
 
-    width: int
-    height: int
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
-    series: dict[str, str]
+    `rows` are by name of score, `limits` the interval of the ROUGE-L difference, None if undefined.
+    """
+
+    name: str
+    n: int
+    groups: int
+    rows: dict[str, ScoreRow]
+    difference: float
+    limits: tuple[float, float] | None
 
 
 def score_rows(
@@ -79,6 +87,31 @@ def score_rows(
     """
     known = [score for score in scores if f"{prefix}{score.name}.base" in metrics]
     return [_score_row(metrics, score, f"{prefix}{score.name}") for score in known]
+
+
+def parts(metrics: Mapping[str, Any]) -> list[Part]:
+    """The parts of the test set in flat metrics such as those of compare_kinds.json, by name."""
+    shown = [score for score in SCORES if score.name in HEADLINE_SCORES]
+    found = []
+    for name in part_names(metrics):
+        low, high = metrics[f"{name}.rougeL.ci_low"], metrics[f"{name}.rougeL.ci_high"]
+        part = Part(
+            name=name,
+            n=metrics[f"{name}.n"],
+            groups=metrics[f"{name}.groups"],
+            rows={row.name: row for row in score_rows(metrics, shown, f"{name}.")},
+            difference=metrics[f"{name}.rougeL.difference"],
+            limits=None if low is None else (low, high),
+        )
+        found.append(part)
+    return found
+
+
+def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
+    """Accuracy on each set of multiple-choice questions, flat "choices.<set>.accuracy.base" …"""
+    names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
+    scores = [Score(f"choices.{name}.accuracy", name, +1, (), ratio) for name in sorted(names)]
+    return score_rows(metrics, scores)
 
 
 def _score_row(metrics: Mapping[str, Any], score: Score, key: str) -> ScoreRow:
@@ -107,17 +140,6 @@ def _verdict(score: Score, low: float | None, high: float | None) -> str:
     return "better" if low * score.better > 0 else "worse"
 
 
-def number(value: float | None, digits: int, sign: bool = False) -> str:
-    """Formats a metric; n/a where it is not defined."""
-    if value is None or not math.isfinite(value):
-        return "n/a"
-    return f"{value:{'+' if sign else ''}.{digits}f}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:g}%"
-
-
 def headline(metrics: Mapping[str, Any], confidence: float) -> str:
     """What the fine-tuning changed, in one or two sentences."""
     rows = [row for row in score_rows(metrics) if row.name in HEADLINE_SCORES]
@@ -143,47 +165,16 @@ def read_curve(path: Path) -> list[tuple[float, float]]:
 
 def side_by_side(tables: dict[str, pa.Table]) -> list[dict[str, Any]]:
     """One mapping per test record with both answers, worst regression of ROUGE-L first."""
-    rows = tables["base"].select(["id", "kind", "question", "reference"]).to_pylist()
+    rows = tables["base"].select(["id", "kind", "topic", "question", "reference"]).to_pylist()
     for model, table in tables.items():
-        for row, text, score in zip(
-            rows, table["prediction"].to_pylist(), table["rougeL"].to_pylist(), strict=True
-        ):
-            row |= {model: text, f"{model}_score": score}
+        answers = table.select(["prediction", "rougeL", "stopped"]).to_pylist()
+        for row, answer in zip(rows, answers, strict=True):
+            row[model] = answer["prediction"]
+            row[f"{model}_score"] = answer["rougeL"]
+            row[f"{model}_stopped"] = answer["stopped"]
     for row in rows:
         row["difference"] = row["finetuned_score"] - row["base_score"]
     return sorted(rows, key=lambda row: (row["difference"], row["id"]))
-
-
-def line_chart(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Chart | None:
-    """Scales loss curves to a chart; None where there is no finite point."""
-    finite = {
-        name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in curves.items()
-    }
-    points = [point for series in finite.values() for point in series]
-    if not points:
-        return None
-    from matplotlib.ticker import MaxNLocator
-
-    width, height, left, bottom, top = 640, 240, 44, 34, 8
-    x_values = MaxNLocator(6, integer=True).tick_values(0, max(x for x, _ in points))
-    y_values = MaxNLocator(5).tick_values(0, max(y for _, y in points))
-
-    def x_at(x: float) -> float:
-        return round(left + (width - left - 16) * x / x_values[-1], 1)
-
-    def y_at(y: float) -> float:
-        return round(height - bottom - (height - bottom - top) * y / y_values[-1], 1)
-
-    return Chart(
-        width,
-        height,
-        [(x_at(x), f"{x:g}") for x in x_values],
-        [(y_at(y), f"{y:g}") for y in y_values],
-        {
-            name: " ".join(f"{x_at(x)},{y_at(y)}" for x, y in series)
-            for name, series in finite.items()
-        },
-    )
 
 
 def versions() -> dict[str, str]:
@@ -193,51 +184,30 @@ def versions() -> dict[str, str]:
     }
 
 
-def render_report(facts: Facts) -> str:
-    return _render("report.html.jinja", facts, chart=line_chart(facts.curves))
-
-
 def render_model_card(facts: Facts) -> str:
-    return _render(
-        "model_card.md.jinja", facts, front_matter=front_matter(facts.params, facts.metrics)
+    sources = {name: (uri, package_of(uri)) for name, uri in facts.params["download"].items()}
+    return render(
+        "model_card.md.jinja",
+        facts,
+        kinds=parts(facts.metrics["compare_kinds"]),
+        front_matter=front_matter(facts.params, facts.metrics),
+        sources=sources,
+        unknown_licence=UNKNOWN_LICENCE,
     )
 
 
-def _render(template: str, facts: Facts, **more: Any) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=template.endswith(".html.jinja"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"cell": _cell, "number": number, "python": repr}
-    download, compare = facts.params["download"], facts.metrics["compare"]
-    kinds = sorted(
-        key.removesuffix(".n") for key in facts.metrics["compare_kinds"] if key.endswith(".n")
-    )
-    shown = [score for score in SCORES if score.name in HEADLINE_SCORES]
-    return environment.get_template(template).render(
+def render(template: str, facts: Facts, **more: Any) -> str:
+    """Fills a template with the facts and what report and model card have in common."""
+    compare = facts.metrics["compare"]
+    filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
+    return filled.render(
         facts=facts,
         metrics=facts.metrics,
         rows=score_rows(compare),
-        kinds={
-            kind: score_rows(facts.metrics["compare_kinds"], shown, f"{kind}.") for kind in kinds
-        },
+        choices=choice_rows(compare),
         headline=headline(compare, facts.params["compare"]["confidence"]),
         confidence=percent(facts.params["compare"]["confidence"]),
-        sources={name: (uri, package_of(uri)) for name, uri in download.items()},
-        unknown_licence=UNKNOWN_LICENCE,
         versions=versions(),
         disclaimer=DISCLAIMER,
         **more,
     )
-
-
-def _cell(value: Any) -> str:
-    """Makes any value safe and plain in a cell of a Markdown table."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

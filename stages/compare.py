@@ -1,7 +1,7 @@
 """Compares base and fine-tuned answers to the same test questions, and writes what people read.
 
-Reads data/predictions/, data/split/, metrics/{clean,split,tokenize,train}.json, plots/train/,
-models/adapter/adapter_config.json, data/tokens/prompt.json and all of params.yaml. Writes
+Reads data/predictions/, data/split/, data/tokens/, metrics/{clean,split,tokenize,train}.json,
+plots/train/, models/, all of params.yaml and presets/default.yaml. Writes
 metrics/compare{,_kinds,_topics,_lengths}.json, plots/compare/, reports/ and the model card
 models/adapter/README.md; then fails where compare.fail_if_worse says so.
 
@@ -24,15 +24,16 @@ from medtune.gate import check_scores
 from medtune.model_card import public_source
 from medtune.params import load_params
 from medtune.records import BIN_WORDS
+from medtune.report_page import render_report
 from medtune.report_tables import read_splits, write_tables
 from medtune.reports import (
     Facts,
     headline,
     read_curve,
     render_model_card,
-    render_report,
     side_by_side,
 )
+from medtune.run_facts import read_run
 from medtune.scores import ROUGE
 from medtune.stage import run
 from medtune.statistics import Settings
@@ -110,6 +111,7 @@ def main() -> None:
         answers=side_by_side(tables),
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
+        run=read_run(params),
     )
     results = compared_all(tables, settings)
     results["compare"] |= compared_choices(choices, settings)

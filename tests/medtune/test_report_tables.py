@@ -127,3 +127,13 @@ def test_kinds_are_counted_per_split(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for path, kinds in zip(SPLITS.values(), (["a", "b", "a"], ["b"], []), strict=True):
         write_table(path, pa.table({"kind": pa.array(kinds, pa.string())}))
     assert read_splits() == {"train": {"a": 2, "b": 1}, "validation": {"b": 1}, "test": {}}
+
+
+def test_parts_come_in_the_order_of_their_numbers(facts: Facts) -> None:
+    write_tables(facts, {})
+    rows = [row[:4] for row in rows_of("lengths")[1:]]
+    assert rows == [
+        ["6-10 words", "9", "8", "rougeL"],
+        ["6-10 words", "9", "8", "perplexity"],
+        ["11-20 words", "1", "1", "rougeL"],
+    ]

@@ -1,7 +1,6 @@
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,97 +13,22 @@ from medtune.models import load_base, load_tokenizer
 from medtune.params import load_params
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.reports import (
-    DISCLAIMER,
     Facts,
+    choice_rows,
     headline,
-    line_chart,
     number,
+    parts,
     render_model_card,
-    render_report,
     score_rows,
 )
 from medtune.scores import SCORES
 
-LEAKS = ("question", "answer", "ngram13")
-SPLITS = ("train", "validation", "test")
-TOKENS = ("tokens", "supervised_tokens", "truncated")
-VOID = {"meta", "input", "br", "line"}
-SECTIONS = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")
 FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
 
 
 def scores(prefix: str = "", **changes: float | None) -> dict[str, Any]:
     fields = FIELDS | {"p_value": 0.0004} | changes
     return {f"{prefix}{s.name}.{key}": value for s in SCORES for key, value in fields.items()}
-
-
-@pytest.fixture
-def facts() -> Facts:
-    params = {name: load_params(name).model_dump() for name in SECTIONS}
-    leaks = {f"leak{kind}.{n}": 0.25 for kind in ("", "_random_split") for n in LEAKS}
-    tokens = {f"{split}.{n}": 5 for split in SPLITS for n in TOKENS}
-    compare = {"n": 9, "groups": 8, **scores()}
-    kind = "<b>a|b</b>"
-    kinds = {f"{kind}.n": 9, f"{kind}.groups": 8, **scores(f"{kind}.")}
-    answer = {"id": "<i>", "kind": kind, "question": "<img src=x>", "reference": "1 < 2"}
-    answer |= {"base": "", "finetuned": "</article>", "base_score": 0.5, "finetuned_score": 0.25}
-    return Facts(
-        preset="default",
-        seed=42,
-        params=params,
-        metrics={
-            "clean": {"records_in": 12, "kept": 11, "dropped.duplicate": 1},
-            "split": {"train": 8, "validation": 2, "test": 9, "groups": 10, **leaks},
-            "tokenize": tokens,
-            "train": {"train_loss": 1.25},
-            "compare": compare,
-            "compare_kinds": kinds,
-        },
-        curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
-        answers=[answer | {"difference": -0.25}],
-        prompt={"prompt_style": "chat", "system_prompt": 'Say "hi".', "disclaimer": None},
-        adapter={"target_modules": ["v_proj", "q_proj"]},
-    )
-
-
-class Balance(HTMLParser):
-    """Fails on a tag that closes another than the one that is open."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: set[str] = set()
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.add(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-
-def test_report_is_balanced_html_with_nothing_from_data_as_markup(facts: Facts) -> None:
-    report = Balance(render_report(facts))
-    assert not report.open
-    assert {"table", "svg", "article", "script"} <= report.seen
-    assert not {"img", "b"} & report.seen
-    assert "&lt;img src=x&gt;" in render_report(facts) and "1 &lt; 2" in render_report(facts)
-
-
-def test_report_needs_no_network_and_carries_its_facts(facts: Facts) -> None:
-    report = render_report(facts)
-    assert not re.search(r"(src|href)=\"(?!#)|@import|url\(", report)
-    for text in (DISCLAIMER, "+0.050 to +0.150", "&lt; 0.001", "0.250", "preset default, seed 42"):
-        assert text in report, text
-    for section in SECTIONS:
-        assert all(f">{key}</th>" in report for key in facts.params[section])
-
-
-def test_report_without_loss_curves_has_no_chart(facts: Facts) -> None:
-    assert "<svg" not in render_report(replace(facts, curves={"train": [], "validation": []}))
 
 
 def test_front_matter_is_what_the_hub_reads(facts: Facts) -> None:
@@ -132,6 +56,14 @@ def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) ->
     assert "| lr | 0.001 |" in card and "| answer | 0.250 | 0.250 |" in card
 
 
+def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) -> None:
+    assert "the model forget is not measured here" in render_model_card(facts)
+    facts.metrics["compare"] |= choices("general", -0.15, -0.05)
+    card = render_model_card(facts)
+    assert "| general questions | 0.500 | 0.400 | -0.100 | -0.150 to -0.050 |" in card
+    assert "not measured here" not in card
+
+
 @pytest.mark.parametrize("style", ["chat", "question_answer"])
 @pytest.mark.parametrize("system", [None, "Say \"hi\"\nand 'bye'."])
 def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(
@@ -155,6 +87,30 @@ def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(
     ids = names["inputs"]["input_ids"][0].tolist()
     assert ids == encoder.question_ids("What is macrocephaly?")
     assert type(names["model"]).__name__ == "PeftModelForCausalLM"
+
+
+def choices(name: str, low: float, high: float) -> dict[str, Any]:
+    fields = {"base": 0.5, "finetuned": 0.4, "difference": -0.1, "ci_low": low, "ci_high": high}
+    fields |= {"p_value": 0.02, "wins": 1, "ties": 2, "losses": 3}
+    return {f"choices.{name}.accuracy.{key}": value for key, value in fields.items()}
+
+
+def test_multiple_choice_sets_become_rows_with_a_verdict() -> None:
+    found = choice_rows(choices("medical", -0.3, 0.1) | choices("general", -0.2, -0.1) | scores())
+    assert [(row.title, row.verdict, row.outcome) for row in found] == [
+        ("general", "worse", "1 / 2 / 3"),
+        ("medical", "unclear", "1 / 2 / 3"),
+    ]
+    assert choice_rows(scores()) == []
+
+
+def test_parts_are_read_from_flat_metrics_with_their_limits() -> None:
+    flat = {"b.n": 3, "b.groups": 2, **scores("b."), "a.n": 1, "a.groups": 1}
+    flat |= scores("a.", ci_low=None, ci_high=None) | {"left_out": 4}
+    one, other = parts(flat)
+    assert (one.name, one.n, one.groups, one.limits) == ("a", 1, 1, None)
+    assert (other.name, other.difference, other.limits) == ("b", 0.1, (0.05, 0.15))
+    assert other.rows["perplexity"].verdict == "worse"
 
 
 def test_score_rows_format_each_score_with_its_own_digits() -> None:
@@ -188,15 +144,6 @@ def test_undefined_metrics_read_as_not_available() -> None:
     assert [number(value, 2) for value in (None, float("nan"), float("inf"))] == ["n/a"] * 3
     row = score_rows(scores(ci_low=None, ci_high=None))[0]
     assert row.interval == "n/a"
-
-
-def test_chart_stays_inside_its_frame_and_skips_what_is_not_finite() -> None:
-    chart = line_chart({"train": [(1, 3.0), (7, float("nan")), (120, 1.0)], "validation": []})
-    assert chart is not None
-    points = [tuple(map(float, point.split(","))) for point in chart.series["train"].split()]
-    assert len(points) == 2 and points[0][1] < points[1][1], "a higher loss is further up"
-    assert all(0 <= x <= chart.width and 0 <= y <= chart.height for x, y in points)
-    assert chart.x_ticks[0][1] == "0" and chart.y_ticks[0][1] == "0"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import logging
 import re
@@ -9,15 +10,20 @@ import pyarrow as pa
 import pytest
 from dvc_render.vega import VegaRenderer
 from ruamel.yaml import YAML
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from medtune.choices import SCHEMA
 from medtune.errors import InputError
 from medtune.figures import write_figures
 from medtune.files import write_csv, write_json, write_table
 from medtune.scores import SCORES, TextScorer
+from medtune.tokens import SCHEMA as TOKEN_SCHEMA
+from medtune.tokens import write_tokens
 from stages import compare
 
 PARAMS = Path("params.yaml").resolve()
+DEFAULT = Path("presets/default.yaml").resolve()
 WORDS = ("heart", "valve", "narrow", "blood", "lung", "airway", "small", "jaw", "cyst", "skin")
 HOSTILE = "<script>alert('question')</script> & \"co\""
 KINDS = ("definition", "lay | term", "onset")
@@ -111,11 +117,28 @@ def write_inputs(folder: Path, rows: int = 12, resamples: int = 200, **gate: flo
     write_json(folder / "data/tokens/prompt.json", prompt)
 
 
+def write_run_files(folder: Path) -> None:
+    """The files that the report names and takes its tokens from."""
+    row = {"id": "card:1", "kind": "onset", "topic": "", "group": "", "question": "", "answer": ""}
+    row |= {"input_ids": [0, 1], "prompt_length": 1, "loss_start": 1, "truncated": False}
+    for split in ("train", "validation", "test"):
+        table = pa.Table.from_pylist([row], schema=TOKEN_SCHEMA)
+        write_tokens(folder / f"data/tokens/{split}.arrow", table)
+    for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
+        (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "models" / name).write_bytes(b"weights")
+    vocabulary = {"Question": 0, "Answer": 1}
+    Tokenizer(WordLevel(vocabulary, "Answer")).save(str(folder / "models/adapter/tokenizer.json"))
+    (folder / "presets").mkdir()
+    (folder / "presets/default.yaml").write_text(DEFAULT.read_text(encoding="utf-8"))
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_inputs(tmp_path)
+    write_run_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "write_figures", lambda facts, splits: None)  # seconds each time
+    monkeypatch.setattr(compare, "write_figures", lambda *_: None)  # seconds each time
     return tmp_path
 
 
@@ -251,6 +274,8 @@ def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(
         ("metrics/split.json", "split"),
         ("plots/train/validation.csv", "train"),
         ("data/tokens/prompt.json", "tokenize"),
+        ("data/tokens/train.arrow", "tokenize"),
+        ("models/adapter/adapter_model.safetensors", "train"),
     ],
 )
 def test_missing_input_names_the_stage_that_makes_it(
@@ -289,6 +314,14 @@ def test_the_gate_stops_a_worse_adapter_when_all_is_written(project: Path) -> No
     with pytest.raises(InputError, match=r"rougeL: base 0\.\d+, fine-tuned .*reports/report\.html"):
         compare.main()
     assert all(Path(name).stat().st_size for name in OUTS)
+
+
+def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(project: Path) -> None:
+    compare.main()
+    report = Path("reports/report.html").read_text(encoding="utf-8")
+    assert "compare.resamples</th><td>10000</td><td>200</td>" in report
+    assert "file://…/cards.csv" in report and "<mark><i> Answer</i></mark>" in report
+    assert hashlib.sha256(b"weights").hexdigest() in report
 
 
 def test_last_log_line_counts_in_and_out(project: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,103 @@
+"use strict";
+
+function order(a, b) {
+  if (typeof a === "string") return a < b ? -1 : a > b ? 1 : 0;
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b);
+  return a - b;
+}
+
+// The rows that a state of the form lets through, in its order; equal ones by id.
+function select(rows, state) {
+  const text = state.text.trim().toLowerCase();
+  const found = rows.filter((row) =>
+    (!state.kind || row.kind === state.kind) &&
+    (!state.outcome || row.outcome === state.outcome) &&
+    row.text.includes(text));
+  const sign = state.descending ? -1 : 1;
+  return found.sort((a, b) => sign * order(a[state.key], b[state.key]) || order(a.id, b.id));
+}
+
+// Makes the headings with a data-key buttons, which call sort(heading, descending).
+function addSortButtons(table, sort) {
+  for (const heading of table.tHead.querySelectorAll("th[data-key]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const descending = heading.getAttribute("aria-sort") === "ascending";
+      markSorted(table, heading, descending);
+      sort(heading, descending);
+    });
+  }
+}
+
+function markSorted(table, sorted, descending) {
+  for (const heading of table.tHead.querySelectorAll("[aria-sort]")) heading.removeAttribute("aria-sort");
+  sorted.setAttribute("aria-sort", descending ? "descending" : "ascending");
+}
+
+function setUpParts(table) {
+  const body = table.tBodies[0], rows = [...body.rows];
+  addSortButtons(table, (heading, descending) => {
+    const value = (row) => {
+      const text = row.cells[heading.cellIndex].textContent;
+      return heading.dataset.key === "number" ? parseFloat(text) : text;
+    };
+    const sign = descending ? -1 : 1;
+    body.append(...rows.sort((a, b) => sign * order(value(a), value(b))));
+  });
+}
+
+function setUpAnswers(table, form) {
+  const body = table.tBodies[0];
+  const rows = [...body.rows].map((element) => ({
+    ...element.dataset,
+    words: Number(element.dataset.words),
+    difference: Number(element.dataset.difference),
+    text: element.textContent.toLowerCase(),
+    element,
+  }));
+  let sorting = { key: "difference", descending: false };
+  const value = (name) => form.elements[name]?.value ?? "";
+
+  function update() {
+    const state = { ...sorting, text: value("text"), kind: value("kind"), outcome: value("outcome") };
+    const found = select(rows, state), shown = found.slice(0, Number(value("rows")));
+    body.replaceChildren(...shown.map((row) => row.element));
+    form.querySelector("output").textContent = `${shown.length} of ${found.length} shown`;
+  }
+
+  addSortButtons(table, (heading, descending) => {
+    sorting = { key: heading.dataset.key, descending };
+    update();
+  });
+  form.addEventListener("input", update);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  for (const button of form.querySelectorAll("button")) {
+    button.addEventListener("click", () => {
+      form.reset();
+      sorting = { key: "difference", descending: "descending" in button.dataset };
+      markSorted(table, table.tHead.querySelector("[data-key=difference]"), sorting.descending);
+      update();
+    });
+  }
+  form.hidden = false;
+  update();
+}
+
+function setUpTheme(button) {
+  const root = document.documentElement;
+  const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const label = () => { button.textContent = dark() ? "Light colours" : "Dark colours"; };
+  button.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    label();
+  });
+  button.hidden = false;
+  label();
+}
+
+setUpTheme(document.getElementById("theme"));
+document.querySelectorAll("table.sortable").forEach(setUpParts);
+setUpAnswers(document.getElementById("list"), document.getElementById("filter"));

@@ -1,0 +1,75 @@
+"""The facts of a made-up run whose data tries to break out of its place on a page."""
+
+from typing import Any
+
+import pytest
+
+from medtune.params import load_params
+from medtune.reports import Facts
+from medtune.run_facts import InputFile, Run, Token
+from medtune.scores import SCORES
+
+SECTIONS = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")
+LEAKS = ("question", "answer", "ngram13")
+SPLITS = ("train", "validation", "test")
+TOKENS = ("tokens", "supervised_tokens", "truncated")
+FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
+HOSTILE = '</script></td><img src=x onerror=alert(1)>"&<!-- costs -->'
+
+
+def flat_scores(prefix: str = "", **changes: float | None) -> dict[str, Any]:
+    """Flat metrics as compare writes them, the same for each score."""
+    fields = FIELDS | {"p_value": 0.0004} | changes
+    return {f"{prefix}{s.name}.{key}": value for s in SCORES for key, value in fields.items()}
+
+
+def part(name: str, **changes: float | None) -> dict[str, Any]:
+    return {f"{name}.n": 9, f"{name}.groups": 8, **flat_scores(f"{name}.", **changes)}
+
+
+def answer(name: str, difference: float, **changes: Any) -> dict[str, Any]:
+    row = {"id": name, "kind": "onset", "topic": "heart", "question": f"What is {name}?"}
+    row |= {"reference": "A short answer.", "base": "Yes.", "finetuned": "No."}
+    row |= {"base_score": 0.5, "finetuned_score": 0.5 + difference, "difference": difference}
+    return row | {"base_stopped": True, "finetuned_stopped": False} | changes
+
+
+@pytest.fixture
+def metrics() -> dict[str, dict[str, Any]]:
+    leaks = {f"leak{kind}.{n}": 0.25 for kind in ("", "_random_split") for n in LEAKS}
+    lengths = part("11-20 words") | part("1-5 words") | part("6-10 words")
+    return {
+        "clean": {"records_in": 12, "kept": 11, "dropped.duplicate": 1, "dropped.not_text": 0},
+        "split": {"train": 8, "validation": 2, "test": 9, "groups": 10, **leaks},
+        "tokenize": {f"{split}.{n}": 5 for split in SPLITS for n in TOKENS},
+        "train": {"train_loss": 1.25, "steps": 1350, "tokens": 69312},
+        "compare": {"n": 9, "groups": 8, **flat_scores()},
+        "compare_kinds": part("<b>a|b</b>") | part("onset"),
+        "compare_topics": part("bones", difference=0.3) | part("heart", difference=-0.1),
+        "compare_lengths": lengths,
+    }
+
+
+@pytest.fixture
+def facts(metrics: dict[str, dict[str, Any]]) -> Facts:
+    hostile = dict.fromkeys(("kind", "topic", "question", "reference", "finetuned"), HOSTILE)
+    general = {"prediction": HOSTILE, "stopped": False}
+    learned = Token("Paris", learned=True, control=False)
+    return Facts(
+        preset="default",
+        seed=42,
+        params={name: load_params(name).model_dump() for name in SECTIONS},
+        metrics=metrics,
+        curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
+        answers=[answer(HOSTILE, -0.25, **hostile, base=""), answer("a", 0.0), answer("b", 0.125)],
+        prompt={"prompt_style": "chat", "system_prompt": 'Say "hi".', "disclaimer": None},
+        adapter={"target_modules": ["v_proj", "q_proj"]},
+        run=Run(
+            changed=[("train.lr", 1e-3, 2e-4)],
+            files=[InputFile("models/base/model.safetensors", 538.1, "0a" * 32)],
+            examples={
+                HOSTILE: [Token("<|end|>", False, True), Token(HOSTILE, False, False), learned]
+            },
+            general=[{"question": HOSTILE, "base": general, "finetuned": general}],
+        ),
+    )
