@@ -114,5 +114,6 @@ def draw_legend(figure: "Figure", looks: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def shortened(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+    """Cuts the middle out of a long label: names often differ at the end."""
+    text, half = " ".join(text.split()), MOST_LETTERS // 2
+    return text if len(text) <= MOST_LETTERS else f"{text[: half - 1]}…{text[-half:]}"

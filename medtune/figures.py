@@ -37,6 +37,7 @@ UNITS = {
     **{"length_ratio": "ratio", "mean_words": "words"},
 }
 MOST_PARTS = 25  # kinds in a picture
+MOST_MARKS = 50  # on a curve
 LENGTH_BINS = 30  # at most
 RELIABILITY_BINS = 10
 
@@ -68,7 +69,8 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure"
     figure, (axes,) = new_figure(3.4)
     for split, points in curves.items():
         steps, losses = zip(*points, strict=True) if points else ((), ())
-        axes.plot(steps, losses, label=split, markersize=5, **CURVES[split])
+        every = len(steps) // MOST_MARKS + 1
+        axes.plot(steps, losses, label=split, markersize=5, markevery=every, **CURVES[split])
     axes.set(xlabel="optimiser step", ylabel="loss per answer token (nats)", xlim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(curves))
     return figure
@@ -184,7 +186,7 @@ def data(splits: KindCounts) -> "Figure":
         values = [numbers[n] for _, numbers in shown]
         bars = axes.barh(range(len(shown)), values, color=COLORS["finetuned"], height=0.7)
         axes.bar_label(bars, padding=2, fontsize=8)
-        axes.set_title(f"{split}, {sum(splits[split].values())} cards", loc="left")
+        axes.set_title(f"{split}\n{sum(splits[split].values())} cards", loc="left")
         axes.set(xlabel="cards", xlim=(0, 1.25 * max([1, *values])))
         axes.grid(axis="y", visible=False)
     panels[0].set_yticks(range(len(shown)), [shortened(kind) for kind, _ in shown])

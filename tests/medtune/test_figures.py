@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from medtune.drawing import MOST_LETTERS, shortened
 from medtune.figures import (
     FIGURES,
     MOST_PARTS,
@@ -168,6 +169,12 @@ def test_many_kinds_are_cut_to_the_largest_and_the_rest_is_counted() -> None:
     assert "kind 27 (n = 28)" in text and "kind 02" not in text
     text = texts(data({"train": counts}))
     assert "3 smaller kinds left out" in text and "kind 02" not in text
+
+
+def test_long_labels_lose_their_middle() -> None:
+    label = shortened("a kind with\na long name that ends in 12")
+    assert label == "a kind with a l… that ends in 12" and len(label) == MOST_LETTERS
+    assert shortened("x" * MOST_LETTERS) == "x" * MOST_LETTERS
 
 
 def test_lengths_of_any_size_fit_into_thirty_bins() -> None:
