@@ -179,7 +179,7 @@ class Check:
         train_s, steps = train_seconds(
             params.train, params.seed, cards["train"], cards["validation"]
         )
-        evaluate_s = self.startup_s + evaluate_seconds(params.evaluate, cards["test"])
+        evaluate_s = self.startup_s + evaluate_seconds(params, cards["test"])
         text = f"train about {_span(self.startup_s + train_s)} ({steps:,} steps)"
         if self.processes > 1:
             text += " in one process, which has the machine to itself"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.batches import by_length, training_order
+from medtune.choices import FOLDER, SETS, Question, read_questions
 from medtune.errors import InputError
 from medtune.files import read_table
 from medtune.models import BASE, load_tokenizer
@@ -22,6 +23,8 @@ SAMPLE = 2000  # records of a split that are encoded here; more take long and sa
 BEFORE = {
     "download@model": [],
     "download@dataset": [],
+    "download@choices_medical": [],
+    "download@choices_general": [],
     "clean": ["download@dataset"],
     "split": ["clean"],
     "tokenize": ["split", "download@model"],
@@ -29,6 +32,8 @@ BEFORE = {
 OUTPUT = {
     "download@model": BASE / "config.json",
     "download@dataset": Path("data/raw"),
+    "download@choices_medical": FOLDER / "medical",
+    "download@choices_general": FOLDER / "general",
     "clean": RECORDS,
     "split": SPLIT / "train.parquet",
     "tokenize": TOKENS / "train.arrow",
@@ -88,14 +93,24 @@ def known_cards(params: Params) -> dict[SplitName, Cards]:
     for stage in ("clean", "download@model"):
         if not is_made(stage, params):
             raise InputError(f"{OUTPUT[stage]} is missing or of other params: dvc repro {stage}")
-    style = params.tokenize
-    form = PromptFormat(style.prompt_style, style.system_prompt, style.disclaimer)
-    encoder = PromptEncoder(load_tokenizer(), form)
+    style, encoder = params.tokenize, encoder_for(params.tokenize)
     if is_made("split", params):
         paths = {split: SPLIT / f"{split}.parquet" for split in SPLITS}
         return {split: _measure(path, encoder, style, split) for split, path in paths.items()}
     samples = {split: _measure(RECORDS, encoder, style, split) for split in SPLITS}
     return {split: _share(cards, split, params) for split, cards in samples.items()}
+
+
+def encoder_for(style: Tokenize) -> PromptEncoder:
+    form = PromptFormat(style.prompt_style, style.system_prompt, style.disclaimer)
+    return PromptEncoder(load_tokenizer(), form)
+
+
+def known_questions(params: Params) -> list[Question]:
+    """The multiple-choice questions that both models will be asked; none if they are not here."""
+    if not all(is_made(f"download@choices_{name}", params) for name in SETS):
+        return []
+    return read_questions(params.evaluate.choice_questions)[0]
 
 
 def _share(cards: Cards, split: SplitName, params: Params) -> Cards:

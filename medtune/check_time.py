@@ -1,22 +1,24 @@
 """How long train and evaluate will take: a few steps of theirs, timed and scaled to all."""
 
 import time
+from collections.abc import Sequence
 from itertools import islice
 from statistics import median
 from typing import Any
 
-import torch
-
 from medtune.adapters import add_adapter
 from medtune.batches import by_length
-from medtune.check_cards import Cards, running, stand_ins
+from medtune.check_cards import Cards, encoder_for, known_questions, running, stand_ins
+from medtune.choices import Question, answer_choices
 from medtune.generation import generate
 from medtune.losses import LOSS_BATCH, summed_losses
 from medtune.models import load_base
-from medtune.params import Evaluate, Train
+from medtune.params import Evaluate, Params, Train
+from medtune.prompts import PromptEncoder
 from medtune.training import mean_loss, plan_steps, train
 
 TIMED_STEPS = 2
+TIMED_QUESTIONS = 6
 NEW_TOKENS = 4
 
 
@@ -66,26 +68,29 @@ def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> 
     return seconds, steps
 
 
-def evaluate_seconds(params: Evaluate, cards: Cards) -> float:
-    """Seconds of likelihoods and answers of one model, if its answers are as long as the cards'.
+def evaluate_seconds(params: Params, cards: Cards) -> float:
+    """Seconds of likelihoods, choices and answers of one model, if those are as long as the cards'.
 
     A token costs what a pass costs by itself, and each row in it; two batches tell them apart.
     """
     model = load_base()
     likelihood = _likelihood_seconds(model, cards)
-    batches = by_length(cards.prompts, params.batch_size)
-    typical = [cards.prompts[row] for row in batches[len(batches) // 2]]
-    prefill, large = _generation_seconds(model, params, typical)
-    _, small = _generation_seconds(model, params, typical[: max(1, len(typical) // 5)])
+    questions, evaluate = known_questions(params), params.evaluate
+    choices = _choice_seconds(model, encoder_for(params.tokenize), questions) if questions else 0.0
+    batches = by_length(cards.prompts, evaluate.batch_size)
+    lengths = [cards.prompts[row] for row in batches[len(batches) // 2]]
+    typical = stand_ins(lengths, cards.beginning)
+    prefill, large = _generation_seconds(model, evaluate, typical)
+    _, small = _generation_seconds(model, evaluate, typical[: max(1, len(typical) // 5)])
     rows = len(typical), max(1, len(typical) // 5)
     a_row = (large - small) / max(1, rows[0] - rows[1])
     seconds = 0.0
     for batch in batches:
         answers = [cards.lengths[row] - cards.prompts[row] for row in batch]
-        counts = running(answers, params.max_new_tokens)
+        counts = running(answers, evaluate.max_new_tokens)
         seconds += sum(max(0.0, large - a_row * (rows[0] - count)) for count in counts)
-        seconds += prefill * sum(cards.prompts[row] for row in batch) / sum(typical)
-    return likelihood + seconds * cards.count / len(cards.lengths)
+        seconds += prefill * sum(cards.prompts[row] for row in batch) / sum(lengths)
+    return likelihood + choices + seconds * cards.count / len(cards.lengths)
 
 
 def _likelihood_seconds(model: Any, cards: Cards) -> float:
@@ -98,9 +103,18 @@ def _likelihood_seconds(model: Any, cards: Cards) -> float:
     return (time.perf_counter() - start) / tokens * mean_tokens * cards.count
 
 
-def _generation_seconds(model: Any, params: Evaluate, lengths: list[int]) -> tuple[float, float]:
+def _choice_seconds(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> float:
+    some = sorted(questions, key=lambda question: len(question.question))
+    some = some[:: max(1, len(some) // TIMED_QUESTIONS)]
+    start = time.perf_counter()
+    answer_choices(model, encoder, some)
+    return (time.perf_counter() - start) / len(some) * len(questions)
+
+
+def _generation_seconds(
+    model: Any, params: Evaluate, prompts: list[list[int]]
+) -> tuple[float, float]:
     """Seconds of the pass over the prompts, and of a token of all rows after it."""
-    prompts = [torch.randint(model.config.vocab_size, (length,)).tolist() for length in lengths]
     times = [time.perf_counter()]
     short = params.model_copy(update={"max_new_tokens": NEW_TOKENS})
     generate(model, prompts, short, set(), (), lambda: times.append(time.perf_counter()))

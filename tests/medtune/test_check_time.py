@@ -1,17 +1,21 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medtune import check_time
 from medtune.check_cards import Cards
 from medtune.check_time import evaluate_seconds, train_seconds
+from medtune.choices import Question
 from medtune.models import load_base
 from medtune.params import Params, read_yaml, validate
+from medtune.prompts import PromptEncoder, PromptFormat
 
 
 @pytest.fixture
 def params(base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     monkeypatch.setattr(check_time, "load_base", lambda *_, **__: load_base(folder=base_folder))
+    monkeypatch.setattr(check_time, "known_questions", lambda _: [])
     return validate(read_yaml(Path("params.yaml")))
 
 
@@ -42,5 +46,16 @@ def test_a_step_takes_what_all_cards_begin_with_once_a_pass() -> None:
 
 
 def test_time_of_answers_grows_with_their_number(params: Params) -> None:
-    one = evaluate_seconds(params.evaluate, cards(75, 75))
-    assert 0 < one < evaluate_seconds(params.evaluate, cards(75 * 40, 75))
+    one = evaluate_seconds(params, cards(75, 75))
+    assert 0 < one < evaluate_seconds(params, cards(75 * 40, 75))
+
+
+def test_time_of_choices_grows_with_their_number(
+    params: Params, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = Question("medical", "1", "Which is an organ?", ["liver", "chair"], 0)
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    monkeypatch.setattr(check_time, "encoder_for", lambda style: encoder)
+    none = evaluate_seconds(params, cards(8, 8))
+    monkeypatch.setattr(check_time, "known_questions", lambda _: [question] * 20_000)
+    assert evaluate_seconds(params, cards(8, 8)) > 10 * none
