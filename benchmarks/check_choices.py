@@ -20,8 +20,8 @@ from medtune.choices import (
     read_questions,
 )
 from medtune.models import BASE, load_base, load_tokenizer
+from medtune.one_row import allow_one_row
 from medtune.params import load_params
-from medtune.prefix import share_prefix
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.tokens import PROMPT_FORMAT
 
@@ -68,7 +68,7 @@ def main() -> None:
     samples = sorted(results["samples"]["choices"], key=lambda sample: sample["doc_id"])
     theirs = [np.array([score for score, _ in sample["filtered_resps"]]) for sample in samples]
     model = load_base("fp32")
-    share_prefix(model, training=False)
+    allow_one_row(model)
     ours = [log_likelihoods(model, encoder, question) for question in questions]
     gaps = [their - our for their, our in zip(theirs, ours, strict=True)]
     print(f"{len(questions)} {arguments.set} questions, {sum(map(len, ours))} options")

@@ -8,25 +8,13 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-WINDOW = 50  # batches whose rows are sorted by length together: little padding, still shuffled
 IGNORED = -100  # label of a token that is not supervised, as torch's cross-entropy has it
 
 
-def training_order(
-    lengths: Sequence[int], batch_size: int, seed: int, epoch: int
-) -> list[list[int]]:
-    """Row numbers, batch by batch: a pure function of (lengths, batch_size, seed, epoch).
-
-    Rows are shuffled, sorted by length within windows, cut into batches, and the batches shuffled,
-    so that a batch holds rows of similar length and the lengths come in random order.
-    """
-    random = np.random.default_rng([seed, epoch])
-    rows = random.permutation(len(lengths))
-    batches = []
-    for start in range(0, len(rows), WINDOW * batch_size):
-        window = sorted(rows[start : start + WINDOW * batch_size], key=lambda row: lengths[row])
-        batches += [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
-    return [[int(row) for row in batches[i]] for i in random.permutation(len(batches))]
+def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Row numbers in batches, shuffled: a pure function of (count, batch_size, seed, epoch)."""
+    rows = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    return [rows[i : i + batch_size] for i in range(0, count, batch_size)]
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

@@ -184,9 +184,9 @@ def largest_batches(
         plan = (
             batch
             for epoch in range(params.train.num_train_epochs)
-            for batch in training_order(lengths, size, params.seed, epoch)
+            for batch in training_order(len(lengths), size, params.seed, epoch)
         )
-        rows = max(plan, key=lambda batch: len(batch) * max(lengths[row] for row in batch))
+        rows = max(plan, key=lambda batch: sum(lengths[row] for row in batch))
     batch = by_length(test.prompts, count)[-1]
     answers = [test.lengths[row] - test.prompts[row] for row in batch]
     width = max(test.prompts[row] for row in batch)

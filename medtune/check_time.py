@@ -33,7 +33,7 @@ def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> 
         double_quantization=params.bnb_4bit_use_double_quant,
     )
     model = add_adapter(model, params.model_copy(update={"init_lora_weights": True}), seed)
-    plan = plan_steps(cards.lengths, params, seed)
+    plan = plan_steps(len(cards.lengths), params, seed)
     costs = [_taken(cards.lengths, passes, cards.beginning) for passes in plan]
     typical = sorted(range(len(plan)), key=lambda step: abs(costs[step] - median(costs)))
     chosen = [row for step in typical[: TIMED_STEPS + 2] for rows in plan[step] for row in rows]
@@ -52,7 +52,7 @@ def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> 
         for point in islice(train(model, rows, few, short, seed, 0), TIMED_STEPS + 1)
     ]
     lengths = [len(ids) for ids in rows["input_ids"]]
-    tried = plan_steps(lengths, short, seed)
+    tried = plan_steps(len(lengths), short, seed)
     timed = [_taken(lengths, passes, cards.beginning) for passes in tried]
     tokens = sum(timed[times[0][1] : times[-1][1]])
     a_token = (times[-1][0] - times[0][0]) / max(1, tokens)
@@ -127,6 +127,6 @@ def _rows(cards: Cards, numbers: Any) -> dict[str, list[Any]]:
 
 
 def _taken(lengths: list[int], passes: list[list[int]], beginning: int) -> int:
-    """The tokens that an optimiser step takes, padding included, what all begin with once."""
-    rests = (len(rows) * (max(lengths[row] for row in rows) - beginning) for rows in passes)
+    """The tokens that an optimiser step takes, what all begin with once a pass."""
+    rests = (sum(lengths[row] - beginning for row in rows) for rows in passes)
     return len(passes) * beginning + sum(rests)

@@ -130,10 +130,10 @@ def _hash(question: Question) -> str:
 
 def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> pa.Table:
     """The questions with the option that the model holds for the likeliest, as SCHEMA has it."""
-    from medtune.prefix import share_prefix
+    from medtune.one_row import allow_one_row
     from medtune.processes import spread
 
-    share_prefix(model, training=False)
+    allow_one_row(model)
 
     def answer(question: Question) -> dict[str, Any]:
         probabilities = option_probabilities(model, encoder, question)

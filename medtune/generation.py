@@ -12,8 +12,8 @@ import torch
 
 from medtune.batches import by_length
 from medtune.losses import head_logits
+from medtune.one_row import allow_one_row
 from medtune.params import Evaluate
-from medtune.prefix import share_prefix
 from medtune.processes import process_count, spread
 from medtune.progress import progress
 from medtune.prompts import PromptEncoder
@@ -77,7 +77,7 @@ def generate(
     temperature, `seeds` holds one for each prompt, as numpy's default_rng takes them; what is
     sampled depends on it and not on the other rows. `on_token` is called after each pass.
     """
-    kind = RowCache if share_prefix(model, training=False) else PaddedCache
+    kind = RowCache if allow_one_row(model) else PaddedCache
     cache, choose = kind(model, prompts, params.max_new_tokens), Chooser(prompts, params, seeds)
     new: list[list[int]] = [[] for _ in prompts]
     running = list(range(len(prompts)))  # the prompt that each row of the cache belongs to

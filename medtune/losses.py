@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from medtune.batches import IGNORED, by_length, padded
 from medtune.models import device
-from medtune.prefix import hidden_states, share_prefix
+from medtune.one_row import allow_one_row, hidden_states
 from medtune.processes import spread
 from medtune.progress import progress
 
@@ -37,7 +37,7 @@ class SupervisedLoss(torch.nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        share_prefix(model, training=True)
+        allow_one_row(model)
         self.model = model
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -51,7 +51,7 @@ def summed_losses(
 
     One pair for each row, in their order; batches are spread over the processes there are.
     """
-    share_prefix(model, training=False)
+    allow_one_row(model)
     batches = by_length([len(ids) for ids in input_ids], LOSS_BATCH)
 
     def losses_of(numbers: list[int]) -> list[tuple[float, int]]:

@@ -1,6 +1,6 @@
 """Keys and values of the rows that are being answered, filled in place.
 
-The prompts go through the decoder some at a time, as one row of the kind that medtune.prefix
+The prompts go through the decoder some at a time, as one row of the kind that medtune.one_row
 makes: [beginning | rest of prompt 1 | rest of prompt 2 | …], shorter rests padded on the left. From
 then on each row gets one token a step. A row that has ended leaves, and the last takes its place.
 """
@@ -91,7 +91,7 @@ class RowCache(Cache):
 
 
 class PaddedCache(DynamicCache):
-    """The same for models that medtune.prefix does not know: whole prompts, padded on the left."""
+    """The same for models that medtune.one_row does not know: whole prompts, padded on the left."""
 
     def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
         super().__init__(config=model.config)

@@ -38,14 +38,12 @@ Rows = dict[str, list[Any]]
 Tensors = dict[str, torch.Tensor]
 
 
-def plan_steps(
-    lengths: list[int], params: Train, seed: int, processes: int = 1
-) -> list[list[list[int]]]:
+def plan_steps(count: int, params: Train, seed: int, processes: int = 1) -> list[list[list[int]]]:
     """The rows of each forward pass of each optimiser step, over all epochs and processes."""
     plan: list[list[list[int]]] = []
     size = params.gradient_accumulation_steps * processes
     for epoch in range(params.num_train_epochs):
-        passes = training_order(lengths, params.per_device_train_batch_size, seed, epoch)
+        passes = training_order(count, params.per_device_train_batch_size, seed, epoch)
         plan += [passes[i : i + size] for i in range(0, len(passes), size)]
     return plan
 
@@ -95,8 +93,8 @@ class Run:
     ) -> None:
         self.training, self.validation, self.params = training, validation, params
         self.seed, self.pad_id, self.accelerator = seed, pad_id, accelerator()
-        lengths = [len(ids) for ids in training["input_ids"]]
-        self.plan = plan_steps(lengths, params, seed, self.accelerator.num_processes)
+        count = len(training["input_ids"])
+        self.plan = plan_steps(count, params, seed, self.accelerator.num_processes)
         self.model, optimizer = self.accelerator.prepare(
             SupervisedLoss(model), make_optimizer(model, params)
         )

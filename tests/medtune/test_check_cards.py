@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from ruamel.yaml import YAML
 
+from medtune.batches import training_order
 from medtune.check_cards import Cards, is_made, known_cards, largest_batches, running, stand_ins
 from medtune.errors import InputError
 from medtune.files import write_table
@@ -97,13 +98,13 @@ def test_rows_retire_as_answers_end_and_one_never_does() -> None:
     assert running([2, 2, 2, 2, 1], 3) == [5, 4, 1]
 
 
-def test_largest_batch_is_the_one_with_most_padded_tokens(params: Params) -> None:
+def test_largest_batch_is_the_one_with_most_tokens(params: Params) -> None:
     lengths = list(range(10, 40))
     cards = Cards(30, [5] * 30, lengths, [5] * 30, [False] * 30, 4)
     job = largest_batches({"train": cards, "validation": cards, "test": cards}, params, 16)
-    size = params.train.per_device_train_batch_size
-    # 30 rows make batches of 8, 8, 8 and 6: the third of them is 8 times 33.
-    assert size == 8 and job["rows"] == list(range(26, 34))
+    batches = training_order(30, params.train.per_device_train_batch_size, params.seed, 0)
+    assert params.train.num_train_epochs == 1
+    assert sum(job["rows"]) == max(sum(lengths[row] for row in batch) for batch in batches)
     assert job["likelihood"] == lengths[-16:]
     assert job["beginning"] == 4
     assert len(job["prompts"]) == 30

@@ -42,7 +42,7 @@ def test_fewer_steps_than_are_timed_do(params: Params) -> None:
 
 def test_a_step_takes_what_all_cards_begin_with_once_a_pass() -> None:
     taken = check_time._taken([30, 31, 36], [[0, 1], [2]], beginning=20)
-    assert taken == (20 + 2 * 11) + (20 + 16)
+    assert taken == (20 + 10 + 11) + (20 + 16)
 
 
 def test_time_of_answers_grows_with_their_number(params: Params) -> None:

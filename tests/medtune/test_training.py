@@ -68,7 +68,7 @@ def test_accumulated_batches_step_like_one_large_batch(base_folder: Path) -> Non
 
 
 def test_every_row_is_planned_once_an_epoch() -> None:
-    plan = plan_steps([5] * 40, PARAMS.model_copy(update={"gradient_accumulation_steps": 2}), 1)
+    plan = plan_steps(40, PARAMS.model_copy(update={"gradient_accumulation_steps": 2}), 1)
     rows = [row for step in plan for batch in step for row in batch]
     assert sorted(rows) == sorted(2 * list(range(40)))
     assert len(plan) == 6  # five batches of eight make three steps an epoch
@@ -169,7 +169,7 @@ def test_a_scheduler_without_what_it_needs_is_refused(base_folder: Path) -> None
 
 
 def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best(base_folder: Path) -> None:
-    changed = {"lr": 0.3, "lr_scheduler_type": "constant", "eval_steps": 1.0, "logging_steps": 3}
+    changed = {"lr": 1.0, "lr_scheduler_type": "constant", "eval_steps": 1.0, "logging_steps": 3}
     model, points = run(base_folder, early_stopping_patience=2, num_train_epochs=4, **changed)
     validation = [point for point in points if point.curve == "validation"]
     lowest = min(validation, key=lambda point: point.loss)

@@ -1,4 +1,4 @@
-"""A shared beginning runs once, on models and recipes that allow it, and changes no number."""
+"""A batch as one row, on models and recipes that allow it, changes no number."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from medtune.adapters import add_adapter
 from medtune.batches import padded
 from medtune.losses import SupervisedLoss
+from medtune.one_row import ATTENTION
 from medtune.params import Train, load_params
-from medtune.prefix import ATTENTION
 
 BEGINNING = [5, 6, 7, 8, 9, 10]
 ROWS = [[*BEGINNING, 20, 21, 2], [*BEGINNING, 30, 31, 32, 33, 2], [*BEGINNING, 20, 40, 2]]
@@ -61,7 +61,7 @@ def test_beginning_runs_once_and_changes_nothing(kind: str) -> None:
     model.set_attn_implementation("eager")
     apart, all_tokens = tokens_run(model, batch())
     apart.sum().backward()
-    assert (tokens, all_tokens) == (6 + 3 * 5, 3 * 11)
+    assert (tokens, all_tokens) == (6 + 3 + 5 + 3, 3 * 11)
     assert torch.allclose(once, apart, rtol=1e-5, atol=0)
     assert (gradient - weight.grad).abs().max() <= 1e-5 * weight.grad.abs().max()
 
@@ -71,14 +71,10 @@ def test_beginning_runs_once_and_changes_nothing(kind: str) -> None:
     [
         ("mistral", {"sliding_window": 4}),
         ("gemma2", {"head_dim": 8}),
-        ("llama", {"attention_dropout": 0.1}),
-        ("gpt2", {"resid_pdrop": 0.1}),
         ("bloom", {}),
     ],
 )
-def test_models_that_see_a_part_of_a_row_or_draw_noise_run_each_row_whole(
-    kind: str, options: dict[str, Any]
-) -> None:
+def test_models_that_see_a_part_of_a_row_run_padded(kind: str, options: dict[str, Any]) -> None:
     _, tokens = tokens_run(make(kind, **options), batch())
     assert tokens == 3 * 11
 
@@ -89,22 +85,22 @@ def params() -> Train:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "shared"),
+    ("recipe", "expected"),
     [
-        ({}, True),
-        ({"use_dora": True}, True),
-        ({"gradient_checkpointing": True}, True),
-        ({"lora_dropout": 0.05}, False),
-        ({"neftune_noise_alpha": 5.0}, False),
+        ({}, 6 + 3 + 5 + 3),
+        ({"use_dora": True}, 6 + 3 + 5 + 3),
+        ({"gradient_checkpointing": True}, 6 + 3 + 5 + 3),
+        ({"lora_dropout": 0.05}, 9 + 11 + 9),
+        ({"neftune_noise_alpha": 5.0}, 3 * 11),
     ],
     ids=str,
 )
 def test_recipes_that_draw_noise_for_each_token_run_each_row_whole(
-    params: Train, recipe: dict[str, Any], shared: bool
+    params: Train, recipe: dict[str, Any], expected: int
 ) -> None:
     model = add_adapter(make("llama"), params.model_copy(update=recipe), seed=0).train()
     _, tokens = tokens_run(model, batch())
-    assert tokens == (6 + 3 * 5 if shared else 3 * 11)
+    assert tokens == expected
 
 
 def test_recomputed_activations_give_the_same_gradients(params: Train) -> None:
@@ -121,12 +117,18 @@ def test_recomputed_activations_give_the_same_gradients(params: Train) -> None:
     assert torch.allclose(*gradients, rtol=1e-5, atol=1e-7)
 
 
-def test_one_row_and_rows_without_a_common_beginning_run_as_they_are() -> None:
+def test_dropout_draws_anew_for_each_row() -> None:
+    model = make("llama", attention_dropout=0.1)
+    assert tokens_run(model.train(), batch())[1] == 9 + 11 + 9
+    assert tokens_run(model.eval(), batch())[1] == 6 + 3 + 5 + 3
+
+
+def test_a_single_row_and_rows_without_a_common_beginning_run_as_they_are() -> None:
     model = make("llama")
     assert tokens_run(model, padded(ROWS[:1], STARTS[:1], 0))[1] == 9
-    assert tokens_run(model, padded([[1, *ROWS[0]], ROWS[1]], STARTS[:2], 0))[1] == 2 * 11
+    assert tokens_run(model, padded([[1, *ROWS[0]], ROWS[1]], STARTS[:2], 0))[1] == 10 + 11
 
 
 def test_supervised_beginning_runs_in_each_row() -> None:
-    assert tokens_run(make("llama"), padded(ROWS, [0, 0, 0], 0))[1] == 3 * 11
-    assert tokens_run(make("llama"), padded(ROWS, [8, 3, 8], 0))[1] == 2 + 3 * 9
+    assert tokens_run(make("llama"), padded(ROWS, [0, 0, 0], 0))[1] == 9 + 11 + 9
+    assert tokens_run(make("llama"), padded(ROWS, [8, 3, 8], 0))[1] == 2 + 7 + 9 + 7
