@@ -48,9 +48,10 @@ def copy_project(folder: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     run(folder, "git", "init", "-q")
+    run(folder, "git", "config", "user.name", "medtune")  # DVC asks for it too
+    run(folder, "git", "config", "user.email", "medtune@example.org")
     run(folder, "git", "add", "-A")
-    identity = ("-c", "user.name=medtune", "-c", "user.email=medtune@example.org")
-    run(folder, "git", *identity, "commit", "-qm", "copy")
+    run(folder, "git", "commit", "-qm", "copy")
 
 
 def prepare(folder: Path) -> None:
