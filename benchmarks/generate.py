@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import table
-from benchmarks.machine import machine, versions
+from benchmarks.machine import hardware_text, machine, versions, versions_text
 from medtune.errors import InputError
 from medtune.files import write_json
 from medtune.models import BASE, load_base, load_tokenizer, resolve_precision
@@ -193,10 +193,8 @@ def block(results: Mapping[str, Any]) -> str:
         f"{run['max_new_tokens']} each; transformers' batches of {run['size']}, the fastest of "
         f"{', '.join(map(str, run['sizes']))}, ours of {run['batch_size']}; "
         f"{run['rounds']} rounds; "
-        f"models/base, {run['precision']}. Machine: {results['machine']['device']}, "
-        f"{results['machine']['cores']} cores, {results['machine']['threads']} threads; "
-        + ", ".join(f"{name} {version}" for name, version in sorted(results["versions"].items()))
-        + ".",
+        f"models/base, {run['precision']}. Machine: {hardware_text(results)}; "
+        f"{versions_text(results)}.",
         "<!-- /answers -->",
     ]
     return "\n".join(lines)

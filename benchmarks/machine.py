@@ -4,7 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,15 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     """Of those packages that are installed."""
     installed = [name for name in packages if importlib.util.find_spec(name.replace("-", "_"))]
     return {name: importlib.metadata.version(name) for name in installed}
+
+
+def hardware_text(results: Mapping[str, Any]) -> str:
+    machine = results["machine"]
+    return f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads"
+
+
+def versions_text(results: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(results["versions"].items()))
 
 
 def _processor() -> str:

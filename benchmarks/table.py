@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.arms import ARMS
+from benchmarks.machine import hardware_text, versions_text
 from benchmarks.turns import Report
 from medtune.files import replacing
 
@@ -61,7 +62,7 @@ def add_limit(
 
 def block(results: Mapping[str, Any]) -> str:
     """The table and what it was measured on, between the comments that mark its place."""
-    machine, run, limit = results["machine"], results["run"], results["limit"]
+    run, limit = results["run"], results["limit"]
     arms = results["arms"]
     lines = [
         "<!-- results -->",
@@ -74,10 +75,8 @@ def block(results: Mapping[str, Any]) -> str:
         f"{run['slices']} slices; {run['model']}, {run['precision']}, seed {run['seed']}. "
         f"Limit: {limit['flops_per_s'] / 1e9:,.0f} GFLOP/s at "
         f"{limit['flops_per_token'] / 1e6:,.0f} MFLOP a useful token. "
-        f"Machine: {machine['device']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"load {machine['load']:.1f} before a round (more than the threads: others were at work); "
-        + ", ".join(f"{name} {version}" for name, version in sorted(results["versions"].items()))
-        + ".",
+        f"Machine: {hardware_text(results)}, load {results['machine']['load']:.1f} before a round "
+        f"(more than the threads: others were at work); {versions_text(results)}.",
         "<!-- /results -->",
     ]
     return "\n".join(lines)
