@@ -4,13 +4,16 @@ Both models answered the same questions. Rows of one group (near-duplicates, one
 independent evidence, so whole groups are resampled and swapped, never single rows.
 """
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import scipy.stats
 from scipy.special import ndtri, stdtrit
+from scipy.stats import DegenerateDataWarning
 
 from medtune.scores import Array, Score, statistics
 
@@ -124,37 +127,60 @@ def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Ar
 
 def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
     """Differences under resampling of groups with replacement, (scores, resamples)."""
-    generator = np.random.default_rng([settings.seed, 0])
     groups = len(sums[0].base)
-    parts = []
-    for size in _chunks(settings.resamples, groups):
-        picked = generator.integers(groups, size=(size, groups))
-        picked += groups * np.arange(size)[:, None]
-        weights = np.bincount(picked.ravel(), minlength=size * groups).reshape(size, groups)
-        weights = weights.astype(np.float64)  # (size, groups): how often each group was picked
-        parts.append([s.difference(weights @ s.base, weights @ s.finetuned) for s in sums])
-    return np.concatenate(parts, axis=1)
+
+    def differences(picked: Array, axis: int) -> Array:
+        shifted = picked + groups * np.arange(len(picked))[:, None]
+        weights = np.bincount(shifted.ravel(), minlength=picked.size).reshape(picked.shape)
+        weights = weights.astype(np.float64)  # (draws, groups): how often each group was picked
+        return np.stack([s.difference(weights @ s.base, weights @ s.finetuned) for s in sums])
+
+    with warnings.catch_warnings():
+        # Of its own interval, which is not used, where a score is not defined.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = scipy.stats.bootstrap(
+            (np.arange(groups),),
+            differences,
+            n_resamples=settings.resamples,
+            batch=max(1, CELLS_AT_ONCE // groups),
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng([settings.seed, 0]),
+        )
+    return result.bootstrap_distribution
 
 
 def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
     """Two-sided p-value of each score, (scores,): how often swapped models differ as much.
 
-    Base and fine-tuned are swapped in whole groups at random. k such draws of B make (k + 1) /
-    (B + 1), which is never 0 (Phipson and Smyth 2010).
+    Base and fine-tuned are swapped in whole groups: in every way, where these are no more than
+    `resamples`; else at random, and k such draws of B make (k + 1) / (B + 1), which is never 0
+    (Phipson and Smyth 2010).
     """
-    generator = np.random.default_rng([settings.seed, 1])
+    groups = len(sums[0].base)
     totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
     observed = np.array([s.difference(*total) for s, total in zip(sums, totals, strict=True)])
     threshold = np.abs(observed) * (1 - TOLERANCE)
-    count = np.zeros(len(sums))
-    for size in _chunks(settings.resamples, len(sums[0].base)):
-        swapped = generator.integers(2, size=(size, len(sums[0].base))).astype(np.float64)
-        for i, (s, (base, finetuned)) in enumerate(zip(sums, totals, strict=True)):
+
+    def as_far(first: Array, second: Array, axis: int) -> Array:
+        swapped = (first >= groups).astype(np.float64)  # (draws, groups), or (groups,)
+        found = []
+        for s, (base, finetuned) in zip(sums, totals, strict=True):
             moved = swapped @ (s.finetuned - s.base)
-            count[i] += (
-                np.abs(s.difference(base + moved, finetuned - moved)) >= threshold[i]
-            ).sum()
-    return np.where(np.isnan(observed), np.nan, (count + 1) / (settings.resamples + 1))
+            found.append(np.abs(s.difference(base + moved, finetuned - moved)))
+        return (np.stack(found, axis=-1) >= threshold).astype(np.int64)  # (draws, scores)
+
+    result = scipy.stats.permutation_test(
+        (np.arange(groups), np.arange(groups, 2 * groups)),
+        as_far,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=settings.resamples,
+        batch=max(1, CELLS_AT_ONCE // groups),
+        alternative="greater",
+        rng=np.random.default_rng([settings.seed, 1]),
+    )
+    return np.where(np.isnan(observed), np.nan, result.pvalue)
 
 
 def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, int]:
@@ -175,9 +201,3 @@ def _per_group(rows: Array, codes: Array) -> Array:
     sums = np.zeros((codes.max() + 1, rows.shape[1]))
     np.add.at(sums, codes, rows)
     return sums
-
-
-def _chunks(resamples: int, groups: int) -> Iterator[int]:
-    size = max(1, CELLS_AT_ONCE // groups)
-    for start in range(0, resamples, size):
-        yield min(size, resamples - start)
