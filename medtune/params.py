@@ -80,10 +80,10 @@ class Clean(Section):
 
     @model_validator(mode="after")
     def check_words_and_columns(self) -> Self:
-        if self.min_question_words > self.max_question_words:
-            raise ValueError("min_question_words must not exceed max_question_words")
-        if self.min_answer_words > self.max_answer_words:
-            raise ValueError("min_answer_words must not exceed max_answer_words")
+        for cell in ("question", "answer"):
+            low, high = getattr(self, f"min_{cell}_words"), getattr(self, f"max_{cell}_words")
+            if low > high:
+                raise ValueError(f"min_{cell}_words ({low}) exceeds max_{cell}_words ({high})")
         if (self.columns is not None) != (self.reader == "columns"):
             raise ValueError("columns belongs to reader: columns, and that reader needs it")
         return self

@@ -166,9 +166,7 @@ def test_nothing_kept_is_an_error_with_the_reasons(project):
     stage.main()
     before = outputs()
     write(ROWS[1:3])
-    with pytest.raises(
-        InputError, match=r"2 records and none can be kept \(dropped: not_text 2\): "
-    ):
+    with pytest.raises(InputError, match=r"2 records and none .*\(dropped: not_text 2\): "):
         stage.main()
     del before[Path("data/raw/cards.json")]
     assert before.items() <= outputs().items()
