@@ -40,9 +40,9 @@ TAG = re.compile(
     re.IGNORECASE,
 )
 BLOCK = re.compile(BLOCK_TAGS, re.IGNORECASE)
-# Content goes with them. A second opening ends the search, or many of them would take n² steps.
+# Their content goes too. A second opening ends the search, or many of them would take n² steps.
 HIDDEN = re.compile(
-    r"<!--(?:(?!<!--).)*?-->|<(script|style)\b[^<>]*>(?:(?!<\1\b).)*?</\1\s*>",
+    r"<!--(?:(?!<!--).)*?-->|<(script|style|ref)\b[^<>]*(?<!/)>(?:(?!<\1\b).)*?</\1\s*>",
     re.IGNORECASE | re.DOTALL,
 )
 

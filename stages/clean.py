@@ -64,9 +64,9 @@ class Cleaning:
         for batch, (judged, fixed) in zip(batches, verdicts, strict=True):
             self.counts.update({f"fixed.{rule}": count for rule, count in fixed.items()})
             for record, verdict in zip(batch, judged, strict=True):
-                yield self._sort(record, verdict)
+                yield self._decide(record, verdict)
 
-    def _sort(self, record: Record, verdict: Verdict) -> tuple[bool, Row]:
+    def _decide(self, record: Record, verdict: Verdict) -> tuple[bool, Row]:
         position = self.positions[record.source]
         self.positions[record.source] += 1
         self.counts["records_in"] += 1
@@ -117,8 +117,8 @@ def main() -> None:
     cleaning = Cleaning(clean)
     records = progress(read_records(RAW, clean), unit="record")
     with writing_rows(RECORDS, SCHEMA) as keep, writing_rows(DROPPED, DROPPED_SCHEMA) as drop:
-        for kept, row in cleaning.rows(records):
-            (keep if kept else drop)(row)
+        for keeps, row in cleaning.rows(records):
+            (keep if keeps else drop)(row)
         counts = cleaning.metrics()
         dropped = {reason: counts[f"dropped.{reason}"] for reason in REASONS}
         reasons = [f"{reason} {count}" for reason, count in dropped.items() if count]

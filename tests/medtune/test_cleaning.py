@@ -20,6 +20,7 @@ REPAIRS = [
     ("<b>bold</b> H<sub>2</sub>O 10<sup>9</sup>/l", "bold H2O 10^9/l", {"html"}),
     ('see <a href="x?a=1&b=2">this</a><!-- not that -->', "see this", {"html"}),
     ("a<script>alert(1)</script>b", "ab", {"html"}),
+    ('one<ref name="a">Smith 1999</ref> two<ref name="a" /> three', "one two three", {"html"}),
     ("**Gout:** a ***very*** __old__ disease", "Gout: a very old disease", {"markup"}),
     ("## Causes\n### of gout", "Causes\nof gout", {"markup"}),
     (
