@@ -1,11 +1,20 @@
-"""Repairs texts: wrong encodings, HTML, invisible characters, blanks. Content and style stay."""
+"""Repairs texts by named rules: wrong encodings, markup, what can't be seen, blanks.
+
+Content and style stay: µ, ², →, other scripts, quotes, *single stars*, list breaks.
+"""
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ftfy
+from ftfy.badness import BADNESS_RE
 from ftfy.fixes import unescape_html
+
+Rule = Callable[[str], str]
+
+# Texts settle in two passes; tags built of tags (<<b>b>) could take a million.
+MAX_PASSES = 8
 
 # Curly quotes and full-width punctuation are the author's choice; the other steps that are switched
 # off have their own rules below.
@@ -21,8 +30,8 @@ FTFY = ftfy.TextFixerConfig(
 
 BLOCK_TAGS = "blockquote|br|center|dd|div|dl|dt|h[1-6]|hr|ol|p|pre|section|table|tr|ul"
 INLINE_TAGS = (
-    "a|abbr|b|big|body|cite|code|del|em|font|html|i|img|ins|kbd|li|mark|q|s|small|span|strike|strong|"
-    "sub|sup|tbody|td|th|thead|tt|u|var|wbr"
+    "a|abbr|b|big|body|cite|code|del|em|font|html|i|img|ins|kbd|li|mark|nowiki|q|ref|s|small|span|"
+    "strike|strong|sub|sup|tbody|td|th|thead|tt|u|var|wbr"
 )
 # Only a known name and name=value attributes make a tag: "a <b and c> d" and "p < 0.05" stay.
 TAG = re.compile(
@@ -31,40 +40,84 @@ TAG = re.compile(
     re.IGNORECASE,
 )
 BLOCK = re.compile(BLOCK_TAGS, re.IGNORECASE)
-HIDDEN = re.compile(r"<!--.*?-->|<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+# Their content goes too. A second opening ends the search, or many of them would take n² steps.
+HIDDEN = re.compile(
+    r"<!--(?:(?!<!--).)*?-->|<(script|style|ref)\b[^<>]*(?<!/)>(?:(?!<\1\b).)*?</\1\s*>",
+    re.IGNORECASE | re.DOTALL,
+)
 
-# Control characters, soft hyphens, zero-width and bidirectional marks, tags, noncharacters.
-# Zero-width joiners stay where they have a meaning: behind Arabic or Indic letters and emoji.
-INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
-    "|(?<![\u0590-\u109f\u1780-\u18af\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
+# (pattern, replacement), of Markdown, MediaWiki and Anki. What a text may mean otherwise stays:
+# *H. pylori*, CYP2C19*2, "# of cells", 5'' and 3'', [1], {{templates}}, LaTeX.
+MARKUP = [
+    (re.compile(pattern, re.MULTILINE), replacement)
+    for pattern, replacement in (
+        (r"__(?:NO)?(?:TOC|EDITSECTION)__|\[(?:edit|citation needed)\]", ""),
+        (r"(?<![\w*])(\*\*\*?)(?=[^\s*])([^*\n]*[^\s*])\1(?![*\d])", r"\2"),  # **bold**
+        (r"(?<![\w_])__(?=[^\s_])([^_\n]*[^\s_])__(?![\w_])", r"\1"),
+        (r"^[ \t]{0,3}(?:#{2,6}[ \t]+)+(?=\S)", ""),  # ## Heading
+        (r"!?(?<![\w\])])\[([^][\n]+)\]\((?:https?://|www\.|mailto:)[^\s()]*\)", r"\1"),
+        # ''italics''; up to the next '', or many openings would take n² steps
+        (r"(?<![\w'])('''''|'''?)(?=[^\s'])((?:[^'\n]|'(?!'))*)(?<=[^\s'])\1(?!')", r"\2"),
+        (r"^(={2,6})[ \t]*(?=[^=\s])([^=\n]*[^=\s])[ \t]*\1[ \t]*$", r"\2"),  # == Heading ==
+        (r"(?<![\w\])])\[\[(?:File|Image|Category):[^][\n]*\]\]", ""),
+        (r"(?<![\w\])])\[\[(?:[^][|\n]*\|)?([^][|\n]+)\]\]", r"\1"),  # [[page|text]]
+        (r"\{\{#[^{}\n]*\}\}", ""),  # {{#ev:youtube|…}}
+        (r"\{\{c\d+::([^{}:\n]+)(?:::[^{}\n]*)?\}\}", r"\1"),  # Anki's cloze: {{c1::text::hint}}
+    )
+]
+MARKS = ("**", "__", "##", "](", "''", "==", "[[", "{{", "[edit]", "[citation needed]")
+
+CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufff9-\ufffc\ufffe\uffff]")
+# Overrides, embeddings, isolates and marks: letters of right-to-left scripts need none of them.
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Soft hyphens, joiners and the like. Joiners stay where they have a meaning: behind Arabic or Indic
+# letters and emoji; tag characters in the flags of England, Scotland and Wales.
+ZERO_WIDTH = re.compile(
+    "(\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f)"
+    "|[\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\U000e0000-\U000e007f]"
+    "|(?<![\u0590-\u109f\u1780-\u18af\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
 )
 LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-BLANKS = re.compile(r"[^\S\n]+")
+BLANKS = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")  # a single blank is no match: 3 × as fast
 AROUND_BREAK = re.compile(" ?\n ?")
 EMPTY_LINES = re.compile("\n{3,}")
-# The fast path: ASCII without & and <, and signs that are common in good text, need no other rule.
+# The fast path: ASCII without & and <, and signs that are common in good text, need few rules.
 PLAIN = re.compile(r"[\t\n\r !-%'-;=-~–—‘’“”•…°µ±×≤≥]*")
+PLAIN_RULES = ("markup", "whitespace")
 
 
-def clean_text(text: str) -> tuple[str, set[str]]:
+def clean_text(text: str, rules: Mapping[str, Rule]) -> tuple[str | None, set[str]]:
     """Returns the repaired text and the names of the rules that changed it.
 
     Cleaning the result again changes nothing: the rules repeat until none applies, because one's
-    result can be another's case (&lt;br&gt; becomes <br> becomes a line break).
+    result can be another's case (&lt;br&gt; becomes <br> becomes a line break). The text is None
+    where that takes more than MAX_PASSES.
     """
-    rules = {"whitespace": normalise_whitespace} if PLAIN.fullmatch(text) else RULES
+    if PLAIN.fullmatch(text):
+        rules = {name: rules[name] for name in PLAIN_RULES if name in rules}
     changed: set[str] = set()
-    before = None
-    while text != before:
+    for _ in range(MAX_PASSES):
         before = text
         for name, rule in rules.items():
             repaired = rule(text)
             if repaired != text:
                 changed.add(name)
                 text = repaired
-    return text, changed
+        if text == before:
+            return text, changed
+    return None, changed
+
+
+def unreadable_share(text: str) -> float:
+    """The share (0 to 1) of characters that are U+FFFD or belong to mojibake that stayed.
+
+    U+FFFD stands for a byte or half of a character that an earlier program could not read. Mojibake
+    is what ftfy's heuristic holds for it: now and then it is wrong, on a few characters.
+    """
+    if text.isascii():
+        return 0.0
+    mojibake = BADNESS_RE.sub(lambda match: "\ufffd" * len(match[0]), text)
+    return mojibake.count("\ufffd") / len(text)
 
 
 def fix_encoding(text: str) -> str:
@@ -84,8 +137,24 @@ def _replace_tag(match: re.Match[str]) -> str:
     return {"li": "\n- ", "sup": "^", "td": " ", "th": " "}.get(name, "") if opens else ""
 
 
-def remove_invisible(text: str) -> str:
-    return INVISIBLE.sub("", text)
+def remove_markup(text: str) -> str:
+    """Removes the marks of bold, headings, links and clozes, and keeps what they enclose."""
+    if any(mark in text for mark in MARKS):
+        for pattern, replacement in MARKUP:
+            text = pattern.sub(replacement, text)
+    return text
+
+
+def remove_control_characters(text: str) -> str:
+    return CONTROL.sub("", text)
+
+
+def remove_bidi_controls(text: str) -> str:
+    return BIDI.sub("", text)
+
+
+def remove_zero_width(text: str) -> str:
+    return ZERO_WIDTH.sub(r"\1", text)
 
 
 def compose(text: str) -> str:
@@ -95,14 +164,19 @@ def compose(text: str) -> str:
 
 def normalise_whitespace(text: str) -> str:
     """Makes one blank of each run; keeps line breaks, with at most one empty line between lines."""
+    if " ".join(text.split()) == text:  # the quickest answer to the commonest case
+        return text
     text = BLANKS.sub(" ", LINE_BREAK.sub("\n", text))
     return EMPTY_LINES.sub("\n\n", AROUND_BREAK.sub("\n", text)).strip()
 
 
-RULES: dict[str, Callable[[str], str]] = {
+RULES: dict[str, Rule] = {
     "encoding": fix_encoding,
     "html": remove_html,
-    "invisible": remove_invisible,
+    "markup": remove_markup,
+    "control_characters": remove_control_characters,
+    "bidi_controls": remove_bidi_controls,
+    "zero_width": remove_zero_width,
     "unicode": compose,
     "whitespace": normalise_whitespace,
 }

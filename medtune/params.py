@@ -54,16 +54,36 @@ class Columns(Section):
     topic: str | None = None
 
 
+class Rules(Section):
+    """Which rules of medtune.cleaning are applied, in their order."""
+
+    encoding: bool
+    html: bool
+    markup: bool
+    control_characters: bool
+    bidi_controls: bool
+    zero_width: bool
+    unicode: bool
+    whitespace: bool
+
+
 class Clean(Section):
     reader: Literal["hpo", "medical_meadow", "medquad", "columns"]
     columns: Columns | None
+    rules: Rules
+    min_question_words: Annotated[int, Field(ge=0)]
+    max_question_words: Count
     min_answer_words: Annotated[int, Field(ge=0)]
     max_answer_words: Count
+    max_unreadable_share: Share
+    personal_data: Literal["ignore", "count", "mask", "drop"]
 
     @model_validator(mode="after")
     def check_words_and_columns(self) -> Self:
-        if self.min_answer_words > self.max_answer_words:
-            raise ValueError("min_answer_words must not exceed max_answer_words")
+        for cell in ("question", "answer"):
+            low, high = getattr(self, f"min_{cell}_words"), getattr(self, f"max_{cell}_words")
+            if low > high:
+                raise ValueError(f"min_{cell}_words ({low}) exceeds max_{cell}_words ({high})")
         if (self.columns is not None) != (self.reader == "columns"):
             raise ValueError("columns belongs to reader: columns, and that reader needs it")
         return self

@@ -1,27 +1,34 @@
 """Cleans the raw data set: every raw row becomes a record, or is dropped with a reason.
 
 Reads data/raw and the section `clean` of params.yaml. Writes data/clean/records.parquet (in the
-order of the raw files), data/clean/dropped.parquet (raw rows with position and reason),
-metrics/clean.json and plots/data/{answer_words,kinds}.csv. Run: python -m stages.clean
+order of the raw files), data/clean/dropped.parquet (raw rows as they came, with their position in
+`source`, from 0, and the reason), metrics/clean.json and plots/data/{answer_words,kinds}.csv.
+Run: python -m stages.clean
 """
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from itertools import tee
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from medtune.cleaning import RULES, clean_text
+from medtune.cleaning import RULES
 from medtune.errors import InputError
-from medtune.files import write_csv, write_json, write_table
+from medtune.files import write_csv, write_json
 from medtune.params import Clean, load_params
+from medtune.personal_data import KINDS as PERSONAL
 from medtune.progress import progress
 from medtune.readers import read_records
-from medtune.records import BIN_WORDS, SCHEMA, Record
+from medtune.records import BIN_WORDS, FIELDS, SCHEMA, Record, Row, batched, writing_rows
 from medtune.stage import run
+from medtune.verdicts import REASONS, Texts, Verdict, judge
+from medtune.workers import map_in_order
 
 logger = logging.getLogger("medtune")
 
@@ -32,102 +39,102 @@ METRICS = Path("metrics/clean.json")
 ANSWER_WORDS = Path("plots/data/answer_words.csv")
 KINDS = Path("plots/data/kinds.csv")
 
-REASONS = (
-    "not_text",
-    "empty_question",
-    "empty_answer",
-    "answer_equals_question",
-    "answer_too_short",
-    "answer_too_long",
-    "duplicate",
-)
 DROPPED_SCHEMA = pa.schema([*SCHEMA, ("position", pa.int64()), ("reason", pa.string())])
+BATCH = 4096  # records that a process cleans at a time
+ALONE = 16  # batches that are cleaned in this process before others are started
+
+raw_row = attrgetter(*FIELDS)
 
 
 @dataclass
-class Cleaned:
-    """The outcome; `dropped` holds rows of DROPPED_SCHEMA: raw record, position and reason."""
+class Cleaning:
+    """Sorts records into rows to keep and rows to drop, and counts both."""
 
-    kept: list[Record] = field(default_factory=list)
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    fixed: Counter[str] = field(default_factory=Counter)  # cells that each cleaning rule changed
+    clean: Clean
+    counts: Counter[str] = field(default_factory=Counter)  # the metrics
+    bins: Counter[tuple[str, int]] = field(default_factory=Counter)  # cards by kind and length
+    positions: Counter[str] = field(default_factory=Counter)  # rows so far, by source
+    pairs: set[bytes] = field(default_factory=set)
+    questions: set[bytes] = field(default_factory=set)
 
+    def rows(self, records: Iterable[Record]) -> Iterator[tuple[bool, Row]]:
+        """Yields, for each record, whether it is kept, and its row of SCHEMA or DROPPED_SCHEMA."""
+        batches, ahead = tee(batched(records, BATCH))
+        verdicts = map_in_order(partial(judge, clean=self.clean), map(_texts, ahead), ALONE)
+        for batch, (judged, fixed) in zip(batches, verdicts, strict=True):
+            self.counts.update({f"fixed.{rule}": count for rule, count in fixed.items()})
+            for record, verdict in zip(batch, judged, strict=True):
+                yield self._decide(record, verdict)
 
-def clean_records(records: Iterable[Record], clean: Clean) -> Cleaned:
-    """Cleans questions and answers; keeps each record, or drops it as it came, with the reason."""
-    result = Cleaned()
-    seen: set[tuple[str, str]] = set()
-    for position, raw in enumerate(records):
-        question = _clean_cell(raw.question, result.fixed)
-        answer = _clean_cell(raw.answer, result.fixed)
-        reason = _reason_to_drop(question, answer, clean, seen)
+    def _decide(self, record: Record, verdict: Verdict) -> tuple[bool, Row]:
+        position = self.positions[record.source]
+        self.positions[record.source] += 1
+        self.counts["records_in"] += 1
+        reason = verdict.reason or self._find_duplicate(verdict)
+        if reason in (None, "personal_data"):
+            self.counts.update(f"personal.{kind}" for kind in verdict.personal)
         if reason:
-            result.dropped.append({**asdict(raw), "position": position, "reason": reason})
-        else:
-            result.kept.append(replace(raw, question=question, answer=answer))
-        assert len(result.kept) + len(result.dropped) == position + 1
-    return result
+            self.counts[f"dropped.{reason}"] += 1
+            return False, (*raw_row(record), position, reason)
+        self.counts["kept"] += 1
+        self.bins[record.kind, verdict.answer_words // BIN_WORDS * BIN_WORDS] += 1
+        labels = record.kind, record.topic, record.source
+        return True, (record.id, verdict.question, verdict.answer, *labels)
 
-
-def _clean_cell(cell: str | None, fixed: Counter[str]) -> str | None:
-    if cell is None:
+    def _find_duplicate(self, verdict: Verdict) -> str | None:
+        pair = _digest(f"{len(verdict.question)} {verdict.question}{verdict.answer}")
+        if pair in self.pairs:
+            return "duplicate"
+        self.pairs.add(pair)
+        question = _digest(verdict.question.casefold())
+        self.counts["same_question_other_answer"] += question in self.questions
+        self.questions.add(question)
         return None
-    text, rules = clean_text(cell)
-    fixed.update(rules)
-    return text
+
+    def metrics(self) -> dict[str, int]:
+        """Returns the counts; every reason and rule is there, with 0 where it met nothing."""
+        names = ["records_in", "kept", "same_question_other_answer"]
+        names += [f"dropped.{reason}" for reason in REASONS]
+        names += [f"fixed.{rule}" for rule in RULES]
+        if self.clean.personal_data != "ignore":
+            names += [f"personal.{kind}" for kind in PERSONAL]
+        assert set(self.counts) <= set(names)
+        dropped = sum(self.counts[f"dropped.{reason}"] for reason in REASONS)
+        assert self.counts["records_in"] == self.counts["kept"] + dropped
+        return {name: self.counts[name] for name in names}
 
 
-def _reason_to_drop(
-    question: str | None, answer: str | None, clean: Clean, seen: set[tuple[str, str]]
-) -> str | None:
-    if question is None or answer is None:
-        return "not_text"
-    if not question:
-        return "empty_question"
-    if not answer:
-        return "empty_answer"
-    if question.casefold() == answer.casefold():
-        return "answer_equals_question"
-    words = len(answer.split())
-    if words < clean.min_answer_words:
-        return "answer_too_short"
-    if words > clean.max_answer_words:
-        return "answer_too_long"
-    if (question, answer) in seen:
-        return "duplicate"
-    seen.add((question, answer))
-    return None
+def _texts(batch: list[Record]) -> list[Texts]:
+    return [(record.question, record.answer) for record in batch]
 
 
-def _count(result: Cleaned) -> dict[str, int]:
-    """Returns the metrics; every reason and rule is there, with 0 where it met nothing."""
-    reasons = Counter(row["reason"] for row in result.dropped)
-    counts = {"records_in": len(result.kept) + len(result.dropped), "kept": len(result.kept)}
-    counts |= {f"dropped.{reason}": reasons[reason] for reason in REASONS}
-    return counts | {f"fixed.{rule}": result.fixed[rule] for rule in RULES}
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def main() -> None:
     clean = load_params("clean")
+    cleaning = Cleaning(clean)
     records = progress(read_records(RAW, clean), unit="record")
-    result = clean_records(records, clean)
-    counts = _count(result)
-    dropped = [f"{reason} {counts[f'dropped.{reason}']}" for reason in REASONS]
-    summary = f"dropped: {', '.join(dropped)}"
-    if not result.kept:
-        raise InputError(
-            f"{RAW} has {counts['records_in']} records and none can be kept ({summary}): "
-            "check clean.reader, clean.min_answer_words and clean.max_answer_words"
-        )
-    write_table(RECORDS, pa.Table.from_pylist([asdict(r) for r in result.kept], SCHEMA))
-    write_table(DROPPED, pa.Table.from_pylist(result.dropped, DROPPED_SCHEMA))
-    words = [len((record.answer or "").split()) for record in result.kept]
-    bins = [count // BIN_WORDS * BIN_WORDS for count in words]
-    kinds = [record.kind for record in result.kept]
-    histogram = sorted(Counter(zip(kinds, bins, strict=True)).items())
-    rows = [(kind, first, count) for (kind, first), count in histogram]
+    with writing_rows(RECORDS, SCHEMA) as keep, writing_rows(DROPPED, DROPPED_SCHEMA) as drop:
+        for keeps, row in cleaning.rows(records):
+            (keep if keeps else drop)(row)
+        counts = cleaning.metrics()
+        dropped = {reason: counts[f"dropped.{reason}"] for reason in REASONS}
+        reasons = [f"{reason} {count}" for reason, count in dropped.items() if count]
+        summary = f"dropped: {', '.join(reasons) or 'none'}"
+        if not counts["kept"]:
+            raise InputError(
+                f"{RAW} has {counts['records_in']} records and none can be kept ({summary}): "
+                "check clean.reader and the limits of section clean"
+            )
+    bins = sorted(cleaning.bins.items())
+    rows = [(kind, first, count) for (kind, first), count in bins]
+    kinds: Counter[str] = Counter()
+    for kind, _, count in rows:
+        kinds[kind] += count
     write_csv(ANSWER_WORDS, ("kind", "words", "records"), rows)
-    write_csv(KINDS, ("kind", "records"), sorted(Counter(kinds).items()))
+    write_csv(KINDS, ("kind", "records"), sorted(kinds.items()))
     write_json(METRICS, counts)
     kept = f"{counts['records_in']} records in → {counts['kept']} kept → {RECORDS}"
     logger.info(f"{kept}; {summary} → {DROPPED}")

@@ -74,6 +74,28 @@ def test_the_keys_inside_an_optional_section_are_named(content: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"max_question_words": 1, "min_question_words": 3},
+            r"min_question_words \(3\) exceeds",
+        ),
+        ({"max_answer_words": 1}, r"clean: min_answer_words \(2\) exceeds max_answer_words \(1\)"),
+        ({"rules": {"htlm": False}}, r"clean.rules.htlm is unknown: did you mean html\?"),
+        ({"rules": {"html": False}}, "clean.rules.encoding is missing"),
+        ({"personal_data": "off"}, "personal_data must be 'ignore', 'count', 'mask' or 'drop'"),
+        ({"max_unreadable_share": 2}, "max_unreadable_share must be less than or equal to 1"),
+    ],
+)
+def test_cleaning_has_possible_limits_and_known_rules(
+    content: Any, change: Any, message: str
+) -> None:
+    content["clean"] |= change
+    with pytest.raises(InputError, match=message):
+        validate(content)
+
+
+@pytest.mark.parametrize(
     ("shares", "message"),
     [
         ({"train": 0.5, "validation": 0.1, "test": 0.1}, "split.shares: shares must add up to 1"),

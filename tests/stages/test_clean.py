@@ -10,9 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from medtune import workers
+from medtune.cleaning import RULES
 from medtune.errors import InputError
-from medtune.params import Clean, Columns
+from medtune.params import Columns, load_params
+from medtune.personal_data import KINDS
 from medtune.records import FIELDS
+from medtune.verdicts import REASONS
 from stages import clean as stage
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +32,7 @@ ROWS = [
     {"q": "What is gout?", "a": "A painful joint  disease.", "kind": "other"},
     {"q": "How many bones?", "a": "Adults have 206 bones, " + "and more " * 4, "kind": "number"},
 ]
-REASONS = {
+DROPPED = {
     1: "not_text",
     2: "not_text",
     3: "empty_question",
@@ -43,7 +47,10 @@ REASONS = {
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     columns = Columns(question="q", answer="a", kind="kind")
-    clean = Clean(reader="columns", columns=columns, min_answer_words=2, max_answer_words=20)
+    limits = {"min_question_words": 1, "max_question_words": 20, "max_answer_words": 20}
+    clean = load_params("clean").model_copy(
+        update={"reader": "columns", "columns": columns, **limits}
+    )
     monkeypatch.setattr(stage, "load_params", lambda name: {"clean": clean}[name])
     monkeypatch.chdir(tmp_path)
     write(ROWS)
@@ -73,16 +80,19 @@ def test_every_row_is_kept_or_dropped_with_its_reason(project):
     }
     assert records["id"].to_pylist() == ["cards.json:0", "cards.json:9"]
     dropped = pq.read_table(stage.DROPPED).to_pylist()
-    assert {row["position"]: row["reason"] for row in dropped} == REASONS
-    assert [row["id"] for row in dropped] == [f"cards.json:{row}" for row in REASONS]
+    assert {row["position"]: row["reason"] for row in dropped} == DROPPED
+    assert [row["id"] for row in dropped] == [f"cards.json:{row}" for row in DROPPED]
     assert dropped[-1]["answer"] == ROWS[8]["a"], "a dropped record stays raw"
 
 
-def test_metrics_count_every_reason_and_rule(project):
+def test_metrics_count_every_reason_rule_and_kind(project):
     stage.main()
-    assert json.loads(stage.METRICS.read_text()) == {
+    counts = {f"dropped.{reason}": 0 for reason in REASONS}
+    counts |= {f"fixed.{rule}": 0 for rule in RULES} | {f"personal.{kind}": 0 for kind in KINDS}
+    assert json.loads(stage.METRICS.read_text()) == counts | {
         "records_in": 10,
         "kept": 2,
+        "same_question_other_answer": 0,
         "dropped.not_text": 2,
         "dropped.empty_question": 1,
         "dropped.empty_answer": 1,
@@ -90,12 +100,33 @@ def test_metrics_count_every_reason_and_rule(project):
         "dropped.answer_too_short": 1,
         "dropped.answer_too_long": 1,
         "dropped.duplicate": 1,
-        "fixed.encoding": 0,
         "fixed.html": 2,
-        "fixed.invisible": 0,
-        "fixed.unicode": 0,
         "fixed.whitespace": 6,
     }
+
+
+def test_one_question_with_several_answers_is_kept_and_counted(project):
+    answers = ["A disease.", "Arthritis of old.", "A disease.", "Too much uric acid."]
+    write([{"q": question, "a": answer} for answer in answers for question in ("Gout?", "GOUT?")])
+    stage.main()
+    metrics = json.loads(stage.METRICS.read_text())
+    assert metrics["kept"] == 6
+    assert metrics["dropped.duplicate"] == 2
+    assert metrics["same_question_other_answer"] == 5, "all but the first"
+
+
+def test_personal_data_counts_no_dropped_duplicate(project):
+    write([{"q": "Who?", "a": "Ask a@b.org now."}] * 3 + [{"q": "c@d.org?", "a": "Yes."}])
+    stage.main()
+    assert json.loads(stage.METRICS.read_text())["personal.email"] == 1
+
+
+def test_positions_count_the_rows_of_each_file(project):
+    Path("data/raw/more.json").write_text(json.dumps([{"q": "Why?", "a": "No.", "kind": ""}] * 2))
+    stage.main()
+    dropped = pq.read_table(stage.DROPPED).to_pylist()
+    assert [f"{row['source']}:{row['position']}" for row in dropped] == [r["id"] for r in dropped]
+    assert [row["id"] for row in dropped[-2:]] == ["more.json:0", "more.json:1"]
 
 
 def test_plots_count_kinds_and_answer_lengths(project):
@@ -111,6 +142,18 @@ def test_two_runs_write_the_same_bytes(project):
     assert outputs() == first
 
 
+def test_the_number_of_processes_does_not_change_a_byte(project, monkeypatch):
+    monkeypatch.setattr(stage, "BATCH", 7)
+    monkeypatch.setattr(stage, "ALONE", 2)
+    write([{**row, "kind": str(n % 3)} for n in range(30) for row in ROWS[n % 4 :]])
+    written = []
+    for count in (1, 2, 3):
+        monkeypatch.setattr(workers, "core_count", lambda count=count: count)
+        stage.main()
+        written.append(outputs())
+    assert written[0] == written[1] == written[2]
+
+
 def test_a_data_set_without_faults_has_an_empty_table_of_dropped_rows(project):
     write(ROWS[:1])
     stage.main()
@@ -123,7 +166,7 @@ def test_nothing_kept_is_an_error_with_the_reasons(project):
     stage.main()
     before = outputs()
     write(ROWS[1:3])
-    with pytest.raises(InputError, match=r"2 records and none can be kept \(dropped: not_text 2, "):
+    with pytest.raises(InputError, match=r"2 records and none .*\(dropped: not_text 2\): "):
         stage.main()
     del before[Path("data/raw/cards.json")]
     assert before.items() <= outputs().items()
