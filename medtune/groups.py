@@ -1,6 +1,7 @@
 """Which records must stay together in one split."""
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -39,6 +40,16 @@ def without_boilerplate(texts: Texts, labels: Array, limit: float) -> Array:
     """Cuts each component of more than `limit` records into its strong parts."""
     large = np.bincount(labels)[labels] > limit
     return np.where(large, labels.max() + 1 + strong_parts(texts), labels)
+
+
+def group_names(texts: Texts, labels: Array) -> pd.Series:
+    """Names each group after the topic of its first record, so that a new card keeps the name.
+
+    A record without a topic has its question for one.
+    """
+    keys = pd.Series(np.where(texts.topic != 0, texts.topic, texts.question))
+    codes, names = pd.factorize(keys.groupby(labels).transform("first"))
+    return pd.Series(np.array([f"{name:016x}" for name in names], dtype=object)[codes])
 
 
 def _same(keys: Array, present: Array | None = None) -> Pairs:

@@ -22,6 +22,14 @@ def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
     return {name: float((rows[held] != NONE).mean()) for name, rows in found.items()}
 
 
+def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[str, float]:
+    """Leak rates of the row-by-row split of the same sizes that most notebooks use."""
+    order = np.random.default_rng(seed).permutation(len(texts))
+    known, held = np.zeros((2, len(texts)), bool)
+    known[order[:train]], held[order[len(order) - test :]] = True, True
+    return leak_rates(texts, known, held)
+
+
 def shared_text(
     texts: Texts, splits: Array, among: Array, similarity: float
 ) -> tuple[Array, Array]:

@@ -17,10 +17,11 @@ Pairs = tuple[Array, Array]
 def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
     """Yields, band by band, pairs of `rows` that agree in a whole band of their digests.
 
-    Boilerplate makes buckets of many thousand records: these are sorted by the next band, too, and
-    each is paired with the NEIGHBOURS that follow.
+    Boilerplate makes buckets of many thousand records: these are sorted by the next band, too, then
+    by hash, and each is paired with the NEIGHBOURS that follow.
     """
     width = _band_rows(similarity)
+    rows = rows[np.argsort(texts.answer[rows])]
     bands = [list(range(start, start + width)) for start in range(0, PERMUTATIONS, width)]
     keys = _band_keys(texts, rows, bands[0])
     for band in (*bands[1 : PERMUTATIONS // width], bands[0]):

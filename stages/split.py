@@ -16,8 +16,8 @@ import pyarrow as pa
 from medtune.assignment import assign, over_limit
 from medtune.errors import InputError
 from medtune.files import read_table, write_json, write_table
-from medtune.groups import components, without_boilerplate
-from medtune.leaks import REASONS, leak_rates, shared_text
+from medtune.groups import components, group_names, without_boilerplate
+from medtune.leaks import REASONS, leak_rates, random_leak_rates, shared_text
 from medtune.ngrams import Texts, read_texts
 from medtune.params import SPLITS, Split, load_params
 from medtune.stage import run
@@ -30,14 +30,32 @@ METRICS = Path("metrics/split.json")
 LEFT_OUT = (*REASONS, "over_limit")
 
 
-def group_names(texts: Texts, labels: np.ndarray) -> pd.Series:
-    """Names each group after the smallest hash among its topics, so that a new card keeps the name.
+def check_counts(params: Split, count: int) -> None:
+    if (wanted := sum(params.shares.count(name) or 0 for name in SPLITS)) > count:
+        raise InputError(
+            f"split.shares asks for {wanted} records, there are {count}: ask for fewer, or for "
+            "fractions that add up to 1"
+        )
 
-    A record without a topic stands for itself, by its question.
-    """
-    keys = pd.Series(np.where(texts.topic != 0, texts.topic, texts.question))
-    codes, names = pd.factorize(keys.groupby(labels).transform("min"))
-    return pd.Series(np.array([f"{name:016x}" for name in names], dtype=object)[codes])
+
+def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
+    """The component, group and split of each record, and why it is left out if it is."""
+    table = records.select(["id", "kind"]).to_pandas()
+    linked = components(texts, params.near_duplicate_similarity)
+    groups = without_boilerplate(texts, linked, max(1, params.max_group_share * len(table)))
+    cut = groups != linked
+    if cut.any():
+        logger.info(
+            f"{cut.sum()} records are in components above split.max_group_share: those of one "
+            "topic or question stay together, what else shares text leaves validation and test"
+        )
+    table["component"], table["group"] = linked, group_names(texts, groups)
+    table["split"] = assign(table["group"], params, seed)
+    table["reason"], partners = shared_text(
+        texts, table["split"].to_numpy(), cut, params.near_duplicate_similarity
+    )
+    table["shares_with"] = table["id"].reindex(partners).array
+    return table
 
 
 def members(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -61,12 +79,26 @@ def proven_leaks(texts: Texts, masks: dict[str, np.ndarray]) -> dict[str, float]
     return rates
 
 
-def random_leaks(texts: Texts, train: int, test: int, seed: int) -> dict[str, float]:
-    """Leak rates of the row-by-row split of the same sizes that most notebooks use."""
-    order = np.random.default_rng(seed).permutation(len(texts))
-    known, held = np.zeros((2, len(texts)), bool)
-    known[order[:train]], held[order[len(order) - test :]] = True, True
-    return leak_rates(texts, known, held)
+def kind_deviation(table: pd.DataFrame) -> float:
+    """The largest difference, of any kind in any split, from the kind's share of all records."""
+    kept = table[table["reason"] == ""]
+    shares = pd.crosstab(kept["split"], kept["kind"], normalize="index")
+    return float((shares - table["kind"].value_counts(normalize=True)).abs().to_numpy().max())
+
+
+def measure(texts: Texts, table: pd.DataFrame, seed: int) -> dict[str, float]:
+    """What holds of all records, before any is over a limit."""
+    masks = members(table)
+    by_rows = random_leak_rates(texts, masks["train"].sum(), masks["test"].sum(), seed)
+    return {
+        "records_in": len(table),
+        "groups": table["group"].nunique(),
+        "largest_component_share": table["component"].value_counts(normalize=True).iloc[0],
+        "largest_group_share": table["group"].value_counts(normalize=True).iloc[0],
+        "kind_deviation": kind_deviation(table),
+        **{f"leak.{name}": rate for name, rate in proven_leaks(texts, masks).items()},
+        **{f"leak_random_split.{name}": rate for name, rate in by_rows.items()},
+    }
 
 
 def apply_limits(table: pd.DataFrame, params: Split, seed: int) -> None:
@@ -78,63 +110,39 @@ def apply_limits(table: pd.DataFrame, params: Split, seed: int) -> None:
             table.loc[over_limit(table[mask], limit, weights, seed), "reason"] = "over_limit"
 
 
-def kind_deviation(table: pd.DataFrame) -> float:
-    """The largest difference, of any kind in any split, from the kind's share of all records."""
-    shares = pd.crosstab(table["split"], table["kind"], normalize="index")
-    return float((shares - table["kind"].value_counts(normalize=True)).abs().to_numpy().max())
-
-
 def write(records: pa.Table, table: pd.DataFrame) -> None:
     grouped = records.append_column("group", pa.array(table["group"]))
     for name, mask in members(table).items():
         write_table(SPLIT / f"{name}.parquet", grouped.filter(pa.array(mask)))
-    left_out = table.loc[table["reason"] != "", ["id", "split", "reason", "shares_with"]]
-    write_table(SPLIT / "left_out.parquet", pa.Table.from_pandas(left_out, preserve_index=False))
+    schema = pa.schema([(name, pa.string()) for name in ("id", "split", "reason", "shares_with")])
+    left_out = pa.Table.from_pandas(table[table["reason"] != ""], schema, preserve_index=False)
+    write_table(SPLIT / "left_out.parquet", left_out)
 
 
 def main() -> None:
     params, seed = load_params("split", "seed")
     records = read_table(RECORDS, "clean")
-    count = records.num_rows
-    if (wanted := sum(params.shares.count(name) or 0 for name in SPLITS)) > count:
-        raise InputError(
-            f"split.shares asks for {wanted} records, there are {count}: ask for fewer, or for "
-            "fractions that add up to 1"
-        )
-    logger.info(f"grouping {count} records by topic and shared text")
+    check_counts(params, records.num_rows)
+    logger.info(f"grouping {records.num_rows} records by topic and shared text")
     texts = read_texts(records)
-    linked = components(texts, params.near_duplicate_similarity)
-    labels = without_boilerplate(texts, linked, max(1, params.max_group_share * count))
-    table = records.select(["id", "kind"]).to_pandas()
-    table["group"] = group_names(texts, labels)
-    table["split"] = assign(table["group"], params, seed)
-    table["reason"], partners = shared_text(
-        texts, table["split"].to_numpy(), labels != linked, params.near_duplicate_similarity
-    )
-    table["shares_with"] = table["id"].reindex(partners).to_numpy()
-    whole = members(table)
-    leaks = proven_leaks(texts, whole)  # of all records, before split.max_records leaves any out
-    by_rows = random_leaks(texts, whole["train"].sum(), whole["test"].sum(), seed)
-    deviation = kind_deviation(table[table["reason"] == ""])
+    table = divide(records, texts, params, seed)
+    measured = measure(texts, table, seed)
     apply_limits(table, params, seed)
     write(records, table)
     sizes = {name: int(mask.sum()) for name, mask in members(table).items()}
     left_out = {reason: int((table["reason"] == reason).sum()) for reason in LEFT_OUT}
-    write_json(
-        METRICS,
-        {
-            **sizes,
-            "records_in": count,
-            "groups": table["group"].nunique(),
-            "largest_component_share": np.bincount(linked).max() / count,
-            "largest_group_share": np.bincount(labels).max() / count,
-            "kind_deviation": deviation,
-            **{f"left_out.{reason}": number for reason, number in left_out.items()},
-            **{f"leak.{name}": rate for name, rate in leaks.items()},
-            **{f"leak_random_split.{name}": rate for name, rate in by_rows.items()},
-        },
+    assert len(table) == sum(sizes.values()) + sum(left_out.values())
+    counts = sizes | {f"left_out.{reason}": count for reason, count in left_out.items()}
+    write_json(METRICS, measured | counts)
+    for name, size in sizes.items():
+        if size < (params.shares.count(name) or 0):
+            logger.warning(f"{name} has {size} records, fewer than split.shares.{name}")
+    logger.info(
+        f"{len(table)} records in {measured['groups']} groups → "
+        f"{', '.join(f'{size} {name}' for name, size in sizes.items())}; left out: "
+        f"{', '.join(f'{count} {reason}' for reason, count in left_out.items() if count) or 'none'}"
+        f" → {SPLIT}/"
     )
-    assert count == sum(sizes.values()) + sum(left_out.values())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from medtune.groups import components, strong_parts, without_boilerplate
+from medtune.groups import components, group_names, strong_parts, without_boilerplate
 from medtune.leaks import leak_rates
 from medtune.ngrams import Texts, read_texts
 from medtune.params import load_params
@@ -102,6 +102,25 @@ def test_a_large_component_is_cut_into_topics_and_questions() -> None:
     assert len(set(labels[:40])) == 10 and len(set(labels)) == 20
     assert np.array_equal(labels[40:], linked[40:])
     assert pd.Series(strong_parts(read)).groupby(labels).nunique().eq(1).all()
+
+
+def test_new_cards_of_a_group_leave_its_name() -> None:
+    cards = [(f"{n}?", text(n), f"topic {n % 7}" if n % 2 else "") for n in range(40)]
+    read = texts(cards)
+    names = group_names(read, components(read, SIMILARITY))
+    assert names.nunique() == 7 + 20
+    more = texts([*cards, ("new?", text(41), "topic 3"), ("newer?", text(8), "")])
+    assert group_names(more, components(more, SIMILARITY))[:40].equals(names)
+
+
+def test_the_order_of_the_cards_changes_no_group() -> None:
+    chooser = random.Random(0)
+    cards = [(f"{n}?", edited(text(n // 3, 25), "mixed", chooser), "") for n in range(600)]
+    order = chooser.sample(range(600), 600)
+    labels = components(texts(cards), SIMILARITY)
+    shuffled = components(texts([cards[row] for row in order]), SIMILARITY)
+    pairs = set(zip(labels[order], shuffled, strict=True))
+    assert 200 <= len(set(labels)) == len(set(shuffled)) == len(pairs) < 600
 
 
 def test_groups_never_leak_whatever_the_cards_share() -> None:

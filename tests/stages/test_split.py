@@ -194,6 +194,16 @@ def test_shares_may_be_counts(run: Callable[..., Parts]) -> None:
         run(findings(600), shares=counts | {"train": 556})
 
 
+def test_a_count_that_whole_groups_cannot_meet_is_told(
+    run: Callable[..., Parts], caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = run(findings(600), shares={"train": 480, "validation": 60, "test": 60})
+    short = [name for name in SPLITS if len(parts[name]) < (480 if name == "train" else 60)]
+    assert short and caplog.messages.count(
+        f"{short[0]} has {len(parts[short[0]])} records, fewer than split.shares.{short[0]}"
+    )
+
+
 def test_chunks_change_no_byte(run: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
     files = [*(stage.SPLIT / f"{name}.parquet" for name in (*SPLITS, "left_out")), stage.METRICS]
     run(diseases(100))
