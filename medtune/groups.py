@@ -23,7 +23,7 @@ def components(texts: Texts, similarity: float) -> Array:
     labels = _merged(labels, _same(texts.answer))
     labels = _merged(labels, _shared_ngrams(texts))
     rows = np.unique(texts.answer, return_index=True)[1]
-    bands = candidates(texts, similarity, np.sort(rows))
+    bands = candidates(texts, similarity, rows)
     for left, right in progress(bands, unit="band", description="near-duplicates"):
         apart = labels[left] != labels[right]
         labels = _merged(labels, similar(texts, (left[apart], right[apart]), similarity))
@@ -73,5 +73,5 @@ def _merged(labels: Array, pairs: Pairs) -> Array:
     """The labels, numbered anew from 0, after the components of each pair have become one."""
     left, right = (labels[rows] for rows in pairs)
     count = labels.max(initial=-1) + 1
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(count, count))
     return connected_components(graph, directed=False)[1][labels]

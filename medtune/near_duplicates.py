@@ -21,7 +21,7 @@ def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
     by hash, and each is paired with the NEIGHBOURS that follow.
     """
     width = _band_rows(similarity)
-    rows = rows[np.argsort(texts.answer[rows])]
+    rows = rows[np.argsort(texts.answer[rows], kind="stable")]
     bands = [list(range(start, start + width)) for start in range(0, PERMUTATIONS, width)]
     keys = _band_keys(texts, rows, bands[0])
     for band in (*bands[1 : PERMUTATIONS // width], bands[0]):
