@@ -7,6 +7,7 @@ and their `group`), data/split/left_out.parquet (what is in none, and why) and m
 """
 
 import logging
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from medtune.files import read_table, write_json, write_table
 from medtune.groups import components, group_names, without_boilerplate
 from medtune.leaks import REASONS, leak_rates, random_leak_rates, shared_text
 from medtune.ngrams import Texts, read_texts
-from medtune.params import SPLITS, Split, load_params
+from medtune.params import SPLITS, Split, SplitName, load_params
 from medtune.stage import run
 
 logger = logging.getLogger("medtune")
@@ -58,25 +59,25 @@ def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.Data
     return table
 
 
-def members(table: pd.DataFrame) -> dict[str, np.ndarray]:
+def members(table: pd.DataFrame) -> dict[SplitName, np.ndarray]:
     """A mask for each split of the records that are not left out."""
-    kept = table["reason"] == ""
-    masks = {name: (kept & (table["split"] == name)).to_numpy() for name in SPLITS}
+    splits = table["split"].where(table["reason"] == "", "")
+    masks = {name: (splits == name).to_numpy() for name in SPLITS}
     if empty := [name for name, mask in masks.items() if not mask.any()]:
         raise InputError(
             f"{len(table)} records in {table['group'].nunique()} groups leave the split "
-            f"{' and '.join(empty)} empty, {(~kept).sum()} left out because they share text: add "
-            "data, raise split.max_group_share, or change split.shares or seed"
+            f"{' and '.join(empty)} empty, {(splits == '').sum()} left out because they share "
+            "text: add data, raise split.max_group_share, or change split.shares or seed"
         )
     return masks
 
 
-def proven_leaks(texts: Texts, masks: dict[str, np.ndarray]) -> dict[str, float]:
+def proven_leaks(texts: Texts, masks: dict[SplitName, np.ndarray]) -> dict[str, float]:
     """The leak rates of test against train; they, and those of the other pairs, are zero."""
-    for known, held in (("train", "validation"), ("validation", "test"), ("train", "test")):
-        rates = leak_rates(texts, masks[known], masks[held])
-        assert not any(rates.values()), (known, held, rates)
-    return rates
+    pairs = combinations(SPLITS, 2)
+    rates = {pair: leak_rates(texts, *(masks[name] for name in pair)) for pair in pairs}
+    assert not any(rate for pair in rates.values() for rate in pair.values()), rates
+    return rates["train", "test"]
 
 
 def kind_deviation(table: pd.DataFrame) -> float:
