@@ -115,8 +115,8 @@ def known_questions(params: Params) -> list[Question]:
 
 def _share(cards: Cards, split: SplitName, params: Params) -> Cards:
     """All records as a sample of one split, which takes its share of them."""
-    count = round(cards.count * getattr(params.split.shares, split))
-    limit = getattr(params.split.max_records, split)
+    count = round(cards.count * params.split.shares.fraction(split))
+    limit = params.split.limit(split)
     return replace(cards, count=min(count, limit or count))
 
 

@@ -13,7 +13,6 @@ from medtune.params_errors import explained
 
 PARAMS_FILE = Path("params.yaml")
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 StepsOrShare = Annotated[float, Field(ge=0)]
 Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
@@ -90,18 +89,34 @@ class Clean(Section):
 
 
 class Shares(Section):
-    train: Share
-    validation: Share
-    test: Share
+    """Fractions of the records, which add up to 1, or counts of records."""
+
+    train: Annotated[float, Field(gt=0)]
+    validation: Annotated[float, Field(gt=0)]
+    test: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
     def check_sum(self) -> Self:
-        total = self.train + self.validation + self.test
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"shares must add up to 1, they add up to {total:g}")
-        if min(self.train, self.validation, self.test) == 0:
-            raise ValueError("shares must each be greater than 0")
+        counts = all(self[name] >= 1 and self[name].is_integer() for name in SPLITS)
+        if not counts and abs(self.total - 1) > 1e-6:
+            raise ValueError(
+                "shares must add up to 1, or all be counts of records; "
+                f"they add up to {self.total:g}"
+            )
         return self
+
+    def __getitem__(self, name: SplitName) -> float:
+        return getattr(self, name)
+
+    @property
+    def total(self) -> float:
+        return sum(self[name] for name in SPLITS)
+
+    def fraction(self, name: SplitName) -> float:
+        return self[name] / self.total
+
+    def count(self, name: SplitName) -> int | None:
+        return int(self[name]) if self[name] >= 1 else None
 
 
 class MaxRecords(Section):
@@ -116,6 +131,11 @@ class Split(Section):
     balance_kinds: bool
     near_duplicate_similarity: Annotated[float, Field(gt=0, le=1)]
     max_group_share: Annotated[float, Field(gt=0, le=1)]
+
+    def limit(self, name: SplitName) -> int | None:
+        """The most records that a split may have: its count or max_records, whichever is less."""
+        limits = (self.shares.count(name), getattr(self.max_records, name))
+        return min((limit for limit in limits if limit), default=None)
 
 
 class Tokenize(Section):

@@ -1,23 +1,26 @@
 """Splits the records so that nothing in the test set stands in the training set.
 
 Reads data/clean/records.parquet; writes data/split/{train,validation,test}.parquet (the records
-and their `group`) and metrics/split.json.
+and their `group`), data/split/left_out.parquet (what is in none, and why) and metrics/split.json.
 
     python -m stages.split
 """
 
-import hashlib
 import logging
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from medtune.assignment import assign, over_limit
 from medtune.errors import InputError
 from medtune.files import read_table, write_json, write_table
-from medtune.leaks import groups, leak_rates
-from medtune.params import SPLITS, Split, load_params
+from medtune.groups import components, group_names, without_boilerplate
+from medtune.leaks import REASONS, leak_rates, random_leak_rates, shared_text
+from medtune.ngrams import Texts, read_texts
+from medtune.params import SPLITS, Split, SplitName, load_params
 from medtune.stage import run
 
 logger = logging.getLogger("medtune")
@@ -25,116 +28,121 @@ logger = logging.getLogger("medtune")
 RECORDS = Path("data/clean/records.parquet")
 SPLIT = Path("data/split")
 METRICS = Path("metrics/split.json")
+LEFT_OUT = (*REASONS, "over_limit")
 
 
-def uniform(seed: int, key: str) -> float:
-    """A number in [0, 1) that depends on nothing but the seed and the key."""
-    digest = hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64
-
-
-def group_names(records: pd.DataFrame, labels: np.ndarray) -> pd.Series:
-    """Names each group after the smallest hash among its topics, so that a new card keeps the name.
-
-    A record without a topic stands for itself.
-    """
-    keys = records["topic"].where(records["topic"] != "", records["question"])
-    names = keys.map(lambda key: hashlib.blake2b(key.encode(), digest_size=8).hexdigest())
-    return names.groupby(labels).transform("min")
-
-
-def assign(names: pd.Series, params: Split, seed: int) -> pd.Series:
-    """The split of each record: its group's hash against the cumulated shares.
-
-    Boilerplate can tie a large part of the data into one group; that goes to train.
-    """
-    borders = [params.shares.test, params.shares.test + params.shares.validation]
-    order = np.array(["test", "validation", "train"])
-    sizes = names.value_counts()
-    positions = {name: uniform(seed, name) for name in sizes.index}
-    positions |= dict.fromkeys(
-        sizes.index[sizes > max(1, params.max_group_share * len(names))], 1.0
-    )
-    found = np.searchsorted(borders, names.map(positions), side="right")
-    return pd.Series(order[found], index=names.index)
-
-
-def quotas(counts: pd.Series, limit: int, balanced: bool) -> pd.Series:
-    """How many of `limit` records each kind gets: equally many, or its share."""
-    if balanced:
-        taken, level = counts * 0, 0
-        while taken.sum() < limit:  # the next record goes to each kind that has one left
-            level += 1
-            more = counts.index[counts >= level][: limit - int(taken.sum())]
-            taken[more] += 1
-        return taken
-    exact = limit * counts / counts.sum()
-    taken = exact.astype(int)
-    by_remainder = (exact - taken).sort_values(ascending=False, kind="stable").index
-    taken[by_remainder[: limit - taken.sum()]] += 1
-    return taken
-
-
-def capped(records: pd.DataFrame, limit: int | None, balanced: bool, seed: int) -> pd.DataFrame:
-    """At most `limit` records, those with the lowest hashes of each kind."""
-    if limit is None or len(records) <= limit:
-        return records
-    quota = quotas(records["kind"].value_counts().sort_index(), limit, balanced)
-    ranks = records["id"].map(lambda key: uniform(seed, key)).groupby(records["kind"]).rank("first")
-    return records[ranks <= records["kind"].map(quota)]
-
-
-def divide(records: pd.DataFrame, params: Split, seed: int) -> dict[str, pd.DataFrame]:
-    assigned = assign(records["group"], params, seed)
-    parts: dict[str, pd.DataFrame] = {name: records[assigned == name] for name in SPLITS}
-    empty = [name for name, part in parts.items() if part.empty]
-    if empty:
+def check_counts(params: Split, count: int) -> None:
+    if (wanted := sum(params.shares.count(name) or 0 for name in SPLITS)) > count:
         raise InputError(
-            f"{len(records)} records in {records['group'].nunique()} groups leave the split "
-            f"{' and '.join(empty)} empty: add data, raise split.max_group_share, or change "
-            "split.shares or seed"
+            f"split.shares asks for {wanted} records, there are {count}: ask for fewer, or for "
+            "fractions that add up to 1"
         )
-    return parts
 
 
-def random_leaks(records: pd.DataFrame, train: int, test: int, seed: int) -> dict[str, float]:
-    """Leak rates of the row-by-row split of the same sizes that most notebooks use."""
-    order = np.random.default_rng(seed).permutation(len(records))
-    return leak_rates(records.iloc[order[:train]], records.iloc[order[len(order) - test :]])
+def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
+    """The component, group and split of each record, and why it is left out if it is."""
+    table = records.select(["id", "kind"]).to_pandas()
+    linked = components(texts, params.near_duplicate_similarity)
+    groups = without_boilerplate(texts, linked, max(1, params.max_group_share * len(table)))
+    cut = groups != linked
+    if cut.any():
+        logger.info(
+            f"{cut.sum()} records are in components above split.max_group_share: those of one "
+            "topic or question stay together, what else shares text leaves validation and test"
+        )
+    table["component"], table["group"] = linked, group_names(texts, groups)
+    table["split"] = assign(table["group"], params, seed)
+    table["reason"], partners = shared_text(
+        texts, table["split"].to_numpy(), cut, params.near_duplicate_similarity
+    )
+    table["shares_with"] = table["id"].reindex(partners).array
+    return table
+
+
+def members(table: pd.DataFrame) -> dict[SplitName, np.ndarray]:
+    """A mask for each split of the records that are not left out."""
+    splits = table["split"].where(table["reason"] == "", "")
+    masks = {name: (splits == name).to_numpy() for name in SPLITS}
+    if empty := [name for name, mask in masks.items() if not mask.any()]:
+        raise InputError(
+            f"{len(table)} records in {table['group'].nunique()} groups leave the split "
+            f"{' and '.join(empty)} empty, {(splits == '').sum()} left out because they share "
+            "text: add data, raise split.max_group_share, or change split.shares or seed"
+        )
+    return masks
+
+
+def proven_leaks(texts: Texts, masks: dict[SplitName, np.ndarray]) -> dict[str, float]:
+    """The leak rates of test against train; they, and those of the other pairs, are zero."""
+    pairs = combinations(SPLITS, 2)
+    rates = {pair: leak_rates(texts, *(masks[name] for name in pair)) for pair in pairs}
+    assert not any(rate for pair in rates.values() for rate in pair.values()), rates
+    return rates["train", "test"]
+
+
+def kind_deviation(table: pd.DataFrame) -> float:
+    """The largest difference, of any kind in any split, from the kind's share of all records."""
+    kept = table[table["reason"] == ""]
+    shares = pd.crosstab(kept["split"], kept["kind"], normalize="index")
+    return float((shares - table["kind"].value_counts(normalize=True)).abs().to_numpy().max())
+
+
+def measure(texts: Texts, table: pd.DataFrame, seed: int) -> dict[str, float]:
+    """What holds of all records, before any is over a limit."""
+    masks = members(table)
+    by_rows = random_leak_rates(texts, masks["train"].sum(), masks["test"].sum(), seed)
+    return {
+        "records_in": len(table),
+        "groups": table["group"].nunique(),
+        "largest_component_share": table["component"].value_counts(normalize=True).iloc[0],
+        "largest_group_share": table["group"].value_counts(normalize=True).iloc[0],
+        "kind_deviation": kind_deviation(table),
+        **{f"leak.{name}": rate for name, rate in proven_leaks(texts, masks).items()},
+        **{f"leak_random_split.{name}": rate for name, rate in by_rows.items()},
+    }
+
+
+def apply_limits(table: pd.DataFrame, params: Split, seed: int) -> None:
+    """Gives a reason to the records for which a split has no room."""
+    counts = table["kind"].value_counts()
+    weights = counts.clip(upper=1) if params.balance_kinds else counts
+    for name, mask in members(table).items():
+        if limit := params.limit(name):
+            table.loc[over_limit(table[mask], limit, weights, seed), "reason"] = "over_limit"
+
+
+def write(records: pa.Table, table: pd.DataFrame) -> None:
+    grouped = records.append_column("group", pa.array(table["group"]))
+    for name, mask in members(table).items():
+        write_table(SPLIT / f"{name}.parquet", grouped.filter(pa.array(mask)))
+    schema = pa.schema([(name, pa.string()) for name in ("id", "split", "reason", "shares_with")])
+    left_out = pa.Table.from_pandas(table[table["reason"] != ""], schema, preserve_index=False)
+    write_table(SPLIT / "left_out.parquet", left_out)
 
 
 def main() -> None:
     params, seed = load_params("split", "seed")
-    records = read_table(RECORDS, "clean").to_pandas()
-    logger.info(f"grouping {len(records)} records by topic and shared text")
-    labels = groups(records, params.near_duplicate_similarity)
-    records["group"] = group_names(records, labels)
-    whole = divide(records, params, seed)
-    leaks = leak_rates(whole["train"], whole["test"])  # of all records, before any is left out
-    assert not any(leaks.values()), leaks
-    by_rows = random_leaks(records, len(whole["train"]), len(whole["test"]), seed)
-    parts = {
-        name: capped(part, getattr(params.max_records, name), params.balance_kinds, seed)
-        for name, part in whole.items()
-    }
-    sizes = {name: len(part) for name, part in parts.items()}
-    count = records["group"].nunique()
-    for name, part in parts.items():
-        write_table(SPLIT / f"{name}.parquet", pa.Table.from_pandas(part, preserve_index=False))
-    write_json(
-        METRICS,
-        {
-            **sizes,
-            "groups": count,
-            "largest_group_share": records["group"].value_counts().iloc[0] / len(records),
-            **{f"leak.{name}": rate for name, rate in leaks.items()},
-            **{f"leak_random_split.{name}": rate for name, rate in by_rows.items()},
-        },
-    )
+    records = read_table(RECORDS, "clean")
+    check_counts(params, records.num_rows)
+    logger.info(f"grouping {records.num_rows} records by topic and shared text")
+    texts = read_texts(records)
+    table = divide(records, texts, params, seed)
+    measured = measure(texts, table, seed)
+    apply_limits(table, params, seed)
+    write(records, table)
+    sizes = {name: int(mask.sum()) for name, mask in members(table).items()}
+    left_out = {reason: int((table["reason"] == reason).sum()) for reason in LEFT_OUT}
+    assert len(table) == sum(sizes.values()) + sum(left_out.values())
+    counts = sizes | {f"left_out.{reason}": count for reason, count in left_out.items()}
+    write_json(METRICS, measured | counts)
+    for name, size in sizes.items():
+        if size < (params.shares.count(name) or 0):
+            logger.warning(f"{name} has {size} records, fewer than split.shares.{name}")
     logger.info(
-        f"{len(records)} records in {count} groups → {sizes['train']} train, "
-        f"{sizes['validation']} validation, {sizes['test']} test, "
-        f"{len(records) - sum(sizes.values())} over split.max_records left out: {SPLIT}/"
+        f"{len(table)} records in {measured['groups']} groups → "
+        f"{', '.join(f'{size} {name}' for name, size in sizes.items())}; left out: "
+        f"{', '.join(f'{count} {reason}' for reason, count in left_out.items() if count) or 'none'}"
+        f" → {SPLIT}/"
     )
 
 

@@ -138,7 +138,7 @@ def setting(old: str, new: str) -> Callable[[str], str]:
         ("params.yaml", setting("preset: ", "preset: my"), {"compare"}),
         (
             "params.yaml",
-            setting("near_duplicate_similarity: 0.8", "near_duplicate_similarity: 0.9"),
+            setting("near_duplicate_similarity: 0.67", "near_duplicate_similarity: 0.9"),
             AFTER_RECORDS,
         ),
         (

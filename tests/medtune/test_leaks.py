@@ -1,106 +1,93 @@
 import random
-import time
 
-import pandas as pd
-import pytest
+import numpy as np
+import pyarrow as pa
 
-from medtune.leaks import groups, leak_rates, normalised
+from medtune.leaks import leak_rates, shared_text
+from medtune.ngrams import Texts, read_texts
 
 WORDS = [f"word{number}" for number in range(500)]
 
 
-def records(*cards: tuple[str, str, str]) -> pd.DataFrame:
-    return pd.DataFrame(cards, columns=["question", "answer", "topic"])
+def texts(*cards: tuple[str, str]) -> Texts:
+    questions, answers = zip(*cards, strict=True)
+    return read_texts(
+        pa.table({"question": questions, "answer": answers, "topic": [""] * len(cards)})
+    )
 
 
-def together(table: pd.DataFrame, similarity: float = 0.8) -> list[list[int]]:
-    labels = groups(table, similarity)
-    members = pd.Series(range(len(table))).groupby(labels).apply(list)
-    return sorted(rows for rows in members if len(rows) > 1)
-
-
-def text(seed: int, words: int = 40) -> str:
+def text(seed: int, words: int = 30) -> str:
     return " ".join(random.Random(seed).choices(WORDS, k=words))
 
 
-def test_normalised_text_ignores_case_spacing_and_punctuation() -> None:
-    assert normalised("  What IS\u00a0gout? ") == normalised("what is gout") == "what is gout"
-    assert normalised("5 µg of β-carotene") == "5 μg of β carotene"
+def shared(splits: list[str], *cards: tuple[str, str]) -> list[tuple[str, int]]:
+    among = np.ones(len(cards), bool)
+    reasons, partners = shared_text(texts(*cards), np.array(splits), among, 0.67)
+    return list(zip(reasons.tolist(), partners.tolist(), strict=True))
 
 
-def test_one_topic_question_or_answer_ties_cards_together() -> None:
-    table = records(
-        ("What is gout?", "A joint disease.", ""),
-        ("what is GOUT", "Something else.", ""),
-        ("Define gout.", "a joint disease", ""),
-        ("Where?", "Here.", "place"),
-        ("When?", "Now.", "place"),
-        ("Who?", "Me.", ""),
+def test_leak_rates_count_held_out_cards_whose_text_is_known() -> None:
+    known_text = text(7)
+    read = texts(
+        ("What is gout?", known_text),
+        ("Other?", "Nothing in common here."),
+        ("what is gout", "New."),
+        ("New?", f"{known_text} and more"),
+        ("Newer?", "nothing in common here"),
+        ("Newest?", text(8)),
+        ("Neither?", known_text),
     )
-    assert together(table) == [[0, 1, 2], [3, 4]]
+    known, held = np.zeros((2, 7), bool)
+    known[:2], held[2:6] = True, True
+    assert leak_rates(read, known, held) == {"question": 0.25, "answer": 0.25, "ngram13": 0.25}
 
 
-def test_cards_without_a_topic_do_not_share_one() -> None:
-    assert together(records(("a?", "one thing", ""), ("b?", "another matter", ""))) == []
+def test_half_of_the_13_grams_may_stand_in_several_known_answers() -> None:
+    first, second = text(1, 20), text(2, 20)
+    read = texts(
+        ("a", f"{first} {text(3)}"), ("b", f"{second} {text(4)}"), ("c", f"{first} {second}")
+    )
+    held = np.array([False, False, True])
+    assert leak_rates(read, ~held, held)["ngram13"] == 1
+    assert leak_rates(read, np.array([True, False, False]), held)["ngram13"] == 0
 
 
-def test_texts_without_a_letter_are_equal_texts() -> None:
-    assert together(records(("???", "one thing", ""), ("!", "another matter", ""))) == [[0, 1]]
-
-
-def test_near_duplicates_are_found_and_judged_by_their_exact_similarity() -> None:
-    answer = text(1).split()
-    edited = [*answer[:20], "changed", *answer[21:]]  # shares 35 of 41 trigrams: 0.85
-    table = records(("q1", " ".join(answer), ""), ("q2", " ".join(edited), ""), ("q3", text(2), ""))
-    assert together(table, similarity=0.8) == [[0, 1]]
-    assert together(table, similarity=0.8) == together(table, similarity=0.85)
-    short = records(("q1", "a b c d e", ""), ("q2", "a b c d f", ""))
-    assert together(short, similarity=0.8) == []
-    assert together(short, similarity=0.5) == [[0, 1]]
-
-
-def test_half_of_the_13_grams_in_other_answers_ties_a_card_to_them() -> None:
-    first, second = text(3, 30), text(4, 30)
-    mixed = f"{first} {second}"
-    assert together(records(("q1", first, ""), ("q2", second, ""), ("q3", mixed, ""))) == [
-        [0, 1, 2]
+def test_the_first_split_keeps_a_text_and_each_later_record_names_it() -> None:
+    first, second = text(1, 40), text(2, 20)
+    near = second.replace(second.split()[10], "changed")
+    cards = [
+        ("What is gout?", "A disease."),
+        ("Is it inherited?", "It is autosomal dominant."),
+        ("q2", first),
+        ("q3", second),
+        ("what is gout", "Something else."),
+        ("q5", "it is autosomal dominant"),
+        ("q6", " ".join([*first.split()[:30], text(5, 8)])),
+        ("q7", near),
+        ("q8", text(6)),
     ]
-    mostly_new = f"{' '.join(first.split()[:14])} {text(5, 60)}"
-    assert together(records(("q1", f"{first} {text(6, 60)}", ""), ("q3", mostly_new, ""))) == []
+    assert shared(["train"] * 4 + ["test"] * 5, *cards)[4:] == [
+        ("question", 0),
+        ("answer", 1),
+        ("ngram13", 2),
+        ("near_duplicate", 3),
+        ("", -1),
+    ]
+    assert {reason for reason, _ in shared(["test"] * 9, *cards)} == {""}
 
 
-def test_leak_rates_count_test_cards_whose_text_stands_in_train() -> None:
-    shared = text(7, 30)
-    train = records(("What is gout?", shared, ""), ("Other?", "Nothing in common here.", ""))
-    test = records(
-        ("what is gout", "New.", ""),
-        ("New?", f"{shared} and more", ""),
-        ("Newer?", "nothing in common here", ""),
-        ("Newest?", text(8, 30), ""),
-    )
-    assert leak_rates(train, test) == {"question": 0.25, "answer": 0.25, "ngram13": 0.25}
+def test_what_shares_text_only_with_a_record_left_out_stays() -> None:
+    first, second = text(1, 40), text(2, 26)
+    chain = [("a", first), ("b", f"{first} {second}"), ("c", second)]
+    reasons = [reason for reason, _ in shared(["train", "validation", "test"], *chain)]
+    assert reasons == ["", "ngram13", ""]
+    reasons = [reason for reason, _ in shared(["train", "train", "test"], *chain)]
+    assert reasons == ["", "", "ngram13"]
 
 
-def test_groups_never_leak_whatever_the_cards_share() -> None:
-    chooser = random.Random(0)
-    sentences = [text(seed, 9) for seed in range(60)]
-    table = records(
-        *((f"q{i % 90}", " ".join(chooser.choices(sentences, k=3)), "") for i in range(120))
-    )
-    labels = groups(table, 0.8)
-    for held_out in sorted(set(labels))[:20]:
-        rates = leak_rates(table[labels != held_out], table[labels == held_out])
-        assert not any(rates.values())
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_very_few_and_very_short_cards_are_no_problem(count: int) -> None:
-    table = records(*[("?", "a", "")] * count)
-    assert len(groups(table, 0.8)) == count
-
-
-def test_ten_thousand_cards_take_seconds() -> None:
-    table = records(*((f"question {i}", text(i, 25), f"topic {i % 700}") for i in range(10_000)))
-    start = time.process_time()
-    groups(table, 0.8)
-    assert time.process_time() - start < 20
+def test_each_copy_of_a_near_duplicate_is_left_out() -> None:
+    answer = text(9)
+    near = answer.replace(answer.split()[10], "changed").replace(answer.split()[20], "again")
+    cards = [("a", answer), *((f"q{n}", near) for n in range(50)), ("b", text(10))]
+    found = shared(["train"] + ["test"] * 51, *cards)
+    assert found[1:51] == [("near_duplicate", 0)] * 50 and found[51] == ("", -1)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from medtune.errors import InputError
-from medtune.params import load_params, read_yaml, validate
+from medtune.params import SPLITS, load_params, read_yaml, validate
 
 SHIPPED = Path("params.yaml")
 
@@ -99,13 +99,29 @@ def test_cleaning_has_possible_limits_and_known_rules(
     ("shares", "message"),
     [
         ({"train": 0.5, "validation": 0.1, "test": 0.1}, "split.shares: shares must add up to 1"),
-        ({"train": 0.9, "validation": 0.1, "test": 0.0}, "split.shares: shares must each be"),
+        ({"train": 800, "validation": 0.1, "test": 0.1}, "or all be counts of records"),
+        ({"train": 8.5, "validation": 1.0, "test": 1.0}, "they add up to 10.5"),
+        (
+            {"train": 0.9, "validation": 0.1, "test": 0.0},
+            "split.shares.test must be greater than 0",
+        ),
     ],
 )
 def test_shares_must_make_three_splits(content: Any, shares: Any, message: str) -> None:
     content["split"]["shares"] = shares
     with pytest.raises(InputError, match=message):
         validate(content)
+
+
+def test_shares_may_be_counts_which_limit_a_split_like_max_records(content: Any) -> None:
+    content["split"]["shares"] = {"train": 800, "validation": 50, "test": 150}
+    content["split"]["max_records"] = {"train": None, "validation": 72, "test": 100}
+    split = validate(content).split
+    assert split.shares.fraction("train") == 0.8
+    assert [split.limit(name) for name in SPLITS] == [800, 50, 100]
+    content["split"]["shares"] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+    split = validate(content).split
+    assert [split.limit(name) for name in SPLITS] == [None, 72, 100]
 
 
 def test_numbers_are_read_as_dvc_writes_them(content: Any, tmp_path: Path) -> None:
