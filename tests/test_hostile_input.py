@@ -170,7 +170,7 @@ TABLES = [
     refused("column_twice", raw("a.csv", "q,a,q\n1,2,3\n"), "names two columns alike (q, a, q): "),
     refused("one_bad_line", raw("a.jsonl", '{"q": "1", "a": "2"}\n\n{"q": "1"\n'),
             "line 3 is not JSON"),
-    refused("a_second_value", raw("a.jsonl", "{} {}\n"), "line 1 is not JSON (Extra data)"),
+    refused("a_second_value", raw("a.jsonl", "{} {}\n"), "is not JSON (Extra data at character 4)"),
     refused("no_object", raw("a.jsonl", "7\n"), "line 1 must be an object, not int: mend"),
     refused("a_line_without_end", raw("a.jsonl", lambda: " " * 2**26),
             "line 1 is longer than 33554432"),
