@@ -31,10 +31,8 @@ from medtune.records import Record
 from medtune.source_pypi import unpack
 from stages import clean as stage
 
-NAMES = (
-    *("a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet", "a.arrow"),
-    *("hp.obo", "phenotype.hpoa", "a.whl"),
-)
+ONTOLOGY = ("hp.obo", "phenotype.hpoa")
+NAMES = ("a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet", "a.arrow", *ONTOLOGY, "a.whl")
 KEPT = Path(".hypothesis/fuzz")
 TIME_LIMIT_S = 20
 MEMORY_BYTES = 4 * 2**30  # of address space
@@ -52,10 +50,13 @@ def make_case(seed: int, number: int) -> Case:
     draw = random.Random(f"{seed}:{number}")
     name = draw.choice(NAMES)
     other = make_file(draw.choice(NAMES), draw)
-    files = {name: mutate(make_file(name, draw), other, draw)}
-    if name in ("hp.obo", "phenotype.hpoa"):
-        files = {twin: make_file(twin, draw) for twin in ("hp.obo", "phenotype.hpoa")} | files
-    return Case(name, files)
+    return Case(name, make_companions(name) | {name: mutate(make_file(name, draw), other, draw)})
+
+
+def make_companions(name: str) -> dict[str, bytes]:
+    """The files that a file is read with."""
+    pair = ONTOLOGY if name in ONTOLOGY else ()
+    return {file: make_file(file, random.Random(0)) for file in pair}
 
 
 def read_case(case: Case, folder: Path, clean: Clean) -> Iterator[Record]:
