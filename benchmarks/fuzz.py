@@ -137,29 +137,32 @@ def fuzz(seed: int, cases: int) -> tuple[Counter[str], list[str]]:
         process = multiprocessing.Process(target=work, args=(seed, numbers, current, sender))
         process.start()
         sender.close()
-        what = _wait(process, current)
-        if what:
+        try:
+            new_counts, new_findings = _receive(process, receiver, current)
+            counts += new_counts
+            findings += new_findings
+            start = numbers.stop
+        except EOFError:
+            process.join()
+            what = f"the process ended with {process.exitcode}"
             findings.append(keep(seed, current.value, what))
             start = current.value + 1
-            continue
-        new_counts, new_findings = receiver.recv()
-        counts += new_counts
-        findings += new_findings
-        start = numbers.stop
+        except TimeoutError as error:
+            findings.append(keep(seed, current.value, str(error)))
+            start = current.value + 1
     return counts, findings
 
 
-def _wait(process: multiprocessing.Process, current: Any) -> str | None:
-    """Waits for a process; returns what is wrong with it, if anything."""
+def _receive(process: multiprocessing.Process, receiver: Any, current: Any) -> Any:
+    """Waits for what a process sends; raises EOFError if it died, TimeoutError if it hung."""
     before = None
-    while process.is_alive():
-        process.join(TIME_LIMIT_S)
-        if process.is_alive() and current.value == before:
+    while not receiver.poll(TIME_LIMIT_S):
+        if current.value == before:
             process.kill()
             process.join()
-            return f"no end within {TIME_LIMIT_S} s"
+            raise TimeoutError(f"no end within {TIME_LIMIT_S} s")
         before = current.value
-    return f"the process ended with {process.exitcode}" if process.exitcode else None
+    return receiver.recv()
 
 
 def main() -> None:

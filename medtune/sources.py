@@ -64,16 +64,19 @@ def _fetch(uri: str, target: Target, folder: Path) -> None:
 def _copy_local(uri: str, source: Path, folder: Path) -> None:
     if not source.exists():
         raise InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
-    if source.is_file():
-        files, root = [source], source.parent
-    else:
+    if source.is_dir():
         files, root = list_files(source), source
         if folder.resolve().is_relative_to(source.resolve()):
             raise InputError(f"{uri} holds the folder it is copied to: name a folder beside it")
         for path in files:
-            _refuse_odd_file(path, root)
+            _refuse_outward_link(path, root)
+    else:
+        files, root = [source], source.parent
     if not files:
         raise InputError(f"{uri} holds no file: name the file or folder that holds the data")
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path} is a pipe, socket or device, not a file: leave it out")
     folder.mkdir(parents=True)
     check_space(uri, sum(path.stat().st_size for path in files), folder)
     for path in files:
@@ -82,7 +85,7 @@ def _copy_local(uri: str, source: Path, folder: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def _refuse_odd_file(path: Path, root: Path) -> None:
+def _refuse_outward_link(path: Path, root: Path) -> None:
     # Path.resolve() raises RuntimeError at links in circles.
     inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
     if path.is_symlink() and not (inside and path.is_file()):
@@ -90,8 +93,6 @@ def _refuse_odd_file(path: Path, root: Path) -> None:
             f"{path} is a link to {path.readlink()}, not to a file in {root}: "
             "make a copy without links (`cp -rL`) and name that"
         )
-    if not path.is_file():
-        raise InputError(f"{path} is a pipe, socket or device, not a file: leave it out")
 
 
 def _write_random(uri: str, folder: Path) -> None:

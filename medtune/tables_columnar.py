@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet as pq
 from pyarrow import types
@@ -19,6 +20,7 @@ from medtune.errors import InputError
 from medtune.tables_errors import FETCH_AGAIN, MEND, check_columns, readable
 
 BATCH_ROWS = 1000
+BATCH_BYTES = 2**26  # of texts that come from a dictionary
 READ_TYPES = (
     *(types.is_string, types.is_large_string, types.is_string_view),
     *(types.is_integer, types.is_floating, types.is_decimal),
@@ -28,8 +30,22 @@ READ_TYPES = (
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     with _expect_whole(path), pq.ParquetFile(path) as file:
         check_columns(path, file.schema_arrow.names, columns)
-        for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
-            yield from _read_batch(batch, columns)
+        for group in range(file.num_row_groups):
+            rows = max(1, min(BATCH_ROWS, BATCH_BYTES // _longest_text(path, group, columns)))
+            for batch in file.iter_batches(rows, row_groups=[group], columns=list(columns)):
+                yield from _read_batch(batch, columns)
+
+
+def _longest_text(path: Path, group: int, columns: Sequence[str]) -> int:
+    """The bytes of the longest text that many rows of a row group may share, at least 1.
+
+    Parquet holds it once, in the column's dictionary: a small file can stand for terabytes.
+    """
+    with pq.ParquetFile(path, read_dictionary=list(columns)) as file:
+        batch = next(file.iter_batches(1, row_groups=[group], columns=list(columns)), None)
+    shared = [column.dictionary for column in batch or () if types.is_dictionary(column.type)]
+    texts = [values for values in shared if types.is_string(values.type)]
+    return max((pc.max(pc.binary_length(values)).as_py() or 1 for values in texts), default=1)
 
 
 def read_arrow(path: Path, columns: Sequence[str]) -> Iterator[Row]:

@@ -48,7 +48,7 @@ def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterat
 
 
 def read_json(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Reads one list of objects, alone or in an object, whole: about ten times its bytes."""
+    """Reads one list of objects, alone or in an object, whole: in two to five times its bytes."""
     if _is_json_lines(path):  # as many a .json of the hub
         yield from read_json_lines(path, columns)
         return

@@ -17,7 +17,7 @@ Build = Callable[[Path], Any]
 QUESTION, ANSWER = "What is gout?", "A painful joint disease."
 CARD = {"q": QUESTION, "a": ANSWER}
 CSV = f"q,a\n{QUESTION},{ANSWER}\n"
-BLANKS = "".join(map(chr, (9, 10, 11, 12, 13, 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))))
+BLANKS = "".join(map(chr, (9, 10, 11, 12, 13, 32, 0xA0, 0x1680, *range(0x2000, 0x200B))))
 BLANKS += "\u2028\u2029\u202f\u205f\u3000\u200b\ufeff"
 WORDS = [a + b + c for a in ("ka", "lo", "mi", "ru") for b in "bdfgkl" for c in ("an", "is", "or")]
 
@@ -156,14 +156,6 @@ def file_named(name: bytes) -> Build:
 def sparse(folder: Path) -> None:
     with (folder / "a.csv").open("wb") as file:
         file.truncate(2**43)
-
-
-def dictionary_bomb(folder: Path) -> None:
-    """A small Arrow file with one text of 10 MB in each of 100,000 rows."""
-    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), ["x" * 10**7])
-    table = pa.table({"q": texts, "a": [ANSWER] * 100_000})
-    with pa.ipc.new_stream(folder / "a.arrow", table.schema) as stream:
-        stream.write_table(table)
 
 
 def among_good_cards(**card: str) -> Build:

@@ -109,7 +109,7 @@ ENCODINGS = [
     refused("utf16_json_lines", raw("a.jsonl", json.dumps(CARD).encode("utf-16")), "but UTF-16:"),
     refused("utf32", raw("a.json", json.dumps([CARD]).encode("utf-32")), "is not UTF-8 but UTF-32"),
     refused("latin_1", raw("a.csv", b"q,a\ncaf\xe9,b\n"), "a.csv is not UTF-8 at byte 7: save it"),
-    refused("mixed", raw("a.jsonl", '{"q": "é"}\n'.encode() + b'{"q": "\xe9"}'), "at byte 20: "),
+    refused("mixed", raw("a.jsonl", '{"q": "é"}\n'.encode() + b'{"q": "\xe9"}'), "at byte 19: "),
     refused(
         "cut_in_a_character",
         raw("a.csv", b"q,a\n" + "µ".encode() * 600_000 + b"\xc2"),
@@ -129,7 +129,7 @@ ENCODINGS = [
 
 TEXTS = [
     dropped("cell_of_10_mb", long_card("word ", 2_000_000), "answer_too_long", limit_mib=600),
-    dropped("cell_of_10_mb_in_csv", raw("a.csv", lambda: CSV + "B?," + "word " * 2_000_000),
+    dropped("cell_of_10_mb_in_csv", raw("a.csv", lambda: "q,a\nB?," + "word " * 2_000_000),
             "answer_too_long", limit_mib=600),
     dropped("a_million_words", long_card("a ", 1_000_000), "answer_too_long"),
     dropped("one_word", card(answer="Gout."), "answer_too_short"),
@@ -181,7 +181,7 @@ TABLES = [
     refused("ragged_rows", raw("a.csv", "q,a\n1,2\n1,2,3\n"), "line 3 has 3 cells, the header 2: "),
     refused("unclosed_quote", raw("a.csv", lambda: 'q,a\n1,2\n"1,2\n' + "3,4\n" * 10**6),
             "row at line 3: unexpected end of data: double the quotes"),
-    refused("an_endless_cell", raw("a.csv", lambda: 'q,a\n1,"' + "2\n" * 2**24),
+    refused("an_endless_cell", raw("a.csv", lambda: 'q,a\n1,"' + "22\n" * 2**24),
             "field larger than field"),
     kept("100000_identical_cards", json_lines(lambda: [CARD] * 100_000),
             dropped={"duplicate": 99_999}),
@@ -217,8 +217,6 @@ COLUMNAR = [
     refused("empty_parquet", raw("a.parquet", b""), "a.parquet is damaged or cut off"),
     refused("arrow_cut_off", files.cut(files.arrow, "a.arrow", stop=-200), "is damaged or cut off"),
     refused("wild_offsets", files.arrow_with_wild_offsets, "a.arrow is damaged or cut off"),
-    kept("a_text_of_10_mb_in_100000_rows", files.dictionary_bomb, limit_mib=600,
-         dropped={"duplicate": 99_999}),
     refused("shard_elsewhere", files.saved_with_shard("../../a.arrow"),
             "does not list _data_files"),
     refused("shard_of_another_kind", files.saved_with_shard("a.obo"),

@@ -220,6 +220,25 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, write):
     assert peak(20_000) < peak(2000) + 100_000
 
 
+@pytest.mark.parametrize("name", ["a.arrow", "a.parquet", "with_schema.parquet"])
+def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * 10**7])
+    table = pa.table({"q": texts})
+    if name == "a.arrow":
+        pa.feather.write_feather(table, tmp_path / name)
+    else:
+        pq.write_table(table, tmp_path / name, store_schema=name != "a.parquet")
+    pool = pa.default_memory_pool()
+    tracemalloc.start()
+    before, most = pool.bytes_allocated(), 0
+    for _, _, row in read_rows(tmp_path, ["q"]):
+        assert len(row["q"]) == 10**7
+        most = max(most, pool.bytes_allocated() - before)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes + most < 300_000_000  # and not 3 GB
+
+
 def long_table(rows):
     return pa.table({"q": ["What is it?"] * rows, "a": ["It is long."] * rows})
 
