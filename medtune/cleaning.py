@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 
 import ftfy
 from ftfy.fixes import unescape_html
@@ -40,6 +41,8 @@ INVISIBLE = re.compile(
     "\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
     "|(?<![\u0590-\u109f\u1780-\u18af\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
 )
+# The vowels that are no marks themselves but decompose into two.
+TIBETAN_VOWELS = {0xF73: "\u0f71\u0f72", 0xF75: "\u0f71\u0f74", 0xF81: "\u0f71\u0f80"}
 LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 BLANKS = re.compile(r"[^\S\n]+")
 AROUND_BREAK = re.compile(" ?\n ?")
@@ -90,7 +93,20 @@ def remove_invisible(text: str) -> str:
 
 def compose(text: str) -> str:
     """Composes letters and accents (NFC); NFKC would also turn 10⁹ into 109."""
+    if not text.isascii():
+        text = _long_run_of_marks().sub(_sort_marks, text)
     return unicodedata.normalize("NFC", text)
+
+
+@cache
+def _long_run_of_marks() -> re.Pattern[str]:
+    marks = filter(unicodedata.combining, map(chr, range(0x300, 0x20000)))
+    return re.compile(f"[{''.join(marks)}{''.join(map(chr, TIBETAN_VOWELS))}]{{32,}}")
+
+
+def _sort_marks(match: re.Match[str]) -> str:
+    """Sorts marks as NFC does, which needs time that is quadratic in the length of the run."""
+    return "".join(sorted(match[0].translate(TIBETAN_VOWELS), key=unicodedata.combining))
 
 
 def normalise_whitespace(text: str) -> str:

@@ -146,6 +146,8 @@ TEXTS = [
     dropped("answer_of_blanks", card(answer=BLANKS), "empty_answer"),
     kept("right_to_left_override", card("What \u202eis gout?"),
             check=has_record(question=QUESTION)),
+    kept("a_megabyte_of_marks", json_lines(
+        lambda: [{"q": "What is a" + "\u0301\u0316" * 250_000, "a": ANSWER}])),
     kept("only_emoji", card("🦴🔥❓", "🤷 🤷"), check=has_record(question="🦴🔥❓")),
     kept("dates_as_text", card("2024-02-30", "1999-12-31 23:59:60")),
     kept("numbers", card(1, "1 2 3")),
