@@ -4,7 +4,7 @@ Only the columns that are asked for are read. Of their cells text and numbers ar
 (binary, dates, lists, structs …) are None, whatever they hold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,22 +28,27 @@ READ_TYPES = (
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    with _expect_whole(path), pq.ParquetFile(path) as file:
+    with (
+        _expect_whole(path),
+        pq.ParquetFile(path) as file,
+        pq.ParquetFile(path, metadata=file.metadata, read_dictionary=list(columns)) as encoded,
+    ):
         check_columns(path, file.schema_arrow.names, columns)
         for group in range(file.num_row_groups):
-            rows = max(1, min(BATCH_ROWS, BATCH_BYTES // _longest_text(path, group, columns)))
-            for batch in file.iter_batches(rows, row_groups=[group], columns=list(columns)):
+            selected = {"row_groups": [group], "columns": list(columns)}
+            first = next(encoded.iter_batches(1, **selected), None)
+            longest = _longest_text(first.columns if first else [])
+            rows = max(1, min(BATCH_ROWS, BATCH_BYTES // longest))
+            for batch in file.iter_batches(rows, **selected):
                 yield from _read_batch(batch, columns)
 
 
-def _longest_text(path: Path, group: int, columns: Sequence[str]) -> int:
-    """The bytes of the longest text that many rows of a row group may share, at least 1.
+def _longest_text(columns: Iterable[pa.Array]) -> int:
+    """The bytes of the longest text in the dictionaries of columns, at least 1.
 
-    Parquet holds it once, in the column's dictionary: a small file can stand for terabytes.
+    Parquet holds a text once that many rows share: a small file can stand for terabytes.
     """
-    with pq.ParquetFile(path, read_dictionary=list(columns)) as file:
-        batch = next(file.iter_batches(1, row_groups=[group], columns=list(columns)), None)
-    shared = [column.dictionary for column in batch or () if types.is_dictionary(column.type)]
+    shared = [column.dictionary for column in columns if types.is_dictionary(column.type)]
     texts = [values for values in shared if types.is_string(values.type)]
     return max((pc.max(pc.binary_length(values)).as_py() or 1 for values in texts), default=1)
 
@@ -88,7 +93,8 @@ def _expect_whole(path: Path) -> Iterator[None]:
     try:
         with readable(path):
             yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
+        # KeyError: a Parquet file holds its columns' names twice, and they can differ.
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             raise InputError(f"{path} holds text that is not UTF-8: {MEND}") from None
         raise InputError(f"{path} is damaged or cut off: {FETCH_AGAIN}") from None
