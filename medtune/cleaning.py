@@ -1,9 +1,9 @@
 """Repairs texts: wrong encodings, HTML, invisible characters, blanks. Content and style stay."""
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import cache
 
 import ftfy
 from ftfy.fixes import unescape_html
@@ -98,7 +98,7 @@ def compose(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-@cache
+@functools.cache
 def _long_run_of_marks() -> re.Pattern[str]:
     marks = filter(unicodedata.combining, map(chr, range(0x300, 0x20000)))
     return re.compile(f"[{''.join(marks)}{''.join(map(chr, TIBETAN_VOWELS))}]{{32,}}")
