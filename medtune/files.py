@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from medtune.errors import InputError
 
 DIGITS = 6
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 @contextmanager
@@ -68,9 +70,9 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 def inert(text: str) -> str:
     """Puts an apostrophe before a text that a spreadsheet would run as a formula.
 
-    Source: OWASP, CSV Injection.
+    Numbers stay as they are. Source: OWASP, CSV Injection.
     """
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
 def write_table(path: Path, table: pa.Table) -> None:

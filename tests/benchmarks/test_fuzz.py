@@ -47,8 +47,8 @@ def test_a_finding_is_told_and_kept(tmp_path, monkeypatch, fault, said):
     monkeypatch.setattr(fuzz, "KEPT", tmp_path)
     monkeypatch.setattr(fuzz, "TIME_LIMIT_S", 0.5)
     monkeypatch.setitem(FORMATS, ".csv", fault)
-    numbers = [n for n in range(12) if fuzz.make_case(0, n).name == "a.csv"]
-    _, findings = fuzz.fuzz(seed=0, cases=12)
+    numbers = [n for n in range(16) if fuzz.make_case(0, n).name == "a.csv"]
+    _, findings = fuzz.fuzz(seed=0, cases=16)
     assert len(findings) == len(numbers) > 0
     for number, finding in zip(numbers, findings, strict=True):
         assert finding.startswith(f"case {number} of seed 0: ") and said in finding

@@ -52,11 +52,13 @@ def test_a_plot_holds_no_markup(tmp_path: Path) -> None:
 
 
 def test_a_spreadsheet_finds_no_formula_in_a_plot(tmp_path: Path) -> None:
-    rows = [(text, -1) for text in ("=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "5 = 5")]
+    rows = [
+        (text, -1) for text in ("=cmd|' /C calc'!A0", "+A1", "-1.5", "@SUM(1)", "\t=1", "5 = 5")
+    ]
     write_csv(tmp_path / "plot.csv", ("kind", "value"), rows)
     with (tmp_path / "plot.csv").open(newline="") as lines:
         texts = [kind for kind, value in list(csv.reader(lines))[1:]]
-    assert texts == ["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@SUM(1)", "'\t=1", "5 = 5"]
+    assert texts == ["'=cmd|' /C calc'!A0", "'+A1", "-1.5", "'@SUM(1)", "'\t=1", "5 = 5"]
 
 
 def test_a_missing_or_truncated_table_names_the_stage_that_makes_it(tmp_path: Path) -> None:
