@@ -5,6 +5,7 @@ import json
 import random
 import zipfile
 from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -24,7 +25,7 @@ CELLS = (
         "[[a|b]] **c** {{d}}",
     ),
 )
-VALUES = (None, True, 7, -0.5, float("nan"), 10**30, ["a"], {"q": "b"}, [[{}]])
+VALUES: tuple[Any, ...] = (None, True, 7, -0.5, float("nan"), 10**30, ["a"], {"q": "b"}, [[{}]])
 TOKENS = (
     *(b'"', b'""', b",", b"\t", b"\n", b"\r", b"\r\n", b"\0", b"{", b"}", b"[", b"]", b":", b"\\u"),
     *(b"\xef\xbb\xbf", b"\xff\xfe", b"\xc2", b"\xed\xa0\x80", b"\\ud800", b"\xe2\x80\xa8"),

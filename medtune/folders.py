@@ -12,7 +12,8 @@ def list_files(folder: Path) -> list[Path]:
     Raises InputError for a name that is no printable text, and where a folder can't be read, which
     `Path.rglob` skips in silence.
     """
-    found, folders = [], [folder]
+    found: list[Path] = []
+    folders = [folder]
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:

@@ -21,6 +21,7 @@ from medtune.tables_errors import FETCH_AGAIN, MEND, check_columns, readable
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 2**26  # of texts that come from a dictionary
+TEXT_TYPES = (pa.string(), pa.large_string())
 READ_TYPES = (
     *(types.is_string, types.is_large_string, types.is_string_view),
     *(types.is_integer, types.is_floating, types.is_decimal),
@@ -28,28 +29,25 @@ READ_TYPES = (
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    with (
-        _expect_whole(path),
-        pq.ParquetFile(path) as file,
-        pq.ParquetFile(path, metadata=file.metadata, read_dictionary=list(columns)) as encoded,
-    ):
-        check_columns(path, file.schema_arrow.names, columns)
-        for group in range(file.num_row_groups):
-            selected = {"row_groups": [group], "columns": list(columns)}
-            first = next(encoded.iter_batches(1, **selected), None)
-            longest = _longest_text(first.columns if first else [])
-            rows = max(1, min(BATCH_ROWS, BATCH_BYTES // longest))
-            for batch in file.iter_batches(rows, **selected):
-                yield from _read_batch(batch, columns)
+    with _expect_whole(path), pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        check_columns(path, schema.names, columns)
+        texts = [name for name in columns if schema.field(name).type in TEXT_TYPES]
+        with pq.ParquetFile(path, metadata=file.metadata, read_dictionary=texts) as encoded:
+            for group in range(file.num_row_groups):
+                first = next(encoded.iter_batches(1, row_groups=[group], columns=texts), None)
+                longest = _longest_text(first.columns if first else [])
+                rows = max(1, min(BATCH_ROWS, BATCH_BYTES // longest))
+                for batch in file.iter_batches(rows, row_groups=[group], columns=list(columns)):
+                    yield from _read_batch(batch, columns)
 
 
-def _longest_text(columns: Iterable[pa.Array]) -> int:
+def _longest_text(columns: Iterable[pa.DictionaryArray]) -> int:
     """The bytes of the longest text in the dictionaries of columns, at least 1.
 
     Parquet holds a text once that many rows share: a small file can stand for terabytes.
     """
-    shared = [column.dictionary for column in columns if types.is_dictionary(column.type)]
-    texts = [values for values in shared if types.is_string(values.type)]
+    texts = (column.dictionary for column in columns)
     return max((pc.max(pc.binary_length(values)).as_py() or 1 for values in texts), default=1)
 
 
@@ -93,8 +91,7 @@ def _expect_whole(path: Path) -> Iterator[None]:
     try:
         with readable(path):
             yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError, KeyError) as error:
-        # KeyError: a Parquet file holds its columns' names twice, and they can differ.
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             raise InputError(f"{path} holds text that is not UTF-8: {MEND}") from None
         raise InputError(f"{path} is damaged or cut off: {FETCH_AGAIN}") from None

@@ -139,6 +139,14 @@ def test_member_with_a_hostile_name_is_refused(name: str, wheel: Path, tmp_path:
     assert "outside the folder: refused" in said or r"named 'a\nb.csv': rename" in said
 
 
+@pytest.mark.parametrize("member", ["../../etc/passwd", "/etc/passwd", "cards/data/../../x"])
+def test_member_that_climbs_out_of_the_wheel_is_not_found(
+    member: str, wheel: Path, tmp_path: Path
+) -> None:
+    said = message(f"pypi://cards==1.0/{member}", tmp_path)
+    assert f"the wheel has no {member}, the nearest in it are" in said
+
+
 def test_link_in_a_wheel_becomes_a_file(wheel: Path, tmp_path: Path) -> None:
     link = zipfile.ZipInfo("cards/data/deep/link.csv")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
