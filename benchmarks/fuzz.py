@@ -8,6 +8,7 @@ the process, a hang or too much memory) can be repeated; its file is kept in .hy
 """
 
 import argparse
+import math
 import multiprocessing
 import random
 import resource
@@ -138,12 +139,12 @@ def find_faults(waiting: dict[int, list[Record]], clean: Clean) -> Iterator[tupl
                 yield number, traceback.format_exc()
 
 
-def fuzz(seed: int, cases: int) -> tuple[Counter[str], list[str]]:
-    """Runs the cases 0 to `cases` of a seed; returns the counts and the findings."""
+def fuzz(seed: int, cases: int, limit_s: float = math.inf) -> tuple[Counter[str], list[str]]:
+    """Runs the cases 0 to `cases` of a seed, fewer where time is up; returns counts and findings."""
     counts, findings = Counter[str](), []
     current = multiprocessing.Value("q")
-    start = 0
-    while start < cases:
+    start, end_s = 0, time.perf_counter() + limit_s
+    while start < cases and time.perf_counter() < end_s:
         numbers = range(start, min(start + CASES, cases))
         receiver, sender = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.Process(target=work, args=(seed, numbers, current, sender))
@@ -162,6 +163,7 @@ def fuzz(seed: int, cases: int) -> tuple[Counter[str], list[str]]:
         except TimeoutError as error:
             findings.append(keep(seed, current.value, str(error)))
             start = current.value + 1
+    counts["cases"] = start
     return counts, findings
 
 
@@ -180,6 +182,7 @@ def _receive(process: multiprocessing.Process, receiver: Any, current: Any) -> A
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="ends earlier, after these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="run this one alone")
     arguments = parser.parse_args()
@@ -190,15 +193,15 @@ def main() -> None:
         print(f"{case.name}: {outcome}, {len(records)} records")
         return
     start = time.perf_counter()
-    counts, findings = fuzz(arguments.seed, arguments.cases)
+    counts, findings = fuzz(arguments.seed, arguments.cases, arguments.minutes * 60)
     elapsed_s = time.perf_counter() - start
     print("file              read  refused  records")
     for name in NAMES:
         row = (counts[f"{name} {what}"] for what in ("read", "refused", "records"))
         print(f"{name:14}", *(f"{count:>8}" for count in row))
     print(
-        f"{arguments.cases} cases of seed {arguments.seed} in {elapsed_s:.0f} s "
-        f"({arguments.cases / elapsed_s:.0f}/s), {counts['records']} records, "
+        f"{counts['cases']} cases of seed {arguments.seed} in {elapsed_s:.0f} s "
+        f"({counts['cases'] / elapsed_s:.0f}/s), {counts['records']} records, "
         f"{len(findings)} findings"
     )
     print(*findings, sep="\n")
