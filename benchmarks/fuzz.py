@@ -140,7 +140,7 @@ def find_faults(waiting: dict[int, list[Record]], clean: Clean) -> Iterator[tupl
 
 
 def fuzz(seed: int, cases: int, limit_s: float = math.inf) -> tuple[Counter[str], list[str]]:
-    """Runs the cases 0 to `cases` of a seed, fewer where time is up; returns counts and findings."""
+    """Runs the first cases of a seed, until time is up; returns the counts and the findings."""
     counts, findings = Counter[str](), []
     current = multiprocessing.Value("q")
     start, end_s = 0, time.perf_counter() + limit_s
