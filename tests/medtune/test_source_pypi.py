@@ -179,12 +179,15 @@ def test_damaged_member_is_refused(tmp_path: Path) -> None:
         archive.writestr("cards/a.csv", "question,answer")
     whole = path.read_bytes()
     crc = whole.replace(b"question", b"questing", 1)
-    # The compression method of the member: 99 is unknown to zipfile. Then its offset: past the end.
-    directory = whole.index(b"PK\1\2")
-    method = whole[: directory + 10] + b"\x63" + whole[directory + 11 :]
-    offset = whole[: directory + 42] + b"\xff\xff\xff\x7f" + whole[directory + 46 :]
-    encrypted = whole[: directory + 8] + b"\1" + whole[directory + 9 :]
-    for content in (crc, method, offset, encrypted, b"PK", b""):
+    entry = whole.index(b"PK\1\2")
+
+    def changed(place: int, content: bytes) -> bytes:
+        """The wheel with other bytes at this place of the member's entry in the directory."""
+        return whole[: entry + place] + content + whole[entry + place + len(content) :]
+
+    encrypted, no_method, no_bz2 = changed(8, b"\1"), changed(10, b"\x63"), changed(10, b"\x0c")
+    wild_offset = changed(42, b"\xff\xff\xff\x7f")
+    for content in (crc, encrypted, no_method, no_bz2, wild_offset, b"PK", b""):
         path.write_bytes(content)
         with pytest.raises(InputError, match="the wheel cannot be unpacked"):
             unpack(path, "cards", "pypi://cards==1/cards", tmp_path)
