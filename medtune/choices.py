@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medtune.batches import padded
+from medtune.cells import text_of
 from medtune.errors import InputError
 from medtune.progress import progress
 from medtune.prompts import PromptEncoder
-from medtune.tables import text_of
 
 logger = logging.getLogger("medtune")
 

@@ -3,6 +3,7 @@
 Content and style stay: µ, ², →, other scripts, quotes, *single stars*, list breaks.
 """
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -77,6 +78,8 @@ ZERO_WIDTH = re.compile(
     "|[\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\U000e0000-\U000e007f]"
     "|(?<![\u0590-\u109f\u1780-\u18af\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
 )
+# The vowels that are no marks themselves but decompose into two.
+TIBETAN_VOWELS = {0xF73: "\u0f71\u0f72", 0xF75: "\u0f71\u0f74", 0xF81: "\u0f71\u0f80"}
 LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 BLANKS = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")  # a single blank is no match: 3 × as fast
 AROUND_BREAK = re.compile(" ?\n ?")
@@ -159,7 +162,20 @@ def remove_zero_width(text: str) -> str:
 
 def compose(text: str) -> str:
     """Composes letters and accents (NFC); NFKC would also turn 10⁹ into 109."""
+    if not text.isascii():
+        text = _long_run_of_marks().sub(_sort_marks, text)
     return unicodedata.normalize("NFC", text)
+
+
+@functools.cache
+def _long_run_of_marks() -> re.Pattern[str]:
+    marks = filter(unicodedata.combining, map(chr, range(0x300, 0x20000)))
+    return re.compile(f"[{''.join(marks)}{''.join(map(chr, TIBETAN_VOWELS))}]{{32,}}")
+
+
+def _sort_marks(match: re.Match[str]) -> str:
+    """Sorts marks as NFC does, which needs time that is quadratic in the length of the run."""
+    return "".join(sorted(match[0].translate(TIBETAN_VOWELS), key=unicodedata.combining))
 
 
 def normalise_whitespace(text: str) -> str:

@@ -162,8 +162,7 @@ def _check_weights(folder: Path) -> None:
 
     names = ["model.safetensors"]
     if (folder / INDEX).is_file():
-        index = _read_object(folder / INDEX)
-        names = sorted(set(index["weight_map"].values()))
+        names = _list_shards(folder / INDEX)
     for name in names:
         if not (folder / name).is_file():
             raise InputError(
@@ -176,6 +175,16 @@ def _check_weights(folder: Path) -> None:
             raise InputError(
                 f"{name} is not a whole safetensors file ({error}): fetch it again"
             ) from None
+
+
+def _list_shards(index: Path) -> list[str]:
+    shards = _read_object(index).get("weight_map")
+    names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
+    if not names or any(Path(name).name != name for name in names):
+        raise InputError(
+            f"{index.name} does not list files of its own folder in weight_map: get the model again"
+        )
+    return names
 
 
 def _convert_tokenizer(folder: Path) -> None:
@@ -212,6 +221,9 @@ def _settle(folder: Path) -> None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name} is no valid JSON ({error}): get the model again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} holds no JSON object: get the model again")
+    return content

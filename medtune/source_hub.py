@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 
 from medtune.conversion import CHECKPOINT_FILES
 from medtune.errors import InputError
+from medtune.folders import check_member
+from medtune.source_space import check_space
 
 logger = logging.getLogger("medtune")
 
@@ -65,6 +67,8 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
         logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
     files = _select(repository, info.siblings)
     scratch = folder / ".hub"
+    scratch.mkdir(parents=True)
+    check_space(repository, sum(file.size or 0 for file in files), scratch)
     _persistently(repository, lambda: _download(repository, info.sha, files, scratch))
     for file in files:
         _verify(repository, file, scratch / "files" / file.rfilename)
@@ -93,8 +97,7 @@ def _select(repository: Repository, files: list[Any]) -> list[Any]:
     pick = _checkpoint_paths if repository.target == "model" else _data_paths
     chosen = pick(repository, paths)
     for path in chosen:
-        if ".." in PurePosixPath(path).parts or path.startswith("/"):
-            raise InputError(f"{repository}: {path} would be written outside the folder: refused")
+        check_member(repository, path, path)
     return [file for file in files if file.rfilename in chosen]
 
 

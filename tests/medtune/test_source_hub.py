@@ -4,7 +4,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from medtune import source_hub
+from medtune import source_hub, source_space
 from medtune.errors import InputError
 from medtune.source_hub import fetch_repository
 from tests.hub_server import HubServer, git_sha1, running_hub
@@ -163,6 +163,14 @@ def test_wrong_hash_of_a_small_file_is_refused_with_both(hub: HubServer, tmp_pat
 def test_path_that_leaves_the_folder_is_refused(hub: HubServer, tmp_path: Path) -> None:
     hub.repositories["datasets/o/cards"]["en/../../outside.csv"] = b"x"
     assert "outside the folder: refused" in message("hub://o/cards@main", tmp_path)
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_comes(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    said = message("hub://o/cards@main", tmp_path)
+    assert said.startswith("dataset o/cards@main on ") and "takes 0.00 GB, the disk has" in said
 
 
 def test_hub_out_of_reach_gets_one_line(

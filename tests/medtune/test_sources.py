@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,39 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
 
 def test_folder_that_holds_the_output_is_refused(tmp_path: Path) -> None:
     assert "copied to" in message(f"file://{tmp_path}", tmp_path)
+
+
+def test_links_in_circles_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "a.csv").symlink_to("a.csv")
+    assert "a.csv is a link to a.csv" in message(f"file://{tmp_path}/cards", tmp_path)
+    assert "is missing" in message(f"file://{tmp_path}/cards/a.csv", tmp_path)
+
+
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cards").mkdir()
+    os.mkfifo(tmp_path / "cards" / "a.csv")
+    assert "a.csv is a pipe" in message(f"file://{tmp_path}/cards", tmp_path)
+    for name in (f"{tmp_path}/cards/a.csv", "/dev/zero"):
+        assert f"{name} is a pipe, socket or device" in message(f"file://{name}", tmp_path)
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_is_copied(tmp_path: Path) -> None:
+    with (tmp_path / "huge.csv").open("wb") as file:
+        file.truncate(2**43)  # sparse: it takes no room itself
+    assert "takes 8796.09 GB" in message(f"file://{tmp_path}/huge.csv", tmp_path)
+    assert tree(tmp_path / "out") == {}
+
+
+def test_a_name_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    name = "x" * 300
+    assert "(File name too long): rename" in message(f"file://{tmp_path}/{name}", tmp_path)
+    assert "is missing" in message("file://~nobody-of-this-name/cards", tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_not_skipped(tmp_path: Path) -> None:
+    (tmp_path / "cards" / "locked").mkdir(parents=True)
+    (tmp_path / "cards" / "a.csv").touch()
+    (tmp_path / "cards" / "locked").chmod(0)
+    assert "locked can't be read (Permission" in message(f"file://{tmp_path}/cards", tmp_path)

@@ -1,6 +1,7 @@
 """Every raw format is read alike, and every bad file gets one exact line."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medtune.errors import InputError
-from medtune.tables import read_rows, text_of
+from medtune.tables import read_rows
 
 ROWS = [
     {"q": "What is µ?", "a": "A prefix,\nfor a millionth."},
@@ -89,7 +90,7 @@ def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
 
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved", num_shards=2)
     write_arrow_stream(tmp_path / "saved" / "cache-0123.arrow")
-    assert [row for _, _, row in read_rows(tmp_path, ["q"])] == ROWS
+    assert [row for _, _, row in read_rows(tmp_path, ["q", "a"])] == ROWS
     shard = tmp_path / "saved" / "data-00001-of-00002.arrow"
     shard.unlink()
     with pytest.raises(InputError, match=r"data-00001-of-00002.arrow is missing, state.json lists"):
@@ -181,20 +182,72 @@ def test_a_link_to_nothing_is_an_error_and_not_skipped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cell", "text"),
+    ("name", "write"),
+    [("a.csv", write_csv), ("a.parquet", write_parquet), ("a.arrow", write_feather)],
+)
+def test_columns_that_nobody_asked_for_are_not_read(tmp_path, name, write):
+    write(tmp_path / name)
+    assert [row for _, _, row in read_rows(tmp_path, ["a"])] == [{"a": row["a"]} for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
     [
-        ("text", "text"),
-        ("", ""),
-        (7, "7"),
-        (0.5, "0.5"),
-        ("half \ud83d", "half \ufffd"),
-        (None, None),
-        (float("nan"), None),
-        (True, None),
-        (["list"], None),
-        ({"a": 1}, None),
-        (b"bytes", None),
+        ("a.csv", lambda path, rows: path.write_text("q,a\n" + "What is it?,It is long.\n" * rows)),
+        (
+            "a.jsonl",
+            lambda path, rows: path.write_text('{"q": "What?", "a": "It is long."}\n' * rows),
+        ),
+        (
+            "a.json",
+            lambda path, rows: path.write_text('{"q": "What?", "a": "It is long."}\n' * rows),
+        ),
+        ("a.parquet", lambda path, rows: pq.write_table(long_table(rows), path)),
+        ("a.arrow", lambda path, rows: pa.feather.write_feather(long_table(rows), path)),
     ],
 )
-def test_only_text_and_numbers_are_text(cell, text):
-    assert text_of(cell) == text
+def test_memory_does_not_grow_with_the_file(tmp_path, name, write):
+    def peak(rows):
+        write(tmp_path / name, rows)
+        tracemalloc.start()
+        found = sum(1 for _ in read_rows(tmp_path, ["q", "a"]))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == rows
+        return peak_bytes
+
+    peak(10)
+    assert peak(20_000) < peak(2000) + 100_000
+
+
+@pytest.mark.parametrize("name", ["a.arrow", "a.parquet", "with_schema.parquet"])
+def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * 10**7])
+    table = pa.table({"q": texts})
+    if name == "a.arrow":
+        pa.feather.write_feather(table, tmp_path / name)
+    else:
+        pq.write_table(table, tmp_path / name, store_schema=name != "a.parquet")
+    pool = pa.default_memory_pool()
+    tracemalloc.start()
+    before, most = pool.bytes_allocated(), 0
+    for _, _, row in read_rows(tmp_path, ["q"]):
+        assert len(row["q"]) == 10**7
+        most = max(most, pool.bytes_allocated() - before)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes + most < 300_000_000  # and not 3 GB
+
+
+def long_table(rows):
+    return pa.table({"q": ["What is it?"] * rows, "a": ["It is long."] * rows})
+
+
+def test_the_place_of_a_fault_far_into_a_file_is_exact(tmp_path):
+    lines = '{"q": "1", "a": "2"}\n' * 100_000
+    (tmp_path / "a.jsonl").write_text(lines + "{\n")
+    with pytest.raises(InputError, match=r"a\.jsonl, line 100001 is not JSON"):
+        list(read_rows(tmp_path, ["q", "a"]))
+    (tmp_path / "a.jsonl").write_bytes(lines.encode() + b'"\xc3("')
+    with pytest.raises(InputError, match=rf"a\.jsonl is not UTF-8 at byte {len(lines) + 1}:"):
+        list(read_rows(tmp_path, ["q", "a"]))

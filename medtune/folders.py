@@ -1,0 +1,42 @@
+"""The files of folders and archives that somebody else filled."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from medtune.errors import InputError
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Returns all below a folder that is no folder itself, links to folders included, sorted.
+
+    Raises InputError for a name that is no printable text, and where a folder can't be read, which
+    `Path.rglob` skips in silence.
+    """
+    found: list[Path] = []
+    folders = [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    check_name(folder, entry.name)
+                    path = Path(entry.path)
+                    (folders if entry.is_dir(follow_symlinks=False) else found).append(path)
+        except OSError as error:
+            raise InputError(
+                f"{error.filename} can't be read ({error.strerror}): "
+                "change its permissions or leave it out"
+            ) from None
+    return sorted(found)
+
+
+def check_member(source: object, name: str, target: str) -> None:
+    """Raises InputError where a file `name` of `source` may not become `target` of a folder."""
+    if ".." in PurePosixPath(target).parts or target.startswith("/") or "\\" in target:
+        raise InputError(f"{source}: {name} would be written outside the folder: refused")
+    check_name(source, target)
+
+
+def check_name(source: object, name: str) -> None:
+    """Raises InputError for control characters and bytes that are no text."""
+    if not name.isprintable():
+        raise InputError(f"{source} holds a file named {name!a}: rename it to printable text")
