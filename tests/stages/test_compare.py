@@ -321,7 +321,7 @@ def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(projec
     compare.main()
     report = Path("reports/report.html").read_text(encoding="utf-8")
     assert "compare.resamples</th><td>10000</td><td>200</td>" in report
-    assert "file://…/cards.csv" in report and "<mark><i> Answer</i></mark>" in report
+    assert "file://…/cards.csv" in report and '<mark><i title="1"> Answer</i></mark>' in report
     assert hashlib.sha256(b"weights").hexdigest() in report
 
 
