@@ -142,6 +142,7 @@ class Tokenize(Section):
     prompt_style: Literal["chat", "question_answer"]
     system_prompt: str | None
     max_length_tokens: Annotated[int, Field(ge=16)]
+    truncation: Literal["cut", "drop"]
     loss_on: Literal["answer", "all"]
     disclaimer: str | None
 

@@ -31,11 +31,15 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Token:
-    """A token's text; `learned` if the loss covers it, `control` if the template put it there."""
+    """A token's text; `learned` if the loss covers it, `control` if the template put it there.
+
+    Where only several tokens make a character, `ids` holds more than one.
+    """
 
     text: str
     learned: bool
     control: bool
+    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,21 @@ def token_texts(tokenizer: Any, ids: Sequence[int], loss_start: int) -> list[Tok
     from tokenizers.decoders import DecodeStream
 
     added = tokenizer.get_added_tokens_decoder()
-    special = {token_id for token_id, token in added.items() if token.special}
+    special = {token_id: token.content for token_id, token in added.items() if token.special}
     stream = DecodeStream(skip_special_tokens=False)
-    texts = ((n, token_id, stream.step(tokenizer, token_id)) for n, token_id in enumerate(ids))
-    return [
-        Token(text, learned=n >= loss_start, control=token_id in special)
-        for n, token_id, text in texts
-        if text
-    ]
+    tokens: list[Token] = []
+    pending: list[int] = []
+    for n, token_id in enumerate(ids):
+        text, learned = stream.step(tokenizer, token_id) or "", n >= loss_start
+        if pending and token_id in special:  # an answer was cut within a character
+            broken = text.removesuffix(special[token_id])
+            tokens.append(Token(broken, n > loss_start, False, tuple(pending)))
+            text, pending = special[token_id], []
+        pending.append(token_id)
+        if text:
+            tokens.append(Token(text, learned, token_id in special, tuple(pending)))
+            pending = []
+    return tokens
 
 
 def general_answers() -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """The token files: records as the model reads them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +11,12 @@ from medtune.files import replacing
 
 TOKENS = Path("data/tokens")
 PROMPT_FORMAT = TOKENS / "prompt.json"
+TEXTS = pa.schema(  # what the split stage wrote
+    {name: pa.string() for name in ("id", "kind", "topic", "group", "question", "answer")}
+)
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("id", "kind", "topic", "group", "question", "answer")),
+        *TEXTS,
         ("input_ids", pa.list_(pa.int32())),  # prompt, answer, end-of-turn token
         ("prompt_length", pa.int32()),
         ("loss_start", pa.int32()),  # training's loss covers input_ids[loss_start:]
@@ -20,15 +25,17 @@ SCHEMA = pa.schema(
 )
 
 
-def write_tokens(path: Path, table: pa.Table) -> None:
-    with replacing(path) as temporary, pa.ipc.new_file(str(temporary), table.schema) as file:
-        file.write_table(table)
+@contextmanager
+def token_writer(path: Path) -> Iterator[pa.RecordBatchFileWriter]:
+    """Yields a writer of rows of SCHEMA, which replace the file at the end."""
+    with replacing(path) as temporary, pa.ipc.new_file(str(temporary), SCHEMA) as writer:
+        yield writer
 
 
 def read_tokens(path: Path) -> pa.Table:
-    """Reads a token file; raises InputError with the way to make it again."""
+    """Maps a token file into memory; raises InputError with the way to make it again."""
     try:
-        with pa.OSFile(str(path)) as file:
+        with pa.memory_map(str(path)) as file:
             return pa.ipc.open_file(file).read_all()
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run dvc repro tokenize") from None

@@ -8,98 +8,141 @@ asks the model later) and metrics/tokenize.json.
 """
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from medtune.errors import InputError
-from medtune.files import read_table, replacing, write_json
+from medtune.files import replacing, write_json
 from medtune.models import load_tokenizer
-from medtune.params import SPLITS, Tokenize, load_params
+from medtune.params import SPLITS, SplitName, Tokenize, load_params
 from medtune.progress import progress
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.stage import run
-from medtune.tokens import PROMPT_FORMAT, SCHEMA, TOKENS, write_tokens
+from medtune.tokens import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, token_writer
 
 logger = logging.getLogger("medtune")
 
 SPLIT = Path("data/split")
 METRICS = Path("metrics/tokenize.json")
+BATCH = 10_000  # records in memory at a time
+COUNTS = ("records", "tokens", "supervised_tokens", "truncated", "dropped")
 
 
-def token_row(
-    record: dict[str, str], encoder: PromptEncoder, params: Tokenize, disclaimer: str | None
-) -> dict[str, Any]:
-    """The record with its ids; an answer that is too long is cut, its end-of-turn token kept.
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yields the texts of a split; raises InputError with the way to make the file again."""
+    try:
+        with (
+            pq.ParquetFile(path) as file,
+            progress(total=file.metadata.num_rows, unit="record") as bar,
+        ):
+            for records in file.iter_batches(BATCH, columns=TEXTS.names):
+                yield records.select(TEXTS.names).cast(TEXTS)
+                bar.update(records.num_rows)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run dvc repro split") from None
+    except pa.ArrowInvalid:
+        raise InputError(f"{path} is not a whole Parquet file: run dvc repro -f split") from None
+
+
+def token_batch(
+    records: pa.RecordBatch, encoder: PromptEncoder, params: Tokenize, split: SplitName
+) -> tuple[pa.RecordBatch, dict[str, int]]:
+    """The rows of a token file, and by id the lengths of prompts that leave an answer no room.
 
     The loss covers `input_ids[loss_start:]`: the answer and its end-of-turn token, or all but the
-    first token, which nothing predicts.
+    first token, which nothing predicts. An answer that is too long is cut and keeps that token, or
+    its row is left out, as params.truncation says; a reference of the test split is always cut.
     """
-    prompt = encoder.question_ids(record["question"])
-    room = max(0, params.max_length_tokens - len(prompt) - 1)
-    text = record["answer"] + (f" {disclaimer}" if disclaimer else "")
-    answer = encoder.answer_ids(text)
-    return {
-        **{name: record[name] for name in SCHEMA.names if name in record},
-        "input_ids": [*prompt, *answer[:room], encoder.end_id],
-        "prompt_length": len(prompt),
-        "loss_start": 1 if params.loss_on == "all" else len(prompt),
-        "truncated": len(answer) > room,
-    }
+    added = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
+    prompts = encoder.batch_question_ids(records["question"].to_pylist())
+    answers = encoder.batch_answer_ids([text + added for text in records["answer"].to_pylist()])
+    lengths = np.array([len(ids) for ids in prompts], np.int32)
+    rooms = params.max_length_tokens - lengths - 1  # for the answer, before its end
+    truncated = np.array([len(ids) for ids in answers]) > rooms
+    kept = rooms > 0
+    no_room = {records["id"][n].as_py(): int(lengths[n]) for n in np.flatnonzero(~kept)}
+    if params.truncation == "drop" and split != "test":
+        kept &= ~truncated
+    rows = [[*prompts[n], *answers[n][: rooms[n]], encoder.end_id] for n in np.flatnonzero(kept)]
+    loss_starts = np.ones_like(lengths) if params.loss_on == "all" else lengths
+    columns = [
+        *records.filter(pa.array(kept)).columns,
+        pa.array(rows, pa.list_(pa.int32())),
+        *(pa.array(values[kept]) for values in (lengths, loss_starts, truncated)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA), no_room
 
 
-def check_prompts(rows: list[dict[str, Any]], max_length_tokens: int) -> None:
-    """Refuses prompts that leave no room for a token of an answer and its end."""
-    longest = max((row["prompt_length"] for row in rows), default=0)
-    too_long = [row["id"] for row in rows if row["prompt_length"] + 2 > max_length_tokens]
-    if too_long:
+def write_split(
+    writer: pa.RecordBatchFileWriter, split: SplitName, encoder: PromptEncoder, params: Tokenize
+) -> dict[str, int]:
+    """Writes the rows of a split and returns COUNTS of them."""
+    counts = dict.fromkeys(COUNTS, 0)
+    no_room: dict[str, int] = {}
+    for records in read_batches(SPLIT / f"{split}.parquet"):
+        rows, more = token_batch(records, encoder, params, split)
+        writer.write(rows)
+        no_room |= more
+        tokens = len(rows["input_ids"].flatten())
+        counts["records"] += rows.num_rows
+        counts["tokens"] += tokens
+        counts["supervised_tokens"] += tokens - int(rows["loss_start"].to_numpy().sum())
+        counts["truncated"] += rows["truncated"].true_count
+        counts["dropped"] += records.num_rows - rows.num_rows
+    check_room(split, counts, no_room, params)
+    return counts
+
+
+def check_room(
+    split: SplitName, counts: dict[str, int], no_room: dict[str, int], params: Tokenize
+) -> None:
+    """Refuses prompts without room for an answer unless they may be dropped; says it of test's."""
+    limit = f"tokenize.max_length_tokens is {params.max_length_tokens}, which leaves"
+    if no_room and params.truncation == "cut":
         raise InputError(
-            f"tokenize.max_length_tokens is {max_length_tokens}, which leaves no room for an "
-            f"answer in {len(too_long)} records, {too_long[0]} the first: raise it to "
-            f"{longest + 2} or more"
+            f"{limit} no room for an answer in {len(no_room)} records of {split}, "
+            f"{next(iter(no_room))} the first: raise it to {max(no_room.values()) + 2} or more, or "
+            "set tokenize.truncation to drop"
         )
-
-
-def counts(split: str, table: pa.Table) -> dict[str, int]:
-    lengths = table["input_ids"].combine_chunks().value_lengths().to_numpy()
-    return {
-        f"{split}.records": table.num_rows,
-        f"{split}.tokens": int(lengths.sum()),
-        f"{split}.supervised_tokens": int((lengths - table["loss_start"].to_numpy()).sum()),
-        f"{split}.truncated": int(table["truncated"].to_numpy(zero_copy_only=False).sum()),
-    }
+    if counts["dropped"] and not counts["records"]:
+        raise InputError(
+            f"{limit} no record of {split}: raise it, or set tokenize.truncation to cut"
+        )
+    if no_room and split == "test":
+        logger.warning(f"{limit} {len(no_room)} test questions no room for an answer: not asked")
 
 
 def main() -> int:
     params = load_params("tokenize")
-    encoder = PromptEncoder(
-        load_tokenizer(),
-        PromptFormat(params.prompt_style, params.system_prompt, params.disclaimer),
-    )
-    tables: dict[str, pa.Table] = {}
-    metrics: dict[str, int] = {}
-    for split in SPLITS:
-        records = read_table(SPLIT / f"{split}.parquet", "split").to_pylist()
-        disclaimer = None if split == "test" else params.disclaimer
-        bar = progress(records, unit="record")
-        rows = [token_row(record, encoder, params, disclaimer) for record in bar]
-        check_prompts(rows, params.max_length_tokens)
-        tables[split] = pa.Table.from_pylist(rows, schema=SCHEMA)
-        metrics |= counts(split, tables[split])
-    for name, table in tables.items():
-        write_tokens(TOKENS / f"{name}.arrow", table)
+    form = PromptFormat(params.prompt_style, params.system_prompt, params.disclaimer)
+    encoder = PromptEncoder(load_tokenizer(), form)
+    with ExitStack() as files:
+        writers = {
+            split: files.enter_context(token_writer(TOKENS / f"{split}.arrow")) for split in SPLITS
+        }
+        counts = {
+            split: write_split(writer, split, encoder, params) for split, writer in writers.items()
+        }
     with replacing(PROMPT_FORMAT) as path:
-        encoder.format.save(path)
-    write_json(METRICS, metrics)
-    total = sum(metrics[f"{split}.tokens"] for split in SPLITS)
-    cut = sum(metrics[f"{split}.truncated"] for split in SPLITS)
-    logger.info(
-        f"{sum(t.num_rows for t in tables.values())} records → {total} tokens, {cut} answers cut "
-        f"at {params.max_length_tokens} tokens: {TOKENS}/"
+        form.save(path)
+    write_json(
+        METRICS, {f"{split}.{key}": n for split in SPLITS for key, n in counts[split].items()}
     )
-    return total
+    total = {name: sum(counts[split][name] for split in SPLITS) for name in COUNTS}
+    logger.info(
+        f"{total['records'] + total['dropped']} records → {total['tokens']} tokens, "
+        f"{total['truncated']} answers cut at {params.max_length_tokens} tokens, "
+        f"{total['dropped']} records dropped: {TOKENS}/"
+    )
+    return total["tokens"]
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     run("tokenize", main)

@@ -10,7 +10,7 @@ from benchmarks import limit, train
 from benchmarks.base import model_folder
 from benchmarks.worker import Job
 from medtune.errors import InputError
-from medtune.tokens import SCHEMA, write_tokens
+from medtune.tokens import SCHEMA, token_writer
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,8 @@ def tokens(tmp_path: Path) -> Path:
         ids = [[1, *range(10, 14 + n % 5), 2] for n in range(size)]
         columns: dict[str, Any] = {field.name: [None] * size for field in SCHEMA}
         columns |= {"input_ids": ids, "loss_start": [3] * size}
-        write_tokens(tmp_path / f"{split}.arrow", pa.table(columns, SCHEMA))
+        with token_writer(tmp_path / f"{split}.arrow") as writer:
+            writer.write_table(pa.table(columns, SCHEMA))
     return tmp_path
 
 

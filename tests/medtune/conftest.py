@@ -54,7 +54,7 @@ def metrics() -> dict[str, dict[str, Any]]:
 def facts(metrics: dict[str, dict[str, Any]]) -> Facts:
     hostile = dict.fromkeys(("kind", "topic", "question", "reference", "finetuned"), HOSTILE)
     general = {"prediction": HOSTILE, "stopped": False}
-    learned = Token("Paris", learned=True, control=False)
+    learned = Token("Paris", learned=True, control=False, ids=(7,))
     return Facts(
         preset="default",
         seed=42,
@@ -68,7 +68,11 @@ def facts(metrics: dict[str, dict[str, Any]]) -> Facts:
             changed=[("train.lr", 1e-3, 2e-4)],
             files=[InputFile("models/base/model.safetensors", 538.1, "0a" * 32)],
             examples={
-                HOSTILE: [Token("<|end|>", False, True), Token(HOSTILE, False, False), learned]
+                HOSTILE: [
+                    Token("<|end|>", False, True, (2,)),
+                    Token(HOSTILE, False, False, (3, 4)),
+                    learned,
+                ]
             },
             general=[{"question": HOSTILE, "base": general, "finetuned": general}],
         ),

@@ -96,7 +96,8 @@ def test_page_says_what_was_found_and_run(facts: Facts) -> None:
         assert all(f">{key}</th>" in html for key in section)
     for text in ("train.lr</th><td>0.001</td><td>0.0002", "0a" * 32, "1,350", "dropped: duplicate"):
         assert text in html, text
-    assert '<i class="control">&lt;|end|&gt;</i>' in html and "<mark><i>Paris</i></mark>" in html
+    assert '<i class="control" title="2">&lt;|end|&gt;</i>' in html
+    assert '<mark><i title="7">Paris</i></mark>' in html
 
 
 def test_sections_stand_in_their_order_and_only_with_data(facts: Facts) -> None:

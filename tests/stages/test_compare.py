@@ -19,7 +19,7 @@ from medtune.figures import write_figures
 from medtune.files import write_csv, write_json, write_table
 from medtune.scores import SCORES, TextScorer
 from medtune.tokens import SCHEMA as TOKEN_SCHEMA
-from medtune.tokens import write_tokens
+from medtune.tokens import token_writer
 from stages import compare
 
 PARAMS = Path("params.yaml").resolve()
@@ -123,7 +123,8 @@ def write_run_files(folder: Path) -> None:
     row |= {"input_ids": [0, 1], "prompt_length": 1, "loss_start": 1, "truncated": False}
     for split in ("train", "validation", "test"):
         table = pa.Table.from_pylist([row], schema=TOKEN_SCHEMA)
-        write_tokens(folder / f"data/tokens/{split}.arrow", table)
+        with token_writer(folder / f"data/tokens/{split}.arrow") as writer:
+            writer.write_table(table)
     for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
         (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "models" / name).write_bytes(b"weights")
@@ -320,7 +321,7 @@ def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(projec
     compare.main()
     report = Path("reports/report.html").read_text(encoding="utf-8")
     assert "compare.resamples</th><td>10000</td><td>200</td>" in report
-    assert "file://…/cards.csv" in report and "<mark><i> Answer</i></mark>" in report
+    assert "file://…/cards.csv" in report and '<mark><i title="1"> Answer</i></mark>' in report
     assert hashlib.sha256(b"weights").hexdigest() in report
 
 

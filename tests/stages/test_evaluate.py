@@ -11,7 +11,7 @@ from medtune.errors import InputError
 from medtune.out_of_domain import QUESTIONS
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.scores import SCORES
-from medtune.tokens import PROMPT_FORMAT, SCHEMA, TOKENS, write_tokens
+from medtune.tokens import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
 from stages import evaluate
 
 PARAMS = Path("params.yaml").resolve()
@@ -44,7 +44,8 @@ def project(
     Path("data/choices/medical/one.jsonl").write_text(json.dumps(choice), encoding="utf-8")
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
     rows = [token_row(encoder, n, answer) for n, answer in enumerate(["A joint.", "5 µg a day."])]
-    write_tokens(TOKENS / "test.arrow", pa.Table.from_pylist(rows, SCHEMA))
+    with token_writer(TOKENS / "test.arrow") as writer:
+        writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
     encoder.format.save(PROMPT_FORMAT)
     return tmp_path
 

@@ -1,4 +1,6 @@
 import json
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,9 @@ import pytest
 
 from medtune.errors import InputError
 from medtune.files import write_table
-from medtune.params import Tokenize, load_params
+from medtune.params import SplitName, Tokenize, load_params
 from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.tokens import TOKENS, read_tokens
+from medtune.tokens import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, read_tokens, token_writer
 from stages import tokenize as stage
 
 RECORD = {
@@ -21,11 +23,18 @@ RECORD = {
     "source": "a",
     "group": "g",
 }
+LONG = RECORD | {"id": "a:1", "answer": "A disease of the joints. " * 20}
+ASKED_AT_LENGTH = RECORD | {"id": "a:2", "question": "What is gout? " * 30}
 PARAMS: Tokenize = load_params("tokenize")
+Main = Callable[..., dict[str, Any]]
 
 
-def row(encoder: PromptEncoder, disclaimer: str | None = None, **changed: Any) -> dict[str, Any]:
-    return stage.token_row(RECORD, encoder, PARAMS.model_copy(update=changed), disclaimer)
+def batch(
+    encoder: PromptEncoder, *records: dict[str, str], split: SplitName = "train", **changed: Any
+) -> list[dict[str, Any]]:
+    params = PARAMS.model_copy(update=changed)
+    texts = pa.RecordBatch.from_pylist(list(records), TEXTS)
+    return stage.token_batch(texts, encoder, params, split)[0].to_pylist()
 
 
 @pytest.fixture
@@ -33,66 +42,178 @@ def encoder(tokenizer: Any) -> PromptEncoder:
     return PromptEncoder(tokenizer, PromptFormat("chat", None))
 
 
+@pytest.fixture
+def run_stage(base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
+    """Runs the stage on these records in each split and returns its metrics."""
+    params = Path("params.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    Path("models/base").symlink_to(base_folder)
+
+    def run_stage(
+        *records: dict[str, str], test: list[dict[str, str]] | None = None, **changed: str
+    ) -> dict[str, Any]:
+        text = params
+        for key, value in ({"max_length_tokens": "400"} | changed).items():
+            old = f"  {key}: {getattr(PARAMS, key) or 'null'}"
+            assert old in text
+            text = text.replace(old, f"  {key}: {value}")
+        Path("params.yaml").write_text(text)
+        for split in stage.SPLITS:
+            rows = test if split == "test" and test else list(records)
+            write_table(stage.SPLIT / f"{split}.parquet", pa.Table.from_pylist(rows))
+        stage.main()
+        return json.loads(stage.METRICS.read_text())
+
+    return run_stage
+
+
 def test_the_loss_covers_the_answer_and_its_end_of_turn_token(encoder: PromptEncoder) -> None:
-    result = row(encoder)
-    prompt, supervised = (
-        result["input_ids"][: result["loss_start"]],
-        result["input_ids"][result["loss_start"] :],
-    )
-    assert prompt == encoder.question_ids("What is gout?")
-    assert supervised == [*encoder.answer_ids("A joint disease."), encoder.end_id]
-    assert not result["truncated"]
+    (row,) = batch(encoder, RECORD)
+    start = row["loss_start"]
+    assert row["input_ids"][:start] == encoder.question_ids("What is gout?")
+    expected = [*encoder.answer_ids("A joint disease."), encoder.end_id]
+    assert row["input_ids"][start:] == expected
+    assert {name: row[name] for name in TEXTS.names} == {n: RECORD[n] for n in TEXTS.names}
+    assert not row["truncated"]
 
 
 def test_the_loss_can_cover_all_tokens(encoder: PromptEncoder) -> None:
-    result = row(encoder, loss_on="all")
-    assert result["loss_start"] == 1
-    assert result["prompt_length"] == len(encoder.question_ids("What is gout?"))
+    (row,) = batch(encoder, RECORD, loss_on="all")
+    assert row["loss_start"] == 1
+    assert row["prompt_length"] == len(encoder.question_ids("What is gout?"))
 
 
 def test_a_long_answer_is_cut_and_keeps_its_end(encoder: PromptEncoder) -> None:
     limit = len(encoder.question_ids("What is gout?")) + 5
-    result = row(encoder, max_length_tokens=limit)
-    assert len(result["input_ids"]) == limit
-    assert result["input_ids"][-5:] == [*encoder.answer_ids("A jo"), encoder.end_id]
-    assert result["truncated"]
+    (row,) = batch(encoder, RECORD, max_length_tokens=limit)
+    assert len(row["input_ids"]) == limit
+    assert row["input_ids"][-5:] == [*encoder.answer_ids("A jo"), encoder.end_id]
+    assert row["truncated"]
 
 
-def test_a_prompt_without_room_for_an_answer_is_an_error(encoder: PromptEncoder) -> None:
-    rows = [row(encoder), row(encoder, max_length_tokens=20)]
-    longest = len(encoder.question_ids("What is gout?")) + 2
-    message = rf"max_length_tokens is 20, .* in 2 records, a:0 the first: raise it to {longest} or"
-    with pytest.raises(InputError, match=message):
-        stage.check_prompts(rows, 20)
-    stage.check_prompts(rows, longest)
+def test_a_card_that_just_fits_is_neither_cut_nor_dropped(encoder: PromptEncoder) -> None:
+    (whole,) = batch(encoder, RECORD, max_length_tokens=400)
+    length = len(whole["input_ids"])
+    assert batch(encoder, RECORD, max_length_tokens=length, truncation="drop") == [whole]
+    assert batch(encoder, RECORD, max_length_tokens=length - 1, truncation="drop") == []
 
 
-def test_the_disclaimer_is_learned_but_not_tested(
-    base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_long_card_is_dropped_but_a_reference_of_the_test_split_is_cut(
+    encoder: PromptEncoder,
 ) -> None:
-    params = Path("params.yaml").read_text()
-    params = params.replace("disclaimer: null", "disclaimer: Ask a doctor.")
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(
-        params.replace("max_length_tokens: 192", "max_length_tokens: 400")
+    for split, ids in (("train", ["a:0"]), ("validation", ["a:0"]), ("test", ["a:0", "a:1"])):
+        rows = batch(encoder, RECORD, LONG, split=split, truncation="drop", max_length_tokens=200)
+        assert [row["id"] for row in rows] == ids
+        assert [row["truncated"] for row in rows] == [False, True][: len(ids)]
+        assert all(row["input_ids"][-1] == encoder.end_id for row in rows)
+
+
+def test_what_is_cut_and_dropped_is_counted_per_split(run_stage: Main) -> None:
+    cut = run_stage(RECORD, LONG)
+    dropped = run_stage(RECORD, LONG, truncation="drop")
+    for split in ("train", "validation"):
+        assert (cut[f"{split}.records"], cut[f"{split}.truncated"]) == (2, 1)
+        assert cut[f"{split}.dropped"] == 0
+        assert (dropped[f"{split}.records"], dropped[f"{split}.truncated"]) == (1, 0)
+        assert dropped[f"{split}.dropped"] == 1
+    test = {key for key in cut if key.startswith("test.")}
+    assert len(test) == 5 and all(cut[key] == dropped[key] for key in test)
+
+
+def test_counts_are_those_of_the_files(run_stage: Main) -> None:
+    metrics = run_stage(RECORD, LONG)
+    rows = read_tokens(TOKENS / "train.arrow").to_pylist()
+    assert metrics["train.tokens"] == sum(len(row["input_ids"]) for row in rows)
+    supervised = sum(len(row["input_ids"]) - row["loss_start"] for row in rows)
+    assert metrics["train.supervised_tokens"] == supervised
+
+
+def test_a_prompt_without_room_for_an_answer_is_an_error(run_stage: Main, tokenizer: Any) -> None:
+    run_stage(RECORD)
+    before = {path: path.read_bytes() for path in TOKENS.iterdir()}
+    system = load_params("tokenize.system_prompt")
+    question = ASKED_AT_LENGTH["question"]
+    longest = len(PromptEncoder(tokenizer, PromptFormat("chat", system)).question_ids(question))
+    message = (
+        "is 400, which leaves no room for an answer in 1 records of test, a:2 the first: raise it "
+        rf"to {longest + 2} or more, or set tokenize\.truncation to drop"
     )
-    Path("models").mkdir()
-    Path("models/base").symlink_to(base_folder)
-    for split in stage.SPLITS:
-        write_table(stage.SPLIT / f"{split}.parquet", pa.Table.from_pylist([RECORD, RECORD]))
-    stage.main()
+    with pytest.raises(InputError, match=message):
+        run_stage(LONG, test=[RECORD, ASKED_AT_LENGTH])
+    assert {path: path.read_bytes() for path in TOKENS.iterdir()} == before
+    metrics = run_stage(RECORD, test=[ASKED_AT_LENGTH], max_length_tokens=f"{longest + 2}")
+    assert (metrics["test.records"], metrics["test.truncated"]) == (1, 1)
+
+
+def test_test_questions_without_room_are_dropped_aloud(
+    run_stage: Main, caplog: pytest.LogCaptureFixture
+) -> None:
+    cards = [RECORD, ASKED_AT_LENGTH]
+    with caplog.at_level(logging.WARNING, "medtune"):
+        metrics = run_stage(RECORD, ASKED_AT_LENGTH, truncation="drop", test=[RECORD])
+        assert not caplog.records
+        metrics = run_stage(RECORD, LONG, truncation="drop", test=cards)
+    assert (metrics["test.records"], metrics["test.dropped"]) == (1, 1)
+    assert "leaves 1 test questions no room for an answer: not asked" in caplog.text
+
+
+def test_a_split_of_which_nothing_is_left_is_an_error(run_stage: Main) -> None:
+    with pytest.raises(InputError, match="400, which leaves no record of train: raise it, or set"):
+        run_stage(LONG, truncation="drop")
+
+
+def test_the_disclaimer_is_learned_but_not_tested(run_stage: Main) -> None:
+    metrics = run_stage(RECORD, RECORD, disclaimer="Ask a doctor.")
     train, test = (read_tokens(TOKENS / f"{name}.arrow").to_pylist() for name in ("train", "test"))
     assert len(train[0]["input_ids"]) == len(test[0]["input_ids"]) + len(" Ask a doctor.")
     assert train[0]["prompt_length"] == test[0]["prompt_length"]
-    metrics = json.loads(Path("metrics/tokenize.json").read_text())
     assert metrics["test.records"] == 2
     assert metrics["test.supervised_tokens"] == 2 * (len("A joint disease.") + 1)
-    assert json.loads((TOKENS / "prompt.json").read_text())["disclaimer"] == "Ask a doctor."
+    assert json.loads(PROMPT_FORMAT.read_text())["disclaimer"] == "Ask a doctor."
+
+
+def test_threads_change_no_byte_and_batches_no_row(
+    run_stage: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [RECORD | {"id": f"a:{n}", "question": f"What is {n}?" * 2} for n in range(99)]
+    path = TOKENS / "train.arrow"
+    monkeypatch.setattr(stage, "BATCH", 40)
+    found = set()
+    for parallel in ("false", "true"):
+        monkeypatch.setenv("TOKENIZERS_PARALLELISM", parallel)
+        metrics = run_stage(*records)
+        found.add(path.read_bytes())
+    assert len(found) == 1
+    in_three = read_tokens(path)
+    assert [len(batch) for batch in in_three.to_batches()] == [40, 40, 19]
+    monkeypatch.setattr(stage, "BATCH", 1000)
+    assert run_stage(*records) == metrics
+    assert read_tokens(path).combine_chunks() == in_three.combine_chunks()
+
+
+def test_texts_that_another_library_wrote_as_large_strings_are_read(tmp_path: Path) -> None:
+    large = pa.schema({name: pa.large_string() for name in RECORD})
+    write_table(tmp_path / "a.parquet", pa.Table.from_pylist([RECORD], large))
+    (found,) = stage.read_batches(tmp_path / "a.parquet")
+    assert found.schema == TEXTS and found["id"].to_pylist() == ["a:0"]
+
+
+def test_a_missing_or_cut_split_names_the_stage_that_makes_it(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="not a whole Parquet file: run dvc repro -f split"):
+        list(stage.read_batches(tmp_path / "x.parquet"))
+    with pytest.raises(InputError, match="missing: run dvc repro split"):
+        list(stage.read_batches(tmp_path / "y.parquet"))
 
 
 def test_a_cut_token_file_names_the_stage_that_makes_it(tmp_path: Path) -> None:
-    (tmp_path / "x.arrow").write_bytes(b"ARROW1")
-    with pytest.raises(InputError, match="not a whole Arrow file: run dvc repro -f tokenize"):
-        read_tokens(tmp_path / "x.arrow")
+    with token_writer(tmp_path / "w.arrow") as writer:
+        writer.write(pa.RecordBatch.from_pylist([], SCHEMA))
+    whole = (tmp_path / "w.arrow").read_bytes()
+    for cut in (b"", b"ARROW1", whole[: len(whole) // 2]):
+        (tmp_path / "x.arrow").write_bytes(cut)
+        with pytest.raises(InputError, match="not a whole Arrow file: run dvc repro -f tokenize"):
+            read_tokens(tmp_path / "x.arrow")
     with pytest.raises(InputError, match="missing: run dvc repro tokenize"):
         read_tokens(tmp_path / "y.arrow")
