@@ -26,7 +26,7 @@ RATES = {  # shares of all cards; the rest is neither
     "empty": 0.005,  # no answer
 }
 BOILERPLATES = 20
-LONG_ANSWER = 15  # words, of boilerplate at least
+LONG_SHARE = 25  # per cent: boilerplate is drawn from so many of the longest answers
 COMMON_WORDS = 200  # stay as they are
 CORE = re.compile(r"[^\W\d_]{3,}")
 BATCH = 10_000
@@ -96,8 +96,8 @@ class Corpus:
 def make_cards(real: list[Card], size: int, seed: int) -> Iterator[Card]:
     """Yields `size` cards; fewer are the beginning of more."""
     draw = random.Random(seed)
-    long_answers = [card.answer for card in real if len(card.answer.split()) >= LONG_ANSWER]
-    boilerplate = draw.sample(long_answers, min(BOILERPLATES, len(long_answers)))
+    answers = sorted({card.answer for card in real}, key=lambda text: (len(text), text))
+    boilerplate = draw.sample(answers[-LONG_SHARE * len(answers) // 100 :], BOILERPLATES)
     edits, rates = [*RATES, ""], [*RATES.values(), 1 - sum(RATES.values())]
     earlier: list[Card] = []
     for card in islice(Corpus(real).generations(draw), size):

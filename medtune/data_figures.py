@@ -1,7 +1,7 @@
-"""Pictures of the cards: lengths, kinds, sizes, shared text, drops and repairs."""
+"""Pictures of the cards: lengths, kinds, sizes, shared text, what was dropped and repaired."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,12 @@ def write_figures(folder: Path, cards: Cards, max_length_tokens: int) -> None:
     if cards.split:
         draw["shared_text"] = lambda: shared_text(cards)
     if cards.clean:
-        draw["cleaning"] = lambda: cleaning(cards.clean)
+        came = f"rows dropped of {cards.clean['records_in']}"
+        dropped, fixed = (dict(counts_of(cards.clean, name)) for name in ("dropped", "fixed"))
+        cells = ("cells repaired, by rule", "questions and answers", fixed)
+        draw["cleaning"] = lambda: counted([(came, "rows", dropped), cells])
+    if left_out := dict(counts_of(cards.split, "left_out")):
+        draw["left_out"] = lambda: counted([("cards in no split, by reason", "cards", left_out)])
     folder.mkdir()
     with drawn_in_style():
         for name, figure in draw.items():
@@ -45,7 +50,9 @@ def write_figures(folder: Path, cards: Cards, max_length_tokens: int) -> None:
 def lengths(splits: Mapping[str, np.ndarray], label: str, limit: int | None = None) -> "Figure":
     """Distribution of a length in each split, as shares; `limit` is where answers are cut."""
     together = np.concatenate(list(splits.values()))
-    top = max(int(np.quantile(together, SHOWN)), limit or 0)
+    top = int(np.quantile(together, SHOWN))
+    limit_fits = limit is not None and limit <= 4 * top
+    top = max(top, limit or 0) if limit_fits else top
     width = top // LENGTH_BINS + 1
     edges = np.arange(0, top + width + 1, width)
     figure, panels = new_figure(1.5 * len(splits) + 0.5, len(splits), sharex=True, sharey=True)
@@ -55,7 +62,7 @@ def lengths(splits: Mapping[str, np.ndarray], label: str, limit: int | None = No
         axes.hist(shown, bins=edges, weights=shares, rwidth=0.9, facecolor=COLORS["finetuned"])
         middle = float(np.median(values))
         axes.axvline(middle, color="black", linestyle="--", linewidth=1)
-        if limit:
+        if limit_fits:
             axes.axvline(limit, color=LIMIT_COLOR, linewidth=1.5)
         axes.set_title(f"{split}, {len(values)} cards, median {middle:g}", loc="left")
     beyond = int((together >= edges[-1]).sum())
@@ -67,7 +74,8 @@ def lengths(splits: Mapping[str, np.ndarray], label: str, limit: int | None = No
     panels[-1].locator_params(axis="x", integer=True)
     looks: dict[str, Any] = {"median": {"color": "black", "linestyle": "--", "linewidth": 1}}
     if limit:
-        looks[f"tokenize.max_length_tokens = {limit}"] = {"color": LIMIT_COLOR, "linewidth": 1.5}
+        name = f"tokenize.max_length_tokens = {limit}{'' if limit_fits else ', beyond the axis'}"
+        looks[name] = {"color": LIMIT_COLOR, "linewidth": 1.5}
     draw_legend(figure, looks)
     return figure
 
@@ -85,6 +93,7 @@ def sizes(cards: Cards) -> "Figure":
         axes.set_xticks(powers, names, rotation=45)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
         axes.set_ylim(0.7, 3 * max([1, *counts.values()]))
         axes.set_title(f"{len(found)} {what}s, largest {max(found, default=0)} cards", loc="left")
         axes.set_xlabel(f"cards per {what}")
@@ -110,9 +119,9 @@ def shared_text(cards: Cards) -> "Figure":
     left.set(xlabel="% of the test cards", ylim=(len(rates) - 0.5, -0.5))
     left.set_xlim(0, 1.25 * max(1.0, *(100 * rate for row in rates for rate in row[1:])))
     left.set_title("test text that stands in train", loc="left")
-    counts = [("dropped as copies", cards.clean.get("dropped.duplicate"))]
-    counts += [(f"same {what}", shared) for what, _, shared, _ in repeated_table(cards)[1]]
-    _draw_counts(right, {name: count for name, count in counts if count is not None})
+    counts = {"dropped as copies": cards.clean.get("dropped.duplicate", 0)}
+    counts |= {f"same {what}, kept": shared for what, _, shared, _ in repeated_table(cards)[1]}
+    _draw_counts(right, counts)
     right.set(xlabel="cards")
     right.set_title("cards with the text of another", loc="left")
     left.grid(axis="y", visible=False)
@@ -120,16 +129,14 @@ def shared_text(cards: Cards) -> "Figure":
     return figure
 
 
-def cleaning(metrics: Mapping[str, Any]) -> "Figure":
-    """Rows that were dropped, by reason, and cells that each rule repaired."""
-    parts = {name: dict(counts_of(metrics, name)) for name in ("dropped", "fixed")}
-    figure, panels = new_figure(0.22 * max(map(len, parts.values())) + 1.2, 1, 2)
-    titles = (f"rows dropped of {metrics['records_in']}", "cells repaired, by rule")
-    for axes, counts, title in zip(panels, parts.values(), titles, strict=True):
+def counted(panels: Sequence[tuple[str, str, Mapping[str, int]]]) -> "Figure":
+    """Counts by name; each panel is (title, unit, counts)."""
+    longest = max(len(counts) for _, _, counts in panels)
+    figure, places = new_figure(0.22 * longest + 1.2, 1, len(panels))
+    for axes, (title, unit, counts) in zip(places, panels, strict=True):
         _draw_counts(axes, {name.replace("_", " "): count for name, count in counts.items()})
         axes.set_title(title, loc="left")
-    panels[0].set_xlabel("rows")
-    panels[1].set_xlabel("questions and answers")
+        axes.set_xlabel(unit)
     return figure
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medtune.files import DIGITS, read_table
 from medtune.params import SPLITS
@@ -57,7 +58,7 @@ def read_cards() -> Cards:
     if all((TOKENS / f"{name}.arrow").exists() for name in SPLITS):
         for name in SPLITS:
             ids = read_tokens(TOKENS / f"{name}.arrow").column("input_ids")
-            cards.tokens[name] = ids.combine_chunks().value_lengths().to_numpy()
+            cards.tokens[name] = pc.list_value_length(ids).to_numpy()
     else:
         cards.missing.append(f"lengths in tokens: {TOKENS} is missing, dvc repro tokenize makes it")
     for stage, shows in (("clean", "drops and repairs"), ("split", "leak rates")):

@@ -20,7 +20,7 @@ from medtune import data_tables
 from medtune.data_figures import write_figures
 from medtune.data_tables import Cards, read_cards
 from medtune.errors import InputError
-from medtune.files import replacing, write_table
+from medtune.files import read_table, replacing, write_table
 from medtune.params import load_params
 from medtune.spreadsheets import as_table, write_spreadsheet
 from medtune.stage import one_line_errors, set_up_logging
@@ -28,6 +28,7 @@ from medtune.stage import one_line_errors, set_up_logging
 logger = logging.getLogger("medtune")
 
 FOLDER = Path("exports")
+BATCH = 1000  # cards
 ABOUT = "README.txt"
 MARK = "Written by python -m medtune.export, which replaces this folder whenever it runs."
 TEXT = f"""{MARK}
@@ -36,12 +37,16 @@ csv/      for spreadsheets: a cell that begins like a formula (= + - @) has an a
 jsonl/    the cards as they are, one JSON object a line
 parquet/  the cards as they are
 dataset/  the cards as they are, for datasets.load_from_disk
-tables/   lengths, kinds, sizes, repeated text, leak rates, drops and repairs
+tables/   lengths, kinds, sizes, repeated text, leak rates, what was dropped, left out and repaired
 figures/  the same as pictures
 
 To make one of the four a data set: download.dataset=file://FOLDER/parquet, clean.reader=columns and
 clean.columns={{question: question, answer: answer, kind: kind, topic: topic}}.
 """
+ROWS = {  # what is in no split, row by row
+    "dropped_rows": Path("data/clean/dropped.parquet"),
+    "left_out_cards": Path("data/split/left_out.parquet"),
+}
 OWN = {ABOUT, "csv", "jsonl", "parquet", "dataset", "tables", "figures"}
 
 
@@ -86,8 +91,9 @@ def write_splits(folder: Path, splits: Mapping[str, pa.Table]) -> int:
         escaped += write_spreadsheet(folder / "csv" / f"{split}.csv", table)
         write_table(folder / "parquet" / f"{split}.parquet", table)
         with (folder / "jsonl" / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-            for row in table.to_pylist():
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            for batch in table.to_batches(max_chunksize=BATCH):
+                lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+                file.writelines(lines)
         _write_dataset(folder / "dataset" / split, split, table)
     _write_json(folder / "dataset/dataset_dict.json", {"splits": list(splits)})
     return escaped
@@ -97,6 +103,9 @@ def write_tables(folder: Path, cards: Cards) -> None:
     folder.mkdir()
     for name, (columns, rows) in data_tables.tables(cards).items():
         write_spreadsheet(folder / f"{name}.csv", as_table(columns, rows))
+    for name, path in ROWS.items():
+        if path.exists():
+            write_spreadsheet(folder / f"{name}.csv", read_table(path, path.parent.name))
 
 
 def _write_dataset(folder: Path, split: str, table: pa.Table) -> None:
@@ -104,7 +113,7 @@ def _write_dataset(folder: Path, split: str, table: pa.Table) -> None:
     folder.mkdir(parents=True)
     data = folder / "data-00000-of-00001.arrow"
     with pa.OSFile(str(data), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table, max_chunksize=1000)
+        stream.write_table(table, max_chunksize=BATCH)
     with data.open("rb") as file:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     state = {

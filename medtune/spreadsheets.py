@@ -1,5 +1,6 @@
 """CSV files that spreadsheets open as they are meant: UTF-8, and no cell that runs as a formula."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ FORMULA = r"\A([=+\-@\t\r\n＝＋－＠])"
 def without_formulas(table: pa.Table) -> tuple[pa.Table, int]:
     """The table with an apostrophe before each text that begins like a formula, and their number.
 
-    Spreadsheets take the apostrophe for "this is text" and show what follows it.
+    Behind the apostrophe a spreadsheet runs nothing; a header gets one too, but does not count.
     """
-    changed = 0
+    names = [f"'{name}" if re.match(FORMULA, name) else name for name in table.column_names]
+    table, changed = table.rename_columns(names), 0
     for number, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
             column = table.column(number)
