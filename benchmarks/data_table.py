@@ -28,8 +28,8 @@ def block(results: Mapping[str, Any]) -> str:
         _sum_row(sizes),
         "",
         *_peer_lines(results),
-        f"Medians of {_rounds(sizes[first])} runs of {first:,} cards, {_rounds(sizes[last])} of "
-        f"{last:,}. Seconds are those of the whole process; µs a card leave out its start ("
+        f"{_rounds(sizes[first])} rounds of {first:,} cards, {_rounds(sizes[last])} of {last:,}, "
+        f"medians. Seconds are those of the whole process; µs a card leave out its start ("
         f"{', '.join(f'{stage} {s:.1f} s' for stage, s in results['start_s'].items())}). "
         f"{_found(last, sizes[last]['metrics'])} "
         f"Bound to one processor the stages wrote "

@@ -89,14 +89,13 @@ def sizes(cards: Cards) -> "Figure":
         powers = range(max(counts, default=0) + 1)
         bars = axes.bar(powers, [counts[n] for n in powers], color=COLORS["finetuned"])
         axes.bar_label(bars, padding=2, fontsize=8)
-        names = [f"{2**n}–{2 ** (n + 1) - 1}" if n else "1" for n in powers]
-        axes.set_xticks(powers, names, rotation=45)
+        axes.set_xticks(powers, [str(2**n) for n in powers], rotation=90)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
         axes.set_ylim(0.7, 3 * max([1, *counts.values()]))
         axes.set_title(f"{len(found)} {what}s, largest {max(found, default=0)} cards", loc="left")
-        axes.set_xlabel(f"cards per {what}")
+        axes.set_xlabel(f"cards per {what}, from … to below the next")
         axes.grid(axis="x", visible=False)
     panels[0].set_ylabel("number (logarithmic)")
     return figure
@@ -123,7 +122,7 @@ def shared_text(cards: Cards) -> "Figure":
     counts |= {f"same {what}, kept": shared for what, _, shared, _ in repeated_table(cards)[1]}
     _draw_counts(right, counts)
     right.set(xlabel="cards")
-    right.set_title("cards with the text of another", loc="left")
+    right.set_title("cards that share their text", loc="left")
     left.grid(axis="y", visible=False)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
