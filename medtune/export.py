@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medtune import data_tables
 from medtune.data_figures import write_figures
@@ -43,7 +44,7 @@ figures/  the same as pictures
 To make one of the four a data set: download.dataset=file://FOLDER/parquet, clean.reader=columns and
 clean.columns={{question: question, answer: answer, kind: kind, topic: topic}}.
 """
-ROWS = {  # what is in no split, row by row
+ROWS = {  # what is in no split, row by row, save for rows with personal data
     "dropped_rows": Path("data/clean/dropped.parquet"),
     "left_out_cards": Path("data/split/left_out.parquet"),
 }
@@ -105,7 +106,9 @@ def write_tables(folder: Path, cards: Cards) -> None:
         write_spreadsheet(folder / f"{name}.csv", as_table(columns, rows))
     for name, path in ROWS.items():
         if path.exists():
-            write_spreadsheet(folder / f"{name}.csv", read_table(path, path.parent.name))
+            rows = read_table(path, path.parent.name)
+            public = rows.filter(pc.not_equal(rows.column("reason"), "personal_data"))
+            write_spreadsheet(folder / f"{name}.csv", public)
 
 
 def _write_dataset(folder: Path, split: str, table: pa.Table) -> None:

@@ -14,7 +14,6 @@ from medtune.errors import InputError
 from medtune.export import export
 from medtune.params import SPLITS, Columns, load_params
 from medtune.readers import read_records
-from medtune.tokens import SCHEMA, write_tokens
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ("=1+1", "-5 °C or less", 'say "µg", β\nand ≥', "plain", "a\u2028b", "'quoted'")
@@ -32,17 +31,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params = (ROOT / "params.yaml").read_text()
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(params)
-    Path("data/split").mkdir(parents=True)
-    Path("metrics").mkdir()
+    for folder in ("data/clean", "data/split", "data/tokens", "metrics"):
+        Path(folder).mkdir(parents=True)
     table = pa.table(dict(zip(COLUMNS, map(list, zip(*CARDS, strict=True)), strict=True)))
     for number, split in enumerate(SPLITS):
         part = table.slice(2 * number, 2).append_column("another", [["x", "y"]])
         pq.write_table(part, f"data/split/{split}.parquet")
-        columns = {field.name: pa.nulls(2, field.type) for field in SCHEMA}
-        columns |= {"input_ids": pa.array([[1, 2], [1, 2, 3]], SCHEMA.field("input_ids").type)}
-        write_tokens(Path(f"data/tokens/{split}.arrow"), pa.table(columns, SCHEMA))
-    dropped = pa.table({"question": ["=2"], "reason": ["empty_answer"]})
-    Path("data/clean").mkdir()
+        tokens = pa.table({"input_ids": [[1, 2], [1, 2, 3]]})
+        with pa.ipc.new_file(f"data/tokens/{split}.arrow", tokens.schema) as file:
+            file.write_table(tokens)
+    reasons = ["empty_answer", "personal_data"]
+    dropped = pa.table({"question": ["=2", "Call me on 555 0100"], "reason": reasons})
     pq.write_table(dropped, "data/clean/dropped.parquet")
     clean = {"records_in": 7, "dropped.duplicate": 1, "fixed.html": 2}
     Path("metrics/clean.json").write_text(json.dumps(clean))
