@@ -124,8 +124,9 @@ def edited(text: str, draw: random.Random) -> str:
     """The text with up to a tenth of its words, one at least of ten, replaced, cut or added."""
     words = text.split()
     for _ in range(draw.randint(min(1, len(words) // 10), len(words) // 10)):
-        place = draw.randrange(len(words))
-        words[place : place + draw.randint(0, 1)] = draw.choice(([], [draw.choice(words)]))
+        place, word = draw.randrange(len(words)), draw.choice(words)
+        removed, added = draw.choice(((1, [word]), (1, []), (0, [word])))
+        words[place : place + removed] = added
     return " ".join(words)
 
 
