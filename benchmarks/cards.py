@@ -76,9 +76,9 @@ class Corpus:
             topics = list(self.topics)
             draw.shuffle(topics)
             for topic in topics:
-                for question, answer, kind in self.topics[topic]:
-                    texts = (" ".join([words[n] for n in part]) for part in (question, answer))
-                    yield Card(*texts, kind, f"{topic} {generation}")
+                for parts in self.topics[topic]:
+                    question, answer = (" ".join([words[n] for n in part]) for part in parts[:2])
+                    yield Card(question, answer, parts[2], f"{topic} {generation}")
 
     def _new_words(self, draw: random.Random) -> list[str]:
         """For each word the first half of its letters and the second half of another's."""

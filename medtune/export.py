@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -119,7 +120,7 @@ def _write_dataset(folder: Path, split: str, table: pa.Table) -> None:
         stream.write_table(table, max_chunksize=BATCH)
     with data.open("rb") as file:
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": data.name}],
         "_fingerprint": fingerprint,
         "_format_columns": None,
