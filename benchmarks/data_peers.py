@@ -1,0 +1,110 @@
+"""The obvious alternatives to the stages clean, split and tokenize, each in one process.
+
+Run in the folder of a project whose stages have run: python -m benchmarks.data_peers NAME OPTIONS,
+OPTIONS being JSON. Prints JSON: seconds of the work without imports, cards in and what came out.
+"""
+
+import json
+import re
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+RAW = Path("data/raw/cards.parquet")
+RECORDS = Path("data/clean/records.parquet")
+SPLITS = ("train", "validation", "test")
+
+Result = dict[str, Any]
+
+
+def pandas_apply(_: Mapping[str, Any]) -> Result:
+    """Cleans with `Series.apply`, our rules and our reasons to drop, and writes Parquet."""
+    import pandas as pd
+
+    from medtune.cleaning import clean_text
+    from medtune.params import load_params
+
+    clean = load_params("clean")
+    start = time.perf_counter()
+    frame = pd.read_parquet(RAW)
+    for column in ("question", "answer"):
+        frame[column] = frame[column].apply(lambda text: clean_text(text)[0])
+    words = frame["answer"].apply(lambda text: len(text.split()))
+    kept = frame[
+        (frame["question"] != "")
+        & (frame["question"].str.casefold() != frame["answer"].str.casefold())
+        & words.between(max(1, clean.min_answer_words), clean.max_answer_words)
+    ].drop_duplicates(["question", "answer"])
+    kept.to_parquet("pandas.parquet", compression="zstd")
+    return {"seconds": time.perf_counter() - start, "cards": len(frame), "kept": len(kept)}
+
+
+def datasketch_lsh(options: Mapping[str, Any]) -> Result:
+    """Finds near-duplicate answers with MinHashLSH, verified by their exact Jaccard similarity.
+
+    Needs datasketch and pyarrow, and nothing of medtune. The rest of the stage is not done: no
+    topics, no shared 13-grams, no components, no leak rates, no assignment.
+    """
+    import pyarrow.parquet as pq
+    from datasketch import MinHash, MinHashLSH
+
+    threshold, permutations = options["threshold"], options["permutations"]
+    start = time.perf_counter()
+    answers = pq.read_table(RECORDS, columns=["answer"]).column(0).to_pylist()
+    shingles = [_shingles(answer, options["words"]) for answer in answers]
+    index = MinHashLSH(threshold=threshold, num_perm=permutations)
+    pairs = 0
+    for row, sketch in enumerate(MinHash.generator(shingles, num_perm=permutations)):
+        if not shingles[row]:
+            continue
+        own = set(shingles[row])
+        for other in index.query(sketch):
+            shared = len(own.intersection(shingles[other]))
+            pairs += shared >= threshold * (len(own) + len(shingles[other]) - shared)
+        index.insert(row, sketch)
+    return {"seconds": time.perf_counter() - start, "cards": len(answers), "pairs": pairs}
+
+
+def _shingles(text: str, size: int) -> list[bytes]:
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).lower())
+    return list({" ".join(words[n : n + size]).encode() for n in range(len(words) - size + 1)})
+
+
+def chat_template(_: Mapping[str, Any]) -> Result:
+    """Tokenizes prompt and answer of each card by `apply_chat_template`, one after the other.
+
+    Ids and the prompt's length, from which labels follow, stay in memory; nothing is written.
+    """
+    import pyarrow.parquet as pq
+
+    from medtune.models import load_tokenizer
+    from medtune.params import load_params
+
+    system = load_params("tokenize.system_prompt")
+    opening = [{"role": "system", "content": system}] if system else []
+    encode = partial(load_tokenizer().apply_chat_template, return_dict=False)
+    start = time.perf_counter()
+    rows = []
+    for split in SPLITS:
+        table = pq.read_table(f"data/split/{split}.parquet", columns=["question", "answer"])
+        for card in table.to_pylist():
+            asked = [*opening, {"role": "user", "content": card["question"]}]
+            prompt = encode(asked, add_generation_prompt=True)
+            whole = encode([*asked, {"role": "assistant", "content": card["answer"]}])
+            rows.append((whole, len(prompt)))
+    tokens = sum(len(ids) for ids, _ in rows)
+    return {"seconds": time.perf_counter() - start, "cards": len(rows), "tokens": tokens}
+
+
+PEERS: dict[str, Callable[[Mapping[str, Any]], Result]] = {
+    "pandas": pandas_apply,
+    "datasketch": datasketch_lsh,
+    "chat_template": chat_template,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(PEERS[sys.argv[1]](json.loads(sys.argv[2]))))
