@@ -136,6 +136,7 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
     Questions of similar length go together; batches are spread over the processes there are.
     """
     from medtune.one_row import allow_one_row
+    from medtune.packed_weights import packed_weights
     from medtune.processes import spread
 
     allow_one_row(model)
@@ -145,7 +146,8 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
         asked = [questions[n] for n in numbers]
         return list(map(_answer, asked, log_likelihoods(model, encoder, asked)))
 
-    found = spread(lambda own: list(map(answer, progress(own, unit="batch"))), batches)
+    with packed_weights(model, rows=BATCH * 50):
+        found = spread(lambda own: list(map(answer, progress(own, unit="batch"))), batches)
     rows = dict(zip(chain(*batches), chain(*found), strict=True))
     return pa.Table.from_pylist([rows[n] for n in range(len(rows))], schema=SCHEMA)
 
