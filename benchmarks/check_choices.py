@@ -69,7 +69,7 @@ def main() -> None:
     theirs = [np.array([score for score, _ in sample["filtered_resps"]]) for sample in samples]
     model = load_base("fp32")
     allow_one_row(model)
-    ours = [log_likelihoods(model, encoder, question) for question in questions]
+    ours = [log_likelihoods(model, encoder, [question])[0] for question in questions]
     gaps = [their - our for their, our in zip(theirs, ours, strict=True)]
     print(f"{len(questions)} {arguments.set} questions, {sum(map(len, ours))} options")
     print(f"largest difference of log-likelihoods: {max(abs(gap).max() for gap in gaps):.1e} nats,")

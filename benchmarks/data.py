@@ -30,8 +30,8 @@ from benchmarks.process_tree import Cost, run
 from benchmarks.table import write_into_readme
 from medtune.errors import InputError
 from medtune.files import write_json
-from medtune.leaks import PERMUTATIONS, SHINGLE_WORDS
 from medtune.models import BASE, require
+from medtune.ngrams import PERMUTATIONS, SHINGLE_WORDS
 from medtune.params import SPLITS, read_yaml
 from medtune.stage import one_line_errors, set_up_logging
 

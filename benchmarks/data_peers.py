@@ -25,14 +25,14 @@ def pandas_apply(_: Mapping[str, Any]) -> Result:
     """Cleans with `Series.apply`, our rules and our reasons to drop, and writes Parquet."""
     import pandas as pd
 
-    from medtune.cleaning import clean_text
+    from medtune.cleaning import RULES, clean_text
     from medtune.params import load_params
 
     clean = load_params("clean")
     start = time.perf_counter()
     frame = pd.read_parquet(RAW)
     for column in ("question", "answer"):
-        frame[column] = frame[column].apply(lambda text: clean_text(text)[0])
+        frame[column] = frame[column].apply(lambda text: clean_text(text, RULES)[0])
     words = frame["answer"].apply(lambda text: len(text.split()))
     kept = frame[
         (frame["question"] != "")

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medtune.batches import padded
+from medtune.batches import by_length
 from medtune.cells import text_of
 from medtune.errors import InputError
 from medtune.progress import progress
@@ -30,6 +31,7 @@ logger = logging.getLogger("medtune")
 FOLDER = Path("data/choices")
 SETS = ("medical", "general")
 LETTER = re.compile(r"^[A-Z]\. ", re.MULTILINE)
+BATCH = 8  # questions that go through the model together
 BINS = 10
 SCHEMA = pa.schema(
     [
@@ -129,49 +131,67 @@ def _hash(question: Question) -> str:
 
 
 def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> pa.Table:
-    """The questions with the option that the model holds for the likeliest, as SCHEMA has it."""
+    """The questions with the option that the model holds for the likeliest, as SCHEMA has it.
+
+    Questions of similar length go together; batches are spread over the processes there are.
+    """
     from medtune.one_row import allow_one_row
+    from medtune.packed_weights import packed_weights
     from medtune.processes import spread
 
     allow_one_row(model)
+    batches = by_length([len(q.question) + sum(map(len, q.options)) for q in questions], BATCH)
 
-    def answer(question: Question) -> dict[str, Any]:
-        probabilities = option_probabilities(model, encoder, question)
-        chosen = int(probabilities.argmax())
-        return asdict(question) | {
-            "chosen": chosen,
-            "probability": probabilities[chosen],
-            "correct_probability": probabilities[question.correct],
-        }
+    def answer(numbers: list[int]) -> list[dict[str, Any]]:
+        asked = [questions[n] for n in numbers]
+        return list(map(_answer, asked, log_likelihoods(model, encoder, asked)))
 
-    rows = spread(lambda own: list(map(answer, progress(own, unit="question"))), questions)
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    with packed_weights(model, rows=BATCH * 50):
+        found = spread(lambda own: list(map(answer, progress(own, unit="batch"))), batches)
+    rows = dict(zip(chain(*batches), chain(*found), strict=True))
+    return pa.Table.from_pylist([rows[n] for n in range(len(rows))], schema=SCHEMA)
 
 
-def option_probabilities(model: Any, encoder: PromptEncoder, question: Question) -> np.ndarray:
-    """How probable each option is, given that it is one of them, (options,), sum 1.
+def _answer(question: Question, scores: np.ndarray) -> dict[str, Any]:
+    """A row as SCHEMA has it, from the log-likelihoods of the options.
 
-    The softmax of log-likelihoods per character; undivided, they favour the shortest option.
+    Their softmax per character says how probable each option is, given that it is one of them;
+    undivided, log-likelihoods favour the shortest option.
     """
-    lengths = [len(option) for option in question.options]
-    scores = log_likelihoods(model, encoder, question) / lengths
+    scores = scores / [len(option) for option in question.options]
     weights = np.exp(scores - scores.max())
-    return weights / weights.sum()
+    probabilities = weights / weights.sum()
+    chosen = int(probabilities.argmax())
+    return asdict(question) | {
+        "chosen": chosen,
+        "probability": probabilities[chosen],
+        "correct_probability": probabilities[question.correct],
+    }
 
 
-def log_likelihoods(model: Any, encoder: PromptEncoder, question: Question) -> np.ndarray:
+def log_likelihoods(
+    model: Any, encoder: PromptEncoder, questions: Sequence[Question]
+) -> list[np.ndarray]:
     """Log-likelihood in nats of each option as the answer, summed over its tokens, (options,)."""
     import torch
+    from torch.nn.functional import cross_entropy
 
-    from medtune.losses import token_losses
+    from medtune.losses import head_logits
+    from medtune.one_row import branch_states
 
-    prompt = encoder.question_ids(question.question)
-    rows = [prompt + encoder.answer_ids(option) for option in question.options]
-    batch = padded(rows, [len(prompt)] * len(rows), pad_id=0)
-    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    prompts = [encoder.question_ids(question.question) for question in questions]
+    options = [[encoder.answer_ids(text) for text in question.options] for question in questions]
+    # What an option's tokens are foretold by: the prompt's last token and those before them.
+    branches = [
+        [[prompt[-1], *ids[:-1]] for ids in own]
+        for prompt, own in zip(prompts, options, strict=True)
+    ]
     with torch.inference_mode():
-        losses, owners = token_losses(model, batch)
-    return -np.bincount(owners.numpy(force=True), weights=losses.numpy(force=True))
+        hidden = branch_states(model, [prompt[:-1] for prompt in prompts], branches)
+        targets = torch.tensor([*chain(*chain(*options))], device=hidden.device)
+        losses = cross_entropy(head_logits(model, hidden), targets, reduction="none")
+    parts = iter(losses.double().split([len(ids) for own in options for ids in own]))
+    return [-np.array([next(parts).sum().item() for _ in own]) for own in options]
 
 
 def choice_metrics(answers: pa.Table) -> dict[str, float]:

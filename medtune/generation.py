@@ -13,6 +13,7 @@ import torch
 from medtune.batches import by_length
 from medtune.losses import head_logits
 from medtune.one_row import allow_one_row
+from medtune.packed_weights import packed_weights
 from medtune.params import Evaluate
 from medtune.processes import process_count, spread
 from medtune.progress import progress
@@ -82,20 +83,21 @@ def generate(
     new: list[list[int]] = [[] for _ in prompts]
     running = list(range(len(prompts)))  # the prompt that each row of the cache belongs to
     inputs: Iterable[Pass] = cache.first_passes()
-    while True:
-        hidden = [last_states(model, cache, arguments) for arguments in inputs]
-        tokens = choose(head_logits(model, torch.cat(hidden)))
-        for prompt, token in zip(running, tokens.tolist(), strict=True):
-            new[prompt].append(token)
-        on_token()
-        alive = [row for row, prompt in enumerate(running) if new[prompt][-1] not in ends]
-        if not alive or len(new[running[0]]) == params.max_new_tokens:
-            return new
-        if len(alive) < len(running):
-            order = cache.keep(alive)
-            choose.keep(order)
-            tokens, running = tokens[order], [running[row] for row in order]
-        inputs = [cache.next_pass(tokens)]
+    with packed_weights(model, len(prompts)):
+        while True:
+            hidden = [last_states(model, cache, arguments) for arguments in inputs]
+            tokens = choose(head_logits(model, torch.cat(hidden)))
+            for prompt, token in zip(running, tokens.tolist(), strict=True):
+                new[prompt].append(token)
+            on_token()
+            alive = [row for row, prompt in enumerate(running) if new[prompt][-1] not in ends]
+            if not alive or len(new[running[0]]) == params.max_new_tokens:
+                return new
+            if len(alive) < len(running):
+                order = cache.keep(alive)
+                choose.keep(order)
+                tokens, running = tokens[order], [running[row] for row in order]
+            inputs = [cache.next_pass(tokens)]
 
 
 def last_states(model: Any, cache: Any, inputs: Pass) -> torch.Tensor:

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from medtune.batches import IGNORED, by_length, padded
 from medtune.models import device
 from medtune.one_row import allow_one_row, hidden_states
+from medtune.packed_weights import packed_weights
 from medtune.processes import spread
 from medtune.progress import progress
 
@@ -61,7 +62,7 @@ def summed_losses(
         own = [losses[owners == row].double() for row in range(len(numbers))]
         return [(part.sum().item(), len(part)) for part in own]
 
-    with torch.inference_mode():
+    with torch.inference_mode(), packed_weights(model, rows=LOSS_BATCH * 50):
         found = spread(lambda own: list(map(losses_of, progress(own, unit="batch"))), batches)
     return [losses for _, losses in sorted(zip(chain(*batches), chain(*found), strict=True))]
 

@@ -3,12 +3,16 @@
 Every card begins with the same template and system prompt. A batch goes through the decoder as
 [beginning | rest of row 1 | rest of row 2 | …], each token at the position that it has in its own
 row. All layers but attention work token by token and notice nothing; attention is told apart here.
-Losses and gradients stay what they are, to rounding.
+Losses and gradients stay what they are, to rounding. A row may also branch, as a question does in
+its options: [beginning | rest of question 1 | its option 1 | its option 2 | … | question 2 …].
 """
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -50,19 +54,57 @@ def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     if len(ids) == 1 or not _is_allowed(model):
         return decoder(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
     shared = 0 if _draws_noise(model) else _shared_length(ids, batch["labels"])
-    places = torch.arange(ids.shape[1], device=ids.device)
     own = real[:, shared:]
-    positions = places[shared:].expand_as(own)[own]
+    return spread_out(_states_of_rests(decoder, ids, real.long() - 1, shared), own)
+
+
+def branch_states(
+    model: Any, trunks: Sequence[list[int]], branches: Sequence[Sequence[list[int]]]
+) -> torch.Tensor:
+    """The decoder's last hidden states (tokens, dim) of the tokens of all branches, in their order.
+
+    A token of branches[n][m] sees trunks[n], which is not empty, and its branch so far.
+    """
+    if not _is_allowed(model):  # a row for each branch
+        trunks = [trunk for trunk, own in zip(trunks, branches, strict=True) for _ in own]
+        branches = [[branch] for own in branches for branch in own]
+    rows, numbers = [], []
+    for trunk, own in zip(trunks, branches, strict=True):
+        rows.append(torch.tensor([*trunk, *chain(*own)]))
+        lengths = torch.tensor([len(trunk), *map(len, own)])
+        numbers.append(torch.arange(len(lengths)).repeat_interleave(lengths))
+    ids = pad_sequence(rows, batch_first=True).to(model.device)
+    branch = pad_sequence(numbers, batch_first=True, padding_value=-1).to(model.device)
+    decoder = model.get_decoder()
+    if not _is_allowed(model):
+        output = decoder(input_ids=ids, attention_mask=branch >= 0, use_cache=False)
+        return output.last_hidden_state[branch > 0]
+    shared = int(((ids == ids[0]) & (branch == 0)).all(dim=0).cumprod(dim=0).sum())
+    rests = branch[:, shared:]
+    return _states_of_rests(decoder, ids, branch, shared)[rests[rests >= 0] > 0]
+
+
+def _states_of_rests(
+    decoder: Any, ids: torch.Tensor, branch: torch.Tensor, shared: int
+) -> torch.Tensor:
+    """The last hidden states (tokens, dim) of what follows the `shared` first tokens of each row.
+
+    `branch` (rows, seq) is -1 for padding, 0 for tokens that all later ones of their row see, and
+    else the number of a branch, whose tokens see those and each other.
+    """
+    places, rests = torch.arange(ids.shape[1], device=ids.device), branch[:, shared:]
+    own = rests >= 0
+    seen = (branch[:, None] == 0) | (branch[:, None] == rests[:, :, None])
     # What the rest of a row sees of the whole row; padding, which is no token, its first place.
-    mask = (places <= places[shared:, None]) & own[:, :, None] | (places == 0)
+    mask = seen & (places <= places[shared:, None]) & own[:, :, None] | (places == 0)
+    positions = mask.sum(dim=2)[own] - 1  # each token stands behind those that it sees
     output = decoder(
         input_ids=torch.cat([ids[0, :shared], ids[:, shared:][own]])[None],
         position_ids=torch.cat([places[:shared], positions])[None],
         attention_mask=mask[:, None],
         use_cache=False,
     )
-    hidden = output.last_hidden_state
-    return spread_out(hidden[0, shared:], own)
+    return output.last_hidden_state[0, shared:]
 
 
 def spread_out(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.generate import TITLES, Asked, block, compare, describe
+from benchmarks.asked import Asked
+from benchmarks.generate import TITLES, block, chosen, compare, describe, equal_tokens
+from medtune.errors import InputError
 from medtune.models import load_base
 from medtune.params import load_params
 
-ARMS = ["one_by_one", "unsorted", "sorted", "ours"]
+ARMS = ["one_by_one", "unsorted", "sorted", "openvino", "ours"]
 PROMPTS = [[257, 5, *range(n, n + 2 + n % 4)] for n in range(60, 71)]
 
 
@@ -17,7 +19,8 @@ def asked(base_folder: Path) -> Asked:
 
 
 def test_all_arms_answer_the_same_questions_alike(asked: Asked) -> None:
-    rates, answers, size = compare(asked, PROMPTS, ARMS, rounds=3, sizes=[2, 8])
+    others = {"openvino": asked.one_by_one}
+    rates, answers, size = compare(asked, PROMPTS, ARMS, 3, [2, 8], others)
     assert size in (2, 8)
     assert all(len(rates[arm]) == 3 for arm in ARMS)
     assert all(len(answers[arm]) == len(PROMPTS) for arm in ARMS)
@@ -26,11 +29,28 @@ def test_all_arms_answer_the_same_questions_alike(asked: Asked) -> None:
         ARMS, len(PROMPTS)
     )
     assert results["ours"]["ours_is_faster"] == 1
+    tokens = sum(map(len, answers["ours"]))
+    assert all(result["equal_tokens"] == tokens for result in results.values())
 
 
 def test_an_answer_ends_with_its_first_end_token(asked: Asked) -> None:
     assert asked.ended([5, 3, 7, 200]) == [5, 3]
     assert asked.ended([5, 6]) == [5, 6]
+
+
+def test_tokens_are_equal_up_to_the_first_that_differs() -> None:
+    assert equal_tokens([5, 6, 7, 8], [5, 6, 9, 8]) == 2
+    assert equal_tokens([5, 6], [5, 6, 7]) == 2
+
+
+def test_engines_run_where_an_interpreter_is_named() -> None:
+    pythons = {"llama_cpp": None, "openvino": "python", "vllm": None}
+    assert chosen(None, pythons) == [arm for arm in TITLES if arm not in ("llama_cpp", "vllm")]
+    assert chosen(["openvino"], pythons) == ["openvino", "ours"]
+    with pytest.raises(InputError, match="the arm llama_cpp needs --llama-cpp-python: see"):
+        chosen(["llama_cpp"], pythons)
+    with pytest.raises(InputError, match="--arms names 'tpu': known are one_by_one, unsorted, so"):
+        chosen(["tpu"], pythons)
 
 
 def test_table_names_every_arm() -> None:
@@ -45,4 +65,6 @@ def test_table_names_every_arm() -> None:
         },
     }
     table = block(results)
-    assert all(f"| {title} | 2 (1–2) | 1.00 × | 1 of 1 |" in table for title in TITLES.values())
+    assert all(
+        f"| {title} | 2 (1–2) | 1.00 × | 1 of 1 | 100.0% |" in table for title in TITLES.values()
+    )

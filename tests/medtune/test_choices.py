@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from medtune.choices import (
+    BATCH,
     SCHEMA,
     Question,
     answer_choices,
@@ -162,9 +163,11 @@ def brute_force(model: Any, encoder: PromptEncoder, question: Question) -> list[
     return [weight / sum(weights) for weight in weights]
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])  # as one row, and padded
 def test_probabilities_equal_those_of_the_models_own_logits(
-    model: Any, encoder: PromptEncoder
+    model: Any, encoder: PromptEncoder, attention: str
 ) -> None:
+    model.set_attn_implementation(attention)
     answers = answer_choices(model, encoder, QUESTIONS)
     assert answers.schema == SCHEMA
     for question, row in zip(QUESTIONS, answers.to_pylist(), strict=True):
@@ -177,10 +180,13 @@ def test_probabilities_equal_those_of_the_models_own_logits(
 def test_an_answer_does_not_depend_on_the_questions_beside_it(
     model: Any, encoder: PromptEncoder
 ) -> None:
-    together = answer_choices(model, encoder, QUESTIONS).to_pylist()
-    assert answer_choices(model, encoder, QUESTIONS[::-1]).to_pylist()[::-1] == together
-    alone = [answer_choices(model, encoder, [question]).to_pylist()[0] for question in QUESTIONS]
-    assert alone == together
+    together = answer_choices(model, encoder, QUESTIONS * 5).to_pylist()
+    assert len(together) > BATCH
+    for question, row in zip(QUESTIONS * 5, together, strict=True):
+        (alone,) = answer_choices(model, encoder, [question]).to_pylist()
+        for name in ("probability", "correct_probability"):
+            assert row.pop(name) == pytest.approx(alone.pop(name), rel=1e-5)
+        assert row == alone
 
 
 def answers(*rows: tuple[str, float, bool]) -> pa.Table:

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -101,6 +102,20 @@ def test_answers_come_in_the_order_of_the_questions(model: Any, tokenizer: Any) 
     one_by_one = [answer_all(model, encoder, [prompt], small, seed=1)[0] for prompt in prompts]
     assert answers == one_by_one
     assert all(answer.tokens == 12 and not answer.stopped for answer in answers)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 200])
+def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
+    model: Any, tokenizer: Any, ends: set[int], size: int
+) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    encoder.end_id = min(ends)
+    answers = answer_all(model, encoder, PROMPTS, PARAMS, seed=1)
+    assert {answer.stopped for answer in answers} == {True, False}
+    small = PARAMS.model_copy(update={"batch_size": size})
+    order = np.random.default_rng(size).permutation(len(PROMPTS)).tolist()
+    shuffled = answer_all(model, encoder, [PROMPTS[n] for n in order], small, seed=1)
+    assert shuffled == [answers[n] for n in order]
 
 
 def test_an_answer_that_ends_itself_has_stopped(model: Any, tokenizer: Any) -> None:

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from medtune.adapters import add_adapter
 from medtune.batches import padded
 from medtune.losses import SupervisedLoss
-from medtune.one_row import ATTENTION
+from medtune.one_row import ATTENTION, allow_one_row, branch_states
 from medtune.params import Train, load_params
 
 BEGINNING = [5, 6, 7, 8, 9, 10]
@@ -132,3 +132,29 @@ def test_a_single_row_and_rows_without_a_common_beginning_run_as_they_are() -> N
 def test_supervised_beginning_runs_in_each_row() -> None:
     assert tokens_run(make("llama"), padded(ROWS, [0, 0, 0], 0))[1] == 9 + 11 + 9
     assert tokens_run(make("llama"), padded(ROWS, [8, 3, 8], 0))[1] == 2 + 7 + 9 + 7
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("trunks", [[[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[5, 6], [7]], [[5, 6, 7]]])
+def test_branches_see_their_trunk_and_themselves(trunks: list[list[int]], attention: str) -> None:
+    branches = [[[1, 2], [3, 8, 9]], [[1], [4, 4], [10]]][: len(trunks)]
+    model = make("llama").eval()
+    model.set_attn_implementation(attention)
+    assert allow_one_row(model) == (attention == "sdpa")
+    expected = [
+        model.model(torch.tensor([trunk + branch])).last_hidden_state[0, len(trunk) :]
+        for trunk, own in zip(trunks, branches, strict=True)
+        for branch in own
+    ]
+    got = branch_states(model, trunks, branches)
+    assert torch.allclose(got, torch.cat(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_trunks_run_once_and_what_all_begin_with_too() -> None:
+    model, counts = make("llama").eval(), []
+    assert allow_one_row(model)
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, ids: counts.append(ids[0].numel())
+    )
+    branch_states(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
+    assert counts == [3 + (2 + 3) + (1 + 3)]
