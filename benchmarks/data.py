@@ -32,7 +32,8 @@ from medtune.errors import InputError
 from medtune.files import write_json
 from medtune.models import BASE, require
 from medtune.ngrams import PERMUTATIONS, SHINGLE_WORDS
-from medtune.params import SPLITS, read_yaml
+from medtune.params import read_yaml
+from medtune.params_data import SPLITS
 from medtune.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")

@@ -26,7 +26,8 @@ from unittest import mock
 
 from benchmarks.corpus import make_file, mutate
 from medtune.errors import InputError
-from medtune.params import Clean, Columns, load_params
+from medtune.params import load_params
+from medtune.params_data import Clean, Columns
 from medtune.readers import read_records
 from medtune.records import Record
 from medtune.source_pypi import unpack

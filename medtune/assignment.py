@@ -8,7 +8,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from medtune.params import Split
+from medtune.params_data import Split
 
 
 def uniform(seed: int, key: str) -> float:

@@ -25,7 +25,8 @@ from medtune.check_source import ask_source, find_config
 from medtune.errors import InputError
 from medtune.launch import LAUNCH
 from medtune.models import BASE
-from medtune.params import PARAMS_FILE, Params, SplitName, read_yaml, validate
+from medtune.params import PARAMS_FILE, Params, read_yaml, validate
+from medtune.params_data import SplitName
 from medtune.progress import heartbeat
 from medtune.sources import Target
 from medtune.stage import one_line_errors, set_up_logging

@@ -12,7 +12,8 @@ from medtune.choices import FOLDER, SETS, Question, read_questions
 from medtune.errors import InputError
 from medtune.files import read_table
 from medtune.models import BASE, load_tokenizer
-from medtune.params import SPLITS, Params, SplitName, Tokenize, read_yaml
+from medtune.params import Params, Tokenize, read_yaml
+from medtune.params_data import SPLITS, SplitName
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.tokens import TOKENS, read_tokens
 

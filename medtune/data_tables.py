@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medtune.files import DIGITS, read_table
-from medtune.params import SPLITS
+from medtune.params_data import SPLITS
 from medtune.tokens import TOKENS, read_tokens
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]

@@ -6,7 +6,7 @@ import pandas as pd
 from medtune.groups import LEAK_SHARE
 from medtune.near_duplicates import candidates, similar
 from medtune.ngrams import Array, Texts
-from medtune.params import SPLITS
+from medtune.params_data import SPLITS
 
 REASONS = ("question", "answer", "ngram13", "near_duplicate")
 NONE = -1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medtune.cells import text_of
 from medtune.hpo import read_hpo
-from medtune.params import Clean, Columns
+from medtune.params_data import Clean, Columns
 from medtune.records import Record
 from medtune.tables import read_rows
 from medtune.topics import fold_topic, parse_question

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from medtune.errors import InputError
 from medtune.model_card import public_source
-from medtune.params import SPLITS, read_yaml
+from medtune.params import read_yaml
+from medtune.params_data import SPLITS
 from medtune.tokens import TOKENS, read_tokens
 
 DEFAULT = Path("presets/default.yaml")

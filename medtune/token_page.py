@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from medtune.errors import InputError
 from medtune.files import replacing
 from medtune.models import BASE, require
-from medtune.params import SPLITS
+from medtune.params_data import SPLITS
 from medtune.rendering import environment
 from medtune.run_facts import token_texts
 from medtune.stage import one_line_errors, set_up_logging

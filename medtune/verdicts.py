@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from medtune.cleaning import RULES, Rule, clean_text, unreadable_share
-from medtune.params import Clean
+from medtune.params_data import Clean
 from medtune.personal_data import mask_personal_data
 
 Texts = tuple[str | None, str | None]  # question and answer as they came; None is no text

@@ -21,7 +21,8 @@ import pyarrow as pa
 from medtune.cleaning import RULES
 from medtune.errors import InputError
 from medtune.files import write_csv, write_json
-from medtune.params import Clean, load_params
+from medtune.params import load_params
+from medtune.params_data import Clean
 from medtune.personal_data import KINDS as PERSONAL
 from medtune.progress import progress
 from medtune.readers import read_records

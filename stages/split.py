@@ -20,7 +20,8 @@ from medtune.files import read_table, write_json, write_table
 from medtune.groups import components, group_names, without_boilerplate
 from medtune.leaks import REASONS, leak_rates, random_leak_rates, shared_text
 from medtune.ngrams import Texts, read_texts
-from medtune.params import SPLITS, Split, SplitName, load_params
+from medtune.params import load_params
+from medtune.params_data import SPLITS, Split, SplitName
 from medtune.stage import run
 
 logger = logging.getLogger("medtune")

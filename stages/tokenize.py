@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from medtune.errors import InputError
 from medtune.files import replacing, write_json
 from medtune.models import load_tokenizer
-from medtune.params import SPLITS, SplitName, Tokenize, load_params
+from medtune.params import Tokenize, load_params
+from medtune.params_data import SPLITS, SplitName
 from medtune.progress import progress
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.stage import run

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from medtune.assignment import assign, over_limit
-from medtune.params import Split, load_params
+from medtune.params import load_params
+from medtune.params_data import Split
 
 PARAMS: Split = load_params("split")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medtune.cleaning import RULES, clean_text, unreadable_share
-from medtune.params import Rules
+from medtune.params_data import Rules
 
 REPAIRS = [
     ("101 Â°F and naÃ¯ve", "101 °F and naïve", {"encoding"}),

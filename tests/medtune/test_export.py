@@ -12,7 +12,8 @@ from medtune import export as command
 from medtune.data_tables import COLUMNS
 from medtune.errors import InputError
 from medtune.export import export
-from medtune.params import SPLITS, Columns, load_params
+from medtune.params import load_params
+from medtune.params_data import SPLITS, Columns
 from medtune.readers import read_records
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from medtune.errors import InputError
-from medtune.params import SPLITS, load_params, read_yaml, validate
+from medtune.params import load_params, read_yaml, validate
+from medtune.params_data import SPLITS
 
 SHIPPED = Path("params.yaml")
 

@@ -14,7 +14,8 @@ from medtune import ask, generation, losses
 from medtune.files import write_table
 from medtune.models import BASE, load_tokenizer
 from medtune.out_of_domain import QUESTIONS
-from medtune.params import SPLITS, load_params, read_yaml, validate
+from medtune.params import load_params, read_yaml, validate
+from medtune.params_data import SPLITS
 from medtune.prompts import FIXED_DATE, PromptEncoder, PromptFormat
 from medtune.tokens import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
 from stages import evaluate, tokenize

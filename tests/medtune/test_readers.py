@@ -6,7 +6,7 @@ import pytest
 
 from medtune import readers
 from medtune.errors import InputError
-from medtune.params import Clean, Columns
+from medtune.params_data import Clean, Columns
 from medtune.readers import read_records
 from medtune.records import Record
 

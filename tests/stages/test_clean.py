@@ -13,7 +13,8 @@ import pytest
 from medtune import workers
 from medtune.cleaning import RULES
 from medtune.errors import InputError
-from medtune.params import Columns, load_params
+from medtune.params import load_params
+from medtune.params_data import Columns
 from medtune.personal_data import KINDS
 from medtune.records import FIELDS
 from medtune.verdicts import REASONS

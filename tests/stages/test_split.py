@@ -14,7 +14,8 @@ import pytest
 from medtune import ngrams
 from medtune.errors import InputError
 from medtune.ngrams import normalised
-from medtune.params import PARAMS_FILE, SPLITS, load_params, read_yaml
+from medtune.params import PARAMS_FILE, load_params, read_yaml
+from medtune.params_data import SPLITS
 from medtune.records import FIELDS
 from stages import split as stage
 

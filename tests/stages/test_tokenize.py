@@ -9,7 +9,8 @@ import pytest
 
 from medtune.errors import InputError
 from medtune.files import write_table
-from medtune.params import SplitName, Tokenize, load_params
+from medtune.params import Tokenize, load_params
+from medtune.params_data import SplitName
 from medtune.prompts import PromptEncoder, PromptFormat
 from medtune.tokens import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, read_tokens, token_writer
 from stages import tokenize as stage
