@@ -22,23 +22,20 @@ Result = dict[str, Any]
 
 
 def pandas_apply(_: Mapping[str, Any]) -> Result:
-    """Cleans with `Series.apply`, our rules and our reasons to drop, and writes Parquet."""
+    """Cleans with `DataFrame.apply`, our rules and our reasons to drop, and writes Parquet."""
     import pandas as pd
 
-    from medtune.cleaning import RULES, clean_text
     from medtune.params import load_params
+    from medtune.verdicts import judge
 
     clean = load_params("clean")
     start = time.perf_counter()
     frame = pd.read_parquet(RAW)
-    for column in ("question", "answer"):
-        frame[column] = frame[column].apply(lambda text: clean_text(text, RULES)[0])
-    words = frame["answer"].apply(lambda text: len(text.split()))
-    kept = frame[
-        (frame["question"] != "")
-        & (frame["question"].str.casefold() != frame["answer"].str.casefold())
-        & words.between(max(1, clean.min_answer_words), clean.max_answer_words)
-    ].drop_duplicates(["question", "answer"])
+    verdicts = frame.apply(lambda card: judge([(card.question, card.answer)], clean)[0][0], axis=1)
+    frame["question"] = [verdict.question for verdict in verdicts]
+    frame["answer"] = [verdict.answer for verdict in verdicts]
+    good = [verdict.reason is None for verdict in verdicts]
+    kept = frame[good].drop_duplicates(["question", "answer"])
     kept.to_parquet("pandas.parquet", compression="zstd")
     return {"seconds": time.perf_counter() - start, "cards": len(frame), "kept": len(kept)}
 
@@ -70,7 +67,7 @@ def datasketch_lsh(options: Mapping[str, Any]) -> Result:
 
 
 def _shingles(text: str, size: int) -> list[bytes]:
-    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).lower())
+    words = ["^", *re.findall(r"\w+", unicodedata.normalize("NFKC", text).lower()), "$"]
     return list({" ".join(words[n : n + size]).encode() for n in range(len(words) - size + 1)})
 
 

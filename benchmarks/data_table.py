@@ -90,5 +90,6 @@ def _found(size: int, metrics: Mapping[str, Mapping[str, float]]) -> str:
     return (
         f"Of {size:,} cards {clean['dropped.duplicate']:,} were exact duplicates, "
         f"{clean['kept']:,} were kept; {split['groups']:,} groups, the largest "
-        f"{split['largest_group_share']:.1%} of all; {tokens:,} tokens."
+        f"{split['largest_group_share']:.1%} of all, cut from a component of "
+        f"{split['largest_component_share']:.1%}; {tokens:,} tokens."
     )

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from medtune.errors import InputError
 
 DIGITS = 6
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What starts a formula in one program or another (OWASP, CSV Injection), full-width signs too.
+FORMULA = r"\A[=+\-@\t\r\n＝＋－＠]"
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
@@ -68,11 +69,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def inert(text: str) -> str:
-    """Puts an apostrophe before a text that a spreadsheet would run as a formula.
-
-    Numbers stay as they are. Source: OWASP, CSV Injection.
-    """
-    return f"'{text}" if text.startswith(FORMULA) and not NUMBER.fullmatch(text) else text
+    """Puts an apostrophe before a text that a spreadsheet would run as a formula; not numbers."""
+    return f"'{text}" if re.match(FORMULA, text) and not NUMBER.fullmatch(text) else text
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from medtune.files import FORMULA
+
 BOM = b"\xef\xbb\xbf"  # without it Excel takes UTF-8 for the machine's old code page
-# What starts a formula in one program or another (OWASP, CSV Injection), full-width signs too.
-FORMULA = r"\A([=+\-@\t\r\n＝＋－＠])"
 
 
 def without_formulas(table: pa.Table) -> tuple[pa.Table, int]:
@@ -25,7 +25,7 @@ def without_formulas(table: pa.Table) -> tuple[pa.Table, int]:
         if pa.types.is_string(field.type):
             column = table.column(number)
             changed += pc.sum(pc.match_substring_regex(column, FORMULA)).as_py() or 0
-            safe = pc.replace_substring_regex(column, FORMULA, r"'\1")
+            safe = pc.replace_substring_regex(column, f"({FORMULA})", r"'\1")
             table = table.set_column(number, field, safe)
     return table, changed
 

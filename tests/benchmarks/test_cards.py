@@ -16,7 +16,7 @@ from benchmarks.cards import (
     read_cards,
     write_cards,
 )
-from medtune.cleaning import clean_text
+from medtune.cleaning import RULES, clean_text
 
 SIZE = 4000
 
@@ -84,8 +84,8 @@ def test_questions_of_different_generations_differ_and_topics_keep_their_size(
 def test_clean_repairs_all_dirt(dirty: object) -> None:
     assert callable(dirty)
     text = "An abnormality of the bone."
-    repaired, rules = clean_text(dirty(text))
-    assert rules and repaired.strip("“”") == text
+    repaired, rules = clean_text(dirty(text), RULES)
+    assert rules and repaired is not None and repaired.strip("“”") == text
 
 
 def test_an_edit_changes_a_tenth_of_the_words_at_most() -> None:
