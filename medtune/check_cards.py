@@ -130,8 +130,16 @@ def _measure(path: Path, encoder: PromptEncoder, params: Tokenize, split: SplitN
     prompts = [len(ids) for ids in encoded]
     answers = [len(encoder.answer_ids(record["answer"] + disclaimer)) for record in records]
     whole = [prompt + answer + 1 for prompt, answer in zip(prompts, answers, strict=True)]
+    if params.truncation == "drop":  # of the test split what has room for an answer stays
+        longest = [p + 2 if split == "test" else n for p, n in zip(prompts, whole, strict=True)]
+        kept = [n for n, length in enumerate(longest) if length <= params.max_length_tokens]
+        encoded, prompts = [encoded[n] for n in kept], [prompts[n] for n in kept]
+        whole = [whole[n] for n in kept]
+        if records and not kept:
+            limit = f"tokenize.max_length_tokens is {params.max_length_tokens}"
+            raise InputError(f"{limit}, which leaves no record of {split}: raise it")
     return Cards(
-        table.num_rows,
+        round(table.num_rows * len(whole) / max(1, len(records))),
         prompts,
         [min(length, params.max_length_tokens) for length in whole],
         [1] * len(prompts) if params.loss_on == "all" else prompts,

@@ -75,6 +75,16 @@ def test_cut_cards_are_counted_before_tokenize_has_run(project: Path, params: Pa
     assert known_cards(tight)["train"].without_room == 2
 
 
+def test_cards_that_will_be_dropped_do_not_count(project: Path, params: Params) -> None:
+    style = {"prompt_style": "question_answer", "system_prompt": None, "truncation": "drop"}
+    prompt = len("Question: a\nAnswer:")
+    cards = known_cards(with_tokenize(params, max_length_tokens=prompt + 16, **style))
+    assert (cards["train"].count, cards["train"].lengths) == (1, [prompt + 12])
+    assert cards["train"].is_whole and not any(cards["train"].truncated)
+    with pytest.raises(InputError, match="leaves no record of train: raise it"):
+        known_cards(with_tokenize(params, max_length_tokens=prompt + 3, **style))
+
+
 def test_records_stand_for_splits_that_are_not_made(project: Path, params: Params) -> None:
     lock(params, "download@model", "download@dataset", "clean")
     cards = known_cards(params)
