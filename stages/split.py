@@ -2,8 +2,7 @@
 
 Reads data/clean/records.parquet; writes data/split/{train,validation,test}.parquet (the records
 and their `group`), data/split/left_out.parquet (what is in none, and why) and metrics/split.json.
-
-    python -m stages.split
+Run: python -m stages.split
 """
 
 import logging
