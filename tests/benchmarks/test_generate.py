@@ -44,13 +44,14 @@ def test_tokens_are_equal_up_to_the_first_that_differs() -> None:
 
 
 def test_engines_run_where_an_interpreter_is_named() -> None:
-    pythons = {"llama_cpp": None, "openvino": "python", "vllm": None}
-    assert chosen(None, pythons) == [arm for arm in TITLES if arm not in ("llama_cpp", "vllm")]
-    assert chosen(["openvino"], pythons) == ["openvino", "ours"]
-    with pytest.raises(InputError, match="the arm llama_cpp needs --llama-cpp-python: see"):
-        chosen(["llama_cpp"], pythons)
+    named, unnamed = {"openvino": "python"}, {"openvino": None}
+    assert chosen(None, named) == list(TITLES)
+    assert chosen(None, unnamed) == [arm for arm in TITLES if arm != "openvino"]
+    assert chosen(["openvino"], named) == ["openvino", "ours"]
+    with pytest.raises(InputError, match="the arm openvino needs --openvino-python: see"):
+        chosen(["openvino"], unnamed)
     with pytest.raises(InputError, match="--arms names 'tpu': known are one_by_one, unsorted, so"):
-        chosen(["tpu"], pythons)
+        chosen(["tpu"], named)
 
 
 def test_table_names_every_arm() -> None:
