@@ -13,6 +13,7 @@ import httpx2
 from medtune import source_hub, source_pypi
 from medtune.conversion import RANDOM_LLAMA
 from medtune.errors import InputError
+from medtune.folders import expand_home
 from medtune.sources import Target, fetch
 
 TIMEOUT_S = 10
@@ -32,7 +33,7 @@ def ask_source(uri: str, target: Target) -> int | None:
         case "hub":
             return _ask_hub(uri, target)
         case "file":
-            return _ask_disk(uri, Path(rest).expanduser())
+            return _ask_disk(uri, expand_home(rest))
         case "https" | "http":
             return _ask_server(uri.partition("#")[0])
         case "random" if target == "model":
@@ -141,7 +142,7 @@ def find_config(uri: str, scratch: Path) -> Path | None:
     What is fetched or made for it goes into `scratch`.
     """
     scheme, _, rest = uri.partition("://")
-    folder = Path(rest).expanduser()
+    folder = expand_home(rest)
     if scheme == "hub":
         fetch_hub_config(uri, scratch)
         return scratch

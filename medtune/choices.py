@@ -104,7 +104,7 @@ def _rows(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
             for number, line in enumerate(lines, start=1):
                 try:
                     row = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     raise InputError(f"{path}, line {number} is not JSON: {mend}") from None
                 yield f"{path.relative_to(folder).as_posix()}:{number}", row
 

@@ -29,6 +29,11 @@ def list_files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def expand_home(path: str) -> Path:
+    """Fills in `~`; where there is no such user it stays, and Path.expanduser would raise."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def check_member(source: object, name: str, target: str) -> None:
     """Raises InputError where a file `name` of `source` may not become `target` of a folder."""
     if ".." in PurePosixPath(target).parts or target.startswith("/") or "\\" in target:

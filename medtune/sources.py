@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from medtune.conversion import write_random_llama
 from medtune.errors import InputError
-from medtune.folders import list_files
+from medtune.folders import expand_home, list_files
 from medtune.source_https import fetch_url
 from medtune.source_hub import fetch_repository
 from medtune.source_pypi import fetch_wheel_members
@@ -50,7 +50,7 @@ def _fetch(uri: str, target: Target, folder: Path) -> None:
         case "hub":
             fetch_repository(uri, target, folder)
         case "file":
-            _copy_local(uri, Path(os.path.expanduser(rest)), folder)  # noqa: PTH111
+            _copy_local(uri, expand_home(rest), folder)
         case "https" | "http":
             fetch_url(uri, folder)
         case "random" if target == "model":

@@ -70,6 +70,10 @@ def test_file_has_a_size_and_a_missing_one_is_told(tmp_path: Path) -> None:
     assert "missing or empty" in message(f"file://{tmp_path}/none", "dataset")
 
 
+def test_home_of_an_unknown_user_is_missing() -> None:
+    assert "is missing" in message("file://~nobody-of-this-name/model")
+
+
 def test_server_that_refuses_is_told(hub: HubServer) -> None:
     assert "404" in message(f"{hub.url}/none.csv#sha256=0", "dataset")
 

@@ -124,9 +124,10 @@ def test_bad_data_gets_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="medical has 2 rows, none with an answer among its opti"):
         read_questions(5, tmp_path)
     path = tmp_path / "medical/Sub ject.jsonl"
-    path.write_bytes(json.dumps(PLAIN).encode() + b'\n{"question": "\xff"}\n')
-    with pytest.raises(InputError, match=r"Sub ject\.jsonl, line 2 is not JSON: mend it at its"):
-        read_questions(5, tmp_path)
+    for fault in (b'{"question": "\xff"}', b"[" * 100_000):
+        path.write_bytes(json.dumps(PLAIN).encode() + b"\n" + fault + b"\n")
+        with pytest.raises(InputError, match=r"Sub ject\.jsonl, line 2 is not JSON: mend it at"):
+            read_questions(5, tmp_path)
     path.rename(tmp_path / "medical/cards.csv")
     with pytest.raises(InputError, match=r"medical holds no \.jsonl file: name one"):
         read_questions(5, tmp_path)
