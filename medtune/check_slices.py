@@ -101,9 +101,11 @@ def _answer(model: Any, prompts: list[int], cached: int) -> None:
     import torch
     from transformers import DynamicCache
 
+    from medtune.packed_weights import packed_weights
+
     cache: Any = DynamicCache(config=model.config)
     step = torch.ones((len(prompts), max(prompts)), dtype=torch.long, device=model.device)
-    with torch.inference_mode():
+    with torch.inference_mode(), packed_weights(model, len(prompts)):
         _next_token(model, cache, step)
         for layer in cache.layers:
             missing = max(0, cached - max(prompts))
