@@ -6,13 +6,14 @@ import pytest
 
 from medtune import readers
 from medtune.errors import InputError
-from medtune.params_data import Clean, Columns
+from medtune.params import load_params
+from medtune.params_data import Columns
 from medtune.readers import read_records
 from medtune.records import Record
 
 
 def choose(reader, columns=None):
-    return Clean(reader=reader, columns=columns, min_answer_words=1, max_answer_words=100)
+    return load_params("clean").model_copy(update={"reader": reader, "columns": columns})
 
 
 def test_medical_meadow_asks_its_input_or_else_its_instruction(tmp_path):
