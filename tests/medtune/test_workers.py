@@ -106,7 +106,9 @@ def test_workers_end_with_their_parent(number, tmp_path):
     _, errors = process.communicate(timeout=30)
     if number == signal.SIGINT:
         assert process.returncode == 1
-        assert errors.startswith("clean: interrupted; earlier outputs are as they were")
-        assert errors.count("\n") == 1
+        # A busy machine shows signs of life before.
+        lines = [line for line in errors.splitlines() if "clean: starting …" not in line]
+        assert len(lines) == 1
+        assert lines[0].startswith("clean: interrupted; earlier outputs are as they were")
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
