@@ -37,12 +37,10 @@ def train(examples: Examples, regularization: float, max_false_block_rate: float
     ordered = np.sort(scope.scores(validation))
     scope = replace(scope, threshold=float(ordered[int(max_false_block_rate * len(ordered))]))
     others = np.concatenate([medical, general])
-    safeguards = {
-        kind: fit(
-            *(encoded(phrasings(kind, name)) for name in ("found", "false")), others, regularization
-        )
-        for kind in KINDS
-    }
+    safeguards = {}
+    for kind in KINDS:
+        found, false = (encoded(phrasings(kind, name)) for name in ("found", "false"))
+        safeguards[kind] = fit(found, false, others, regularization)
     return Guard(scope, **safeguards)
 
 

@@ -22,14 +22,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     for name in ("medical", "general"):
         (folder / "data/choices" / name).mkdir(parents=True)
-    row = {"question": "Which nerve supplies the diaphragm?", "options": ["a", "b"], "answer": "a"}
-    (folder / "data/choices/medical/a.jsonl").write_text(json.dumps(row))
+    asked = ("Which nerve supplies the diaphragm?", "Which artery supplies the appendix?")
+    rows = [json.dumps({"question": q, "options": ["a", "b"], "answer": "a"}) for q in asked]
+    (folder / "data/choices/medical/a.jsonl").write_text("\n".join(rows))
     (folder / "data/split").mkdir()
     cards = pa.table({"question": ["What is gout?", "Define scoliosis."]})
     pq.write_table(cards, folder / stage.TRAIN)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        stage.main()
+        costs = stage.main()
+    (folder / "costs.json").write_text(json.dumps(costs))
     return folder
 
 
@@ -41,7 +43,7 @@ def metrics(folder: Path) -> dict[str, Any]:
 def test_the_metrics_hold_each_source_with_its_interval(metrics: dict[str, Any]) -> None:
     for name in ("auroc", "block_rate", "false_block_rate", "auroc.consumer", "auroc.requests"):
         assert metrics[f"{name}.ci_low"] < metrics[name] < metrics[f"{name}.ci_high"], name
-    assert metrics["false_block_rate.choices_medical.n"] == 1
+    assert metrics["false_block_rate.choices_medical.n"] == 2
     assert "block_rate.choices_general" not in metrics
     parts = [v for k, v in metrics.items() if k.startswith("block_rate.") and k.endswith(".n")]
     assert sum(parts) == 2 * metrics["block_rate.n"]  # once in all, once by source
@@ -61,6 +63,6 @@ def test_the_guard_tells_questions_apart(folder: Path, metrics: dict[str, Any]) 
 
 
 def test_a_question_takes_a_few_milliseconds(folder: Path) -> None:
-    latency = json.loads((folder / stage.LATENCY).read_text())
-    assert 0 < latency["median_ms"] <= latency["p95_ms"]
-    assert latency["median_ms"] < 50  # 2 on an idle core
+    costs = json.loads((folder / "costs.json").read_text())
+    assert 0 < costs["question_ms"] <= costs["question_p95_ms"]
+    assert costs["question_ms"] < 50  # 2 on an idle core
