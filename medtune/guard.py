@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from medtune.files import read_json, write_json
-from medtune.safeguards import KINDS, message, reasons
+from medtune.safeguards import is_excluded, message, reasons
 
 MODEL = Path("models/guard/guard.json")
 OUT_OF_SCOPE = (
@@ -61,18 +61,29 @@ class Guard:
     def check(self, question: str) -> Verdict:
         """The verdict on one question, in about 2 ms."""
         vector = encoded([question])
-        found = {kind: bool(self.found(kind, [question], vector)[0]) for kind in KINDS}
+        emergency = self.found("emergency", [question], vector)[0]
+        caution = self.found("caution", [question], vector)[0]
         return Verdict(
-            medical=bool(self.medical([question], vector)[0]),
-            before=message("emergency") if found["emergency"] else None,
-            after=message("caution") if found["caution"] else None,
+            medical=bool(emergency or self.scope.scores(vector)[0] >= self.scope.threshold),
+            before=message("emergency") if emergency else None,
+            after=message("caution") if caution else None,
         )
 
     def found(self, kind: str, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
-        """Which questions call for the safeguard, by a rule or by the classifier, (questions,)."""
+        """Which questions call for the safeguard, by a rule or by the classifier, (questions,).
+
+        The classifier is not heard on what no rule may find, such as an examination's case.
+        """
         model: Linear = getattr(self, kind)
-        by_rule = [bool(reasons(question)[kind]) for question in questions]
-        return np.array(by_rule) | (model.scores(vectors) > model.threshold)
+        likely = model.scores(vectors) > model.threshold
+        by_rule = (bool(reasons(kind, question)) for question in questions)
+        excluded = (is_excluded(kind, question) for question in questions)
+        return np.array(
+            [
+                rule or (yes and not no)
+                for rule, yes, no in zip(by_rule, likely, excluded, strict=True)
+            ]
+        )
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Which questions are medical, (questions,); what may be an emergency always is."""

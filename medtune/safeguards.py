@@ -13,6 +13,7 @@ from pathlib import Path
 from medtune.question_lists import LISTS, words_of
 
 KINDS = ("emergency", "caution")
+MAX_CHARACTERS = 4000  # of a question; 32 KB made to be slow would take more than a second
 RULES = Path(__file__).with_name("safeguards.toml")
 
 
@@ -26,17 +27,23 @@ class Kind:
     rules: dict[str, tuple[re.Pattern[str], ...]]
 
     def reasons(self, sentences: list[str]) -> list[str]:
-        """Names of the rules that normalized sentences meet."""
-        if self.unless.search(" ".join(sentences)):
+        if self.excludes(sentences):
             return []
         text = " ".join(line for line in sentences if not self.ignore.search(line))
         return [name for name, rule in self.rules.items() if all(p.search(text) for p in rule)]
 
+    def excludes(self, sentences: list[str]) -> bool:
+        return self.unless.search(" ".join(sentences)) is not None
 
-def reasons(question: str) -> dict[str, list[str]]:
-    """Returns the names of the rules that a question meets, by kind: emergency, caution."""
-    sentences = normalized(question)
-    return {name: kind.reasons(sentences) for name, kind in load_kinds().items()}
+
+def reasons(kind: str, question: str) -> list[str]:
+    """Returns the names of the rules of a kind, emergency or caution, that a question meets."""
+    return load_kinds()[kind].reasons(normalized(question))
+
+
+def is_excluded(kind: str, question: str) -> bool:
+    """Whether a question is one that no rule of a kind may find, such as an examination's case."""
+    return load_kinds()[kind].excludes(normalized(question))
 
 
 def message(kind: str) -> str:
@@ -50,7 +57,7 @@ def normalized(question: str) -> list[str]:
     >>> normalized("I CAN'T breathe!! It's 38.5.")
     ['i cant breathe', 'its 38.5']
     """
-    text = re.sub("['’`´]", "", question.casefold())
+    text = re.sub("['’`´]", "", question[:MAX_CHARACTERS].casefold())
     sentences = re.split(r"[?!;\n]|\.(?!\d)", text)
     words = (" ".join(re.sub(r"[^\w.]|_", " ", sentence).split()) for sentence in sentences)
     return [sentence for sentence in words if sentence]

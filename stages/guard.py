@@ -27,7 +27,7 @@ logger = logging.getLogger("medtune")
 
 TRAIN = Path("data/split/train.parquet")
 METRICS = Path("metrics/guard.json")
-MAX_CHOICES = 500  # multiple-choice questions of each set
+MAX_CHOICES = 300  # multiple-choice questions of each set
 
 Sources = dict[str, list[str]]  # questions by the name of their source
 

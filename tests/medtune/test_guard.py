@@ -30,6 +30,13 @@ def test_a_classifier_finds_what_no_rule_does() -> None:
     assert Guard(NEVER, ALWAYS, NEVER).check("What is gout?").medical
 
 
+def test_a_case_of_an_examination_is_no_emergency() -> None:
+    guard = Guard(ALWAYS, ALWAYS, NEVER)
+    case = "A 58-year-old man presents with crushing chest pain. What is the most likely diagnosis?"
+    assert not guard.check(case).before
+    assert guard.check("What is gout?").before
+
+
 def test_the_threshold_itself_is_inside() -> None:
     vectors = np.zeros((1, DIMENSIONS))
     at = Guard(Linear([0.0] * DIMENSIONS, bias=0.5, threshold=0.5), NEVER, NEVER)

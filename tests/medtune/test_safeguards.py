@@ -10,7 +10,7 @@ from medtune.safeguards import KINDS, load_kinds, message, normalized, reasons
 def test_the_rules_find_every_phrasing_that_they_were_written_from(kind: str) -> None:
     found = phrasings(kind, "found")
     assert len(found) >= 100
-    assert [question for question in found if not reasons(question)[kind]] == []
+    assert [question for question in found if not reasons(kind, question)] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -18,7 +18,7 @@ def test_the_rules_leave_what_sounds_alike_alone(kind: str) -> None:
     others = phrasings(kind, "false")
     assert len(others) >= 100
     assert {
-        question: reasons(question)[kind] for question in others if reasons(question)[kind]
+        question: reasons(kind, question) for question in others if reasons(kind, question)
     } == {}
 
 
@@ -43,17 +43,17 @@ def test_no_phrasing_is_both_learned_from_and_tested_on(kind: str) -> None:
     ],
 )
 def test_a_rule_says_why(question: str, rule: str) -> None:
-    assert reasons(question)["emergency"] == [rule]
+    assert reasons("emergency", question) == [rule]
 
 
 def test_a_sentence_about_knowledge_hides_no_emergency_beside_it() -> None:
-    assert not reasons("I had a stroke two years ago.")["emergency"]
-    assert reasons("I had a stroke two years ago. Now my face is drooping.")["emergency"]
+    assert not reasons("emergency", "I had a stroke two years ago.")
+    assert reasons("emergency", "I had a stroke two years ago. Now my face is drooping.")
 
 
 def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
-    assert reasons("How much Gaviscon can I take?")["caution"] == ["how much or how often"]
-    assert not reasons("How much cheese can I take?")["caution"]
+    assert reasons("caution", "How much Gaviscon can I take?") == ["how much or how often"]
+    assert not reasons("caution", "How much cheese can I take?")
 
 
 def test_sentences_lose_case_apostrophes_and_punctuation() -> None:
@@ -73,5 +73,5 @@ def test_messages_say_what_to_do() -> None:
 
 def test_every_rule_is_needed() -> None:
     for kind in KINDS:
-        named = {name for question in phrasings(kind, "found") for name in reasons(question)[kind]}
+        named = {name for question in phrasings(kind, "found") for name in reasons(kind, question)}
         assert named == set(load_kinds()[kind].rules)

@@ -16,9 +16,9 @@ from stages import guard as stage
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("guard")
     params = Path("params.yaml").read_text()
-    assert "questions_per_template: 8" in params
+    assert "questions_per_template: 4" in params
     (folder / "params.yaml").write_text(
-        params.replace("questions_per_template: 8", "questions_per_template: 1")
+        params.replace("questions_per_template: 4", "questions_per_template: 1")
     )
     for name in ("medical", "general"):
         (folder / "data/choices" / name).mkdir(parents=True)
