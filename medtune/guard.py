@@ -75,15 +75,9 @@ class Guard:
         The classifier is not heard on what no rule may find, such as an examination's case.
         """
         model: Linear = getattr(self, kind)
-        likely = model.scores(vectors) > model.threshold
-        by_rule = (bool(reasons(kind, question)) for question in questions)
-        excluded = (is_excluded(kind, question) for question in questions)
-        return np.array(
-            [
-                rule or (yes and not no)
-                for rule, yes, no in zip(by_rule, likely, excluded, strict=True)
-            ]
-        )
+        by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
+        excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
+        return by_rule | ((model.scores(vectors) > model.threshold) & ~excluded)
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Which questions are medical, (questions,); what may be an emergency always is."""
