@@ -24,13 +24,16 @@ class Kind:
     message: str
     unless: re.Pattern[str]
     ignore: re.Pattern[str]
+    never_ignored: list[str]
     rules: dict[str, tuple[re.Pattern[str], ...]]
 
     def reasons(self, sentences: list[str]) -> list[str]:
         if self.excludes(sentences):
             return []
-        text = " ".join(line for line in sentences if not self.ignore.search(line))
-        return [name for name, rule in self.rules.items() if all(p.search(text) for p in rule)]
+        everything = " ".join(sentences)
+        counted = " ".join(line for line in sentences if not self.ignore.search(line))
+        texts = {name: everything if name in self.never_ignored else counted for name in self.rules}
+        return [n for n, rule in self.rules.items() if all(p.search(texts[n]) for p in rule)]
 
     def excludes(self, sentences: list[str]) -> bool:
         return self.unless.search(" ".join(sentences)) is not None
@@ -86,6 +89,7 @@ def load_kinds() -> dict[str, Kind]:
             message=kind["message"],
             unless=compiled("|".join(kind["unless"])),
             ignore=compiled("|".join(kind["ignore"])),
+            never_ignored=kind["never_ignored"],
             rules={
                 rule: tuple(compiled(pattern) for pattern in patterns)
                 for rule, patterns in kind["rules"].items()

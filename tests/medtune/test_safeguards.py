@@ -51,6 +51,14 @@ def test_a_sentence_about_knowledge_hides_no_emergency_beside_it() -> None:
     assert reasons("emergency", "I had a stroke two years ago. Now my face is drooping.")
 
 
+def test_words_of_study_or_of_the_past_hide_no_thought_of_suicide() -> None:
+    for question in (
+        "I failed my exam and want to die",
+        "He died of cancer, I want to end my life",
+    ):
+        assert reasons("emergency", question) == ["suicide or self-harm"]
+
+
 def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
     assert reasons("caution", "How much Gaviscon can I take?") == ["how much or how often"]
     assert not reasons("caution", "How much cheese can I take?")
