@@ -103,6 +103,13 @@ class Compare(Section):
     fail_if_worse: dict[ScoreName, Annotated[float, Field(ge=0)]]
 
 
+class Guard(Section):
+    scope: Literal["off", "warn", "block"]
+    max_false_block_rate: Annotated[float, Field(ge=0, lt=1)]
+    questions_per_template: Count
+    regularization: Annotated[float, Field(gt=0)]
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -115,6 +122,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     compare: Compare
+    guard: Guard
 
 
 def read_yaml(path: Path) -> Any:

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,19 +21,22 @@ logger = logging.getLogger("medtune")
 METRICS = Path("metrics")
 
 
-def run(name: str, main: Callable[[], int | None]) -> NoReturn:
+Work = int | Mapping[str, float] | None
+
+
+def run(name: str, main: Callable[[], Work]) -> NoReturn:
     """Runs a stage and exits: 0 when done, 1 with one line on what the user can mend.
 
-    `main` returns the number of tokens it worked through, or None; it goes into
-    metrics/<name>_cost.json beside seconds and memory. Anything but a user's error keeps its
+    `main` returns the number of tokens it worked through, other costs by name, or None; they go
+    into metrics/<name>_cost.json beside seconds and memory. Anything but a user's error keeps its
     traceback: it is a bug of ours.
     """
     set_up_logging(name)
     start = time.perf_counter()
     with one_line_errors(), heartbeat():
-        tokens = main()
+        work = main()
         if is_main_process():
-            _write_cost(name, time.perf_counter() - start, tokens)
+            _write_cost(name, time.perf_counter() - start, work)
     sys.exit(0)
 
 
@@ -70,7 +73,7 @@ def _stop(line: str) -> NoReturn:
     sys.exit(1)
 
 
-def _write_cost(name: str, elapsed_s: float, tokens: int | None) -> None:
+def _write_cost(name: str, elapsed_s: float, work: Work) -> None:
     torch: Any = sys.modules.get("torch")  # a stage that has not imported it did not use it
     on_gpu = torch is not None and torch.cuda.is_available()
     on_gpu = on_gpu and torch.cuda.max_memory_allocated() > 0
@@ -85,6 +88,8 @@ def _write_cost(name: str, elapsed_s: float, tokens: int | None) -> None:
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "threads": torch.get_num_threads() if torch is not None else 1,
     }
-    if tokens is not None:
-        cost["tokens_per_s"] = round(tokens / elapsed_s, 1)
+    if isinstance(work, Mapping):
+        cost |= work
+    elif work is not None:
+        cost["tokens_per_s"] = round(work / elapsed_s, 1)
     write_json(METRICS / f"{name}_cost.json", cost)

@@ -10,8 +10,12 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")
+NAMES = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare", "guard")
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+FILES = {  # read by a stage's modules, beside the modules themselves
+    "compare": {"medtune/templates"},
+    "guard": {"medtune/guard_questions", "medtune/safeguards.toml"},
+}
 CODE = re.compile(r"(medtune|stages)/.*|requirements\.txt")
 
 
@@ -71,7 +75,7 @@ def test_params_read_are_params_declared(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_code_deps_are_the_imports_and_the_lock(name: str) -> None:
     expected = {str(path.relative_to(ROOT)) for path in imports(ROOT / f"stages/{name}.py")}
-    expected |= {"requirements.txt"} | ({"medtune/templates"} if name == "compare" else set())
+    expected |= {"requirements.txt"} | FILES.get(name, set())
     assert {dep for dep in definition(name)["deps"] if CODE.fullmatch(dep)} == expected
 
 

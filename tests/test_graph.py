@@ -26,11 +26,11 @@ ENVIRONMENT = {
 NAMES = (
     *("download@model", "download@dataset", "download@choices_medical"),
     *("download@choices_general", "clean", "split", "tokenize", "train"),
-    *("evaluate@base", "evaluate@finetuned", "compare"),
+    *("evaluate@base", "evaluate@finetuned", "compare", "guard"),
 )
 AFTER_TRAIN = {"evaluate@finetuned", "compare"}
 AFTER_TOKENS = {"train", "evaluate@base", *AFTER_TRAIN}
-AFTER_RECORDS = {"split", "tokenize", *AFTER_TOKENS}
+AFTER_RECORDS = {"split", "tokenize", "guard", *AFTER_TOKENS}
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -165,6 +165,9 @@ def setting(old: str, new: str) -> Callable[[str], str]:
         ("README.md", lambda text: text + "more\n", set()),
         ("medtune/presets.py", lambda text: text + "# more\n", set()),
         ("medtune/ask.py", lambda text: text + "# more\n", set()),
+        ("params.yaml", setting("scope: warn", "scope: block"), set()),
+        ("params.yaml", setting("regularization: ", "regularization: 1"), {"guard"}),
+        ("medtune/safeguards.toml", lambda text: text + "# more\n", {"guard"}),
         ("medtune/leaks.py", lambda text: text + "# more\n", AFTER_RECORDS),
         ("medtune/training.py", lambda text: text + "# more\n", {"train", *AFTER_TRAIN}),
         ("medtune/generation.py", lambda text: text + "# more\n", {"evaluate@base", *AFTER_TRAIN}),

@@ -57,6 +57,13 @@ def test_a_stage_that_is_done_leaves_its_cost() -> None:
     assert 0 < cost["peak_memory_gib"] < 50
 
 
+def test_a_stage_may_name_costs_of_its_own() -> None:
+    with pytest.raises(SystemExit):
+        stage.run("guard", lambda: {"question_ms": 2.5})
+    cost = json.loads(Path("metrics/guard_cost.json").read_text())
+    assert cost["question_ms"] == 2.5 and "tokens_per_s" not in cost
+
+
 def test_log_lines_name_the_stage(capfd: pytest.CaptureFixture[str]) -> None:
     stage.set_up_logging("split")
     logging.getLogger("medtune").info("done")
