@@ -1,0 +1,13 @@
+"""Requests made up from the OpenAPI document; benchmarks/api_cases.py sends thousands."""
+
+from typing import Any
+
+from benchmarks.api_cases import send_cases
+
+
+def test_made_up_requests_get_the_answers_that_the_document_describes(
+    build: Any, batch: Any, listen: Any
+) -> None:
+    with listen(build(batch, type(batch)(), max_new_tokens=8)) as address:
+        assert send_cases(address, examples=20, seed=1) > 100
+    assert len(batch.prompts) > 5  # some were answered
