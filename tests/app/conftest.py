@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -22,12 +23,13 @@ END = 0
 
 
 class SpokenBatch:
-    """Its rows say `reply`, as ids, and then END for ever; steps wait for `gate`."""
+    """Its rows say `reply`, as ids, and then END for ever; steps wait for `gate` and `step_s`."""
 
     def __init__(self, reply: Sequence[int] = (1, 2, 3)) -> None:
         self.reply = list(reply)
         self.gate = threading.Event()
         self.gate.set()
+        self.step_s = 0.0
         self.is_open = True
         self.said: list[int] = []  # of each row
         self.prompts: list[list[int]] = []  # of all rows that have ever joined
@@ -48,6 +50,7 @@ class SpokenBatch:
     def step(self) -> list[int]:
         assert self.said
         self.gate.wait(10)
+        time.sleep(self.step_s)
         self.steps += 1
         tokens = [self.token(said) for said in self.said]
         self.said = [said + 1 for said in self.said]

@@ -179,7 +179,7 @@ def test_a_large_body_is_refused_before_it_has_come(address: str) -> None:
 def test_a_client_that_leaves_frees_its_place(
     build: Any, batch: Any, listen: Any, stream: bool
 ) -> None:
-    batch.reply = [65] * 10**6
+    batch.reply, batch.step_s = [65] * 10**6, 0.005
     app = build(batch, key=KEY, max_rows=2, max_new_tokens=10**6, context=10**7)
     engine = app.state.assistant.engine
     fields = {"model": "finetuned", "messages": [{"role": "user", "content": "Hi"}]}
