@@ -3,12 +3,16 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
-.PHONY: all test lock
+.PHONY: all chat test lock
 
 # Runs what has changed since the last time and prints base against fine-tuned.
 all: .venv/run
 	dvc repro
 	@python -m medtune.summary
+
+# Serves base and fine-tuned model on this machine; `python -m app --help` lists its options.
+chat: .venv/app
+	python -m app
 
 test: .venv/dev
 	ruff check .
@@ -23,6 +27,10 @@ test: .venv/dev
 	$(PIP_INSTALL) -r requirements.txt
 	@touch $@
 
+.venv/app: .venv/run requirements-app.txt
+	$(PIP_INSTALL) -r requirements-app.txt
+	@touch $@
+
 .venv/dev: .venv/run requirements-dev.txt
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
@@ -31,5 +39,6 @@ test: .venv/dev
 # itself pins the CUDA libraries that it brings on a machine without such a build.
 lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --output-file requirements.txt pyproject.toml
-	$(PIP_COMPILE) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-dev.txt
+	$(PIP_COMPILE) --upgrade --extra app --constraint requirements.txt --output-file requirements-app.txt pyproject.toml
+	$(PIP_COMPILE) --upgrade --extra app --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-dev.txt

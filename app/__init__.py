@@ -1,0 +1,1 @@
+"""The assistant: an API over base and fine-tuned model, in OpenAI's protocol."""

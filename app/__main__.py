@@ -1,0 +1,82 @@
+"""Serves base and fine-tuned model over OpenAI's chat API.
+
+python -m app                                     on http://127.0.0.1:8000
+python -m app --port 9000 --cors-origin http://localhost:5173
+MEDTUNE_API_KEY=… python -m app --host 0.0.0.0    asks for the key as a bearer token
+"""
+
+import argparse
+import os
+import socket
+from contextlib import suppress
+from dataclasses import fields
+
+from app.limits import Limits
+from medtune import DISCLAIMER
+from medtune.errors import InputError
+from medtune.params import load_params
+from medtune.stage import one_line_errors, set_up_logging
+
+KEY = "MEDTUNE_API_KEY"
+GRACE_S = 5  # for answers on their way when the server is stopped
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        problem = f"{host}:{port} cannot be listened on ({error.strerror}): choose another --port"
+        raise InputError(problem) from None
+
+
+def serve(options: argparse.Namespace, limits: Limits) -> None:
+    import uvicorn
+
+    from app.loading import check_files, load
+    from app.server import create_app
+
+    params = load_params("evaluate")
+    check_files()
+    with listen(options.host, options.port) as listener:
+        app = create_app(load(params, limits), os.environ.get(KEY), options.cors_origin)
+        host, port = listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        print(f"{address}/v1 answers OpenAI clients, {address}/docs says how", flush=True)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        with suppress(KeyboardInterrupt):  # the way to stop it
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description=f"Serves base and fine-tuned model. {KEY}, if set, is asked of clients.",
+        epilog=DISCLAIMER,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the whole network")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument(
+        "--cors-origin", action="append", default=[], help="a page that may call the server"
+    )
+    for limit in fields(Limits):
+        name, default = limit.name.replace("_", "-"), limit.default
+        parser.add_argument(
+            f"--{name}", type=type(default), default=default, help=limit.metadata["help"]
+        )
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    set_up_logging("app")
+    with one_line_errors():
+        serve(
+            options,
+            Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)}),
+        )
+
+
+if __name__ == "__main__":
+    main()

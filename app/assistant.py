@@ -1,0 +1,139 @@
+"""Conversations in, text out: what the API and the pages of the server share."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.engine import End, Engine, QueueFullError
+from app.errors import ApiError
+from app.protocol import FinishReason
+from medtune.params import Evaluate
+from medtune.prompts import Message, PromptEncoder
+
+UNFINISHED = "\ufffd"  # what stands for a character whose last bytes are still to come
+
+
+class Assistant:
+    """Answers by an engine; `params` holds the settings that a request leaves out.
+
+    `context` is the number of tokens, prompt and answer, that the model can see. All callers share
+    one event loop: whether a tokenizer parses special tokens is a state of it, not of a call.
+    """
+
+    def __init__(
+        self, encoder: PromptEncoder, engine: Engine, params: Evaluate, context: int
+    ) -> None:
+        most = min(params.max_new_tokens, engine.limits.max_new_tokens)
+        self.params = params.model_copy(update={"max_new_tokens": most})
+        self.engine, self.context = engine, context
+        self.system_prompt = encoder.format.system_prompt
+        self.encoder = PromptEncoder(encoder.tokenizer, replace(encoder.format, system_prompt=None))
+
+    def ask(
+        self, model: str, messages: Sequence[Message], seed: int | None = None, **settings: Any
+    ) -> "Answer":
+        """The answer to a conversation, on its way.
+
+        `settings` are fields of params.yaml's `evaluate`, None where the server decides. Without a
+        seed each answer is sampled anew. Raises ApiError.
+        """
+        limits = self.engine.limits
+        self.known(model)
+        given = {name: value for name, value in settings.items() if value is not None}
+        params = self.params.model_copy(update=given)
+        if (most := limits.max_new_tokens) < params.max_new_tokens:
+            message = f"at most {most} tokens are answered, {params.max_new_tokens} are asked for"
+            raise ApiError(400, message, "max_completion_tokens")
+        self._check(messages)
+        prompt = self._prompt_ids(messages)
+        room = max(min(limits.max_prompt_tokens, self.context - params.max_new_tokens), 0)
+        if len(prompt) > room:
+            message = f"the conversation has {len(prompt)} tokens, at most {room} fit beside an "
+            message += f"answer of {params.max_new_tokens}: shorten it, or ask for a shorter one"
+            raise ApiError(400, message, "messages", "context_length_exceeded")
+        answer = Answer(self, len(prompt))
+        seed = secrets.randbits(64) if seed is None else seed % 2**64
+        try:
+            answer.job = self.engine.submit(model, prompt, params, seed, answer.put)
+        except QueueFullError:
+            raise busy(limits.retry_after_s) from None
+        return answer
+
+    def known(self, model: str) -> str:
+        """The name of a model that there is; raises ApiError."""
+        if model not in self.engine.models:
+            known = ", ".join(self.engine.models)
+            raise ApiError(404, f"there is no such model: known are {known}", "model", "not_found")
+        return model
+
+    def _check(self, messages: Sequence[Message]) -> None:
+        roles, most = [message["role"] for message in messages], self.engine.limits.max_messages
+        if len(roles) > most:
+            problem = f"a conversation has at most {most} messages, this one has {len(roles)}"
+        elif "system" in roles[1:]:
+            problem = "only the first message may be the system's"
+        elif roles[-1] != "user" or not messages[-1]["content"].strip():
+            problem = "the last message must be the user's and hold some text"
+        else:
+            return
+        raise ApiError(400, problem, "messages")
+
+    def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        system = self.system_prompt
+        if system and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": system}, *messages]
+        return self.encoder.prompt_ids(messages)
+
+
+class Answer:
+    """An answer on its way: its text piece by piece, and then how it ended."""
+
+    def __init__(self, assistant: Assistant, prompt_tokens: int) -> None:
+        self.assistant, self.prompt_tokens = assistant, prompt_tokens
+        self.ids: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self.job: Any = None
+        self._events: asyncio.Queue[int | End] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    def put(self, event: int | End) -> None:
+        """Called by the engine's thread."""
+        self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    def cancel(self) -> None:
+        """Stops its computation before the next token, unless it has ended."""
+        self.assistant.engine.cancel(self.job)
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """Together they are what PromptEncoder.decode makes of all ids. Raises ApiError."""
+        sent = 0
+        while self.finish_reason is None:
+            event = await self._events.get()
+            if isinstance(event, End):
+                self.finish_reason = self._reason(event)
+            else:
+                self.ids.append(event)
+            text = self.assistant.encoder.decode(self.ids)
+            if self.finish_reason is None:
+                text = text.rstrip(UNFINISHED).rstrip()
+            if len(text) > sent:
+                yield text[sent:]
+                sent = len(text)
+
+    def _reason(self, end: End) -> FinishReason:
+        if end.reason == "late":
+            raise busy(self.assistant.engine.limits.retry_after_s)
+        if end.reason == "failed":
+            raise ApiError(500, "the answer failed: see the server's log", code="internal_error")
+        return end.reason
+
+
+def busy(retry_after_s: int) -> ApiError:
+    return ApiError(
+        503,
+        f"too many requests are waiting: try again in {retry_after_s} seconds",
+        code="busy",
+        headers={"Retry-After": str(retry_after_s)},
+    )

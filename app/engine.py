@@ -1,0 +1,214 @@
+"""The queue of requests and the one thread that computes their answers, together.
+
+Models take turns: in a turn, requests that wait join the model's batch, then each row gets a token.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from app.limits import Limits
+from medtune.params import Evaluate
+
+logger = logging.getLogger("medtune")
+
+TOKENS_AT_ONCE = 1024  # of prompts that join in one turn, padding included; the others wait for it
+
+
+class Batch(Protocol):
+    """What the engine needs of medtune.open_batch.OpenBatch."""
+
+    @property
+    def is_open(self) -> bool: ...
+    def join(
+        self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
+    ) -> list[int]: ...
+    def step(self) -> list[int]: ...
+    def keep(self, rows: Sequence[int]) -> list[int]: ...
+    def clear(self) -> None: ...
+
+
+class QueueFullError(Exception):
+    """As many requests are waiting as may wait, or the server stops."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of an answer; `late` waited for its turn too long, `failed` is an error of ours."""
+
+    reason: Literal["stop", "length", "late", "failed"]
+
+
+@dataclass(eq=False)
+class Job:
+    """A question on its way; `put` gets its tokens and then its end, in the engine's thread."""
+
+    model: str
+    prompt: list[int]
+    params: Evaluate
+    seed: int
+    put: Callable[[int | End], object]
+    deadline: float
+    tokens: int = 0
+    cancelled: bool = False
+
+
+@dataclass
+class Rows:
+    """The batch of one model and whose its rows are."""
+
+    batch: Batch
+    jobs: list[Job] = field(default_factory=list)
+
+
+class Engine:
+    """Answers by `batches`, one for each model; an answer ends with one of the tokens `ends`."""
+
+    def __init__(self, batches: Mapping[str, Batch], ends: set[int], limits: Limits) -> None:
+        self.models, self.ends, self.limits = list(batches), ends, limits
+        self._rows = {name: Rows(batch) for name, batch in batches.items()}
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends all answers and the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a request would be taken now."""
+        full = self.waiting >= self.limits.max_waiting
+        return self._thread.is_alive() and not self._stopping and not full
+
+    def submit(
+        self,
+        model: str,
+        prompt: list[int],
+        params: Evaluate,
+        seed: int,
+        put: Callable[[int | End], object],
+    ) -> Job:
+        """Puts a prompt into the queue; raises QueueFullError if that is full."""
+        deadline = time.monotonic() + self.limits.time_limit_s
+        job = Job(model, prompt, params, seed, put, deadline)
+        with self._changed:
+            if not self.is_ready:
+                raise QueueFullError
+            self._waiting.append(job)
+            self._changed.notify()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Its place is free before the next token; what has ended already stays as it is."""
+        with self._changed:
+            job.cancelled = True
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            self._drop_late()
+            for name, rows in self._rows.items():
+                taken = self._take(name)
+                try:
+                    self._turn(rows, taken)
+                except Exception:
+                    logger.exception(f"{name}: a batch of {len(rows.jobs)} answers failed")
+                    self._end([*rows.jobs, *taken], End("failed"))
+                    rows.batch.clear()
+                    rows.jobs = []
+        for rows in self._rows.values():
+            self._end(rows.jobs, End("failed"))
+        self._end(self._waiting, End("late"))
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._waiting or self._running())
+            return not self._stopping
+
+    def _running(self) -> int:
+        return sum(len(rows.jobs) for rows in self._rows.values())
+
+    def _drop_late(self) -> None:
+        with self._changed:
+            late = [job for job in self._waiting if job.deadline < time.monotonic()]
+            self._waiting = deque(job for job in self._waiting if job not in late)
+        self._end(late, End("late"))
+
+    def _take(self, name: str) -> list[Job]:
+        """Those who wait for this model and whose turn it is, in the order in which they came."""
+        taken: list[Job] = []
+        if not self._rows[name].batch.is_open:
+            return taken
+        with self._changed:
+            free = self.limits.max_rows - self._running()
+            for job in list(self._waiting)[: max(free, 0)]:
+                if job.model != name:
+                    continue
+                size = max(len(other.prompt) for other in [*taken, job]) * (len(taken) + 1)
+                if not taken or size <= TOKENS_AT_ONCE:
+                    taken.append(job)
+                    self._waiting.remove(job)
+        return taken
+
+    def _turn(self, rows: Rows, taken: list[Job]) -> None:
+        self._leave(rows)
+        if taken:
+            prompts, params = [job.prompt for job in taken], [job.params for job in taken]
+            tokens = rows.batch.join(prompts, params, [job.seed for job in taken])
+            rows.jobs += taken
+            self._hand_out(rows, taken, tokens)
+        if rows.jobs:
+            self._hand_out(rows, rows.jobs, rows.batch.step())
+
+    def _leave(self, rows: Rows) -> None:
+        """Frees the places of answers that nobody waits for any more."""
+        now = time.monotonic()
+        late = {job for job in rows.jobs if job.deadline < now and not job.cancelled}
+        self._end(late, End("length"))
+        self._keep(rows, [job for job in rows.jobs if not job.cancelled and job not in late])
+
+    def _hand_out(self, rows: Rows, jobs: Sequence[Job], tokens: Sequence[int]) -> None:
+        ended = set()
+        for job, token in zip(jobs, tokens, strict=True):
+            job.tokens += 1
+            self._put(job, token)
+            if token in self.ends:
+                self._put(job, End("stop"))
+            elif job.tokens == job.params.max_new_tokens:
+                self._put(job, End("length"))
+            else:
+                continue
+            ended.add(job)
+        self._keep(rows, [job for job in rows.jobs if job not in ended])
+
+    def _keep(self, rows: Rows, jobs: Sequence[Job]) -> None:
+        if len(jobs) < len(rows.jobs):
+            order = rows.batch.keep([n for n, job in enumerate(rows.jobs) if job in jobs])
+            rows.jobs = [rows.jobs[n] for n in order]
+
+    def _end(self, jobs: Iterable[Job], end: End) -> None:
+        for job in jobs:
+            self._put(job, end)
+
+    def _put(self, job: Job, event: int | End) -> None:
+        try:
+            job.put(event)
+        except RuntimeError:  # the event loop of who asked has closed
+            job.cancelled = True

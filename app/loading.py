@@ -1,0 +1,78 @@
+"""Both models from one set of weights: the adapter is switched on for one and off for the other."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from app.assistant import Assistant
+from app.engine import Engine
+from app.limits import Limits
+from medtune.adapters import ADAPTER
+from medtune.errors import InputError
+from medtune.models import load_base, load_tokenizer, require
+from medtune.params import Evaluate
+from medtune.prompts import PromptEncoder, PromptFormat
+
+ROWS = 8  # that the weights are packed for; others are served too
+
+
+def check_files() -> None:
+    """Raises InputError with the command that makes what is missing, before anything is loaded."""
+    require(ADAPTER / "adapter_model.safetensors", "train")
+    PromptFormat.load(ADAPTER / "prompt.json", "train")
+
+
+def load(params: Evaluate, limits: Limits) -> Assistant:
+    """The assistant over models/base and models/adapter, ready to start."""
+    from medtune.generation import end_ids
+    from medtune.open_batch import OpenBatch
+
+    encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
+    adapter = SwitchedAdapter()
+    model = adapter.model
+    batches = {
+        "finetuned": OpenBatch(model, lambda: adapter.switch(True)),
+        "base": OpenBatch(model, lambda: adapter.switch(False)),
+    }
+    for batch in batches.values():
+        _warm_up(batch, encoder, params)
+    engine = Engine(batches, end_ids(model, encoder), limits)
+    context = model.config.get_text_config().max_position_embeddings
+    return Assistant(encoder, engine, params, context)
+
+
+class SwitchedAdapter:
+    """The base model with the adapter in its layers, unmerged, and weights packed for speed."""
+
+    def __init__(self) -> None:
+        from peft import PeftModel
+
+        from medtune.packed_weights import packed_weights
+
+        base: Any = load_base()
+        has_biases = any(name.endswith(".bias") for name, _ in base.named_parameters())
+        self.peft: Any = PeftModel.from_pretrained(base, ADAPTER)
+        self.peft.eval()
+        if has_biases and getattr(self.peft.peft_config["default"], "bias", "none") != "none":
+            raise InputError(
+                "the adapter has changed the base model's biases, which cannot be switched off: "
+                "set train.bias to none and run dvc repro train to serve both"
+            )
+        self.model: Any = self.peft.get_base_model()
+        self.packed = ExitStack()  # never left
+        self.packed.enter_context(packed_weights(self.model, ROWS))
+        self.is_on = True
+
+    def switch(self, on: bool) -> None:
+        if on != self.is_on:
+            if on:
+                self.peft.base_model.enable_adapter_layers()
+            else:
+                self.peft.base_model.disable_adapter_layers()
+            self.is_on = on
+
+
+def _warm_up(batch: Any, encoder: PromptEncoder, params: Evaluate) -> None:
+    """Pays once for what is allocated with the first tokens."""
+    batch.join([encoder.question_ids("What is gout?")], [params], [0])
+    batch.step()
+    batch.clear()

@@ -1,0 +1,229 @@
+"""The API: OpenAI's chat completions over an Assistant."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app import protocol
+from app.assistant import Answer, Assistant, busy
+from app.errors import ApiError, ErrorBody, from_validation
+from app.middleware import LimitBody, RequireKey
+from medtune import DISCLAIMER
+from medtune.errors import InputError
+
+logger = logging.getLogger("medtune")
+
+T = TypeVar("T")
+ERRORS: dict[int | str, Any] = {
+    "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is"},
+    "5XX": {"model": ErrorBody, "description": "503: too many wait, see Retry-After; or our error"},
+}
+STREAM: dict[int | str, Any] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+
+
+def create_app(
+    assistant: Assistant, key: str | None = None, origins: Sequence[str] = ()
+) -> FastAPI:
+    """The server; `key` is asked of requests to /v1, `origins` are the pages that may call it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        assistant.engine.start()
+        yield
+        await asyncio.to_thread(assistant.engine.stop)
+
+    app = FastAPI(title="medtune", description=DISCLAIMER, lifespan=lifespan, responses=ERRORS)
+    app.state.assistant = assistant  # for pages of the same server
+    app.add_middleware(LimitBody, limits=assistant.engine.limits)
+    if key:
+        app.add_middleware(RequireKey, key=key)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    _add_error_handlers(app)
+    _add_status(app, assistant)
+    _add_models(app, assistant)
+    _add_completions(app, assistant)
+    _describe_limits(app, assistant)
+    return app
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    async def refused(_: Request, error: ApiError) -> Response:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return from_validation(error).response()
+
+    @app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> Response:
+        return ApiError(error.status_code, error.detail, headers=error.headers).response()
+
+    @app.exception_handler(InputError)  # of the model's chat template
+    async def refused_by_template(_: Request, error: InputError) -> Response:
+        return ApiError(400, str(error), "messages").response()
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # nobody reads it
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, __: Exception) -> Response:
+        return ApiError(500, "internal error: see the server's log").response()
+
+
+def _add_status(app: FastAPI, assistant: Assistant) -> None:
+    @app.get("/health")
+    async def health() -> protocol.Status:
+        """Whether the server runs."""
+        return protocol.Status(status="ok")
+
+    @app.get("/ready")
+    async def ready() -> protocol.Status:
+        """Whether a request would be taken now."""
+        if not assistant.engine.is_ready:
+            raise busy(assistant.engine.limits.retry_after_s)
+        return protocol.Status(status="ready")
+
+
+def _add_models(app: FastAPI, assistant: Assistant) -> None:
+    started = int(time.time())
+    models = {name: protocol.Model(id=name, created=started) for name in assistant.engine.models}
+
+    @app.get("/v1/models")
+    async def list_models() -> protocol.ModelList:
+        return protocol.ModelList(data=list(models.values()))
+
+    @app.get("/v1/models/{model}")
+    async def retrieve_model(model: str) -> protocol.Model:
+        return models[assistant.known(model)]
+
+
+def _add_completions(app: FastAPI, assistant: Assistant) -> None:
+    @app.post("/v1/chat/completions", response_model=protocol.ChatCompletion, responses=STREAM)
+    async def create_chat_completion(body: protocol.ChatRequest, request: Request) -> Any:
+        """Answers a conversation, at once or, with `stream`, piece by piece."""
+        answer = assistant.ask(
+            body.model,
+            [message.for_prompt() for message in body.messages],
+            seed=body.seed,
+            temperature=body.temperature,
+            top_p=body.top_p,
+            max_new_tokens=body.max_completion_tokens or body.max_tokens,
+        )
+        pieces = answer.pieces()
+        head: dict[str, Any] = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": body.model,
+        }
+        try:
+            first = await _unless_gone(request, anext(pieces, ""))
+            if body.stream:
+                with_usage = body.stream_options is not None and body.stream_options.include_usage
+                return EventStream(_events(answer, first, pieces, head, with_usage), answer.cancel)
+            rest = await _unless_gone(request, _joined(pieces))
+        except BaseException:
+            answer.cancel()
+            raise
+        message = protocol.AnswerMessage(content=first + rest)
+        assert answer.finish_reason is not None
+        choice = protocol.Choice(message=message, finish_reason=answer.finish_reason)
+        return protocol.ChatCompletion(**head, choices=[choice], usage=_usage(answer))
+
+
+def _describe_limits(app: FastAPI, assistant: Assistant) -> None:
+    """Puts into the OpenAPI document what only this server knows."""
+    limits, fields = assistant.engine.limits, app.openapi()["components"]["schemas"]["ChatRequest"]
+    fields["properties"]["model"]["enum"] = assistant.engine.models
+    fields["properties"]["messages"]["maxItems"] = limits.max_messages
+    for name in ("max_tokens", "max_completion_tokens"):
+        fields["properties"][name]["anyOf"][0]["maximum"] = limits.max_new_tokens
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; `close` is called at their end and when the client leaves."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncIterator[str], close: Callable[[], None]) -> None:
+        super().__init__(content, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self.close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.close()
+
+
+async def _events(
+    answer: Answer, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
+) -> AsyncIterator[str]:
+    def chunk(**choice: Any) -> str:
+        return _event(
+            protocol.ChatCompletionChunk(**head, choices=[protocol.ChunkChoice(**choice)])
+        )
+
+    yield chunk(delta=protocol.Delta(role="assistant", content=first))
+    try:
+        async for piece in pieces:
+            yield chunk(delta=protocol.Delta(content=piece))
+    except ApiError as error:
+        yield _event(error.body())
+        return
+    yield chunk(delta=protocol.Delta(), finish_reason=answer.finish_reason)
+    if with_usage:
+        yield _event(protocol.ChatCompletionChunk(**head, choices=[], usage=_usage(answer)))
+    yield "data: [DONE]\n\n"
+
+
+def _event(content: BaseModel) -> str:
+    return f"data: {content.model_dump_json()}\n\n"
+
+
+def _usage(answer: Answer) -> protocol.Usage:
+    prompt, completion = answer.prompt_tokens, len(answer.ids)
+    return protocol.Usage(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+    )
+
+
+async def _joined(pieces: AsyncIterator[str]) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`; raises ClientDisconnect as soon as the client leaves."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()

@@ -1,0 +1,209 @@
+"""Measures the server: time to the first token, one client, several at once, many for a while.
+
+Starts `python -m app` over models/base and models/adapter and asks it test questions over loopback,
+greedy and streamed. Writes benchmarks/results/serve.json.
+
+    python -m benchmarks.serve
+    python -m benchmarks.serve --load-clients 50 --load-seconds 120
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from benchmarks.chat_server import Server, running
+from benchmarks.machine import hardware_text, machine, versions, versions_text
+from medtune.errors import InputError
+from medtune.files import write_json
+from medtune.stage import one_line_errors, set_up_logging
+from medtune.tokens import TOKENS, read_tokens
+
+logger = logging.getLogger("medtune")
+
+RESULTS = Path("benchmarks/results/serve.json")
+PACKAGES = ("torch", "transformers", "fastapi", "uvicorn")
+MODEL = "finetuned"
+
+
+@dataclass
+class Reply:
+    """`first_s` is the time to the first text, None where the request was refused."""
+
+    status: int
+    text: str = ""
+    tokens: int = 0
+    first_s: float | None = None
+    retry_after_s: float = 0.0
+
+
+class Client:
+    def __init__(self, address: str, max_tokens: int) -> None:
+        self.http = httpx2.AsyncClient(base_url=address, timeout=300, limits=httpx2.Limits())
+        self.max_tokens = max_tokens
+
+    async def ask(self, question: str) -> Reply:
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": question}],
+            "temperature": 0,
+            "max_tokens": self.max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        start = time.perf_counter()
+        async with self.http.stream("POST", "/v1/chat/completions", json=body) as response:
+            reply = Reply(response.status_code)
+            if reply.status != 200:
+                reply.retry_after_s = float(response.headers.get("retry-after", 0))
+                return reply
+            async for line in response.aiter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                event = json.loads(line.removeprefix("data: "))
+                for choice in event.get("choices", ()):
+                    reply.text += choice["delta"].get("content", "")
+                if reply.text and reply.first_s is None:
+                    reply.first_s = time.perf_counter() - start
+                if event.get("usage"):
+                    reply.tokens = event["usage"]["completion_tokens"]
+                if "error" in event:
+                    reply.status = 500
+        return reply
+
+
+async def throughput(
+    client: Client, questions: Sequence[str], clients: int
+) -> tuple[list[Reply], float]:
+    """The replies to all questions, each client asking one after the other; tokens a second."""
+    waiting = iter(enumerate(questions))
+    replies: dict[int, Reply] = {}
+
+    async def work() -> None:
+        for number, question in waiting:
+            replies[number] = await client.ask(question)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(clients)))
+    seconds = time.perf_counter() - start
+    ordered = [replies[number] for number in range(len(questions))]
+    if refused := [reply.status for reply in ordered if reply.status != 200]:
+        raise InputError(f"the server refused {len(refused)} requests with {refused[0]}")
+    return ordered, sum(reply.tokens for reply in ordered) / seconds
+
+
+async def load(
+    client: Client, questions: Sequence[str], clients: int, seconds: float
+) -> list[Reply]:
+    """All replies to clients that ask without a pause; one that is refused waits as it is told."""
+    asked, replies = itertools.cycle(questions), []
+    end = time.perf_counter() + seconds
+
+    async def work() -> None:
+        while time.perf_counter() < end:
+            try:
+                replies.append(await client.ask(next(asked)))
+            except httpx2.HTTPError:
+                replies.append(Reply(0))
+            await asyncio.sleep(replies[-1].retry_after_s)
+
+    await asyncio.gather(*(work() for _ in range(clients)))
+    return replies
+
+
+async def measure(server: Server, questions: list[str], options: Any) -> dict[str, Any]:
+    client = Client(server.address, options.max_tokens)
+    first = await client.ask(questions[0])
+    results: dict[str, Any] = {"first_token_s": first.first_s}
+    rates: dict[int, list[float]] = {1: [], options.clients: []}
+    texts = {}
+    for number in range(options.rounds):
+        order = sorted(rates, reverse=number % 2 == 1)
+        for clients in order:
+            replies, rate = await throughput(client, questions, clients)
+            rates[clients].append(rate)
+            texts[clients] = [reply.text for reply in replies]
+            logger.info(f"round {number + 1}: {clients} clients {rate:.1f} tokens/s")
+    alone, together = rates[1], rates[options.clients]
+    results |= {
+        "tokens_per_s_of_one": median(alone),
+        "tokens_per_s_together": median(together),
+        "times_one": median(b / a for a, b in zip(alone, together, strict=True)),
+        "equal_answers": sum(map(str.__eq__, texts[1], texts[options.clients])),
+    }
+    if options.load_clients:
+        before = server.memory_gib()
+        replies = await load(client, questions, options.load_clients, options.load_seconds)
+        results["load"] = describe_load(replies, options.load_seconds)
+        results["load"] |= {"memory_before_gib": before, "memory_after_gib": server.memory_gib()}
+    return results
+
+
+def describe_load(replies: Sequence[Reply], seconds: float) -> dict[str, Any]:
+    first = [reply.first_s for reply in replies if reply.first_s is not None]
+    statuses = Counter(str(reply.status) for reply in replies)
+    return {
+        "statuses": dict(sorted(statuses.items())),
+        "errors": sum(count for status, count in statuses.items() if status not in ("200", "503")),
+        "first_token_p50_s": float(np.percentile(first, 50)),
+        "first_token_p95_s": float(np.percentile(first, 95)),
+        "tokens_per_s": sum(reply.tokens for reply in replies) / seconds,
+    }
+
+
+def shown(results: dict[str, Any]) -> str:
+    run = results["run"]
+    lines = [
+        f"first token after the start {results['first_token_s']:.2f} s",
+        f"one client {results['tokens_per_s_of_one']:.1f} tokens/s, {run['clients']} clients "
+        f"{results['tokens_per_s_together']:.1f}: {results['times_one']:.2f} ×, "
+        f"{results['equal_answers']} of {run['questions']} answers equal",
+    ]
+    if load := results.get("load"):
+        lines.append(
+            f"{run['load_clients']} clients for {run['load_seconds']:g} s: answers by status "
+            f"{load['statuses']}, first token after {load['first_token_p50_s']:.2f} s (median), "
+            f"{load['first_token_p95_s']:.2f} s (p95), {load['tokens_per_s']:.0f} tokens/s, "
+            f"memory {load['memory_before_gib']:.2f} → {load['memory_after_gib']:.2f} GiB"
+        )
+    return "\n".join([*lines, f"{hardware_text(results)}; {versions_text(results)}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--questions", type=int, default=24)
+    add("--clients", type=int, default=8)
+    add("--rounds", type=int, default=3)
+    add("--max-tokens", type=int, default=96)
+    add("--load-clients", type=int, default=0, help="0 leaves the load test out")
+    add("--load-seconds", type=float, default=120)
+    add("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    set_up_logging("benchmark")
+    with one_line_errors():
+        questions = read_tokens(TOKENS / "test.arrow")["question"].to_pylist()[: options.questions]
+        with running(Path.cwd()) as server:
+            results = asyncio.run(measure(server, questions, options))
+        run = vars(options) | {"questions": len(questions), "output": None}
+        import torch
+
+        results |= {"run": run, "versions": versions(PACKAGES)}
+        results |= {"machine": machine(torch.get_num_threads())}
+        write_json(options.output, results)
+        print(shown(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Rows that come and go get the answers of rows that are asked together, or alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from medtune import open_batch
+from medtune.generation import generate
+from medtune.models import load_base
+from medtune.open_batch import OpenBatch
+from medtune.params import Evaluate, load_params
+
+PARAMS: Evaluate = load_params("evaluate").model_copy(
+    # The penalty keeps a random model from repeating one token for ever.
+    update={"max_new_tokens": 12, "repetition_penalty": 9.0, "temperature": 0.0, "top_p": 1.0}
+)
+PROMPTS = [[257, *range(n, n + 3 + 7 * n % 19)] for n in range(30, 50)]
+
+
+@pytest.fixture(scope="module")
+def model(base_folder: Path) -> Any:
+    return load_base(folder=base_folder)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is taken for few rows and tokens at a time, so that it has to grow."""
+    monkeypatch.setattr(open_batch, "ROWS", 2)
+    monkeypatch.setattr(open_batch, "PLACES", 4)
+
+
+def drive(
+    batch: OpenBatch,
+    arrivals: Sequence[int],
+    params: Sequence[Evaluate],
+    ends: set[int],
+) -> list[list[int]]:
+    """The answers to PROMPTS, of which the n-th comes before step arrivals[n]."""
+    answers: list[list[int]] = [[] for _ in arrivals]
+    rows: list[int] = []
+
+    def hand_out(rows: list[int], tokens: list[int]) -> None:
+        for row, token in zip(rows, tokens, strict=True):
+            answers[row].append(token)
+
+    def keep(rows: list[int]) -> list[int]:
+        """Those that go on."""
+        kept = [
+            n
+            for n, row in enumerate(rows)
+            if answers[row][-1] not in ends and len(answers[row]) < params[row].max_new_tokens
+        ]
+        return [rows[n] for n in batch.keep(kept)] if len(kept) < len(rows) else rows
+
+    waiting = sorted(range(len(arrivals)), key=lambda n: arrivals[n])
+    for step in range(1000):
+        come = [n for n in waiting if arrivals[n] <= step] if batch.is_open else []
+        waiting = [n for n in waiting if n not in come]
+        if come:
+            asked = [PROMPTS[n] for n in come]
+            hand_out(come, batch.join(asked, [params[n] for n in come], come))
+            rows = keep(rows + come)
+        if rows:
+            hand_out(rows, batch.step())
+            rows = keep(rows)
+        if not rows and not waiting:
+            return answers
+    raise AssertionError("some rows have not ended")
+
+
+def ends(model: Any) -> set[int]:
+    """Tokens that end the answers of a random model at different steps."""
+    free = generate(model, PROMPTS, PARAMS, {-1})
+    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [[0] * 20, [0, 3] * 10, list(range(20)), list(range(20))[::-1], [n * 30 for n in range(20)]],
+    ids=["together", "in two groups", "one by one", "backwards", "alone"],
+)
+def test_greedy_answers_do_not_depend_on_who_comes_when(
+    model: Any, small: None, arrivals: list[int]
+) -> None:
+    expected = generate(model, PROMPTS, PARAMS, ends(model))
+    assert drive(OpenBatch(model), arrivals, [PARAMS] * 20, ends(model)) == expected
+    assert len({len(ids) for ids in expected}) > 2
+
+
+def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
+    warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9, "max_new_tokens": 7})
+    settings = [warm if n % 3 else PARAMS for n in range(20)]
+    answers = drive(OpenBatch(model), [n // 4 for n in range(20)], settings, {-1})
+    for n, (answer, own) in enumerate(zip(answers, settings, strict=True)):
+        assert [answer] == generate(model, [PROMPTS[n]], own, {-1}, [n])
+    assert len({tuple(answer) for answer in answers}) > 10
+
+
+def test_a_cleared_batch_starts_anew(model: Any) -> None:
+    batch = OpenBatch(model)
+    batch.join(PROMPTS[:3], [PARAMS] * 3, range(3))
+    batch.clear()
+    expected = generate(model, PROMPTS, PARAMS, {-1})
+    assert drive(batch, [0] * 20, [PARAMS] * 20, {-1}) == expected
+
+
+def test_models_that_see_a_part_of_a_row_take_rows_when_they_have_none() -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "mistral",
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+        sliding_window=8,
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    expected = generate(model, PROMPTS, PARAMS, ends(model))
+    batch = OpenBatch(model)
+    assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
+    batch.join(PROMPTS[:1], [PARAMS], [0])
+    assert not batch.is_open
+
+
+def test_models_that_share_their_weights_are_selected_before_each_use(model: Any) -> None:
+    selected: list[str] = []
+    first = OpenBatch(model, lambda: selected.append("first"))
+    second = OpenBatch(model, lambda: selected.append("second"))
+    for batch in (first, second):
+        batch.join(PROMPTS[:1], [PARAMS], [0])
+    first.step()
+    assert selected == ["first", "second", "first"]
