@@ -35,10 +35,11 @@ test: .venv/dev
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
-# Pins all packages anew from the ranges in pyproject.toml. A local build of torch is pinned as the release, which
-# itself pins the CUDA libraries that it brings on a machine without such a build.
+# Pins all packages anew from the ranges in pyproject.toml, together; pipeline and app take their share of those pins.
+# A local build of torch is pinned as the release, which itself pins the CUDA libraries that it brings on a machine
+# without such a build.
 lock: .venv/dev
-	$(PIP_COMPILE) --upgrade --output-file requirements.txt pyproject.toml
-	$(PIP_COMPILE) --upgrade --extra app --constraint requirements.txt --output-file requirements-app.txt pyproject.toml
-	$(PIP_COMPILE) --upgrade --extra app --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(PIP_COMPILE) --upgrade --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(PIP_COMPILE) --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --constraint requirements-dev.txt --extra app --output-file requirements-app.txt pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-dev.txt
