@@ -40,6 +40,6 @@ test: .venv/dev
 # without such a build.
 lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
-	$(PIP_COMPILE) --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
-	$(PIP_COMPILE) --constraint requirements-dev.txt --extra app --output-file requirements-app.txt pyproject.toml
+	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra app --output-file requirements-app.txt pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-dev.txt

@@ -93,8 +93,7 @@ def test_the_table_of_what_runs_again_is_true(parameter: str, promise: str) -> N
             for name in getattr(stage.params[0], "params", []) or []
             if name == wanted or name.startswith(f"{wanted}.") or wanted.startswith(f"{name}.")
         }
-    reads -= {"compare"} if wanted != "compare" else set()
-    expected = reads | {"compare"} | {s for name in reads for s in networkx.ancestors(graph, name)}
+    expected = reads | {s for name in reads for s in networkx.ancestors(graph, name)}
     if promise.startswith("everything but "):
         promised = set(graph) - {promise.removeprefix("everything but ")}
     elif " and all after it" in promise:
