@@ -4,12 +4,13 @@ import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.static import mount_web
+from app.static import BUILT, mount_web
 from medtune import DISCLAIMER
 
 WEB = Path(__file__).parents[2] / "app/web"
@@ -92,6 +93,16 @@ def test_without_a_build_the_server_says_how_to_make_it(path: str, tmp_path: Pat
     assert response.status_code == 404
     assert response.text == "the React page is not built: run make web\n"
     assert app.openapi()["paths"] == {}
+
+
+def test_the_server_offers_the_page_without_a_key(
+    serve: Callable[..., TestClient], batch: Any
+) -> None:
+    response = serve(batch, key="sesame").get("/web")
+    if BUILT.exists():
+        assert response.status_code == 200 and "<title>medtune</title>" in response.text
+    else:
+        assert response.status_code == 404 and "make web" in response.text
 
 
 def test_the_page_shows_the_disclaimer() -> None:
