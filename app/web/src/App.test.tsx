@@ -183,6 +183,24 @@ test("the key is sent, and kept only by choice", async () => {
   expect(sessionStorage.length).toBe(0);
 });
 
+test("a server that asks for a key is given it", async () => {
+  cleanup();
+  server.key = "sesame";
+  server.replies = [answers("A.")];
+  render(<App />);
+  await pass(0);
+  const line = "The API key is missing or wrong: enter it under Settings.";
+  expect(screen.getByText(line)).toBeTruthy();
+  await ask("a?");
+  expect(log()).toContain(line);
+  await user.type(screen.getByLabelText("API key"), "sesame");
+  await pass(1);
+  expect(screen.getByRole("option", { name: "base" })).toBeTruthy();
+  await press("Retry");
+  expect(log()).toContain("finetunedA.");
+  expect(screen.queryByText(line)).toBeNull();
+});
+
 test("a busy server is asked once more, when it says", async () => {
   server.replies = [refusal(503, "too many wait", { retryAfter: "3" })];
   await ask("a?");

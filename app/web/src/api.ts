@@ -14,6 +14,8 @@ export interface ChatRequest {
 }
 
 const RETRY_AFTER_S = 5; // where a busy server does not say
+const PATIENCE_MS = 5000; // with a server that does not say whether it is there
+const NO_KEY = "The API key is missing or wrong: enter it under Settings.";
 
 export type FinishReason = "stop" | "length";
 
@@ -63,7 +65,7 @@ async function refusal(response: Response): Promise<Error> {
   if (!detail && status >= 502) return new ConnectionError("The server cannot be reached."); // a proxy
   return new ApiError(
     status,
-    detail?.message ?? `The server answered with status ${status}.`,
+    status === 401 ? NO_KEY : (detail?.message ?? `The server answered with status ${status}.`),
     detail?.param,
     Number(headers.get("Retry-After")) || RETRY_AFTER_S,
   );
@@ -72,7 +74,7 @@ async function refusal(response: Response): Promise<Error> {
 /** Whether the server is there, be it busy. */
 export async function isReachable(): Promise<boolean> {
   try {
-    await request("/ready", "");
+    await request("/ready", "", { signal: AbortSignal.timeout(PATIENCE_MS) });
     return true;
   } catch (problem) {
     return problem instanceof ApiError && problem.status === 503;
@@ -111,7 +113,8 @@ export async function complete(
   } catch (problem) {
     if (!(problem instanceof TypeError)) throw problem; // as browsers report a lost connection
   }
-  if (!reason) throw new ConnectionError("The connection broke off before the answer was complete.");
+  if (!reason)
+    throw new ConnectionError("The connection broke off before the answer was complete.");
   return reason;
 }
 

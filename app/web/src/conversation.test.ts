@@ -9,7 +9,11 @@ function after(...actions: Action[]) {
 }
 
 test("an answer grows until it ends", () => {
-  const growing = after(GOUT, { type: "text", id: 1, text: "A " }, { type: "text", id: 1, text: "b" });
+  const growing = after(
+    GOUT,
+    { type: "text", id: 1, text: "A " },
+    { type: "text", id: 1, text: "b" },
+  );
   expect(growing.turns).toEqual([
     { id: 1, model: "base", question: "What is gout?", answer: "A b" },
   ]);

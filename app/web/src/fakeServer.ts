@@ -16,6 +16,7 @@ export class FakeServer {
   models = ["finetuned", "base"];
   modelRequests: Request[] = [];
   isThere = true;
+  key = "";
 
   constructor() {
     vi.stubGlobal("fetch", async (path: string, init: RequestInit = {}) => this.answer(path, init));
@@ -23,11 +24,15 @@ export class FakeServer {
 
   private answer(path: string, { headers, signal, body }: RequestInit): Response {
     if (!this.isThere) throw new TypeError("Failed to fetch");
-    const sent = typeof body === "string" ? (JSON.parse(body) as Request["body"]) : { messages: [] };
+    const sent =
+      typeof body === "string" ? (JSON.parse(body) as Request["body"]) : { messages: [] };
     const request = { path, headers: new Headers(headers), signal, body: sent };
     if (path === "/ready") return json(200, { status: "ready" });
+    if (path === "/v1/models") this.modelRequests.push(request);
+    if (this.key && request.headers.get("Authorization") !== `Bearer ${this.key}`) {
+      return json(401, { error: { message: "send Authorization: Bearer KEY" } });
+    }
     if (path === "/v1/models") {
-      this.modelRequests.push(request);
       return json(200, { data: this.models.map((id) => ({ id })) });
     }
     this.questions.push(request);

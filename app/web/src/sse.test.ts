@@ -23,7 +23,8 @@ test("an event ends at an empty line", async () => {
 });
 
 test("chunks may be cut anywhere", async () => {
-  const text = 'data: {"a": 1}\r\n\r\ndata: é😀\r\ndata:second line\r\n\r\n: quiet\n\ndata: [DONE]\r\r';
+  const text =
+    'data: {"a": 1}\r\n\r\ndata: é😀\r\ndata:second line\r\n\r\n: quiet\n\ndata: [DONE]\r\r';
   const bytes = new TextEncoder().encode(`${text}\n`);
   const whole = ['{"a": 1}', "é😀\nsecond line", "[DONE]"];
   expect(await eventsOf(bytes)).toEqual(whole);

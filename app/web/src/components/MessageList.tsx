@@ -54,7 +54,9 @@ export function MessageList({ conversation: { turns, left }, onAsk, onRetry }: P
       {turns.map((turn, place) => (
         <Fragment key={turn.id}>
           {place > 0 && place === left && (
-            <p className="note border">What stands above no longer fits and is not sent any more.</p>
+            <p className="note border">
+              What stands above no longer fits and is not sent any more.
+            </p>
           )}
           <TurnView turn={turn} onRetry={place === turns.length - 1 ? onRetry : undefined} />
         </Fragment>

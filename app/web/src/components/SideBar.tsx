@@ -21,7 +21,8 @@ interface Props {
 
 export function SideBar(props: Props) {
   const { settings, onSettings, onClose, onNew } = props;
-  const set = (name: keyof Settings) => (value: string) => onSettings({ ...settings, [name]: value });
+  const set = (name: keyof Settings) => (value: string) =>
+    onSettings({ ...settings, [name]: value });
   const number = (name: "temperature" | "topP" | "maxTokens", label: string) => (
     <Field
       label={label}
@@ -72,7 +73,11 @@ export function SideBar(props: Props) {
       <KeyField apiKey={props.apiKey} onKey={props.onKey} />
       <label className="field">
         Appearance
-        <select className="names" value={props.theme} onChange={(event) => props.onTheme(event.target.value)}>
+        <select
+          className="names"
+          value={props.theme}
+          onChange={(event) => props.onTheme(event.target.value)}
+        >
           {THEMES.map((theme) => (
             <option key={theme}>{theme}</option>
           ))}

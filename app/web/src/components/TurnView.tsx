@@ -18,7 +18,9 @@ export function TurnView({ turn, onRetry }: Props) {
         {answer}
         {!ending && !retryInS && <span className="caret" />}
       </p>
-      {!ending && !!retryInS && <p className="note">The server is busy: asking again in {retryInS} s.</p>}
+      {!ending && !!retryInS && (
+        <p className="note">The server is busy: asking again in {retryInS} s.</p>
+      )}
       {ending === "stopped" && <p className="note">Stopped.</p>}
       {ending === "length" && <p className="note">Cut at the maximum length.</p>}
       {ending === "failed" && (
