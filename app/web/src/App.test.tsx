@@ -193,6 +193,11 @@ test("a server that asks for a key is given it", async () => {
   expect(screen.getByText(line)).toBeTruthy();
   await ask("a?");
   expect(log()).toContain(line);
+  await user.type(screen.getByLabelText("API key"), "sésame");
+  await pass(1);
+  await press("Retry");
+  expect(screen.getAllByText(line)).toHaveLength(2);
+  await user.clear(screen.getByLabelText("API key"));
   await user.type(screen.getByLabelText("API key"), "sesame");
   await pass(1);
   expect(screen.getByRole("option", { name: "base" })).toBeTruthy();
@@ -278,11 +283,16 @@ test("the oldest turns go when the conversation no longer fits", async () => {
   expect(log()).toContain("a?"); // still there to read
 });
 
-test("a question that does not fit alone is refused", async () => {
-  server.replies = [refusal(413, "the body is larger than 32768 bytes")];
+test("a question that does not fit alone is refused, and no turn is left out for it", async () => {
+  const line = "the body is larger than 32768 bytes";
+  server.replies = [answers("A."), refusal(413, line), refusal(413, line), answers("C.")];
   await ask("a?");
-  expect(screen.getByText("the body is larger than 32768 bytes")).toBeTruthy();
-  expect(server.questions).toHaveLength(1);
+  await ask("b?");
+  expect(screen.getByText(line)).toBeTruthy();
+  expect(server.questions).toHaveLength(3);
+  expect(screen.queryByText(/no longer fits/)).toBeNull();
+  await ask("c?");
+  expect(messages()).toEqual(["a?", "A.", "c?"]);
 });
 
 test("a new conversation ends the answer and forgets", async () => {

@@ -45,6 +45,7 @@ export class ApiError extends Error {
 export class ConnectionError extends Error {}
 
 async function request(path: string, key: string, init: RequestInit = {}): Promise<Response> {
+  if (/[^ -~]/.test(key)) throw new ApiError(401, NO_KEY); // no header can hold it
   const headers = new Headers(init.headers);
   if (key) headers.set("Authorization", `Bearer ${key}`);
   let response: Response;
@@ -104,7 +105,7 @@ export async function complete(
   try {
     for await (const data of readEvents(response.body!)) {
       if (data === "[DONE]") break;
-      const event = JSON.parse(data) as Event;
+      const event = JSON.parse(data) as Chunk;
       if (event.error) throw new ApiError(response.status, event.error.message);
       const choice = event.choices[0];
       if (choice?.delta.content) onText(choice.delta.content);
@@ -118,7 +119,7 @@ export async function complete(
   return reason;
 }
 
-interface Event {
+interface Chunk {
   choices: { delta: { content?: string }; finish_reason: FinishReason | null }[];
   error?: ErrorDetail;
 }

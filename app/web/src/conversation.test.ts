@@ -58,7 +58,10 @@ test("a question without an answer and an empty system prompt are not sent", () 
 });
 
 test("turns that no longer fit are not sent", () => {
-  const conversation = after(GOUT, { type: "text", id: 1, text: "A." }, AND, { type: "shorten" });
+  const conversation = after(GOUT, { type: "text", id: 1, text: "A." }, AND, {
+    type: "leave",
+    left: 1,
+  });
   expect(messagesOf(conversation, "")).toEqual([{ role: "user", content: "And in children?" }]);
   expect(conversation.turns).toHaveLength(2);
 });

@@ -25,7 +25,7 @@ export type Action =
   | { type: "text"; id: number; text: string }
   | { type: "wait"; id: number; seconds: number }
   | { type: "end"; id: number; ending: NonNullable<Turn["ending"]>; problem?: string }
-  | { type: "shorten" }
+  | { type: "leave"; left: number }
   | { type: "clear" };
 
 export const EMPTY: Conversation = { turns: [], left: 0 };
@@ -53,8 +53,8 @@ export function reduce(conversation: Conversation, action: Action): Conversation
       const { ending, problem } = action;
       return change(action.id, (turn) => ({ ...turn, ending, problem }));
     }
-    case "shorten":
-      return { turns, left: left + 1 };
+    case "leave":
+      return { turns, left: action.left };
     case "clear":
       return EMPTY;
   }

@@ -68,8 +68,7 @@ async function answer(
     } catch (problem) {
       if (signal.aborted || !(problem instanceof ApiError)) throw problem;
       if (problem.isTooLong && left < conversation.turns.length - 1) {
-        left++;
-        dispatch({ type: "shorten" });
+        dispatch({ type: "leave", left: ++left });
       } else if (problem.status === 503 && mayWait) {
         mayWait = false;
         for (let seconds = problem.retryAfterS; seconds > 0; seconds--) {
@@ -78,6 +77,7 @@ async function answer(
         }
         dispatch({ type: "wait", id, seconds: 0 });
       } else {
+        if (problem.isTooLong) dispatch({ type: "leave", left: conversation.left }); // in vain
         throw problem;
       }
     }
