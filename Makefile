@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
-.PHONY: all chat test lock
+.PHONY: all chat web test lock
 
 # Runs what has changed since the last time and prints base against fine-tuned.
 all: .venv/run
@@ -13,6 +13,11 @@ all: .venv/run
 # Serves base and fine-tuned model on this machine; `python -m app --help` lists its options.
 chat: .venv/app
 	python -m app
+
+# Builds the React page, which `make chat` then serves at /web.
+web:
+	@command -v npm >/dev/null || { echo "make web needs npm: install Node.js 20.19 or newer (nodejs.org)" >&2; exit 1; }
+	cd app/web && npm ci && npm test && npm run build
 
 test: .venv/dev
 	ruff check .

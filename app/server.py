@@ -21,6 +21,7 @@ from app import protocol
 from app.assistant import Answer, Assistant, busy
 from app.errors import ApiError, ErrorBody, from_validation
 from app.middleware import LimitBody, RequireKey
+from app.static import mount_web
 from medtune import DISCLAIMER
 from medtune.errors import InputError
 
@@ -61,6 +62,7 @@ def create_app(
     _add_models(app, assistant)
     _add_completions(app, assistant)
     _describe_limits(app, assistant)
+    mount_web(app)
     return app
 
 

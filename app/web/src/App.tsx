@@ -1,0 +1,83 @@
+import { useEffect, useRef, useState } from "react";
+import { Composer } from "./components/Composer";
+import { MessageList } from "./components/MessageList";
+import { SideBar } from "./components/SideBar";
+import { DEFAULTS, firstProblem, type Settings } from "./settings";
+import { useStored } from "./stored";
+import { useChat } from "./useChat";
+import { useNarrow } from "./useNarrow";
+import { useServer } from "./useServer";
+
+const DISCLAIMER = "For education and research only, never medical advice.";
+
+export function App() {
+  const [typed, setSettings] = useState<Settings>(DEFAULTS);
+  const [key, setKey] = useStored(() => sessionStorage, "medtune.key", "");
+  const [theme, setTheme] = useStored(() => localStorage, "medtune.theme", "system");
+  const server = useServer(key);
+  const model = server.models.includes(typed.model) ? typed.model : (server.models[0] ?? "");
+  const settings = { ...typed, model };
+  const chat = useChat({ settings, key, onLost: server.lost });
+
+  const isNarrow = useNarrow();
+  const [isOpened, setOpened] = useState(false);
+  const isOver = isNarrow && isOpened; // the side bar lies over the conversation
+  const opener = useRef<HTMLButtonElement>(null);
+  const close = (): void => {
+    setOpened(false);
+    setTimeout(() => opener.current?.focus()); // it can be focused once the side bar has gone
+  };
+
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+
+  return (
+    <div className="app">
+      <main inert={isOver}>
+        <header>
+          <h1>medtune</h1>
+          <p>Medical questions, answered by a small language model</p>
+          {isNarrow && (
+            <button ref={opener} onClick={() => setOpened(true)} aria-expanded={isOpened}>
+              Settings
+            </button>
+          )}
+        </header>
+        {!server.isUp && (
+          <div className="banner" role="alert">
+            <span>The server cannot be reached. This page goes on as soon as it is back.</span>
+            <button onClick={server.check}>Try now</button>
+          </div>
+        )}
+        <MessageList
+          conversation={chat.conversation}
+          onAsk={(question) => void chat.ask(question)}
+          onRetry={() => void chat.retry()}
+        />
+        <Composer
+          isAnswering={chat.isAnswering}
+          problem={firstProblem(settings)}
+          onAsk={(question) => void chat.ask(question)}
+          onStop={chat.stop}
+        />
+        <p className="disclaimer">{DISCLAIMER}</p>
+      </main>
+      {isOver && <div className="shade" onClick={close} />}
+      {(isOpened || !isNarrow) && (
+        <SideBar
+          settings={settings}
+          onSettings={setSettings}
+          models={server.models}
+          problem={server.problem}
+          apiKey={key}
+          onKey={setKey}
+          theme={theme}
+          onTheme={(chosen) => setTheme(chosen, true)}
+          onNew={chat.clear}
+          onClose={isNarrow ? close : undefined}
+        />
+      )}
+    </div>
+  );
+}

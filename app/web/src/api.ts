@@ -1,0 +1,125 @@
+import { readEvents } from "./sse";
+
+export interface Message {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+export interface ChatRequest {
+  model: string;
+  messages: Message[];
+  temperature?: number;
+  top_p?: number;
+  max_completion_tokens?: number;
+}
+
+const RETRY_AFTER_S = 5; // where a busy server does not say
+const PATIENCE_MS = 5000; // with a server that does not say whether it is there
+const NO_KEY = "The API key is missing or wrong: enter it under Settings.";
+
+export type FinishReason = "stop" | "length";
+
+interface ErrorDetail {
+  message: string;
+  param?: string | null;
+}
+
+/** The server has refused a request, or an answer has failed; the message is one line. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly param: string | null = null,
+    readonly retryAfterS = RETRY_AFTER_S,
+  ) {
+    super(message);
+  }
+
+  /** Whether the conversation has too many messages, tokens or bytes. */
+  get isTooLong(): boolean {
+    return this.status === 413 || this.param === "messages";
+  }
+}
+
+/** The server cannot be reached, or has gone in the middle of an answer. */
+export class ConnectionError extends Error {}
+
+async function request(path: string, key: string, init: RequestInit = {}): Promise<Response> {
+  if (/[^ -~]/.test(key)) throw new ApiError(401, NO_KEY); // no header can hold it
+  const headers = new Headers(init.headers);
+  if (key) headers.set("Authorization", `Bearer ${key}`);
+  let response: Response;
+  try {
+    response = await fetch(path, { ...init, headers, cache: "no-store" });
+  } catch (problem) {
+    if (init.signal?.aborted) throw problem;
+    throw new ConnectionError("The server cannot be reached.");
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function refusal(response: Response): Promise<Error> {
+  const { status, headers } = response;
+  const body: unknown = await response.json().catch(() => null);
+  const detail = (body as { error?: ErrorDetail } | null)?.error;
+  if (!detail && status >= 502) return new ConnectionError("The server cannot be reached."); // a proxy
+  return new ApiError(
+    status,
+    status === 401 ? NO_KEY : (detail?.message ?? `The server answered with status ${status}.`),
+    detail?.param,
+    Number(headers.get("Retry-After")) || RETRY_AFTER_S,
+  );
+}
+
+/** Whether the server is there, be it busy. */
+export async function isReachable(): Promise<boolean> {
+  try {
+    await request("/ready", "", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    return true;
+  } catch (problem) {
+    return problem instanceof ApiError && problem.status === 503;
+  }
+}
+
+export async function listModels(key: string, signal: AbortSignal): Promise<string[]> {
+  const response = await request("/v1/models", key, { signal });
+  const list = (await response.json()) as { data: { id: string }[] };
+  return list.data.map((model) => model.id);
+}
+
+/** Hands the answer to `onText` piece by piece; aborting it stops the computation as well. */
+export async function complete(
+  body: ChatRequest,
+  key: string,
+  signal: AbortSignal,
+  onText: (text: string) => void,
+): Promise<FinishReason> {
+  const response = await request("/v1/chat/completions", key, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ ...body, stream: true }),
+    signal,
+  });
+  let reason: FinishReason | null = null;
+  try {
+    for await (const data of readEvents(response.body!)) {
+      if (data === "[DONE]") break;
+      const event = JSON.parse(data) as Chunk;
+      if (event.error) throw new ApiError(response.status, event.error.message);
+      const choice = event.choices[0];
+      if (choice?.delta.content) onText(choice.delta.content);
+      reason = choice?.finish_reason ?? reason;
+    }
+  } catch (problem) {
+    if (!(problem instanceof TypeError)) throw problem; // as browsers report a lost connection
+  }
+  if (!reason)
+    throw new ConnectionError("The connection broke off before the answer was complete.");
+  return reason;
+}
+
+interface Chunk {
+  choices: { delta: { content?: string }; finish_reason: FinishReason | null }[];
+  error?: ErrorDetail;
+}

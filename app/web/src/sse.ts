@@ -1,0 +1,33 @@
+/**
+ * The data of each server-sent event of a stream, in order. Names, ids and comments are skipped, and
+ * so is an event that the stream breaks off.
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html
+ */
+export async function* readEvents(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder(); // keeps the first bytes of a character that is cut in two
+  let unread = "";
+  let data: string[] = [];
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      unread += decoder.decode(value, { stream: true });
+      // A return at the very end may be half of a line end: it waits for what follows.
+      const lines = unread.split(/\r\n|\n|\r(?!$)/);
+      unread = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("data:")) {
+          data.push(line.slice(5).replace(/^ /, ""));
+        } else if (line === "" && data.length > 0) {
+          yield data.join("\n");
+          data = [];
+        }
+      }
+    }
+  } finally {
+    await reader.cancel();
+  }
+}

@@ -1,0 +1,14 @@
+import { useSyncExternalStore } from "react";
+
+const NARROW = "(max-width: 699px)";
+
+function subscribe(changed: () => void): () => void {
+  const query = matchMedia(NARROW);
+  query.addEventListener("change", changed);
+  return () => query.removeEventListener("change", changed);
+}
+
+/** Whether there is no room for the side bar beside the conversation. */
+export function useNarrow(): boolean {
+  return useSyncExternalStore(subscribe, () => matchMedia(NARROW).matches);
+}
