@@ -39,17 +39,17 @@ class SpokenBatch:
 
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
-    ) -> list[int]:
+    ) -> None:
         if self.error:
             raise self.error
         self.joined.append(len(prompts))
         self.prompts += prompts
-        self.said += [1] * len(prompts)
-        return [self.token(0)] * len(prompts)
+        self.said += [0] * len(prompts)
 
     def step(self) -> list[int]:
         assert self.said
-        self.gate.wait(10)
+        if all(self.said):
+            self.gate.wait(10)
         time.sleep(self.step_s)
         self.steps += 1
         tokens = [self.token(said) for said in self.said]
@@ -107,17 +107,18 @@ def encoder(tokenizer: Any) -> PromptEncoder:
 def build(
     encoder: PromptEncoder, params: Evaluate, start: Callable[..., Engine]
 ) -> Callable[..., FastAPI]:
-    """Makes a server over batches; `context`, `key` and `origins` are its own, others limits."""
+    """Makes a server over batches; options other than limits are named."""
 
     def built(
         *batches: SpokenBatch,
         context: int = 8192,
+        remarks: Callable[[Sequence[Message]], Remarks] = lambda _: Remarks(),
         key: str | None = None,
         origins: Sequence[str] = (),
         **limits: Any,
     ) -> FastAPI:
         engine = start(*batches, ends=encoder.end_id, run=False, **limits)
-        return create_app(Assistant(encoder, engine, params, context), key, origins)
+        return create_app(Assistant(encoder, engine, params, context, remarks), key, origins)
 
     return built
 
