@@ -36,10 +36,10 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
     from app.loading import check_files, load
     from app.server import create_app
 
-    params = load_params("evaluate")
+    params, scope = load_params("evaluate", "guard.scope")
     check_files()
     with listen(options.host, options.port) as listener:
-        app = create_app(load(params, limits), os.environ.get(KEY), options.cors_origin)
+        app = create_app(load(params, scope, limits), os.environ.get(KEY), options.cors_origin)
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         print(f"{address}/v1 answers OpenAI clients, {address}/docs says how", flush=True)

@@ -14,16 +14,20 @@ from fastapi.testclient import TestClient
 
 from app.assistant import Assistant
 from app.engine import Engine
+from app.guarding import Remarks
 from app.limits import Limits
 from app.server import create_app
 from medtune.params import Evaluate, load_params
-from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.prompts import Message, PromptEncoder, PromptFormat
 
 END = 0
 
 
 class SpokenBatch:
-    """Its rows say `reply`, as ids, and then END for ever; steps wait for `gate` and `step_s`."""
+    """Its rows say `reply`, as ids, and then END for ever; a step takes `step_s`.
+
+    One without new rows waits for `gate`.
+    """
 
     def __init__(self, reply: Sequence[int] = (1, 2, 3)) -> None:
         self.reply = list(reply)

@@ -19,6 +19,7 @@ import torch
 
 from medtune.adapters import add_adapter, load_adapter, save_adapter
 from medtune.generation import end_ids, generate
+from medtune.guard import DIMENSIONS, Guard, Linear
 from medtune.models import load_base, load_tokenizer
 from medtune.params import Evaluate, load_params
 from medtune.prompts import PromptEncoder, PromptFormat
@@ -49,6 +50,9 @@ def folder(base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
             weight.data.normal_(generator=generator, std=0.1)
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
     save_adapter(model, encoder, project / "models/adapter")
+    nothing = Linear([0.0] * DIMENSIONS, 0.0)  # finds nothing, and no question not medical
+    (project / "models/guard").mkdir()
+    Guard(nothing, nothing, nothing).save(project / "models/guard/guard.json")
     return project
 
 
@@ -207,14 +211,18 @@ def test_a_body_that_does_not_come_is_not_waited_for(build: Any, batch: Any, lis
         assert sent.recv(999).startswith(b"HTTP/1.1 408")
 
 
-def test_without_an_adapter_it_says_which_command_makes_one(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("missing", "stage"), [("adapter", "train"), ("guard", "guard")])
+def test_what_is_missing_is_named_with_the_command_that_makes_it(
+    folder: Path, tmp_path: Path, missing: str, stage: str
+) -> None:
     (tmp_path / "models").mkdir()
-    for name in ("params.yaml", "models/base"):
-        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "params.yaml").symlink_to(folder / "params.yaml")
+    for name in {"base", "adapter", "guard"} - {missing}:
+        (tmp_path / "models" / name).symlink_to(folder / "models" / name)
     server = start(tmp_path)
     output, _ = server.communicate(timeout=60)
     assert server.returncode == 1
-    assert output.count("\n") == 1 and "run dvc repro train" in output
+    assert output.count("\n") == 1 and f"run dvc repro {stage}" in output
 
 
 def test_a_port_in_use_is_one_line(folder: Path, address: str) -> None:
