@@ -27,6 +27,7 @@ from medtune.prompts import PromptEncoder, PromptFormat
 ROOT = Path(__file__).parents[2]
 QUESTIONS = [f"What is {name}?" for name in ("gout", "Marfan syndrome", "µg", "arachnodactyly")]
 KEY = "sesame"
+TURN = {"role": "user", "content": "Hi"}
 
 
 def until(condition: Callable[[], Any]) -> None:
@@ -56,11 +57,11 @@ def folder(base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
     return project
 
 
-def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str, key: str = KEY) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "app", "--port", "0", *options],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MEDTUNE_API_KEY": KEY},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MEDTUNE_API_KEY": key},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -71,6 +72,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 def address(folder: Path) -> Iterator[str]:
     server = start(folder, "--max-prompt-tokens", "500")
     assert server.stdout
+    assert server.stdout.readline() == "app: loads the models\n"
     said = server.stdout.readline()
     found = re.search(r"http://127\.0\.0\.1:\d+", said)
     assert found, said + server.stdout.read()
@@ -148,6 +150,7 @@ def test_a_seed_makes_sampling_repeatable(client: openai.OpenAI) -> None:
     [
         (openai.NotFoundError, {"model": "gpt-4"}),
         (openai.BadRequestError, {"temperature": 3}),
+        (openai.BadRequestError, {"max_tokens": 513}),
         (openai.BadRequestError, {"question": "gout? " * 200}),
         (openai.AuthenticationError, {"key": "wrong"}),
     ],
@@ -179,6 +182,39 @@ def test_a_large_body_is_refused_before_it_has_come(address: str) -> None:
         assert sent.recv(999).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "finetuned\xff"}',
+        b'{"model": ["finetuned"]}',
+        json.dumps({"model": "finetuned", "messages": [TURN] * 65}).encode(),
+    ],
+)
+def test_a_wrong_body_is_refused_in_one_line(address: str, body: bytes) -> None:
+    with sent_by_hand(address, f"Connection: close\r\nContent-Length: {len(body)}", body) as sent:
+        head, _, said = sent.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    message = json.loads(said)["error"]["message"]
+    assert message and "\n" not in message
+
+
+def test_a_full_queue_refuses_and_a_long_answer_is_cut(build: Any, batch: Any, listen: Any) -> None:
+    batch.reply, batch.step_s = [65] * 10**6, 0.01
+    app = build(batch, max_rows=1, max_waiting=1, max_new_tokens=10**5, context=10**6,
+                time_limit_s=0.5, retry_after_s=7)  # fmt: skip
+    with listen(app) as address, ThreadPoolExecutor(3) as pool:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        answered = pool.submit(ask, client, "Hi", max_tokens=10**5)
+        until(lambda: batch.said)
+        pool.submit(ask, client, "Hi", max_tokens=10**5)
+        until(lambda: app.state.assistant.engine.waiting)
+        with pytest.raises(openai.InternalServerError) as refused:
+            ask(client, "Hi")
+        assert refused.value.status_code == 503
+        assert refused.value.response.headers["retry-after"] == "7"
+        assert answered.result().choices[0].finish_reason == "length"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_its_place(
     build: Any, batch: Any, listen: Any, stream: bool
@@ -186,7 +222,7 @@ def test_a_client_that_leaves_frees_its_place(
     batch.reply, batch.step_s = [65] * 10**6, 0.005
     app = build(batch, key=KEY, max_rows=2, max_new_tokens=10**6, context=10**7)
     engine = app.state.assistant.engine
-    fields = {"model": "finetuned", "messages": [{"role": "user", "content": "Hi"}]}
+    fields = {"model": "finetuned", "messages": [TURN]}
     body = json.dumps(fields | {"stream": stream, "max_tokens": 10**6}).encode()
     with listen(app) as address:
         connections = [
@@ -223,6 +259,13 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
     output, _ = server.communicate(timeout=60)
     assert server.returncode == 1
     assert output.count("\n") == 1 and f"run dvc repro {stage}" in output
+
+
+def test_a_server_for_everybody_wants_a_key(folder: Path) -> None:
+    server = start(folder, "--share", key="")
+    output, _ = server.communicate(timeout=60)
+    assert server.returncode == 1
+    assert output.count("\n") == 1 and "set MEDTUNE_API_KEY" in output
 
 
 def test_a_port_in_use_is_one_line(folder: Path, address: str) -> None:
