@@ -13,6 +13,7 @@ from app.protocol import FinishReason
 from medtune.params import Evaluate
 from medtune.prompts import Message, PromptEncoder
 
+COLD = 1e-3  # a temperature below it is greedy: it would make logits infinite
 UNFINISHED = "\ufffd"  # what stands for a character whose last bytes are still to come
 
 
@@ -49,6 +50,8 @@ class Assistant:
         limits = self.engine.limits
         self.known(model)
         given = {name: value for name, value in settings.items() if value is not None}
+        if given.get("temperature", 1) < COLD:
+            given["temperature"] = 0.0
         params = self.params.model_copy(update=given)
         if (most := limits.max_new_tokens) < params.max_new_tokens:
             message = f"at most {most} tokens are answered, {params.max_new_tokens} are asked for"

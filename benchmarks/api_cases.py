@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +52,7 @@ def random_project() -> Iterator[Path]:
         yield folder
 
 
-def send_cases(address: str, examples: int, seed: int, workers: int = 1) -> Counter[str]:
+def send_cases(address: str, examples: int, seed: int) -> Counter[str]:
     """The number of answers by operation and status; raises InputError if one failed a check.
 
     `examples` is the most for each operation.
@@ -61,7 +62,6 @@ def send_cases(address: str, examples: int, seed: int, workers: int = 1) -> Coun
         command = ["-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"]
         command += [f"{address}/openapi.json", "--phases", "examples,coverage,fuzzing"]
         command += ["--max-examples", str(examples), "--seed", str(seed)]
-        command += ["--workers", str(workers)]
         hooks = {"SCHEMATHESIS_HOOKS": HOOKS, COUNTS: str(counts), "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, *command],
@@ -78,15 +78,20 @@ def send_cases(address: str, examples: int, seed: int, workers: int = 1) -> Coun
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=2500, help="at most, for each operation")
-    parser.add_argument("--seed", type=int, default=1)
+    add = parser.add_argument
+    add("--examples", type=int, default=1200, help="at most, for each operation and process")
+    add("--processes", type=int, default=2, help="each makes up its own cases")
+    add("--seed", type=int, default=1, help="of the first process")
     options = parser.parse_args()
     set_up_logging("benchmark")
     with one_line_errors(), random_project() as folder, running(folder, *LIMITS) as server:
-        answers = send_cases(server.address, options.examples, options.seed)
-        for answer, count in sorted(answers.items()):
-            print(f"{count:6} × {answer}")
-        print(f"{answers.total()} requests, no failure")
+        seeds = range(options.seed, options.seed + options.processes)
+        with ThreadPoolExecutor(options.processes) as pool:
+            parts = pool.map(lambda n: send_cases(server.address, options.examples, n), seeds)
+            answers = sum(parts, Counter[str]())
+    for answer, count in sorted(answers.items()):
+        print(f"{count:6} × {answer}")
+    print(f"{answers.total()} requests, no failure")
 
 
 if __name__ == "__main__":

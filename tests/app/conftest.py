@@ -37,6 +37,7 @@ class SpokenBatch:
         self.is_open = True
         self.said: list[int] = []  # of each row
         self.prompts: list[list[int]] = []  # of all rows that have ever joined
+        self.params: list[Evaluate] = []  # likewise
         self.joined: list[int] = []  # how many rows joined each time
         self.steps = 0
         self.error: Exception | None = None
@@ -48,6 +49,7 @@ class SpokenBatch:
             raise self.error
         self.joined.append(len(prompts))
         self.prompts += prompts
+        self.params += params
         self.said += [0] * len(prompts)
 
     def step(self) -> list[int]:

@@ -195,6 +195,14 @@ def test_a_prompt_must_leave_room_for_its_answer(serve: Serve, spoken: Any) -> N
     assert response.json()["error"]["code"] == "context_length_exceeded"
 
 
+@pytest.mark.parametrize(("given", "used"), [(1e-200, 0.0), (0.0, 0.0), (0.5, 0.5), (None, 0.0)])
+def test_a_temperature_that_makes_logits_infinite_is_greedy(
+    serve: Serve, spoken: Any, given: float | None, used: float
+) -> None:
+    assert serve(spoken).post(URL, json=question(temperature=given)).status_code == 200
+    assert [params.temperature for params in spoken.params] == [used]
+
+
 def test_a_large_body_is_refused_also_in_pieces(serve: Serve, spoken: Any) -> None:
     client = serve(spoken)
     large = json.dumps(question("a" * 40_000)).encode()
