@@ -55,9 +55,7 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
     check_files()
     key = os.environ.get(KEY)
     if options.share and not key:
-        raise InputError(
-            f"--share opens the server to everybody: set {KEY}, which it then asks for"
-        )
+        raise InputError(f"--share lets everybody in: set {KEY}, which is then asked for")
     with listen(options.host, options.port) as listener:
         logger.info("loads the models")
         app = create_app(load(params, scope, limits), key, options.cors_origin)
