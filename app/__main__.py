@@ -1,4 +1,4 @@
-"""Serves base and fine-tuned model over OpenAI's chat API.
+"""Serves base and fine-tuned model: a chat page, and OpenAI's chat API.
 
 python -m app                                     on http://127.0.0.1:8000
 python -m app --port 9000 --cors-origin http://localhost:5173
@@ -6,7 +6,9 @@ MEDTUNE_API_KEY=… python -m app --host 0.0.0.0    asks for the key as a bearer
 """
 
 import argparse
+import logging
 import os
+import secrets
 import socket
 from contextlib import suppress
 from dataclasses import fields
@@ -16,6 +18,8 @@ from medtune import DISCLAIMER
 from medtune.errors import InputError
 from medtune.params import load_params
 from medtune.stage import one_line_errors, set_up_logging
+
+logger = logging.getLogger("medtune")
 
 KEY = "MEDTUNE_API_KEY"
 GRACE_S = 5  # for answers on their way when the server is stopped
@@ -30,19 +34,36 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(problem) from None
 
 
+def share(host: str, port: int) -> str:
+    """A public address that leads here, by Gradio's tunnel, as long as this process lives."""
+    from gradio.networking import setup_tunnel
+
+    try:
+        return setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
+    except Exception as error:  # of the network, of Gradio's service, of the program it fetches
+        problem = f"no public address could be had ({error}): try again, or leave --share out"
+        raise InputError(" ".join(problem.split())) from None
+
+
 def serve(options: argparse.Namespace, limits: Limits) -> None:
     import uvicorn
 
     from app.loading import check_files, load
     from app.server import create_app
 
-    params = load_params("evaluate")
+    params, scope = load_params("evaluate", "guard.scope")
     check_files()
+    key = os.environ.get(KEY)
+    if options.share and not key:
+        raise InputError(f"--share lets everybody in: set {KEY}, which is then asked for")
     with listen(options.host, options.port) as listener:
-        app = create_app(load(params, limits), os.environ.get(KEY), options.cors_origin)
+        logger.info("loads the models")
+        app = create_app(load(params, scope, limits), key, options.cors_origin)
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        print(f"{address}/v1 answers OpenAI clients, {address}/docs says how", flush=True)
+        if options.share:
+            address = share(host, port)
+        print(f"{address} (chat page), {address}/v1 (API), {address}/docs (how to)", flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
         with suppress(KeyboardInterrupt):  # the way to stop it
             uvicorn.Server(config).run(sockets=[listener])
@@ -59,6 +80,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument(
         "--cors-origin", action="append", default=[], help="a page that may call the server"
+    )
+    parser.add_argument(
+        "--share", action="store_true", help="a public address too, by Gradio's tunnel"
     )
     for limit in fields(Limits):
         name, default = limit.name.replace("_", "-"), limit.default

@@ -2,32 +2,40 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.engine import End, Engine, QueueFullError
+from app.engine import End, Engine, Job, QueueFullError
 from app.errors import ApiError
+from app.guarding import GAP, Remarks, own_words
 from app.protocol import FinishReason
 from medtune.params import Evaluate
 from medtune.prompts import Message, PromptEncoder
 
+COLD = 1e-3  # a temperature below it is greedy: it would make logits infinite
 UNFINISHED = "\ufffd"  # what stands for a character whose last bytes are still to come
 
 
 class Assistant:
     """Answers by an engine; `params` holds the settings that a request leaves out.
 
-    `context` is the number of tokens, prompt and answer, that the model can see. All callers share
-    one event loop: whether a tokenizer parses special tokens is a state of it, not of a call.
+    `context` is the number of tokens, prompt and answer, that the model can see; `remarks` says
+    which fixed texts go with a conversation. All callers share one event loop: whether a tokenizer
+    parses special tokens is a state of it, not of a call.
     """
 
     def __init__(
-        self, encoder: PromptEncoder, engine: Engine, params: Evaluate, context: int
+        self,
+        encoder: PromptEncoder,
+        engine: Engine,
+        params: Evaluate,
+        context: int,
+        remarks: Callable[[Sequence[Message]], Remarks] = lambda _: Remarks(),
     ) -> None:
         most = min(params.max_new_tokens, engine.limits.max_new_tokens)
         self.params = params.model_copy(update={"max_new_tokens": most})
-        self.engine, self.context = engine, context
+        self.engine, self.context, self.remarks = engine, context, remarks
         self.system_prompt = encoder.format.system_prompt
         self.encoder = PromptEncoder(encoder.tokenizer, replace(encoder.format, system_prompt=None))
 
@@ -42,6 +50,8 @@ class Assistant:
         limits = self.engine.limits
         self.known(model)
         given = {name: value for name, value in settings.items() if value is not None}
+        if given.get("temperature", 1) < COLD:
+            given["temperature"] = 0.0
         params = self.params.model_copy(update=given)
         if (most := limits.max_new_tokens) < params.max_new_tokens:
             message = f"at most {most} tokens are answered, {params.max_new_tokens} are asked for"
@@ -53,13 +63,21 @@ class Assistant:
             message = f"the conversation has {len(prompt)} tokens, at most {room} fit beside an "
             message += f"answer of {params.max_new_tokens}: shorten it, or ask for a shorter one"
             raise ApiError(400, message, "messages", "context_length_exceeded")
-        answer = Answer(self, len(prompt))
+        answer = Answer(self, len(prompt), self.remarks(messages))
+        if answer.remarks.instead is None:
+            self._submit(answer, model, prompt, params, seed)
+        return answer
+
+    def _submit(
+        self, answer: "Answer", model: str, prompt: list[int], params: Evaluate, seed: int | None
+    ) -> None:
         seed = secrets.randbits(64) if seed is None else seed % 2**64
         try:
             answer.job = self.engine.submit(model, prompt, params, seed, answer.put)
         except QueueFullError:
-            raise busy(limits.retry_after_s) from None
-        return answer
+            if answer.remarks.before is None:
+                raise busy(self.engine.limits.retry_after_s) from None
+            answer.remarks = Remarks(instead=answer.remarks.before)  # an emergency cannot wait
 
     def known(self, model: str) -> str:
         """The name of a model that there is; raises ApiError."""
@@ -81,6 +99,10 @@ class Assistant:
         raise ApiError(400, problem, "messages")
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        messages = [
+            {**m, "content": own_words(m["content"])} if m["role"] == "assistant" else m
+            for m in messages
+        ]
         system = self.system_prompt
         if system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": system}, *messages]
@@ -90,11 +112,11 @@ class Assistant:
 class Answer:
     """An answer on its way: its text piece by piece, and then how it ended."""
 
-    def __init__(self, assistant: Assistant, prompt_tokens: int) -> None:
-        self.assistant, self.prompt_tokens = assistant, prompt_tokens
+    def __init__(self, assistant: Assistant, prompt_tokens: int, remarks: Remarks) -> None:
+        self.assistant, self.prompt_tokens, self.remarks = assistant, prompt_tokens, remarks
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None
-        self.job: Any = None
+        self.job: Job | None = None
         self._events: asyncio.Queue[int | End] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
@@ -104,10 +126,26 @@ class Answer:
 
     def cancel(self) -> None:
         """Stops its computation before the next token, unless it has ended."""
-        self.assistant.engine.cancel(self.job)
+        if self.job:
+            self.assistant.engine.cancel(self.job)
 
     async def pieces(self) -> AsyncIterator[str]:
-        """Together they are what PromptEncoder.decode makes of all ids. Raises ApiError."""
+        """The generated text between its remarks, a blank line between them. Raises ApiError."""
+        said = ""
+        if self.remarks.before:
+            yield (said := self.remarks.before)
+        gap = GAP if said else ""
+        async for piece in self._own_pieces():
+            yield gap + piece
+            said, gap = piece, ""
+        if self.remarks.after:
+            yield (GAP if said else "") + self.remarks.after
+
+    async def _own_pieces(self) -> AsyncIterator[str]:
+        """Together they are what PromptEncoder.decode makes of all ids."""
+        if self.remarks.instead is not None:
+            self.finish_reason = "stop"
+            yield self.remarks.instead
         sent = 0
         while self.finish_reason is None:
             event = await self._events.get()
@@ -123,11 +161,13 @@ class Answer:
                 sent = len(text)
 
     def _reason(self, end: End) -> FinishReason:
+        if end.reason in ("stop", "length"):
+            return end.reason
+        if self.remarks.before:  # which is worth more than an error
+            return "length"
         if end.reason == "late":
             raise busy(self.assistant.engine.limits.retry_after_s)
-        if end.reason == "failed":
-            raise ApiError(500, "the answer failed: see the server's log", code="internal_error")
-        return end.reason
+        raise ApiError(500, "the answer failed: see the server's log", code="internal_error")
 
 
 def busy(retry_after_s: int) -> ApiError:

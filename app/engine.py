@@ -1,6 +1,6 @@
 """The queue of requests and the one thread that computes their answers, together.
 
-Models take turns: in a turn, requests that wait join the model's batch, then each row gets a token.
+Models take turns: in a turn, requests that wait join the model's batch and each row gets a token.
 """
 
 import logging
@@ -26,7 +26,7 @@ class Batch(Protocol):
     def is_open(self) -> bool: ...
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
-    ) -> list[int]: ...
+    ) -> None: ...
     def step(self) -> list[int]: ...
     def keep(self, rows: Sequence[int]) -> list[int]: ...
     def clear(self) -> None: ...
@@ -130,7 +130,7 @@ class Engine:
                     self._turn(rows, taken)
                 except Exception:
                     logger.exception(f"{name}: a batch of {len(rows.jobs)} answers failed")
-                    self._end([*rows.jobs, *taken], End("failed"))
+                    self._end({*rows.jobs, *taken}, End("failed"))
                     rows.batch.clear()
                     rows.jobs = []
         for rows in self._rows.values():
@@ -171,11 +171,10 @@ class Engine:
         self._leave(rows)
         if taken:
             prompts, params = [job.prompt for job in taken], [job.params for job in taken]
-            tokens = rows.batch.join(prompts, params, [job.seed for job in taken])
+            rows.batch.join(prompts, params, [job.seed for job in taken])
             rows.jobs += taken
-            self._hand_out(rows, taken, tokens)
         if rows.jobs:
-            self._hand_out(rows, rows.jobs, rows.batch.step())
+            self._hand_out(rows, rows.batch.step())
 
     def _leave(self, rows: Rows) -> None:
         """Frees the places of answers that nobody waits for any more."""
@@ -184,9 +183,9 @@ class Engine:
         self._end(late, End("length"))
         self._keep(rows, [job for job in rows.jobs if not job.cancelled and job not in late])
 
-    def _hand_out(self, rows: Rows, jobs: Sequence[Job], tokens: Sequence[int]) -> None:
+    def _hand_out(self, rows: Rows, tokens: Sequence[int]) -> None:
         ended = set()
-        for job, token in zip(jobs, tokens, strict=True):
+        for job, token in zip(rows.jobs, tokens, strict=True):
             job.tokens += 1
             self._put(job, token)
             if token in self.ends:

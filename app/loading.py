@@ -1,17 +1,23 @@
 """Both models from one set of weights: the adapter is switched on for one and off for the other."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import takewhile
 from typing import Any
 
 from app.assistant import Assistant
 from app.engine import Engine
+from app.guarding import Guarding, Scope
 from app.limits import Limits
 from medtune.adapters import ADAPTER
 from medtune.errors import InputError
+from medtune.guard import MODEL as GUARD
+from medtune.guard import Guard
 from medtune.models import load_base, load_tokenizer, require
 from medtune.params import Evaluate
 from medtune.prompts import PromptEncoder, PromptFormat
 
+QUESTION = "What is gout?"
 ROWS = 8  # that the weights are packed for; others are served too
 
 
@@ -19,25 +25,38 @@ def check_files() -> None:
     """Raises InputError with the command that makes what is missing, before anything is loaded."""
     require(ADAPTER / "adapter_model.safetensors", "train")
     PromptFormat.load(ADAPTER / "prompt.json", "train")
+    require(GUARD, "guard")
 
 
-def load(params: Evaluate, limits: Limits) -> Assistant:
-    """The assistant over models/base and models/adapter, ready to start."""
+def load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
+    """The assistant over models/base and models/adapter, ready to start.
+
+    Loads in a thread that then ends. The OpenMP of torch gives each thread that computes a team of
+    its own, and where teams have more members than there are cores, steps take twice as long: the
+    engine's shall be the only one.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_load, params, scope, limits).result()
+
+
+def _load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
     from medtune.generation import end_ids
     from medtune.open_batch import OpenBatch
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
     adapter = SwitchedAdapter()
-    model = adapter.model
+    model, beginning = adapter.model, _beginning(encoder)
     batches = {
-        "finetuned": OpenBatch(model, lambda: adapter.switch(True)),
-        "base": OpenBatch(model, lambda: adapter.switch(False)),
+        "finetuned": OpenBatch(model, lambda: adapter.switch(True), beginning),
+        "base": OpenBatch(model, lambda: adapter.switch(False), beginning),
     }
     for batch in batches.values():
         _warm_up(batch, encoder, params)
+    guarding = Guarding(Guard.load().check, scope)
+    guarding.check(QUESTION)  # loads its encoder
     engine = Engine(batches, end_ids(model, encoder), limits)
     context = model.config.get_text_config().max_position_embeddings
-    return Assistant(encoder, engine, params, context)
+    return Assistant(encoder, engine, params, context, guarding.remarks)
 
 
 class SwitchedAdapter:
@@ -71,8 +90,15 @@ class SwitchedAdapter:
             self.is_on = on
 
 
+def _beginning(encoder: PromptEncoder) -> list[int]:
+    """What all prompts with the system prompt of params.yaml begin with."""
+    pairs = zip(encoder.question_ids("a"), encoder.question_ids("1"), strict=False)
+    return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+
+
 def _warm_up(batch: Any, encoder: PromptEncoder, params: Evaluate) -> None:
     """Pays once for what is allocated with the first tokens."""
-    batch.join([encoder.question_ids("What is gout?")], [params], [0])
+    batch.join([encoder.question_ids(QUESTION)], [params], [0])
+    batch.step()
     batch.step()
     batch.clear()

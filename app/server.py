@@ -4,24 +4,23 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
 from app import protocol
-from app.assistant import Answer, Assistant, busy
+from app.assistant import Assistant, busy
+from app.docs import add_docs
 from app.errors import ApiError, ErrorBody, from_validation
 from app.middleware import LimitBody, RequireKey
 from app.static import mount_web
+from app.streaming import EventStream, events, usage_of
 from medtune import DISCLAIMER
 from medtune.errors import InputError
 
@@ -33,8 +32,26 @@ ERRORS: dict[int | str, Any] = {
     "5XX": {"model": ErrorBody, "description": "503: too many wait, see Retry-After; or our error"},
 }
 STREAM: dict[int | str, Any] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    200: {
+        "description": "The answer; with `stream`, chunks of it, which end with [DONE]",
+        "content": {"text/event-stream": {}},
+    }
 }
+
+
+class Server(FastAPI):
+    """Its OpenAPI document says which models and limits it has."""
+
+    def openapi(self) -> dict[str, Any]:
+        document, engine = super().openapi(), self.state.assistant.engine
+        request = document["components"]["schemas"]["ChatRequest"]
+        fields, question = request["properties"], {"role": "user", "content": "What is gout?"}
+        request["examples"] = [{"model": engine.models[0], "messages": [question]}]
+        fields["model"]["enum"] = engine.models
+        fields["messages"]["maxItems"] = engine.limits.max_messages
+        for name in ("max_tokens", "max_completion_tokens"):
+            fields[name]["anyOf"][0]["maximum"] = engine.limits.max_new_tokens
+        return document
 
 
 def create_app(
@@ -48,7 +65,14 @@ def create_app(
         yield
         await asyncio.to_thread(assistant.engine.stop)
 
-    app = FastAPI(title="medtune", description=DISCLAIMER, lifespan=lifespan, responses=ERRORS)
+    app = Server(
+        title="medtune",
+        description=DISCLAIMER,
+        lifespan=lifespan,
+        responses=ERRORS,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.assistant = assistant  # for pages of the same server
     app.add_middleware(LimitBody, limits=assistant.engine.limits)
     if key:
@@ -61,7 +85,7 @@ def create_app(
     _add_status(app, assistant)
     _add_models(app, assistant)
     _add_completions(app, assistant)
-    _describe_limits(app, assistant)
+    add_docs(app)
     mount_web(app)
     return app
 
@@ -123,6 +147,9 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/v1/chat/completions", response_model=protocol.ChatCompletion, responses=STREAM)
     async def create_chat_completion(body: protocol.ChatRequest, request: Request) -> Any:
         """Answers a conversation, at once or, with `stream`, piece by piece."""
+        if body.max_tokens and body.max_completion_tokens:
+            message = "max_tokens is the older name of max_completion_tokens: leave one of them out"
+            raise ApiError(400, message, "max_tokens")
         answer = assistant.ask(
             body.model,
             [message.for_prompt() for message in body.messages],
@@ -141,7 +168,7 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
             first = await _unless_gone(request, anext(pieces, ""))
             if body.stream:
                 with_usage = body.stream_options is not None and body.stream_options.include_usage
-                return EventStream(_events(answer, first, pieces, head, with_usage), answer.cancel)
+                return EventStream(events(answer, first, pieces, head, with_usage), answer.cancel)
             rest = await _unless_gone(request, _joined(pieces))
         except BaseException:
             answer.cancel()
@@ -149,64 +176,7 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
         message = protocol.AnswerMessage(content=first + rest)
         assert answer.finish_reason is not None
         choice = protocol.Choice(message=message, finish_reason=answer.finish_reason)
-        return protocol.ChatCompletion(**head, choices=[choice], usage=_usage(answer))
-
-
-def _describe_limits(app: FastAPI, assistant: Assistant) -> None:
-    """Puts into the OpenAPI document what only this server knows."""
-    limits, fields = assistant.engine.limits, app.openapi()["components"]["schemas"]["ChatRequest"]
-    fields["properties"]["model"]["enum"] = assistant.engine.models
-    fields["properties"]["messages"]["maxItems"] = limits.max_messages
-    for name in ("max_tokens", "max_completion_tokens"):
-        fields["properties"][name]["anyOf"][0]["maximum"] = limits.max_new_tokens
-
-
-class EventStream(StreamingResponse):
-    """Server-sent events; `close` is called at their end and when the client leaves."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, content: AsyncIterator[str], close: Callable[[], None]) -> None:
-        super().__init__(content, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        self.close = close
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self.close()
-
-
-async def _events(
-    answer: Answer, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
-) -> AsyncIterator[str]:
-    def chunk(**choice: Any) -> str:
-        return _event(
-            protocol.ChatCompletionChunk(**head, choices=[protocol.ChunkChoice(**choice)])
-        )
-
-    yield chunk(delta=protocol.Delta(role="assistant", content=first))
-    try:
-        async for piece in pieces:
-            yield chunk(delta=protocol.Delta(content=piece))
-    except ApiError as error:
-        yield _event(error.body())
-        return
-    yield chunk(delta=protocol.Delta(), finish_reason=answer.finish_reason)
-    if with_usage:
-        yield _event(protocol.ChatCompletionChunk(**head, choices=[], usage=_usage(answer)))
-    yield "data: [DONE]\n\n"
-
-
-def _event(content: BaseModel) -> str:
-    return f"data: {content.model_dump_json()}\n\n"
-
-
-def _usage(answer: Answer) -> protocol.Usage:
-    prompt, completion = answer.prompt_tokens, len(answer.ids)
-    return protocol.Usage(
-        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
-    )
+        return protocol.ChatCompletion(**head, choices=[choice], usage=usage_of(answer))
 
 
 async def _joined(pieces: AsyncIterator[str]) -> str:

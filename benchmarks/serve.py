@@ -34,6 +34,7 @@ logger = logging.getLogger("medtune")
 
 RESULTS = Path("benchmarks/results/serve.json")
 PACKAGES = ("torch", "transformers", "fastapi", "uvicorn")
+MEMORY_AT = {"start": 0.1, "middle": 0.5, "end": 1.0}  # of the load's seconds; before, it warms up
 MODEL = "finetuned"
 
 
@@ -122,6 +123,15 @@ async def load(
     return replies
 
 
+async def memory(server: Server, seconds: float) -> dict[str, float]:
+    """The server's resident memory in GiB during a load, at MEMORY_AT."""
+    start, found = time.perf_counter(), {}
+    for name, share in MEMORY_AT.items():
+        await asyncio.sleep(start + share * seconds - time.perf_counter())
+        found[f"memory_{name}_gib"] = server.memory_gib()
+    return found
+
+
 async def measure(server: Server, questions: list[str], options: Any) -> dict[str, Any]:
     client = Client(server.address, options.max_tokens)
     first = await client.ask(questions[0])
@@ -143,10 +153,11 @@ async def measure(server: Server, questions: list[str], options: Any) -> dict[st
         "equal_answers": sum(map(str.__eq__, texts[1], texts[options.clients])),
     }
     if options.load_clients:
-        before = server.memory_gib()
-        replies = await load(client, questions, options.load_clients, options.load_seconds)
-        results["load"] = describe_load(replies, options.load_seconds)
-        results["load"] |= {"memory_before_gib": before, "memory_after_gib": server.memory_gib()}
+        replies, gib = await asyncio.gather(
+            load(client, questions, options.load_clients, options.load_seconds),
+            memory(server, options.load_seconds),
+        )
+        results["load"] = describe_load(replies, options.load_seconds) | gib
     return results
 
 
@@ -171,11 +182,12 @@ def shown(results: dict[str, Any]) -> str:
         f"{results['equal_answers']} of {run['questions']} answers equal",
     ]
     if load := results.get("load"):
+        gib = [f"{load[f'memory_{name}_gib']:.2f}" for name in MEMORY_AT]
         lines.append(
             f"{run['load_clients']} clients for {run['load_seconds']:g} s: answers by status "
             f"{load['statuses']}, first token after {load['first_token_p50_s']:.2f} s (median), "
             f"{load['first_token_p95_s']:.2f} s (p95), {load['tokens_per_s']:.0f} tokens/s, "
-            f"memory {load['memory_before_gib']:.2f} → {load['memory_after_gib']:.2f} GiB"
+            f"memory {' → '.join(gib)} GiB"
         )
     return "\n".join([*lines, f"{hardware_text(results)}; {versions_text(results)}"])
 

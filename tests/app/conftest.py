@@ -14,16 +14,20 @@ from fastapi.testclient import TestClient
 
 from app.assistant import Assistant
 from app.engine import Engine
+from app.guarding import Remarks
 from app.limits import Limits
 from app.server import create_app
 from medtune.params import Evaluate, load_params
-from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.prompts import Message, PromptEncoder, PromptFormat
 
 END = 0
 
 
 class SpokenBatch:
-    """Its rows say `reply`, as ids, and then END for ever; steps wait for `gate` and `step_s`."""
+    """Its rows say `reply`, as ids, and then END for ever; a step takes `step_s`.
+
+    One without new rows waits for `gate`.
+    """
 
     def __init__(self, reply: Sequence[int] = (1, 2, 3)) -> None:
         self.reply = list(reply)
@@ -33,23 +37,25 @@ class SpokenBatch:
         self.is_open = True
         self.said: list[int] = []  # of each row
         self.prompts: list[list[int]] = []  # of all rows that have ever joined
+        self.params: list[Evaluate] = []  # likewise
         self.joined: list[int] = []  # how many rows joined each time
         self.steps = 0
         self.error: Exception | None = None
 
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
-    ) -> list[int]:
+    ) -> None:
         if self.error:
             raise self.error
         self.joined.append(len(prompts))
         self.prompts += prompts
-        self.said += [1] * len(prompts)
-        return [self.token(0)] * len(prompts)
+        self.params += params
+        self.said += [0] * len(prompts)
 
     def step(self) -> list[int]:
         assert self.said
-        self.gate.wait(10)
+        if all(self.said):
+            self.gate.wait(10)
         time.sleep(self.step_s)
         self.steps += 1
         tokens = [self.token(said) for said in self.said]
@@ -107,17 +113,18 @@ def encoder(tokenizer: Any) -> PromptEncoder:
 def build(
     encoder: PromptEncoder, params: Evaluate, start: Callable[..., Engine]
 ) -> Callable[..., FastAPI]:
-    """Makes a server over batches; `context`, `key` and `origins` are its own, others limits."""
+    """Makes a server over batches; options other than limits are named."""
 
     def built(
         *batches: SpokenBatch,
         context: int = 8192,
+        remarks: Callable[[Sequence[Message]], Remarks] = lambda _: Remarks(),
         key: str | None = None,
         origins: Sequence[str] = (),
         **limits: Any,
     ) -> FastAPI:
         engine = start(*batches, ends=encoder.end_id, run=False, **limits)
-        return create_app(Assistant(encoder, engine, params, context), key, origins)
+        return create_app(Assistant(encoder, engine, params, context, remarks), key, origins)
 
     return built
 

@@ -59,7 +59,7 @@ def test_those_who_come_while_others_are_answered_join_them(
     assert [other.all() for other in others] == [[1, 2, 3, 0, End("stop")]] * 3
     assert first.all() == [2, 3, 0, End("stop")]
     assert batch.joined == [1, 3]
-    assert batch.steps == 4
+    assert batch.steps == 6
 
 
 def test_rows_are_bounded_and_those_that_wait_come_in_order(

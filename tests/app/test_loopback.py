@@ -19,6 +19,7 @@ import torch
 
 from medtune.adapters import add_adapter, load_adapter, save_adapter
 from medtune.generation import end_ids, generate
+from medtune.guard import DIMENSIONS, Guard, Linear
 from medtune.models import load_base, load_tokenizer
 from medtune.params import Evaluate, load_params
 from medtune.prompts import PromptEncoder, PromptFormat
@@ -26,6 +27,7 @@ from medtune.prompts import PromptEncoder, PromptFormat
 ROOT = Path(__file__).parents[2]
 QUESTIONS = [f"What is {name}?" for name in ("gout", "Marfan syndrome", "µg", "arachnodactyly")]
 KEY = "sesame"
+TURN = {"role": "user", "content": "Hi"}
 
 
 def until(condition: Callable[[], Any]) -> None:
@@ -49,14 +51,17 @@ def folder(base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
             weight.data.normal_(generator=generator, std=0.1)
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
     save_adapter(model, encoder, project / "models/adapter")
+    nothing = Linear([0.0] * DIMENSIONS, 0.0)  # finds nothing, and no question not medical
+    (project / "models/guard").mkdir()
+    Guard(nothing, nothing, nothing).save(project / "models/guard/guard.json")
     return project
 
 
-def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str, key: str = KEY) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "app", "--port", "0", *options],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MEDTUNE_API_KEY": KEY},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MEDTUNE_API_KEY": key},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -67,6 +72,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 def address(folder: Path) -> Iterator[str]:
     server = start(folder, "--max-prompt-tokens", "500")
     assert server.stdout
+    assert server.stdout.readline() == "app: loads the models\n"
     said = server.stdout.readline()
     found = re.search(r"http://127\.0\.0\.1:\d+", said)
     assert found, said + server.stdout.read()
@@ -144,6 +150,7 @@ def test_a_seed_makes_sampling_repeatable(client: openai.OpenAI) -> None:
     [
         (openai.NotFoundError, {"model": "gpt-4"}),
         (openai.BadRequestError, {"temperature": 3}),
+        (openai.BadRequestError, {"max_tokens": 513}),
         (openai.BadRequestError, {"question": "gout? " * 200}),
         (openai.AuthenticationError, {"key": "wrong"}),
     ],
@@ -175,6 +182,39 @@ def test_a_large_body_is_refused_before_it_has_come(address: str) -> None:
         assert sent.recv(999).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "finetuned\xff"}',
+        b'{"model": ["finetuned"]}',
+        json.dumps({"model": "finetuned", "messages": [TURN] * 65}).encode(),
+    ],
+)
+def test_a_wrong_body_is_refused_in_one_line(address: str, body: bytes) -> None:
+    with sent_by_hand(address, f"Connection: close\r\nContent-Length: {len(body)}", body) as sent:
+        head, _, said = sent.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    message = json.loads(said)["error"]["message"]
+    assert message and "\n" not in message
+
+
+def test_a_full_queue_refuses_and_a_long_answer_is_cut(build: Any, batch: Any, listen: Any) -> None:
+    batch.reply, batch.step_s = [65] * 10**6, 0.01
+    app = build(batch, max_rows=1, max_waiting=1, max_new_tokens=10**5, context=10**6,
+                time_limit_s=0.5, retry_after_s=7)  # fmt: skip
+    with listen(app) as address, ThreadPoolExecutor(3) as pool:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        answered = pool.submit(ask, client, "Hi", max_tokens=10**5)
+        until(lambda: batch.said)
+        pool.submit(ask, client, "Hi", max_tokens=10**5)
+        until(lambda: app.state.assistant.engine.waiting)
+        with pytest.raises(openai.InternalServerError) as refused:
+            ask(client, "Hi")
+        assert refused.value.status_code == 503
+        assert refused.value.response.headers["retry-after"] == "7"
+        assert answered.result().choices[0].finish_reason == "length"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_its_place(
     build: Any, batch: Any, listen: Any, stream: bool
@@ -182,7 +222,7 @@ def test_a_client_that_leaves_frees_its_place(
     batch.reply, batch.step_s = [65] * 10**6, 0.005
     app = build(batch, key=KEY, max_rows=2, max_new_tokens=10**6, context=10**7)
     engine = app.state.assistant.engine
-    fields = {"model": "finetuned", "messages": [{"role": "user", "content": "Hi"}]}
+    fields = {"model": "finetuned", "messages": [TURN]}
     body = json.dumps(fields | {"stream": stream, "max_tokens": 10**6}).encode()
     with listen(app) as address:
         connections = [
@@ -207,14 +247,25 @@ def test_a_body_that_does_not_come_is_not_waited_for(build: Any, batch: Any, lis
         assert sent.recv(999).startswith(b"HTTP/1.1 408")
 
 
-def test_without_an_adapter_it_says_which_command_makes_one(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("missing", "stage"), [("adapter", "train"), ("guard", "guard")])
+def test_what_is_missing_is_named_with_the_command_that_makes_it(
+    folder: Path, tmp_path: Path, missing: str, stage: str
+) -> None:
     (tmp_path / "models").mkdir()
-    for name in ("params.yaml", "models/base"):
-        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "params.yaml").symlink_to(folder / "params.yaml")
+    for name in {"base", "adapter", "guard"} - {missing}:
+        (tmp_path / "models" / name).symlink_to(folder / "models" / name)
     server = start(tmp_path)
     output, _ = server.communicate(timeout=60)
     assert server.returncode == 1
-    assert output.count("\n") == 1 and "run dvc repro train" in output
+    assert output.count("\n") == 1 and f"run dvc repro {stage}" in output
+
+
+def test_a_server_for_everybody_wants_a_key(folder: Path) -> None:
+    server = start(folder, "--share", key="")
+    output, _ = server.communicate(timeout=60)
+    assert server.returncode == 1
+    assert output.count("\n") == 1 and "set MEDTUNE_API_KEY" in output
 
 
 def test_a_port_in_use_is_one_line(folder: Path, address: str) -> None:

@@ -1,5 +1,7 @@
 import json
 import logging
+import re
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
 from medtune.prompts import PromptEncoder
@@ -134,6 +137,7 @@ def test_control_tokens_in_a_message_are_text(
         ),
         ({"messages": [{"role": "user", "content": "gout " * 99}]}, 400, "messages", "at most 200"),
         ({"max_tokens": 101}, 400, "max_completion_tokens", "at most 100"),
+        ({"max_completion_tokens": 64}, 400, "max_tokens", "leave one of them out"),
         ({"max_tokens": 0}, 400, "max_tokens", "greater than or equal to 1"),
         ({"max_tokens": "9"}, 400, "max_tokens", "valid integer"),
         ({"temperature": 2.5}, 400, "temperature", "less than or equal to 2"),
@@ -191,6 +195,14 @@ def test_a_prompt_must_leave_room_for_its_answer(serve: Serve, spoken: Any) -> N
     assert response.json()["error"]["code"] == "context_length_exceeded"
 
 
+@pytest.mark.parametrize(("given", "used"), [(1e-200, 0.0), (0.0, 0.0), (0.5, 0.5), (None, 0.0)])
+def test_a_temperature_that_makes_logits_infinite_is_greedy(
+    serve: Serve, spoken: Any, given: float | None, used: float
+) -> None:
+    assert serve(spoken).post(URL, json=question(temperature=given)).status_code == 200
+    assert [params.temperature for params in spoken.params] == [used]
+
+
 def test_a_large_body_is_refused_also_in_pieces(serve: Serve, spoken: Any) -> None:
     client = serve(spoken)
     large = json.dumps(question("a" * 40_000)).encode()
@@ -200,6 +212,20 @@ def test_a_large_body_is_refused_also_in_pieces(serve: Serve, spoken: Any) -> No
         response = client.post(URL, content=content, headers=headers)
         assert response.status_code == 413
         assert "32768 bytes" in response.json()["error"]["message"]
+
+
+def test_a_page_of_the_server_is_held_to_the_same_size(build: Any, spoken: Any) -> None:
+    app = build(spoken)
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse((await receive())["body"])(scope, receive, send)
+
+    app.mount("/page", page)
+    with TestClient(app) as client:
+        assert client.post("/page/join", content=b"a" * 32_768).content == b"a" * 32_768
+        for content in (b"a" * 32_769, iter([b"a" * 32_768, b"a"])):
+            assert client.post("/page/upload", content=content).status_code == 413
+        assert client.get("/page/data").status_code == 200
 
 
 def test_a_full_queue_says_when_to_come_again(serve: Serve, spoken: Any) -> None:
@@ -244,12 +270,33 @@ def test_health_and_readiness_are_told_apart(serve: Serve, spoken: Any) -> None:
     assert client.post(URL, json=question()).status_code == 503
 
 
+def test_the_document_knows_models_and_limits_whatever_is_mounted_later(
+    build: Any, spoken: Any
+) -> None:
+    app = build(spoken, max_messages=4, max_new_tokens=100)
+    app.mount("/page", lambda *_: None)
+    with TestClient(app) as client:
+        document = client.get("/openapi.json").json()
+        request = document["components"]["schemas"]["ChatRequest"]
+        (example,) = request["examples"]
+        assert client.post(URL, json=example).status_code == 200
+    assert request["properties"]["model"]["enum"] == ["finetuned"]
+    assert request["properties"]["messages"]["maxItems"] == 4
+    assert request["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 100
+
+
+def test_the_docs_load_nothing_from_elsewhere(serve: Serve, batch: Any) -> None:
+    response = serve(batch).get("/docs")
+    assert response.status_code == 200 and "openapi.json" in response.text
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert not re.search(r"https?:|src=|@import|url\(", response.text)
+
+
 def test_unknown_paths_and_methods_are_errors_of_the_same_form(serve: Serve, batch: Any) -> None:
     client = serve(batch)
     assert client.get("/v2").json()["error"]["message"] == "Not Found"
     response = client.get(URL)
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
-    assert client.get("/docs").status_code == client.get("/openapi.json").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -265,6 +312,22 @@ def test_a_key_is_asked_for_where_there_is_one(serve: Serve, spoken: Any, given:
     assert client.get("/health", headers=headers).status_code == 200
     right = {"authorization": "Bearer sesame-ü".encode()}
     assert client.post(URL, json=question(), headers=right).status_code == 200
+
+
+def test_the_key_is_compared_in_constant_time(
+    serve: Serve, spoken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    right = secrets.compare_digest
+
+    def compare(*pair: Any) -> bool:
+        compared.append(pair)
+        return right(*pair)
+
+    monkeypatch.setattr("app.middleware.secrets.compare_digest", compare)
+    client = serve(spoken, key="sesame")
+    client.get("/v1/models", headers={"authorization": "Bearer wrong"})
+    assert compared == [(b"Bearer wrong", b"Bearer sesame")]
 
 
 def test_other_pages_may_call_only_if_they_are_named(serve: Serve, spoken: Any) -> None:

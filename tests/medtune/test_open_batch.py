@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from medtune import open_batch
+from medtune import open_cache
 from medtune.generation import generate
 from medtune.models import load_base
 from medtune.open_batch import OpenBatch
@@ -29,8 +29,8 @@ def model(base_folder: Path) -> Any:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is taken for few rows and tokens at a time, so that it has to grow."""
-    monkeypatch.setattr(open_batch, "ROWS", 2)
-    monkeypatch.setattr(open_batch, "PLACES", 4)
+    monkeypatch.setattr(open_cache, "ROWS", 2)
+    monkeypatch.setattr(open_cache, "PLACES", 4)
 
 
 def drive(
@@ -61,9 +61,8 @@ def drive(
         come = [n for n in waiting if arrivals[n] <= step] if batch.is_open else []
         waiting = [n for n in waiting if n not in come]
         if come:
-            asked = [PROMPTS[n] for n in come]
-            hand_out(come, batch.join(asked, [params[n] for n in come], come))
-            rows = keep(rows + come)
+            batch.join([PROMPTS[n] for n in come], [params[n] for n in come], come)
+            rows = rows + come
         if rows:
             hand_out(rows, batch.step())
             rows = keep(rows)
@@ -91,9 +90,42 @@ def test_greedy_answers_do_not_depend_on_who_comes_when(
     assert len({len(ids) for ids in expected}) > 2
 
 
+@pytest.mark.parametrize("beginning", [PROMPTS[3], PROMPTS[3][:2], [257, 1, 2], [1]])
+def test_a_beginning_that_is_remembered_changes_no_answer(
+    model: Any, small: None, beginning: list[int]
+) -> None:
+    expected = generate(model, PROMPTS, PARAMS, {-1})
+    batch = OpenBatch(model, beginning=beginning)
+    assert drive(batch, list(range(20)), [PARAMS] * 20, {-1}) == expected
+
+
+def test_what_prompts_begin_with_is_computed_once(model: Any) -> None:
+    taken: list[int] = []
+    embeddings = model.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda _, ids, __: taken.append(ids[0].numel()))
+    batch = OpenBatch(model, beginning=[257, 1, 2])
+    batch.join([[257, 1, 2, 3, 4], [257, 1, 2], [5, 6]], [PARAMS] * 3, range(3))
+    batch.step()
+    batch.step()
+    hook.remove()
+    assert taken == [3, 2 + 1 + 2, 3]
+
+
+def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, small: None) -> None:
+    batch = OpenBatch(model)
+    places = []
+    for prompts in (PROMPTS[:8], PROMPTS[:1]):
+        batch.join(prompts, [PARAMS] * len(prompts), range(len(prompts)))
+        batch.step()
+        places.append(len(batch.cache.own_layers[0].kept[0]))
+        batch.keep([])
+    assert places == [8, 2]
+
+
 def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9, "max_new_tokens": 7})
-    settings = [warm if n % 3 else PARAMS for n in range(20)]
+    plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
+    settings = [(PARAMS, warm, warm, plain)[n % 4] for n in range(20)]
     answers = drive(OpenBatch(model), [n // 4 for n in range(20)], settings, {-1})
     for n, (answer, own) in enumerate(zip(answers, settings, strict=True)):
         assert [answer] == generate(model, [PROMPTS[n]], own, {-1}, [n])
@@ -135,5 +167,6 @@ def test_models_that_share_their_weights_are_selected_before_each_use(model: Any
     second = OpenBatch(model, lambda: selected.append("second"))
     for batch in (first, second):
         batch.join(PROMPTS[:1], [PARAMS], [0])
+        batch.step()
     first.step()
     assert selected == ["first", "second", "first"]

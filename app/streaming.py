@@ -1,0 +1,60 @@
+"""Answers as server-sent events."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from app import protocol
+from app.assistant import Answer
+from app.errors import ApiError
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; `close` is called at their end and when the client leaves."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncIterator[str], close: Callable[[], None]) -> None:
+        super().__init__(content, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self.close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.close()
+
+
+async def events(
+    answer: Answer, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
+) -> AsyncIterator[str]:
+    def chunk(**choice: Any) -> str:
+        return _event(
+            protocol.ChatCompletionChunk(**head, choices=[protocol.ChunkChoice(**choice)])
+        )
+
+    yield chunk(delta=protocol.Delta(role="assistant", content=first))
+    try:
+        async for piece in pieces:
+            yield chunk(delta=protocol.Delta(content=piece))
+    except ApiError as error:
+        yield _event(error.body())
+        return
+    yield chunk(delta=protocol.Delta(), finish_reason=answer.finish_reason)
+    if with_usage:
+        yield _event(protocol.ChatCompletionChunk(**head, choices=[], usage=usage_of(answer)))
+    yield "data: [DONE]\n\n"
+
+
+def _event(content: BaseModel) -> str:
+    return f"data: {content.model_dump_json()}\n\n"
+
+
+def usage_of(answer: Answer) -> protocol.Usage:
+    prompt, completion = answer.prompt_tokens, len(answer.ids)
+    return protocol.Usage(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+    )

@@ -1,0 +1,182 @@
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import openai
+import pytest
+from fastapi.testclient import TestClient
+
+from app.guarding import GAP, WARNING, Guarding, Remarks
+from medtune.guard import OUT_OF_SCOPE, Verdict
+from medtune.safeguards import message
+
+URL = "/v1/chat/completions"
+CALL, ASK, SAID = "Call for help.", "Ask your doctor.", "abc"
+TOPICS = ("gout", "chest", "dose")
+
+
+def check(question: str) -> Verdict:
+    return Verdict(
+        medical=any(topic in question for topic in TOPICS),
+        before=CALL if "chest" in question else None,
+        after=ASK if "dose" in question else None,
+    )
+
+
+def turns(*questions: str) -> list[dict[str, str]]:
+    said = [[("user", text), ("assistant", "It is.")] for text in questions]
+    flat = [pair for turn in said for pair in turn][:-1]
+    return [{"role": "system", "content": "gout"}] + [{"role": r, "content": t} for r, t in flat]
+
+
+@pytest.mark.parametrize(
+    ("scope", "questions", "expected"),
+    [
+        ("block", ["What is gout?"], Remarks()),
+        ("block", ["Which dose?"], Remarks(after=ASK)),
+        ("block", ["My chest hurts, which dose?"], Remarks(before=CALL, after=ASK)),
+        ("block", ["What is Rome?"], Remarks(instead=OUT_OF_SCOPE)),
+        ("warn", ["What is Rome?"], Remarks(after=WARNING)),
+        ("off", ["What is Rome?"], Remarks()),
+        ("off", ["My chest hurts"], Remarks(before=CALL)),
+        ("block", ["What is gout?", "and in children?"], Remarks()),
+        ("block", ["What is gout?", "Rome?", "and in children?", "and in adults?"], Remarks()),
+        ("block", ["What is gout?", "Is it seen more often in old people?"], Remarks()),
+        (
+            "block",
+            ["What is gout?", "Who won the cup in Rome in 1990?"],
+            Remarks(instead=OUT_OF_SCOPE),
+        ),
+        ("block", ["What is gout?", *["Rome?"] * 5], Remarks(instead=OUT_OF_SCOPE)),
+        ("block", ["What is Rome?", "and Paris?"], Remarks(instead=OUT_OF_SCOPE)),
+        ("block", ["My chest hurts", "What is gout?"], Remarks()),
+    ],
+)
+def test_the_last_question_is_judged_with_what_it_follows(
+    scope: Any, questions: list[str], expected: Remarks
+) -> None:
+    assert Guarding(check, scope).remarks(turns(*questions)) == expected
+
+
+CASES = [
+    ("My chest hurts", "warn", f"{CALL}{GAP}{SAID}", 4),
+    ("Which dose?", "warn", f"{SAID}{GAP}{ASK}", 4),
+    ("What is gout?", "block", SAID, 4),
+    ("What is Rome?", "off", SAID, 4),
+    ("What is Rome?", "warn", f"{SAID}{GAP}{WARNING}", 4),
+    ("What is Rome?", "block", OUT_OF_SCOPE, 0),
+]
+
+
+@pytest.fixture
+def spoken(batch: Any) -> Callable[[], Any]:
+    """Makes batches that say SAID."""
+
+    def made() -> Any:
+        return type(batch)([*SAID.encode()])
+
+    return made
+
+
+@pytest.fixture
+def guarded(build: Any, encoder: Any, spoken: Any) -> Callable[..., Any]:
+    def built(scope: Any, *batches: Any, **settings: Any) -> Any:
+        for each in batches:
+            each.reply = [*encoder.answer_ids(SAID), encoder.end_id]
+        return build(*batches, remarks=Guarding(check, scope).remarks, **settings)
+
+    return built
+
+
+@pytest.mark.parametrize("model", ["finetuned", "base"])
+@pytest.mark.parametrize(("question", "scope", "expected", "tokens"), CASES)
+def test_the_openai_client_gets_the_fixed_texts(
+    guarded: Any, spoken: Any, listen: Any, model: str, question: str, scope: str, expected: str,
+    tokens: int,
+) -> None:  # fmt: skip
+    batches = {"finetuned": spoken(), "base": spoken()}
+    asked: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": question}]}
+    with listen(guarded(scope, *batches.values())) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        whole = client.chat.completions.create(**asked)
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        *chunks, last = client.chat.completions.create(**asked, **options)
+    assert whole.choices[0].message.content == expected
+    assert whole.choices[0].finish_reason == "stop"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == expected
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    for usage in (whole.usage, last.usage):
+        assert usage.completion_tokens == tokens and usage.prompt_tokens > 0
+    assert len(batches[model].prompts) == (2 if tokens else 0)
+
+
+def sent(question: str, stream: bool) -> dict[str, Any]:
+    messages = [{"role": "user", "content": question}]
+    return {"model": "finetuned", "messages": messages, "stream": stream}
+
+
+def test_an_emergency_is_answered_before_the_first_token(
+    guarded: Any, spoken: Any, listen: Any
+) -> None:
+    batch = spoken()
+    batch.step_s = 0.5
+    with (
+        listen(guarded("block", batch)) as address,
+        openai.OpenAI(base_url=f"{address}/v1", api_key="none") as client,
+    ):
+        start = time.monotonic()
+        chunks = iter(client.chat.completions.create(**sent("My chest hurts", True)))
+        assert next(chunks).choices[0].delta.content == CALL
+        assert time.monotonic() - start < 0.5
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == GAP + SAID
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_emergency_is_answered_though_all_places_are_taken(
+    guarded: Any, spoken: Any, stream: bool
+) -> None:
+    app = guarded("block", spoken())
+    with TestClient(app) as client:
+        client.portal.call(app.state.assistant.engine.stop)  # type: ignore[union-attr]
+        assert client.post(URL, json=sent("What is gout?", stream)).status_code == 503
+        response = client.post(URL, json=sent("My chest hurts", stream))
+    assert response.status_code == 200
+    first = response.text.splitlines()[0].removeprefix("data: ")
+    choice = json.loads(first)["choices"][0]
+    assert choice["delta" if stream else "message"]["content"] == CALL
+
+
+def test_an_emergency_is_answered_though_the_model_fails(guarded: Any, spoken: Any) -> None:
+    batch = spoken()
+    batch.error = MemoryError("no room")
+    with TestClient(guarded("block", batch)) as client:
+        choice = client.post(URL, json=sent("My chest hurts", False)).json()["choices"][0]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (CALL, "length")
+        assert client.post(URL, json=sent("What is gout?", False)).status_code == 500
+
+
+def test_an_answer_that_is_left_before_it_is_generated_costs_nothing(
+    guarded: Any, spoken: Any, listen: Any
+) -> None:
+    batch = spoken()
+    with listen(guarded("block", batch)) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none")
+        with client.chat.completions.create(**sent("What is Rome?", True)) as chunks:
+            next(iter(chunks))
+        assert client.chat.completions.create(**sent("What is gout?", False)).usage
+    assert len(batch.prompts) == 1
+
+
+def test_the_model_does_not_see_the_fixed_texts_of_earlier_answers(
+    guarded: Any, spoken: Any
+) -> None:
+    batch = spoken()
+    remarked = [message("emergency"), "It is gout.", message("caution"), WARNING]
+    with TestClient(guarded("off", batch)) as client:
+        for answer in ("It is gout.", GAP.join(remarked), GAP.join(remarked[1:3])):
+            messages = turns("My chest hurts", "Why?")
+            messages[2]["content"] = answer
+            body = {"model": "finetuned", "messages": messages}
+            assert client.post(URL, json=body).status_code == 200
+    assert batch.prompts[0] == batch.prompts[1] == batch.prompts[2]
