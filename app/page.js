@@ -1,0 +1,34 @@
+// The theme switch and the Escape key; Gradio does the rest.
+window.medtune = (() => {
+	const KEY = "medtune-theme";
+	const paint = (theme) => document.body.classList.toggle("dark", theme === "dark");
+	const stored = () => {
+		try {
+			return localStorage.getItem(KEY);
+		} catch {
+			return null; // storage is blocked
+		}
+	};
+
+	function start() {
+		if (stored()) paint(stored());
+		for (const note of document.querySelectorAll(".note")) note.setAttribute("role", "status");
+	}
+
+	function switchTheme() {
+		const theme = document.body.classList.contains("dark") ? "light" : "dark";
+		paint(theme);
+		try {
+			localStorage.setItem(KEY, theme);
+		} catch {
+			// it then lasts as long as the page
+		}
+	}
+
+	document.addEventListener("keydown", (event) => {
+		if (event.key !== "Escape") return;
+		const running = [...document.querySelectorAll("button.stop")].find((button) => button.offsetParent);
+		running?.click();
+	});
+	return { start, switchTheme };
+})();
