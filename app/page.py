@@ -19,9 +19,10 @@ HERE = Path(__file__).parent
 TEST = Path("data/split/test.parquet")
 EXAMPLES = 6
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
-HEADER = f"""<div><h1>medtune</h1>
-<p>Ask a small language model that was fine-tuned on medical question-answer cards.</p></div>
-<p id="disclaimer">{DISCLAIMER}</p>"""
+MONO = ("ui-monospace", "monospace")
+HEADER = """<h1>medtune</h1>
+<p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""
+KEYS = "Enter sends, Shift+Enter breaks the line, Esc stops."
 STORED = (
     "Ratings stay on the computer that runs this page (data/feedback): question, answer, rating, "
     "comment, model and settings, nothing about you."
@@ -47,7 +48,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
         auth_message="The password is the server's API key; any user name will do.",
         max_file_size=0,
         show_error=False,
-        theme=gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS),
+        theme=_theme(),
         css_paths=HERE / "page.css",
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
     )
@@ -78,16 +79,18 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
             gr.HTML(HEADER)
             theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
             theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
+        gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
         with gr.Tabs():
             with gr.Tab("Chat"):
-                model = _model(assistant)
+                with gr.Row(elem_id="chat-top"):
+                    model = _model(assistant)
+                    clear = gr.Button("New conversation", size="sm", scale=0, elem_id="clear")
                 chat = _chatbot("Conversation", "chat", _examples(questions))
                 question, send, stop, note = _asking("chat")
-                clear = gr.Button("New conversation", size="sm", elem_id="clear")
             with gr.Tab("Compare"):
+                asked = _asking("compare")
                 with gr.Row():
                     panes = [_chatbot(NAMES[name], f"answer-{name}", None) for name in PANES]
-                asked = _asking("compare")
         settings = _settings(assistant)
         panel, comment, save, drop, problem = _rating()
         chosen = [model, *settings]
@@ -97,7 +100,7 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
         chat.example_select(events.take_example, None, question, **free).then(
             events.chat, [question, *chosen], changed, **free
         )
-        gr.on([clear.click, chat.clear], events.clear, None, [chat, panel, note], **free)
+        clear.click(events.clear, None, [chat, panel, note], **free)
         question, send, other_stop, note = asked
         changed = [*panes, question, send, other_stop, note]
         gr.on([question.submit, send.click], events.compare, [question, *settings], changed, **free)
@@ -115,6 +118,18 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
 
 def _has_key(key: str) -> Callable[[str, str], bool]:
     return lambda _, password: secrets.compare_digest(password.encode(), key.encode())
+
+
+def _theme() -> gr.themes.Base:
+    """Fonts of the reader's system, and colours dark enough to be read."""
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO)
+    return theme.set(
+        color_accent="*primary_700",
+        body_text_color_subdued="*neutral_500",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
 
 
 def _model(assistant: Assistant) -> gr.Radio:
@@ -151,7 +166,7 @@ def _asking(name: str) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
         question = gr.Textbox(
             label="Your question",
             show_label=False,
-            placeholder="Type a medical question. Enter sends, Shift+Enter breaks the line.",
+            placeholder="Ask a medical question",
             lines=1,
             max_lines=6,
             max_length=LONGEST,
@@ -162,7 +177,7 @@ def _asking(name: str) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
         send = gr.Button("Send", variant="primary", scale=0, min_width=90)
         stop = gr.Button("Stop", variant="stop", scale=0, min_width=90, visible=False)
         stop.elem_classes = ["stop"]
-    return question, send, stop, gr.HTML(elem_classes="note")
+    return question, send, stop, gr.HTML(KEYS, elem_classes="note")
 
 
 def _settings(assistant: Assistant) -> list[gr.Slider | gr.Textbox]:

@@ -15,7 +15,7 @@ from app.feedback import FOLDER, Feedback
 from app.sources import Source
 from medtune.errors import InputError
 
-NAMES = {"finetuned": "Fine-tuned", "base": "Base model"}
+NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right
 MESSAGES = 3  # of a turn that has ended: question, answer, sources
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
