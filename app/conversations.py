@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +59,7 @@ class Conversation:
 
     async def chat(
         self, model: str, question: str, settings: Mapping[str, Any]
-    ) -> AsyncIterator[Turn]:
+    ) -> AsyncGenerator[Turn]:
         """The next turn as it grows; kept once it has ended. Raises ApiError and InputError."""
         turns = self.turns  # another list after `clear`
         number = turns[-1].number + 1 if turns else 1
@@ -75,7 +75,7 @@ class Conversation:
 
     async def compare(
         self, question: str, settings: Mapping[str, Any]
-    ) -> AsyncIterator[list[Turn]]:
+    ) -> AsyncGenerator[list[Turn]]:
         """Each model's turn as it grows, without what was said before. Raises as `chat` does."""
         turns = [Turn(question, model, settings) for model in self.assistant.engine.models]
         answers: list[Answer] = []
@@ -119,7 +119,7 @@ class Conversation:
                     raise
                 kept -= 1
 
-    async def _grow(self, turns: Sequence[Turn], answers: Sequence[Answer]) -> AsyncIterator[None]:
+    async def _grow(self, turns: Sequence[Turn], answers: Sequence[Answer]) -> AsyncGenerator[None]:
         """Writes answers into turns as they come; looks at them again after each pause."""
 
         async def follow(turn: Turn, answer: Answer) -> None:

@@ -33,7 +33,8 @@ HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> FastAPI:
     """Adds the page at "/", after all other routes of `app`.
 
-    `key`, if there is one, is asked of its readers as a password.
+    `key`, if there is one, is asked of its readers as a password. `app.state.close_page()` ends the
+    connections of open pages, which would otherwise outlast a server that stops.
     """
     conversations = Conversations(assistant, Sources.load())
     page = build(assistant, Events(conversations), examples())
@@ -53,6 +54,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
     )
     mounted: Any = app.routes[-1]
+    app.state.close_page = mounted.app.stop_event.set
     mounted.app = PageGate(mounted.app)
     return app
 
@@ -89,7 +91,7 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
                 question, send, stop, note = _asking("chat")
             with gr.Tab("Compare"):
                 asked = _asking("compare")
-                with gr.Row():
+                with gr.Row(equal_height=True):
                     panes = [_chatbot(NAMES[name], f"answer-{name}", None) for name in PANES]
         settings = _settings(assistant)
         panel, comment, save, drop, problem = _rating()
@@ -106,7 +108,9 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
         gr.on([question.submit, send.click], events.compare, [question, *settings], changed, **free)
         gr.on([stop.click, other_stop.click], events.stop, **free)
         rated = [panel, comment, problem]
-        gr.on([each.like for each in (chat, *panes)], events.rate, None, rated, **free)
+        gr.on([each.like for each in (chat, *panes)], events.rate, None, rated, **free).then(
+            None, js="() => document.querySelector('#rating textarea')?.focus()", **HIDDEN
+        )
         saved = [panel, problem, chat, *panes]
         gr.on([save.click, comment.submit], events.save, comment, saved, **free)
         drop.click(lambda: gr.update(visible=False), None, panel, **free)
@@ -219,9 +223,9 @@ def _settings(assistant: Assistant) -> list[gr.Slider | gr.Textbox]:
     return [temperature, top_p, longest, system_prompt]
 
 
-def _rating() -> tuple[gr.Group, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+def _rating() -> tuple[gr.Column, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
     """The panel that asks for a comment, the comment, Save, Cancel and a line for problems."""
-    with gr.Group(visible=False, elem_id="rating") as panel:
+    with gr.Column(visible=False, elem_id="rating") as panel:
         comment = gr.Textbox(label="Comment", info=STORED, max_length=LONGEST // 2, autofocus=True)
         with gr.Row():
             save = gr.Button("Save rating", variant="primary", size="sm")

@@ -1,5 +1,6 @@
 """The training cards nearest to a question, by BM25."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Sources:
     def __init__(self, cards: Sequence[tuple[str, str]]) -> None:
         from bm25s import BM25
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it would say each step
         self.cards = cards
         words = _words([f"{question} {answer}" for question, answer in cards])
         self._sets = [set(own) for own in words]
@@ -43,7 +45,11 @@ class Sources:
         """The cards of a split, none if it is not there."""
         import pyarrow.parquet as pq
 
-        rows = pq.read_table(path, columns=["question", "answer"]).to_pylist() if path.is_file() else []
+        rows = (
+            pq.read_table(path, columns=["question", "answer"]).to_pylist()
+            if path.is_file()
+            else []
+        )
         return cls([(row["question"], row["answer"]) for row in rows])
 
     def nearest(self, question: str) -> list[Source]:
@@ -57,7 +63,8 @@ class Sources:
         for number in by_bm25[:CANDIDATES]:
             score = sum(self._weight(word) for word in words & self._sets[number]) / total
             if score >= CLOSE:
-                found.append(Source(*self.cards[number], score))
+                card_question, card_answer = self.cards[number]
+                found.append(Source(card_question, card_answer, score))
         return sorted(found, key=lambda source: -source.score)[:SHOWN]
 
     def _weight(self, word: str) -> float:

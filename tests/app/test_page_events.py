@@ -140,7 +140,11 @@ def test_a_long_talk_goes_on_without_its_oldest_turns(
 def test_more_turns_than_messages_are_allowed_go_on(make: Any, spoken: Any) -> None:
     events = make(spoken, max_messages=4)
     notes = [run(chat(events, f"{n}?"))[-1][4] for n in range(3)]
-    assert notes == ["", "", "This talk is long: the first question is no longer read by the model."]
+    assert notes == [
+        "",
+        "",
+        "This talk is long: the first question is no longer read by the model.",
+    ]
 
 
 def test_only_so_many_turns_are_kept(
@@ -296,7 +300,8 @@ def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "given", [thumb(True, 9), thumb(True, -4), thumb(True, [1]), thumb(""), thumb(True, 0, "answer-x")]
+    "given",
+    [thumb(True, 9), thumb(True, -4), thumb(True, [1]), thumb(""), thumb(True, 0, "answer-x")],
 )
 def test_what_is_not_there_or_taken_back_is_not_saved(
     make: Any, spoken: Any, tmp_path: Path, given: Any
