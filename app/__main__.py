@@ -10,6 +10,7 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import fields
+from types import FrameType
 
 from app.limits import Limits
 from medtune import DISCLAIMER
@@ -34,18 +35,31 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
     import uvicorn
 
     from app.loading import check_files, load
+    from app.page import mount_page
     from app.server import create_app
+    from app.sharing import share
 
     params = load_params("evaluate")
     check_files()
     with listen(options.host, options.port) as listener:
-        app = create_app(load(params, limits), os.environ.get(KEY), options.cors_origin)
+        assistant, key = load(params, limits), os.environ.get(KEY)
+        app = mount_page(create_app(assistant, key, options.cors_origin), assistant, key)
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         print(f"{address}/v1 answers OpenAI clients, {address}/docs says how", flush=True)
+        if options.share:
+            print(f"{share(port)} leads here from everywhere, for all who know it", flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        server = uvicorn.Server(config)
+        leave = server.handle_exit
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            app.state.close_page()
+            leave(number, frame)
+
+        server.handle_exit = stop  # type: ignore[assignment, method-assign]
         with suppress(KeyboardInterrupt):  # the way to stop it
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
 
 
 def parse() -> argparse.Namespace:
@@ -57,6 +71,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the whole network")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--share", action="store_true", help="ask Gradio for a public address")
     parser.add_argument(
         "--cors-origin", action="append", default=[], help="a page that may call the server"
     )
