@@ -25,10 +25,17 @@ window.medtune = (() => {
 		}
 	}
 
+	// Gradio draws the panel some time after its event has ended.
+	function focusRating(tries = 20) {
+		const comment = document.querySelector("#rating textarea");
+		if (comment?.offsetParent) comment.focus();
+		else if (tries) setTimeout(focusRating, 50, tries - 1);
+	}
+
 	document.addEventListener("keydown", (event) => {
 		if (event.key !== "Escape") return;
 		const running = [...document.querySelectorAll("button.stop")].find((button) => button.offsetParent);
 		running?.click();
 	});
-	return { start, switchTheme };
+	return { focusRating, start, switchTheme };
 })();

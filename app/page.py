@@ -109,7 +109,7 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
         gr.on([stop.click, other_stop.click], events.stop, **free)
         rated = [panel, comment, problem]
         gr.on([each.like for each in (chat, *panes)], events.rate, None, rated, **free).then(
-            None, js="() => document.querySelector('#rating textarea')?.focus()", **HIDDEN
+            None, js="() => medtune.focusRating()", **HIDDEN
         )
         saved = [panel, problem, chat, *panes]
         gr.on([save.click, comment.submit], events.save, comment, saved, **free)
