@@ -10,8 +10,9 @@ from fastapi import FastAPI
 
 from app.assistant import Assistant
 from app.conversations import READERS, Conversations
-from app.page_events import LONGEST, NAMES, PANES, Events
+from app.page_events import LONGEST, Events
 from app.page_gate import PageGate
+from app.page_text import NAMES, PANES
 from app.sources import Sources
 from medtune import DISCLAIMER
 

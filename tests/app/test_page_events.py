@@ -13,7 +13,8 @@ import pytest
 
 from app import conversations as module
 from app.conversations import Conversations
-from app.page_events import BUSY, MESSAGES, Events, messages
+from app.page_events import BUSY, Events
+from app.page_text import MESSAGES, messages
 from app.sources import Sources
 from medtune.prompts import PromptEncoder
 
@@ -234,6 +235,25 @@ def test_what_cannot_be_answered_is_one_line_and_the_question_comes_back(
         assert last[place] in ("Hi", SKIP)
         assert last[-1] == "Too many requests are waiting: try again in 5 seconds."
         assert last[-3]["visible"] is True
+
+
+@pytest.mark.parametrize(
+    ("question", "settings"),
+    [
+        ("\ud800", SETTINGS),
+        ("Hi", (float("nan"), 1.0, 64, "")),
+        ("Hi", (0.0, float("inf"), 64, "")),
+        ("Hi", (-1.0, 1.0, 64, "")),
+        ("Hi", (0.0, 1.0, 64, None)),
+    ],
+)
+def test_what_no_browser_sends_does_not_reach_the_model(
+    make: Any, spoken: Any, question: str, settings: Any
+) -> None:
+    last = run(chat(make(spoken), question, *settings))[-1]
+    assert last[4] == "The question or a setting cannot be read: reload the page."
+    assert run(chat(make(spoken), None))[-1][4] == "Type a question first."  # type: ignore[arg-type]
+    assert not spoken.prompts
 
 
 def test_one_answer_at_a_time(make: Any, spoken: Any) -> None:
