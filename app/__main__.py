@@ -37,7 +37,6 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
     from app.loading import check_files, load
     from app.page import mount_page
     from app.server import create_app
-    from app.sharing import share
 
     params = load_params("evaluate")
     check_files()
@@ -47,8 +46,6 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         print(f"{address}/v1 answers OpenAI clients, {address}/docs says how", flush=True)
-        if options.share:
-            print(f"{share(port)} leads here from everywhere, for all who know it", flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
         server = uvicorn.Server(config)
         leave = server.handle_exit
@@ -71,7 +68,6 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the whole network")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
-    parser.add_argument("--share", action="store_true", help="ask Gradio for a public address")
     parser.add_argument(
         "--cors-origin", action="append", default=[], help="a page that may call the server"
     )
