@@ -12,6 +12,8 @@ import secrets
 import socket
 from contextlib import suppress
 from dataclasses import fields
+from types import FrameType
+from typing import Any
 
 from app.limits import Limits
 from medtune import DISCLAIMER
@@ -46,9 +48,8 @@ def share(host: str, port: int) -> str:
 
 
 def serve(options: argparse.Namespace, limits: Limits) -> None:
-    import uvicorn
-
     from app.loading import check_files, load
+    from app.page import mount_page
     from app.server import create_app
 
     params, scope = load_params("evaluate", "guard.scope")
@@ -58,15 +59,31 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
         raise InputError(f"--share lets everybody in: set {KEY}, which is then asked for")
     with listen(options.host, options.port) as listener:
         logger.info("loads the models")
-        app = create_app(load(params, scope, limits), key, options.cors_origin)
+        assistant = load(params, scope, limits)
+        app = mount_page(create_app(assistant, key, options.cors_origin), assistant, key)
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         if options.share:
             address = share(host, port)
         print(f"{address} (chat page), {address}/v1 (API), {address}/docs (how to)", flush=True)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
-        with suppress(KeyboardInterrupt):  # the way to stop it
-            uvicorn.Server(config).run(sockets=[listener])
+        run(app, listener)
+
+
+def run(app: Any, listener: socket.socket) -> None:
+    """Serves until it is interrupted; what streams to open pages is ended first."""
+    import uvicorn
+
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+    server = uvicorn.Server(config)
+    leave = server.handle_exit
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        app.state.close_page()
+        leave(number, frame)
+
+    server.handle_exit = stop  # type: ignore[assignment, method-assign]
+    with suppress(KeyboardInterrupt):  # the way to stop it
+        server.run(sockets=[listener])
 
 
 def parse() -> argparse.Namespace:

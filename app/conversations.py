@@ -1,0 +1,177 @@
+"""What the server remembers of the readers of its page, and the answers that they wait for."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.assistant import Answer, Assistant
+from app.errors import ApiError
+from app.sources import Source, Sources
+from medtune.prompts import Message
+
+TURNS = 30  # of a conversation that are kept
+READERS = 200  # that are remembered
+IDLE_S = 3600.0  # after which one is forgotten
+PAUSE_S = 0.05  # between two looks at an answer that grows
+SYSTEM_PROMPT = "system_prompt"
+
+
+@dataclass(eq=False)
+class Turn:
+    """A question and its answer; `unread` earlier questions did not fit into the prompt."""
+
+    question: str
+    model: str
+    settings: Mapping[str, Any]
+    number: int = 1  # its place in the conversation
+    answer: str = ""
+    sources: list[Source] | None = None  # None until the answer has ended
+    finish_reason: str | None = None
+    unread: int = 0
+    liked: bool | None = None  # None until it is rated
+
+
+@dataclass(eq=False)
+class Rating:
+    """What a reader is about to say of an answer."""
+
+    turn: Turn
+    liked: bool
+
+
+@dataclass
+class Conversation:
+    """One open page: the turns of its chat, the last comparison, and what is being computed."""
+
+    assistant: Assistant
+    sources: Sources
+    turns: list[Turn] = field(default_factory=list)
+    compared: list[Turn] = field(default_factory=list)
+    rating: Rating | None = None
+    is_busy: bool = False
+    used: float = field(default_factory=time.monotonic)
+    _answers: Sequence[Answer] = ()
+    _is_stopped: bool = False
+
+    async def chat(
+        self, model: str, question: str, settings: Mapping[str, Any]
+    ) -> AsyncGenerator[Turn]:
+        """The next turn as it grows; kept once it has ended. Raises ApiError and InputError."""
+        turns = self.turns  # another list after `clear`
+        number = turns[-1].number + 1 if turns else 1
+        turn = Turn(question, model, settings, number)
+        answer = self._ask(turn, turns)
+        async with aclosing(self._grow([turn], [answer])) as growing:
+            async for _ in growing:
+                yield turn
+        if turn.answer or turn.finish_reason:
+            turns.append(turn)
+            del turns[:-TURNS]
+        yield turn
+
+    async def compare(
+        self, question: str, settings: Mapping[str, Any]
+    ) -> AsyncGenerator[list[Turn]]:
+        """Each model's turn as it grows, without what was said before. Raises as `chat` does."""
+        turns = [Turn(question, model, settings) for model in self.assistant.engine.models]
+        answers: list[Answer] = []
+        try:
+            for turn in turns:
+                answers.append(self._ask(turn, []))
+        except ApiError:
+            for answer in answers:
+                answer.cancel()
+            raise
+        self.compared = turns
+        async with aclosing(self._grow(turns, answers)) as growing:
+            async for _ in growing:
+                yield turns
+
+    def stop(self) -> None:
+        """Ends what is being computed before its next token; what was said by then stays."""
+        self._is_stopped = True
+        for answer in self._answers:
+            answer.cancel()
+
+    def clear(self) -> None:
+        self.stop()
+        self.turns, self.compared, self.rating = [], [], None
+
+    def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Answer:
+        """Asks with as many of the earlier turns as fit, the newest of them."""
+        settings = dict(turn.settings)
+        prompt = settings.pop(SYSTEM_PROMPT, "").strip()
+        system = [{"role": "system", "content": prompt}] if prompt else []
+        fitting = (self.assistant.engine.limits.max_messages - len(system) - 1) // 2
+        kept = min(fitting, len(earlier))
+        while True:
+            turn.unread = turn.number - 1 - kept
+            messages = system + _messages(earlier[len(earlier) - kept :])
+            messages.append({"role": "user", "content": turn.question})
+            try:
+                return self.assistant.ask(turn.model, messages, **settings)
+            except ApiError as error:
+                if error.code != "context_length_exceeded" or not kept:
+                    raise
+                kept -= 1
+
+    async def _grow(self, turns: Sequence[Turn], answers: Sequence[Answer]) -> AsyncGenerator[None]:
+        """Writes answers into turns as they come; looks at them again after each pause."""
+
+        async def follow(turn: Turn, answer: Answer) -> None:
+            async for piece in answer.pieces():
+                turn.answer += piece
+            turn.finish_reason = answer.finish_reason
+
+        self.is_busy, self._is_stopped, self._answers = True, False, answers
+        tasks = {asyncio.create_task(follow(*pair)) for pair in zip(turns, answers, strict=True)}
+        pending = tasks
+        try:
+            while pending and not self._is_stopped:
+                _, pending = await asyncio.wait(pending, timeout=PAUSE_S)
+                yield
+            for task in tasks - pending:
+                task.result()
+            for turn in turns:
+                turn.sources = self.sources.nearest(turn.question)
+            yield
+        finally:
+            for answer in answers:
+                answer.cancel()
+            for task in tasks:
+                task.cancel()
+            self.is_busy, self._answers = False, ()
+
+
+class Conversations:
+    """The conversations of all open pages, by the name that each gives itself."""
+
+    def __init__(self, assistant: Assistant, sources: Sources) -> None:
+        self.assistant, self.sources = assistant, sources
+        self._all: OrderedDict[str, Conversation] = OrderedDict()
+
+    def of(self, page: str) -> Conversation:
+        """A page's conversation; the longest unused ones make place for it."""
+        found = self._all.setdefault(page, Conversation(self.assistant, self.sources))
+        self._all.move_to_end(page)
+        found.used = time.monotonic()
+        while len(self._all) > READERS or self._oldest().used < found.used - IDLE_S:
+            self._all.popitem(last=False)[1].stop()
+        return found
+
+    def leave(self, page: str) -> None:
+        """Stops what a page that is gone was waiting for."""
+        if page in self._all:
+            self._all[page].stop()
+
+    def _oldest(self) -> Conversation:
+        return next(iter(self._all.values()))
+
+
+def _messages(turns: Sequence[Turn]) -> list[Message]:
+    pairs = ((("user", turn.question), ("assistant", turn.answer)) for turn in turns)
+    return [{"role": role, "content": text} for pair in pairs for role, text in pair]

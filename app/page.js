@@ -1,0 +1,41 @@
+// The theme switch and the Escape key; Gradio does the rest.
+window.medtune = (() => {
+	const KEY = "medtune-theme";
+	const paint = (theme) => document.body.classList.toggle("dark", theme === "dark");
+	const stored = () => {
+		try {
+			return localStorage.getItem(KEY);
+		} catch {
+			return null; // storage is blocked
+		}
+	};
+
+	function start() {
+		if (stored()) paint(stored());
+		for (const note of document.querySelectorAll(".note")) note.setAttribute("role", "status");
+	}
+
+	function switchTheme() {
+		const theme = document.body.classList.contains("dark") ? "light" : "dark";
+		paint(theme);
+		try {
+			localStorage.setItem(KEY, theme);
+		} catch {
+			// it then lasts as long as the page
+		}
+	}
+
+	// Gradio draws the panel some time after its event has ended.
+	function focusRating(tries = 20) {
+		const comment = document.querySelector("#rating textarea");
+		if (comment?.offsetParent) comment.focus();
+		else if (tries) setTimeout(focusRating, 50, tries - 1);
+	}
+
+	document.addEventListener("keydown", (event) => {
+		if (event.key !== "Escape") return;
+		const running = [...document.querySelectorAll("button.stop")].find((button) => button.offsetParent);
+		running?.click();
+	});
+	return { focusRating, start, switchTheme };
+})();

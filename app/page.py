@@ -1,0 +1,235 @@
+"""The chat page: Gradio, mounted in the server behind the API's routes."""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from app.assistant import Assistant
+from app.conversations import READERS, Conversations
+from app.page_events import LONGEST, Events
+from app.page_gate import PageGate
+from app.page_text import NAMES, PANES
+from app.sources import Sources
+from medtune import DISCLAIMER
+
+HERE = Path(__file__).parent
+TEST = Path("data/split/test.parquet")
+EXAMPLES = 6
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+MONO = ("ui-monospace", "monospace")
+HEADER = """<h1>medtune</h1>
+<p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""
+KEYS = "Enter sends, Shift+Enter breaks the line, Esc stops."
+STORED = (
+    "Ratings stay on the computer that runs this page (data/feedback): question, answer, rating, "
+    "comment, model and settings, nothing about you."
+)
+HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> FastAPI:
+    """Adds the page at "/", after all other routes of `app`.
+
+    `key`, if there is one, is asked of its readers as a password. `app.state.close_page()` ends the
+    connections of open pages, which would otherwise outlast a server that stops.
+    """
+    conversations = Conversations(assistant, Sources.load())
+    page = build(assistant, Events(conversations), examples())
+    page.state_session_capacity = READERS
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        auth=_has_key(key) if key else None,
+        auth_message="The password is the server's API key; any user name will do.",
+        max_file_size=0,
+        show_error=False,
+        theme=_theme(),
+        css_paths=HERE / "page.css",
+        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+    )
+    mounted: Any = app.routes[-1]
+    app.state.close_page = mounted.app.stop_event.set
+    mounted.app = PageGate(mounted.app)
+    return app
+
+
+def examples(path: Path = TEST) -> list[str]:
+    """The shortest question of each kind of a split, of the most frequent kinds if they are many.
+
+    None if the split is not there.
+    """
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return []
+    by_kind: dict[str, list[str]] = {}
+    for row in pq.read_table(path, columns=["question", "kind"]).to_pylist():
+        by_kind.setdefault(row["kind"], []).append(row["question"])
+    kinds = sorted(by_kind, key=lambda kind: (-len(by_kind[kind]), kind))
+    return [min(by_kind[kind], key=lambda text: (len(text), text)) for kind in kinds[:EXAMPLES]]
+
+
+def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Blocks:
+    with gr.Blocks(analytics_enabled=False, title="medtune", fill_width=True) as page:
+        with gr.Row(elem_id="header"):
+            gr.HTML(HEADER)
+            theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
+            theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
+        gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
+        with gr.Tabs():
+            with gr.Tab("Chat"):
+                with gr.Row(elem_id="chat-top"):
+                    model = _model(assistant)
+                    clear = gr.Button("New conversation", size="sm", scale=0, elem_id="clear")
+                chat = _chatbot("Conversation", "chat", _examples(questions))
+                question, send, stop, note = _asking("chat")
+            with gr.Tab("Compare"):
+                asked = _asking("compare")
+                with gr.Row(equal_height=True):
+                    panes = [_chatbot(NAMES[name], f"answer-{name}", None) for name in PANES]
+        settings = _settings(assistant)
+        panel, comment, save, drop, problem = _rating()
+        chosen = [model, *settings]
+        changed = [chat, question, send, stop, note]
+        free: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
+        gr.on([question.submit, send.click], events.chat, [question, *chosen], changed, **free)
+        chat.example_select(events.take_example, None, question, **free).then(
+            events.chat, [question, *chosen], changed, **free
+        )
+        clear.click(events.clear, None, [chat, panel, note], **free)
+        question, send, other_stop, note = asked
+        changed = [*panes, question, send, other_stop, note]
+        gr.on([question.submit, send.click], events.compare, [question, *settings], changed, **free)
+        gr.on([stop.click, other_stop.click], events.stop, **free)
+        rated = [panel, comment, problem]
+        gr.on([each.like for each in (chat, *panes)], events.rate, None, rated, **free).then(
+            None, js="() => medtune.focusRating()", **HIDDEN
+        )
+        saved = [panel, problem, chat, *panes]
+        gr.on([save.click, comment.submit], events.save, comment, saved, **free)
+        drop.click(lambda: gr.update(visible=False), None, panel, **free)
+        page.load(None, js="() => medtune.start()", **HIDDEN)
+        page.unload(events.leave)
+    page.queue(default_concurrency_limit=None, api_open=False)
+    return page
+
+
+def _has_key(key: str) -> Callable[[str, str], bool]:
+    return lambda _, password: secrets.compare_digest(password.encode(), key.encode())
+
+
+def _theme() -> gr.themes.Base:
+    """Fonts of the reader's system, and colours dark enough to be read."""
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO)
+    return theme.set(
+        color_accent="*primary_700",
+        body_text_color_subdued="*neutral_500",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
+
+
+def _model(assistant: Assistant) -> gr.Radio:
+    choices = [(NAMES.get(name, name), name) for name in assistant.engine.models]
+    return gr.Radio(choices, value=choices[0][1], label="Answered by", elem_id="model")
+
+
+def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
+    """Shows plain text only, which page_events escapes."""
+    return gr.Chatbot(
+        label=label,
+        show_label=questions is None,
+        elem_id=name,
+        elem_classes="answers",
+        render_markdown=False,
+        sanitize_html=True,
+        latex_delimiters=[],
+        allow_tags=False,
+        buttons=[],
+        feedback_options=("Like", "Dislike"),
+        placeholder="What would you like to know?" if questions else "",
+        examples=questions,
+        height=None,
+    )
+
+
+def _examples(questions: list[str]) -> list[Any]:
+    return [{"text": question} for question in questions]
+
+
+def _asking(name: str) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+    """The question, Send, Stop and a quiet line."""
+    with gr.Row(elem_classes="asking"):
+        question = gr.Textbox(
+            label="Your question",
+            show_label=False,
+            placeholder="Ask a medical question",
+            lines=1,
+            max_lines=6,
+            max_length=LONGEST,
+            autofocus=name == "chat",
+            scale=1,
+            elem_id=f"{name}-question",
+        )
+        send = gr.Button("Send", variant="primary", scale=0, min_width=90)
+        stop = gr.Button("Stop", variant="stop", scale=0, min_width=90, visible=False)
+        stop.elem_classes = ["stop"]
+    return question, send, stop, gr.HTML(KEYS, elem_classes="note")
+
+
+def _settings(assistant: Assistant) -> list[gr.Slider | gr.Textbox]:
+    """Temperature, top-p, maximum length and system prompt, as Events takes them."""
+    params, most = assistant.params, assistant.engine.limits.max_new_tokens
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
+        with gr.Row():
+            temperature = gr.Slider(
+                0,
+                2,
+                params.temperature,
+                step=0.05,
+                label="Temperature",
+                info="0: the likeliest words; higher: more varied",
+            )
+            top_p = gr.Slider(
+                0.05,
+                1,
+                params.top_p,
+                step=0.05,
+                label="Top-p",
+                info="with a temperature: only the likeliest words of this share",
+            )
+            longest = gr.Slider(
+                1,
+                most,
+                params.max_new_tokens,
+                step=1,
+                label="Maximum length",
+                info="tokens of an answer; a token is about ¾ of a word",
+            )
+        system_prompt = gr.Textbox(
+            assistant.system_prompt or "",
+            label="System prompt",
+            info="The fine-tuned model was trained with this one; empty brings it back",
+            lines=2,
+            max_length=LONGEST // 2,
+        )
+    return [temperature, top_p, longest, system_prompt]
+
+
+def _rating() -> tuple[gr.Column, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+    """The panel that asks for a comment, the comment, Save, Cancel and a line for problems."""
+    with gr.Column(visible=False, elem_id="rating") as panel:
+        comment = gr.Textbox(label="Comment", info=STORED, max_length=LONGEST // 2, autofocus=True)
+        with gr.Row():
+            save = gr.Button("Save rating", variant="primary", size="sm")
+            drop = gr.Button("Cancel", size="sm")
+        problem = gr.HTML(elem_classes="note")
+    return panel, comment, save, drop, problem

@@ -1,0 +1,74 @@
+"""What turns of a conversation look like on the page, as values of Gradio's components."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app.conversations import Turn
+from app.sources import Source
+
+NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
+PANES = ("base", "finetuned")  # of a comparison, from left to right
+MESSAGES = 3  # of a turn that has ended: question, answer, sources
+
+
+def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """Turns as gr.Chatbot shows them, MESSAGES for each that has ended."""
+    shown = []
+    for turn in turns:
+        shown += [_message("user", turn.question), _message("assistant", turn.answer or "…")]
+        if turn.sources is not None:
+            text = "\n\n".join(map(_card, turn.sources))
+            title = f"{NAMES.get(turn.model, turn.model)} · {_close(turn.sources)}"
+            shown.append(
+                _message("assistant", text or "No training card shares enough of its words.")
+                | {"metadata": {"title": title, "status": "done"}}
+            )
+    return shown
+
+
+def sentence(text: str) -> str:
+    """A server's message with a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
+
+
+def panes(turns: Sequence[Turn]) -> list[list[dict[str, Any]]]:
+    """A comparison as the values of its panes."""
+    by_model = {turn.model: turn for turn in turns}
+    return [messages([by_model[model]])[1:] if model in by_model else [] for model in PANES]
+
+
+def note_of(turns: Sequence[Turn]) -> str:
+    """What a reader should know of turns that have ended."""
+    notes = []
+    if any(turn.finish_reason is None for turn in turns):
+        notes.append("Stopped.")
+    if any(turn.finish_reason == "length" for turn in turns):
+        notes.append("Cut at the maximum length, which the settings can raise.")
+    if unread := max(turn.unread for turn in turns):
+        are = "question is" if unread == 1 else f"{unread} questions are"
+        notes.append(f"This talk is long: the first {are} no longer read by the model.")
+    return " ".join(notes)
+
+
+def thumbs(turns: Sequence[Turn]) -> Any:
+    """The ratings of turns, as a change of gr.Chatbot."""
+    words = {True: "Like", False: "Dislike", None: None}
+    return gr.update(feedback_value=[words[turn.liked] for turn in turns])
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    """A message of plain text: gr.Chatbot takes it for HTML even without Markdown."""
+    return {"role": role, "content": {"type": "text", "text": escape(text)}}
+
+
+def _card(source: Source) -> str:
+    return f"{source.question}\n{source.answer}\nscore {source.score:.2f}"
+
+
+def _close(sources: Sequence[Source]) -> str:
+    if not sources:
+        return "no close card"
+    return f"{len(sources)} close training card" + "s" * (len(sources) > 1)

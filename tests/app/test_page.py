@@ -1,0 +1,167 @@
+"""The page as it is mounted in the server."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+
+from app.page import EXAMPLES, examples, mount_page
+from medtune import DISCLAIMER
+
+JOIN = "/gradio_api/queue/join"
+
+
+@pytest.fixture
+def serve_page(
+    build: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., TestClient]]:
+    """Starts a server with the page, in an empty project."""
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as stack:
+
+        def served(*batches: Any, page_key: str | None = None, **settings: Any) -> TestClient:
+            app = build(*batches, **settings)
+            mount_page(app, app.state.assistant, page_key)
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield served
+
+
+def test_the_page_stands_beside_the_api(serve_page: Any, batch: Any) -> None:
+    client = serve_page(batch, batch)
+    page = client.get("/")
+    assert page.status_code == 200 and DISCLAIMER in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for path in ("/health", "/ready", "/docs", "/openapi.json", "/v1/models"):
+        assert client.get(path).status_code == 200, path
+    assert "content-security-policy" not in client.get("/v1/models").headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/gradio_api/upload"),
+        ("GET", "/gradio_api/file=params.yaml"),
+        ("GET", "/gradio_api/file/params.yaml"),
+        ("GET", "/gradio_api/proxy=http://example.com/x"),
+        ("GET", "/gradio_api/info"),
+        ("GET", "/gradio_api/openapi.json"),
+        ("GET", "/gradio_api/runs"),
+        ("POST", "/gradio_api/run/predict"),
+        ("POST", "/gradio_api/api/predict"),
+        ("POST", "/gradio_api/call/chat"),
+        ("POST", "/gradio_api/component_server"),
+        ("GET", "/gradio_api/app_id"),
+        ("GET", "/gradio_api/token"),
+        ("GET", "/monitoring"),
+        ("GET", "/config"),
+        ("GET", "/v1/nothing"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_what_the_page_does_not_need_is_not_there(
+    serve_page: Any, batch: Any, method: str, path: str
+) -> None:
+    response = serve_page(batch, batch).request(method, path, content=b"x")
+    assert response.status_code == 404
+    assert response.json()["error"]["message"] == "there is nothing here"
+
+
+def test_files_outside_the_page_are_not_served(serve_page: Any, batch: Any) -> None:
+    client = serve_page(batch, batch)
+    for path in (
+        "/assets/../../page.py",
+        "/static/%2e%2e/%2e%2e/params.yaml",
+        "/assets//etc/passwd",
+    ):
+        assert client.get(path).status_code in (403, 404), path
+
+
+def test_the_limit_of_a_body_holds_for_the_page(serve_page: Any, batch: Any) -> None:
+    assert serve_page(batch, batch).post(JOIN, content=b"a" * 40_000).status_code == 413
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"data": [], "session_hash": "x"}'])
+def test_a_broken_event_is_refused(serve_page: Any, batch: Any, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = serve_page(batch, batch).post(JOIN, content=body, headers=headers)
+    assert 400 <= response.status_code < 500
+
+
+def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> None:
+    client = serve_page(batch, batch)
+    for host in ("testserver", "127.0.0.1:8000", "medtune.example"):
+        headers = {"origin": "https://evil.example", "host": host}
+        assert not [
+            name for name in client.get("/", headers=headers).headers if "access-control" in name
+        ]
+        asked = headers | {"access-control-request-method": "POST"}
+        assert client.options(JOIN, headers=asked).status_code >= 400
+
+
+def test_a_key_is_asked_of_readers_too(serve_page: Any, batch: Any) -> None:
+    client = serve_page(batch, batch, page_key="sesame")
+    assert DISCLAIMER not in client.get("/").text
+    event = {"data": [], "fn_index": 0, "session_hash": "x"}
+    assert client.post(JOIN, json=event).status_code == 401
+    for password in ("", "sesam", "sésame"):
+        given = {"username": "me", "password": password}
+        assert client.post("/login", data=given).status_code in (400, 422)
+    assert client.post("/login", data={"username": "me", "password": "sesame"}).status_code == 200
+    assert DISCLAIMER in client.get("/").text
+
+
+def test_an_open_page_does_not_keep_a_server_that_stops(
+    build: Any, listen: Any, batch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = build(batch, batch)
+    mount_page(app, app.state.assistant)
+    with listen(app) as address, urlopen(f"{address}/gradio_api/heartbeat/x", timeout=10) as beat:
+        assert beat.readline() == b"data: ALIVE\n"
+        app.state.close_page()
+        assert beat.read().strip() == b""
+
+
+def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> None:
+    config = build_blocks.get_config_file()
+    assert {each["api_visibility"] for each in config["dependencies"]} == {"private"}
+    kinds = {component["type"] for component in config["components"]}
+    assert "chatbot" in kinds
+    assert not kinds & {"file", "uploadbutton", "image", "audio", "video", "multimodaltextbox"}
+    bots = [each["props"] for each in config["components"] if each["type"] == "chatbot"]
+    assert len(bots) == 3
+    for bot in bots:
+        assert bot["render_markdown"] is False and bot["sanitize_html"] is True
+        assert bot["latex_delimiters"] == [] and bot["allow_tags"] is False
+    assert not build_blocks.analytics_enabled
+
+
+@pytest.fixture
+def build_blocks(build: Callable[..., Any], batch: Any, tmp_path: Path) -> Any:
+    from app import page
+    from app.conversations import Conversations
+    from app.page_events import Events
+    from app.sources import Sources
+
+    assistant = build(batch, batch).state.assistant
+    events = Events(Conversations(assistant, Sources([])), tmp_path)
+    return page.build(assistant, events, ["What is gout?"])
+
+
+def test_examples_are_the_shortest_of_each_kind(tmp_path: Path) -> None:
+    kinds = [f"kind {n}" for n in range(8)]
+    rows = [(f"{'long ' * n}{kind}?", kind) for kind in kinds for n in (2, 1)]
+    rows += [("Why?", "kind 7"), ("How?", "kind 7")]
+    questions, named = zip(*rows, strict=True)
+    path = tmp_path / "test.parquet"
+    pq.write_table(pa.table({"question": questions, "kind": named}), path)
+    found = examples(path)
+    assert found == ["How?", *[f"long kind {n}?" for n in range(5)]] and len(found) == EXAMPLES
+    assert examples(tmp_path / "none.parquet") == []

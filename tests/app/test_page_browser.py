@@ -1,0 +1,228 @@
+"""The page in Chromium, over a stand-in engine."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from app.page import mount_page
+from medtune import DISCLAIMER
+from medtune.params import Evaluate, load_params
+from medtune.prompts import PromptEncoder
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
+HOSTILE = (
+    "<img src=x onerror=alert(1)> ![x](http://example.com/x.png) [a](javascript:alert(2)) "
+    "<script>alert(3)</script> $$x^2$$ \\(y\\) **bold** `code` ${alert(4)} {{5}} "
+    "3 < 4 & 5 &lt;\n  end"
+)
+BOX, SECOND_BOX = "#chat-question textarea", "#compare-question textarea"
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+
+
+@pytest.fixture
+def params() -> Evaluate:
+    return load_params("evaluate").model_copy(update={"max_new_tokens": 400})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(
+    browser: Any, build: Any, listen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
+    """Opens the page of a server over batches; `asked` are the addresses that it asks for."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/split").mkdir(parents=True)
+    cards = {"question": ["What is gout?"], "answer": ["A <i>disease</i>."], "kind": ["definition"]}
+    for name in ("train", "test"):
+        pq.write_table(pa.table(cards), tmp_path / f"data/split/{name}.parquet")
+    ends = []
+
+    def shown(*batches: Any, width: int = 1400) -> Any:
+        app = build(*batches)
+        mount_page(app, app.state.assistant)
+        server = listen(app)
+        address = server.__enter__()
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme="light"
+        )
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        ends.append((context, server))
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: asked.append("dialog " + dialog.message))
+        page.goto(address)
+        page.wait_for_selector(BOX)
+        return SimpleNamespace(page=page, address=address, asked=asked)
+
+    yield shown
+    for context, server in ends:
+        context.close()
+        server.__exit__(None, None, None)
+
+
+def says(batch: Any, encoder: PromptEncoder, text: str, step_s: float = 0.0) -> Any:
+    spoken = type(batch)([*encoder.answer_ids(text), encoder.end_id])
+    spoken.step_s = step_s
+    return spoken
+
+
+def until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def answer(page: Any, number: int = -1) -> str:
+    return page.locator("#chat .bot .message-content").all_inner_texts()[number]
+
+
+def stands_still(batch: Any) -> bool:
+    steps = batch.steps
+    time.sleep(0.1)
+    return batch.steps == steps
+
+
+def test_asked_streamed_stopped_rated(
+    show: Any, batch: Any, encoder: PromptEncoder, tmp_path: Path
+) -> None:
+    spoken = says(batch, encoder, "word " * 90, step_s=0.02)
+    page = show(spoken, spoken).page
+    page.wait_for_function(f"document.activeElement === document.querySelector('{BOX}')")
+    page.keyboard.type("What is")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("gout?")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Stop").wait_for()
+    until(lambda: answer(page).count("word") > 2)
+    early = answer(page)
+    until(lambda: len(answer(page)) > len(early))
+    page.keyboard.press("Escape")
+    page.get_by_text("Stopped.").wait_for()
+    assert stands_still(spoken) and 0 < len(answer(page, 0)) < 5 * 90 - 1
+    assert page.locator("#chat .user .message-content").inner_text() == "What is\ngout?"
+
+    page.get_by_text("Fine-tuned · 1 close training card").click()
+    page.get_by_text("A <i>disease</i>.").wait_for()
+    page.get_by_role("button", name="Like", exact=True).click()
+    page.wait_for_function("document.activeElement.closest('#rating')")
+    page.keyboard.type("Short.")
+    page.keyboard.press("Enter")
+    until((tmp_path / "data/feedback/liked.jsonl").exists)
+    page.locator("#rating").wait_for(state="hidden")
+    saved = json.loads((tmp_path / "data/feedback/liked.jsonl").read_text())
+    assert (saved["question"], saved["comment"]) == ("What is\ngout?", "Short.")
+    assert saved["answer"] == answer(page, 0) and saved["settings"]["max_new_tokens"] == 400
+
+
+def test_an_example_is_asked_and_a_new_conversation_is_empty(
+    show: Any, batch: Any, encoder: PromptEncoder
+) -> None:
+    page = show(says(batch, encoder, "A disease."), batch).page
+    page.get_by_text("What is gout?").click()
+    until(lambda: page.locator("#chat .bot").count() and answer(page, 0) == "A disease.")
+    page.get_by_role("button", name="New conversation").click()
+    page.get_by_text("What is gout?").wait_for()
+    assert page.locator("#chat .bot").count() == 0
+
+
+def test_answers_stand_side_by_side(show: Any, batch: Any, encoder: PromptEncoder) -> None:
+    tuned, base = says(batch, encoder, "Tuned.", 0.1), says(batch, encoder, "Base one.", 0.1)
+    page = show(tuned, base).page
+    page.get_by_role("tab", name="Compare").click()
+    page.fill(SECOND_BOX, "What is gout?")
+    page.keyboard.press("Enter")
+    panes = [page.locator(f"#answer-{name} .bot") for name in ("base", "finetuned")]
+    seen = set()
+    until(
+        lambda: (
+            all(pane.count() for pane in panes)
+            and (
+                seen.add(now := tuple(pane.inner_text() for pane in panes)) or "Base one." in now[0]
+            )
+            and "Tuned." in now[1]
+        )
+    )
+    assert len(seen) > 3
+    boxes = [pane.bounding_box() for pane in panes]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+
+
+def test_what_a_model_says_is_text(show: Any, batch: Any, encoder: PromptEncoder) -> None:
+    shown = show(says(batch, encoder, HOSTILE), batch)
+    page = shown.page
+    page.fill(BOX, HOSTILE)
+    page.keyboard.press("Enter")
+    page.get_by_text("no close card").wait_for()
+    for who in ("user", "bot"):
+        message = page.locator(f"#chat .{who} .message-content").first
+        assert message.inner_text() == HOSTILE
+        assert message.locator("img, a, script, strong, code, .katex").count() == 0
+    assert {url.split("/")[2] for url in shown.asked} == {shown.address.split("/")[2]}
+
+
+def test_dark_narrow_and_by_keyboard(show: Any, batch: Any, encoder: PromptEncoder) -> None:
+    page = show(says(batch, encoder, "Long" * 60), batch, width=400).page
+    page.fill(BOX, "Longword" * 30)
+    page.keyboard.press("Enter")
+    page.get_by_text("no close card").wait_for()
+    for tab in ("Chat", "Compare"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.querySelector('.gradio-container').scrollWidth") <= 400
+    page.get_by_role("tab", name="Chat").click()
+    page.locator("#settings button").first.click()
+    page.mouse.wheel(0, 5_000)
+    time.sleep(0.3)
+    assert page.evaluate("scrollY") > 100
+    place = page.get_by_text(DISCLAIMER).bounding_box()
+    assert place["y"] >= 0 and place["y"] + place["height"] <= 800
+
+    page.get_by_role("button", name="Dark / light").click()
+    page.wait_for_function("document.body.classList.contains('dark')")
+    page.reload()
+    page.wait_for_selector(BOX)
+    page.wait_for_function("document.body.classList.contains('dark')")
+    page.focus(BOX)
+    names = []
+    for key in ("Tab", "Shift+Tab", "Shift+Tab", "Shift+Tab"):
+        page.keyboard.press(key)
+        names.append(
+            page.evaluate("document.activeElement.ariaLabel || document.activeElement.innerText")
+        )
+    assert names[0].strip() == "Send" and names[2] == "Select example 1: What is gout?"
+    assert names[3].strip() == "New conversation"
+
+
+def test_a_closed_page_stops_its_answer(show: Any, batch: Any, encoder: PromptEncoder) -> None:
+    spoken = says(batch, encoder, "x", 0.02)
+    spoken.reply = [65] * 10_000
+    shown = show(spoken, batch)
+    shown.page.fill(BOX, "Hi")
+    shown.page.keyboard.press("Enter")
+    until(lambda: spoken.steps > 3)
+    assert spoken.said
+    shown.page.close()
+    until(lambda: stands_still(spoken))
+    assert spoken.steps < 300

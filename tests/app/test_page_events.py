@@ -1,0 +1,369 @@
+"""The page's handlers over a stand-in engine, called as Gradio calls them."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app import conversations as module
+from app.conversations import Conversations
+from app.page_events import BUSY, Events
+from app.page_text import MESSAGES, messages
+from app.sources import Sources
+from medtune.prompts import PromptEncoder
+
+ANSWER = "Gout is <b>joint</b> & pain."
+ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."
+CARD = ("What is gout?", "A disease of <i>joints</i>.")
+ME = SimpleNamespace(session_hash="me")
+SETTINGS = (0.0, 1.0, 64, "")
+SKIP = gr.skip()
+
+
+@pytest.fixture
+def spoken(batch: Any, encoder: PromptEncoder) -> Any:
+    batch.reply = [*encoder.answer_ids(ANSWER), encoder.end_id]
+    return batch
+
+
+@pytest.fixture
+def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Events]]:
+    """Makes the handlers over batches; the engine is stopped after the test."""
+    engines = []
+
+    def made(*batches: Any, **settings: Any) -> Events:
+        assistant = build(*batches, **settings).state.assistant
+        engines.append((assistant.engine, batches))
+        assistant.engine.start()
+        return Events(Conversations(assistant, Sources([CARD])), tmp_path)
+
+    yield made
+    for engine, batches in engines:
+        for each in batches:
+            each.gate.set()
+        engine.stop()
+
+
+def chat(events: Events, question: str, *settings: Any, model: str = "finetuned") -> Any:
+    return events.chat(question, model, *(settings or SETTINGS), ME)  # type: ignore[arg-type]
+
+
+def compare(events: Events, question: str) -> Any:
+    return events.compare(question, *SETTINGS, ME)  # type: ignore[arg-type]
+
+
+async def gather(updates: AsyncIterator[Any]) -> list[Any]:
+    return [update async for update in updates]
+
+
+def run(updates: AsyncIterator[Any]) -> list[Any]:
+    return asyncio.run(gather(updates))
+
+
+def texts(shown: list[dict[str, Any]]) -> list[str]:
+    return [message["content"]["text"] for message in shown]
+
+
+def shown_of(updates: list[Any], place: int = 0) -> list[list[str]]:
+    return [texts(update[place]) for update in updates if update[place] != SKIP]
+
+
+def until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_an_answer_grows_and_ends_with_its_sources(make: Any, spoken: Any) -> None:
+    spoken.step_s = 0.01
+    updates = run(chat(make(spoken), "What is gout?"))
+    first, *_, last = shown_of(updates)
+    assert first == ["What is gout?", "…"]
+    assert last[:2] == ["What is gout?", ESCAPED]
+    assert last[2] == "What is gout?\nA disease of &lt;i&gt;joints&lt;/i&gt;.\nscore 1.00"
+    assert updates[-1][0][2]["metadata"]["title"] == "Fine-tuned · 1 close training card"
+    grown = [shown[1] for shown in shown_of(updates)[1:]]
+    assert len(set(grown)) > 3 and all(ESCAPED.startswith(text.rstrip("…")[:5]) for text in grown)
+    assert updates[0][1] == "" and updates[-1][1] == SKIP
+    assert [update["visible"] for update in updates[0][2:4]] == [False, True]
+    assert [update["visible"] for update in updates[-1][2:4]] == [True, False]
+    assert updates[-1][4] == ""
+
+
+def test_no_close_card_is_said(make: Any, spoken: Any) -> None:
+    last = run(chat(make(spoken), "Why is the sky blue?"))[-1][0]
+    assert last[2]["metadata"]["title"] == "Fine-tuned · no close card"
+
+
+def test_turns_settings_and_system_prompt_reach_the_model(
+    make: Any, spoken: Any, encoder: PromptEncoder
+) -> None:
+    events = make(spoken)
+    run(chat(events, "Hi"))
+    updates = run(chat(events, "And <|im_end|>?", 0.0, 1.0, 3, " Be long. "))
+    turns = [
+        {"role": "system", "content": "Be long."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": ANSWER},
+        {"role": "user", "content": "And <|im_end|>?"},
+    ]
+    assistant = events.conversations.assistant
+    assert spoken.prompts == [
+        encoder.prompt_ids([{"role": "user", "content": "Hi"}]),
+        assistant.encoder.prompt_ids(turns),
+    ]
+    assert len(shown_of(updates)[-1]) == 2 * MESSAGES
+    assert updates[-1][4] == "Cut at the maximum length, which the settings can raise."
+
+
+def test_a_long_talk_goes_on_without_its_oldest_turns(
+    make: Any, spoken: Any, encoder: PromptEncoder
+) -> None:
+    one = len(encoder.question_ids("Hi"))
+    events = make(spoken, max_prompt_tokens=3 * one + 60)
+    notes = [run(chat(events, f"Question {n}"))[-1][4] for n in range(4)]
+    assert notes[0] == ""
+    assert notes[-1].startswith("This talk is long: the first ")
+    assert notes[-1].endswith("no longer read by the model.")
+    assert all(len(prompt) <= 3 * one + 60 for prompt in spoken.prompts)
+    assert len(events.conversations.of("me").turns) == 4
+    refused = run(chat(events, "long " * 300))[-1]
+    assert refused[1] == "long " * 300 and "at most" in refused[4]
+
+
+def test_more_turns_than_messages_are_allowed_go_on(make: Any, spoken: Any) -> None:
+    events = make(spoken, max_messages=4)
+    notes = [run(chat(events, f"{n}?"))[-1][4] for n in range(3)]
+    assert notes == [
+        "",
+        "",
+        "This talk is long: the first question is no longer read by the model.",
+    ]
+
+
+def test_only_so_many_turns_are_kept(
+    make: Any, spoken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURNS", 2)
+    events = make(spoken)
+    for n in range(4):
+        last = run(chat(events, f"{n}?"))[-1]
+    assert texts(last[0])[0] == "2?" and len(last[0]) == 2 * MESSAGES
+    assert "first question is" in last[4]
+
+
+async def interrupted(events: Events, updates: Any, batch: Any, end: Callable[[], Any]) -> Any:
+    """Takes updates until the model speaks, calls `end`, and takes the rest."""
+    taken = []
+    async for update in updates:
+        taken.append(update)
+        if len(taken) == 3:
+            await end()
+            steps = batch.steps
+    await asyncio.sleep(0.05)
+    assert batch.steps <= steps + 1
+    return taken
+
+
+def test_stop_ends_the_computation_and_keeps_what_was_said(make: Any, spoken: Any) -> None:
+    spoken.reply, spoken.step_s = [65] * 500, 0.01
+    events = make(spoken)
+    stop = lambda: events.stop(ME)  # type: ignore[arg-type]  # noqa: E731
+    updates = asyncio.run(interrupted(events, chat(events, "Hi"), spoken, stop))
+    assert updates[-1][4] == "Stopped."
+    (turn,) = events.conversations.of("me").turns
+    assert turn.answer and texts(updates[-1][0])[1] == turn.answer
+    spoken.reply = spoken.reply[:5]
+    assert len(shown_of(run(chat(events, "And now?")))[-1]) == 2 * MESSAGES
+
+
+def test_a_question_stopped_before_its_first_token_comes_back(make: Any, spoken: Any) -> None:
+    async def stopped(events: Events) -> Any:
+        updates = chat(events, "Hi")
+        taken = [await anext(updates), await anext(updates)]
+        await events.stop(ME)  # type: ignore[arg-type]
+        return [*taken, *[update async for update in updates]]
+
+    class Slow(type(spoken)):  # type: ignore[misc]
+        def join(self, *arguments: Any) -> list[int]:
+            self.gate.wait(10)
+            return super().join(*arguments)
+
+    slow = Slow()
+    slow.gate.clear()
+    last = asyncio.run(stopped(make(slow)))[-1]
+    assert last[0] == [] and last[1] == "Hi" and last[4] == "Stopped."
+
+
+@pytest.mark.parametrize("how", ["leaves", "closes", "clears"])
+def test_a_reader_who_goes_stops_the_computation(make: Any, spoken: Any, how: str) -> None:
+    spoken.reply, spoken.step_s = [65] * 500, 0.01
+    events = make(spoken)
+    updates = chat(events, "Hi")
+    ends = {
+        "leaves": lambda: events.leave(ME),  # type: ignore[arg-type]
+        "closes": lambda: updates.aclose(),
+        "clears": lambda: events.clear(ME),  # type: ignore[arg-type]
+    }
+    taken = asyncio.run(interrupted(events, updates, spoken, ends[how]))
+    conversation = events.conversations.of("me")
+    assert not conversation.is_busy
+    if how == "clears":
+        assert conversation.turns == [] and taken[-1][0] == SKIP
+
+
+def test_what_cannot_be_answered_is_one_line_and_the_question_comes_back(
+    make: Any, spoken: Any
+) -> None:
+    events = make(spoken, spoken, max_rows=1, max_waiting=1)
+    assert run(chat(events, " \n"))[-1][4] == "Type a question first."
+    spoken.error = ValueError("secret")
+    last = run(chat(events, "Hi"))[-1]
+    assert last[0] == [] and last[1] == "Hi"
+    assert last[4] == "The answer failed: see the server&#x27;s log."
+    spoken.error = None
+    events.conversations.assistant.engine.stop()  # as if the queue were full
+    for asked, place in ((chat(events, "Hi"), 1), (compare(events, "Hi"), 2)):
+        last = run(asked)[-1]
+        assert last[place] in ("Hi", SKIP)
+        assert last[-1] == "Too many requests are waiting: try again in 5 seconds."
+        assert last[-3]["visible"] is True
+
+
+@pytest.mark.parametrize(
+    ("question", "settings"),
+    [
+        ("\ud800", SETTINGS),
+        ("Hi", (float("nan"), 1.0, 64, "")),
+        ("Hi", (0.0, float("inf"), 64, "")),
+        ("Hi", (-1.0, 1.0, 64, "")),
+        ("Hi", (0.0, 1.0, 64, None)),
+    ],
+)
+def test_what_no_browser_sends_does_not_reach_the_model(
+    make: Any, spoken: Any, question: str, settings: Any
+) -> None:
+    last = run(chat(make(spoken), question, *settings))[-1]
+    assert last[4] == "The question or a setting cannot be read: reload the page."
+    assert run(chat(make(spoken), None))[-1][4] == "Type a question first."  # type: ignore[arg-type]
+    assert not spoken.prompts
+
+
+def test_one_answer_at_a_time(make: Any, spoken: Any) -> None:
+    spoken.gate.clear()
+    events = make(spoken, spoken)
+
+    async def twice() -> Any:
+        first = chat(events, "Hi")
+        await anext(first), await anext(first)
+        last = [await gather(each) for each in (chat(events, "Again"), compare(events, "Again"))]
+        await first.aclose()
+        return last
+
+    for (update,) in asyncio.run(twice()):
+        assert update[-1] == BUSY and update[0] == SKIP
+
+
+def test_both_models_answer_side_by_side(make: Any, spoken: Any, encoder: PromptEncoder) -> None:
+    base = type(spoken)([*encoder.answer_ids("Base."), encoder.end_id])
+    events = make(spoken, base)
+    updates = run(compare(events, "What is gout?"))
+    assert [shown[0] for shown in shown_of(updates, 0)][-1] == "Base."
+    assert [shown[0] for shown in shown_of(updates, 1)][-1] == ESCAPED
+    assert len(updates[-1][1]) == MESSAGES - 1
+    assert spoken.prompts == base.prompts == [encoder.question_ids("What is gout?")]
+
+
+def thumb(liked: Any, index: Any = 1, pane: str = "chat") -> Any:
+    return SimpleNamespace(target=SimpleNamespace(elem_id=pane), index=index, liked=liked)
+
+
+def rate(events: Events, given: Any, comment: str = "") -> Any:
+    async def rated() -> Any:
+        return await events.rate(given, ME), await events.save(comment, ME)  # type: ignore[arg-type]
+
+    return asyncio.run(rated())
+
+
+def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Path) -> None:
+    events = make(spoken, spoken)
+    run(chat(events, "What is gout?"))
+    run(chat(events, "And now?", 0.0, 0.5, 64, "Be long."))
+    asked, saved = rate(events, thumb(True, MESSAGES + 1), " Good. ")
+    assert asked[0]["visible"] is True and asked[1]["label"] == "What is good about it? (optional)"
+    assert saved[0]["visible"] is False and saved[2]["feedback_value"] == [None, "Like"]
+    run(compare(events, "Why?"))
+    rate(events, thumb(False, 0, "answer-base"))
+    assert json.loads((tmp_path / "liked.jsonl").read_text()) == {
+        "question": "And now?",
+        "answer": ANSWER,
+        "liked": True,
+        "comment": "Good.",
+        "model": "finetuned",
+        "settings": {
+            "temperature": 0.0,
+            "top_p": 0.5,
+            "max_new_tokens": 64,
+            "system_prompt": "Be long.",
+        },
+        "turn": 2,
+    }
+    disliked = json.loads((tmp_path / "disliked.jsonl").read_text())
+    assert (disliked["model"], disliked["question"]) == ("base", "Why?")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [thumb(True, 9), thumb(True, -4), thumb(True, [1]), thumb(""), thumb(True, 0, "answer-x")],
+)
+def test_what_is_not_there_or_taken_back_is_not_saved(
+    make: Any, spoken: Any, tmp_path: Path, given: Any
+) -> None:
+    events = make(spoken)
+    if given.liked == "" or given.target.elem_id == "chat":
+        run(chat(events, "Hi"))
+    asked, _ = rate(events, given)
+    assert asked[0]["visible"] is False and not list(tmp_path.iterdir())
+
+
+def test_an_answer_is_rated_once_and_a_full_disk_is_said(
+    make: Any, spoken: Any, tmp_path: Path
+) -> None:
+    events = make(spoken)
+    run(chat(events, "Hi"))
+    events.folder = tmp_path / "file"
+    events.folder.write_text("")
+    assert rate(events, thumb(True))[1][1] == "The rating could not be saved (File exists)."
+    events.folder = tmp_path
+    for _ in range(2):
+        rate(events, thumb(True))
+    assert (tmp_path / "liked.jsonl").read_text().count("\n") == 1
+
+
+def test_old_conversations_are_forgotten(
+    make: Any, spoken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = make(spoken)
+    run(chat(events, "Hi"))
+    conversations = events.conversations
+    monkeypatch.setattr(module, "READERS", 2)
+    conversations.of("second")
+    assert conversations.of("me").turns
+    conversations.of("third")
+    assert conversations.of("me").turns
+    conversations.of("me").used -= module.IDLE_S + 1
+    conversations._all.move_to_end("me", last=False)
+    conversations.of("third")
+    assert not conversations.of("me").turns
+
+
+def test_messages_of_a_growing_turn_have_no_sources_yet() -> None:
+    turn = module.Turn("a", "base", {})
+    assert texts(messages([turn])) == ["a", "…"]
