@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medtune.choices import read_questions
+from medtune.choice_questions import read_questions
 from medtune.files import read_table, write_json
 from medtune.guard import Guard, encoded
 from medtune.guard_scores import auroc, rate
