@@ -12,13 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from medtune.choices import (
-    Question,
-    answer_choices,
-    choice_metrics,
-    log_likelihoods,
-    read_questions,
-)
+from medtune.choice_questions import Question, read_questions
+from medtune.choices import answer_choices, choice_metrics, log_likelihoods
 from medtune.models import BASE, load_base, load_tokenizer
 from medtune.one_row import allow_one_row
 from medtune.params import load_params

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.batches import by_length, training_order
-from medtune.choices import FOLDER, SETS, Question, read_questions
+from medtune.choice_questions import FOLDER, SETS, Question, read_questions
 from medtune.errors import InputError
 from medtune.files import read_table
 from medtune.models import BASE, load_tokenizer

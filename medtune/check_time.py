@@ -9,7 +9,8 @@ from typing import Any
 from medtune.adapters import add_adapter
 from medtune.batches import by_length
 from medtune.check_cards import Cards, encoder_for, known_questions, running, stand_ins
-from medtune.choices import Question, answer_choices
+from medtune.choice_questions import Question
+from medtune.choices import answer_choices
 from medtune.generation import generate
 from medtune.losses import LOSS_BATCH, summed_losses
 from medtune.models import load_base

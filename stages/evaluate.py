@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from medtune.adapters import ADAPTER, load_adapter
-from medtune.choices import Question, answer_choices, choice_metrics, read_questions
+from medtune.choice_questions import Question, read_questions
+from medtune.choices import answer_choices, choice_metrics
 from medtune.errors import InputError
 from medtune.files import write_json, write_table
 from medtune.launch import launch

@@ -6,7 +6,7 @@ import pytest
 from medtune import check_time
 from medtune.check_cards import Cards
 from medtune.check_time import evaluate_seconds, train_seconds
-from medtune.choices import Question
+from medtune.choice_questions import Question
 from medtune.models import load_base
 from medtune.params import Params, read_yaml, validate
 from medtune.prompts import PromptEncoder, PromptFormat
