@@ -18,6 +18,7 @@ READERS = 200  # that are remembered
 IDLE_S = 3600.0  # after which one is forgotten
 PAUSE_S = 0.05  # between two looks at an answer that grows
 SYSTEM_PROMPT = "system_prompt"
+BUSY = "An answer is being written: wait for it, or stop it first."
 
 
 @dataclass(eq=False)
@@ -103,6 +104,8 @@ class Conversation:
 
     def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Answer:
         """Asks with as many of the earlier turns as fit, the newest of them."""
+        if self.is_busy:
+            raise ApiError(409, BUSY)
         settings = dict(turn.settings)
         prompt = settings.pop(SYSTEM_PROMPT, "").strip()
         system = [{"role": "system", "content": prompt}] if prompt else []

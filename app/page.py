@@ -88,7 +88,7 @@ def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Bloc
                 with gr.Row(elem_id="chat-top"):
                     model = _model(assistant)
                     clear = gr.Button("New conversation", size="sm", scale=0, elem_id="clear")
-                chat = _chatbot("Conversation", "chat", _examples(questions))
+                chat = _chatbot("Conversation", "chat", [{"text": text} for text in questions])
                 question, send, stop, note = _asking("chat")
             with gr.Tab("Compare"):
                 asked = _asking("compare")
@@ -143,7 +143,7 @@ def _model(assistant: Assistant) -> gr.Radio:
 
 
 def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
-    """Shows plain text only, which page_events escapes."""
+    """Shows plain text only, which page_text escapes."""
     return gr.Chatbot(
         label=label,
         show_label=questions is None,
@@ -159,10 +159,6 @@ def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
         examples=questions,
         height=None,
     )
-
-
-def _examples(questions: list[str]) -> list[Any]:
-    return [{"text": question} for question in questions]
 
 
 def _asking(name: str) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.conversations import SYSTEM_PROMPT, Conversation, Conversations, Rating, Turn
+from app.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Rating, Turn
 from app.errors import ApiError
 from app.feedback import FOLDER, Feedback
 from app.page_text import MESSAGES, PANES, messages, note_of, panes, sentence, thumbs
@@ -17,7 +17,6 @@ from app.protocol import ChatRequest
 from medtune.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
-BUSY = "An answer is being written: wait for it, or stop it first."
 
 Update = Any  # a component's new value, or what gr.update and gr.skip make
 Updates = tuple[Update, ...]

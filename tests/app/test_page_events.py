@@ -12,8 +12,8 @@ import gradio as gr
 import pytest
 
 from app import conversations as module
-from app.conversations import Conversations
-from app.page_events import BUSY, Events
+from app.conversations import BUSY, Conversations
+from app.page_events import Events
 from app.page_text import MESSAGES, messages
 from app.sources import Sources
 from medtune.prompts import PromptEncoder
@@ -261,14 +261,17 @@ def test_one_answer_at_a_time(make: Any, spoken: Any) -> None:
     events = make(spoken, spoken)
 
     async def twice() -> Any:
-        first = chat(events, "Hi")
-        await anext(first), await anext(first)
-        last = [await gather(each) for each in (chat(events, "Again"), compare(events, "Again"))]
+        first, together = chat(events, "Hi"), chat(events, "At once")
+        await anext(first), await anext(together)
+        await anext(first)
+        others = (together, chat(events, "Again"), compare(events, "Again"))
+        last = [await gather(each) for each in others]
         await first.aclose()
         return last
 
-    for (update,) in asyncio.run(twice()):
-        assert update[-1] == BUSY and update[0] == SKIP
+    for updates in asyncio.run(twice()):
+        assert len(updates) == 1 and updates[0][-1] == BUSY
+    assert len(spoken.prompts) == 1
 
 
 def test_both_models_answer_side_by_side(make: Any, spoken: Any, encoder: PromptEncoder) -> None:
