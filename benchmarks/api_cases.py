@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from benchmarks.chat_server import ROOT, running
 from medtune.adapters import ADAPTER, add_adapter, save_adapter
 from medtune.conversion import write_random_llama
 from medtune.errors import InputError
-from medtune.guard import DIMENSIONS, Guard, Linear
+from medtune.guard import DIMENSIONS, Guard, Kernel
 from medtune.guard import MODEL as GUARD
 from medtune.models import BASE, load_base, load_tokenizer
 from medtune.params import PARAMS_FILE, load_params
@@ -46,7 +48,9 @@ def random_project() -> Iterator[Path]:
         model = add_adapter(load_base(folder=folder / BASE), load_params("train"), seed=0)
         encoder = PromptEncoder(load_tokenizer(folder / BASE), PromptFormat("chat", None))
         save_adapter(model, encoder, folder / ADAPTER)
-        nothing = Linear([0.0] * DIMENSIONS, 0.0)  # finds nothing
+        nothing = Kernel.pack(
+            np.ones((1, DIMENSIONS)), np.zeros(1), bias=0.0, gamma=1.0
+        )  # finds nothing
         (folder / GUARD).parent.mkdir()
         Guard(nothing, nothing, nothing).save(folder / GUARD)
         yield folder

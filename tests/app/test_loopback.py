@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openai
 import pytest
 import torch
 
 from medtune.adapters import add_adapter, load_adapter, save_adapter
 from medtune.generation import end_ids, generate
-from medtune.guard import DIMENSIONS, Guard, Linear
+from medtune.guard import DIMENSIONS, Guard, Kernel
 from medtune.models import load_base, load_tokenizer
 from medtune.params import Evaluate, load_params
 from medtune.prompts import PromptEncoder, PromptFormat
@@ -51,7 +52,9 @@ def folder(base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
             weight.data.normal_(generator=generator, std=0.1)
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
     save_adapter(model, encoder, project / "models/adapter")
-    nothing = Linear([0.0] * DIMENSIONS, 0.0)  # finds nothing, and no question not medical
+    nothing = Kernel.pack(
+        np.ones((1, DIMENSIONS)), np.zeros(1), bias=0.0, gamma=1.0
+    )  # finds nothing, and no question not medical
     (project / "models/guard").mkdir()
     Guard(nothing, nothing, nothing).save(project / "models/guard/guard.json")
     return project
