@@ -146,8 +146,8 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
     async def create_chat_completion(body: protocol.ChatRequest, request: Request) -> Any:
         """Answers a conversation, at once or, with `stream`, piece by piece."""
         if body.max_tokens and body.max_completion_tokens:
-            message = "max_tokens is the older name of max_completion_tokens: leave one of them out"
-            raise ApiError(400, message, "max_tokens")
+            problem = "max_tokens is the older name of max_completion_tokens: leave one of them out"
+            raise ApiError(400, problem, "max_tokens")
         answer = assistant.ask(
             body.model,
             [message.for_prompt() for message in body.messages],
