@@ -10,8 +10,8 @@ from medtune.prompts import Message
 from medtune.safeguards import message
 
 WARNING = (
-    "This question does not seem to be about health or medicine, which is all that this model "
-    "has learned about: it may know even less here."
+    "Note: this question does not seem to be about health or medicine, which is what this "
+    "assistant is made for. Take the answer with extra care."
 )
 GAP = "\n\n"  # between an answer and the fixed texts around it
 EARLIER = 4  # questions that a follow-up may belong to
@@ -55,7 +55,7 @@ class Guarding:
         if not medical and self.scope == "block":
             return Remarks(instead=OUT_OF_SCOPE)
         after = [text for text in (verdict.after, None if medical else WARNING) if text]
-        return Remarks(before=verdict.before, after="\n\n".join(after) or None)
+        return Remarks(before=verdict.before, after=GAP.join(after) or None)
 
     def _follows(self, earlier: Sequence[str], last: str) -> bool:
         """Whether it is a follow-up, medical together with the nearest one that is so by itself."""

@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -20,6 +21,7 @@ from medtune.row_cache import Pass
 
 ATTENTION = "sdpa_open_rows"
 ROWS, PLACES = 8, 256  # memory is taken for multiples of so many rows and tokens
+TOKENS = 8  # passes with prompts are filled up to a multiple: oneDNN prepares for each new number
 
 
 def allow_open_rows(model: Any) -> bool:
@@ -69,15 +71,16 @@ class OpenCache(Cache):
         self.longest = int(self.lengths.max())
         seen = torch.arange(self.longest, device=self.device) <= places[:, :, None]
         flat = torch.tensor([i for ids in rests for i in ids], dtype=torch.long)
+        filling = (0, -len(self.places) % TOKENS if new else 0)
         return {
-            "input_ids": torch.cat([tokens, flat.to(self.device)])[None],
-            "position_ids": self.places[None],
+            "input_ids": pad(torch.cat([tokens, flat.to(self.device)]), filling)[None],
+            "position_ids": pad(self.places, filling)[None],
             "attention_mask": (seen & own[:, :, None])[:, None],
         }
 
     def last(self, hidden: torch.Tensor) -> torch.Tensor:
         """The hidden state of each row's last token, (rows, dim)."""
-        return hidden[0, self.places == self.lengths[self.rows] - 1]
+        return hidden[0, : len(self.rows)][self.places == self.lengths[self.rows] - 1]
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Keeps these rows; returns them in the order in which they now stand."""
@@ -120,7 +123,7 @@ class _Rows(DynamicLayer):
             for kept, first in zip(self.kept, self.first, strict=True):
                 kept[row, :, :length] = first[:, :length]
         for kept, new in zip(self.kept, states, strict=True):
-            kept[cache.rows, :, cache.places] = new[0].transpose(0, 1)
+            kept[cache.rows, :, cache.places] = new[0, :, : len(cache.rows)].transpose(0, 1)
         keys, values = (kept[: len(cache.lengths), :, : cache.longest] for kept in self.kept)
         return keys, values
 
@@ -150,7 +153,8 @@ def _attend(
     """torch's attention on queries (1, heads, tokens, dim), keys and values (rows, heads, …, dim).
 
     The mask (rows, 1, longest rest, places) says what each token of a row sees, its first place at
-    least; padding sees nothing. Rows of one token come first. Any other mask is torch's own.
+    least; padding sees nothing. Rows of one token come first, what fills the pass up comes last.
+    Any other mask is torch's own.
     """
     if attention_mask is None or attention_mask.shape[2] == query.shape[2]:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
@@ -165,11 +169,13 @@ def _attend(
         )
         outputs.append(output[:, 0])
     if ones < len(own):
-        rests = spread_out(query[0, :, ones:].transpose(0, 1), own[ones:]).transpose(1, 2)
+        rests = query[0, :, ones : int(own.sum())].transpose(0, 1)
+        rests = spread_out(rests, own[ones:]).transpose(1, 2)
         mask = attention_mask[ones:]
         output, _ = sdpa_attention_forward(module, rests, key[ones:], value[ones:], mask, **options)
         outputs.append(output[own[ones:]])
-    return torch.cat(outputs)[None], None
+    output = torch.cat(outputs)
+    return pad(output, (0, 0, 0, 0, 0, query.shape[2] - len(output)))[None], None
 
 
 AttentionInterface.register(ATTENTION, _attend)

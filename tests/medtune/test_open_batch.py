@@ -104,11 +104,11 @@ def test_what_prompts_begin_with_is_computed_once(model: Any) -> None:
     embeddings = model.get_input_embeddings()
     hook = embeddings.register_forward_hook(lambda _, ids, __: taken.append(ids[0].numel()))
     batch = OpenBatch(model, beginning=[257, 1, 2])
-    batch.join([[257, 1, 2, 3, 4], [257, 1, 2], [5, 6]], [PARAMS] * 3, range(3))
+    batch.join([[257, 1, 2, *range(3, 9)], [257, 1, 2], [5]], [PARAMS] * 3, range(3))
     batch.step()
     batch.step()
     hook.remove()
-    assert taken == [3, 2 + 1 + 2, 3]
+    assert taken == [8, 8, 3]  # filled up from 3 and from 6 + 1 + 1
 
 
 def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, small: None) -> None:
