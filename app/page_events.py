@@ -12,6 +12,7 @@ import gradio as gr
 from app.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Rating, Turn
 from app.errors import ApiError
 from app.feedback import FOLDER, Feedback
+from app.guarding import own_words
 from app.page_text import MESSAGES, PANES, messages, note_of, panes, sentence, thumbs
 from app.protocol import ChatRequest
 from medtune.errors import InputError
@@ -120,7 +121,7 @@ class Events:
         turn = rating.turn
         feedback = Feedback(
             question=turn.question,
-            answer=turn.answer,
+            answer=own_words(turn.answer),
             liked=rating.liked,
             comment=(comment or "").strip()[:LONGEST],
             model=turn.model,

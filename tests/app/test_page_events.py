@@ -13,10 +13,12 @@ import pytest
 
 from app import conversations as module
 from app.conversations import BUSY, Conversations
+from app.guarding import GAP
 from app.page_events import Events
 from app.page_text import MESSAGES, messages
 from app.sources import Sources
 from medtune.prompts import PromptEncoder
+from medtune.safeguards import message
 
 ANSWER = "Gout is <b>joint</b> & pain."
 ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."
@@ -320,6 +322,16 @@ def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Pa
     }
     disliked = json.loads((tmp_path / "disliked.jsonl").read_text())
     assert (disliked["model"], disliked["question"]) == ("base", "Why?")
+
+
+def test_a_saved_answer_holds_the_models_words_alone(
+    make: Any, spoken: Any, tmp_path: Path
+) -> None:
+    events = make(spoken, spoken)
+    run(chat(events, "How much aspirin?"))
+    events.conversations.of("me").turns[0].answer = f"{ANSWER}{GAP}{message('caution')}"
+    rate(events, thumb(True))
+    assert json.loads((tmp_path / "liked.jsonl").read_text())["answer"] == ANSWER
 
 
 @pytest.mark.parametrize(
