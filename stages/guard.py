@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medtune.choice_questions import read_questions
+from medtune.choice_questions import SETS, read_questions
 from medtune.files import read_table, write_json
 from medtune.guard import Guard, encoded
 from medtune.guard_scores import auroc, rate
@@ -27,60 +27,72 @@ logger = logging.getLogger("medtune")
 
 TRAIN = Path("data/split/train.parquet")
 METRICS = Path("metrics/guard.json")
-MAX_CHOICES = 300  # multiple-choice questions of each set
+CHOICES = 100  # multiple-choice questions of each set that are kept for the metrics
 
-Sources = dict[str, list[str]]  # questions by the name of their source
-
-
-def held_out() -> dict[str, Sources]:
-    """Questions that nothing was learned from, of each side: lists and multiple choice."""
-    found: dict[str, Sources] = {
-        side: {path.stem: read_list(path) for path in sorted((LISTS / "test" / side).glob("*.txt"))}
-        for side in SIDES
-    }
-    for row in read_questions(MAX_CHOICES)[0]:
-        found[row.set].setdefault(f"choices_{row.set}", []).append(row.question)
-    return found
+Lists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
 
 
-def scope_metrics(guard: Guard, sources: dict[str, Sources]) -> dict[str, float]:
-    """AUROC, share of general questions blocked and of medical ones, in all and by source.
+def lists(role: str, side: str) -> Lists:
+    """The lists of a role, validation or test, for one side of the scope."""
+    paths = sorted((LISTS / role / side).glob("*.txt"))
+    return {path.stem: with_vectors(read_list(path)) for path in paths}
 
-    `auroc.<source>` holds a source against the lists of the other side. The totals are those of
-    the lists: what the multiple-choice sets call medical or general is not always so.
-    """
-    scores: dict[str, dict[str, np.ndarray]] = {side: {} for side in SIDES}
-    blocked: dict[str, dict[str, np.ndarray]] = {side: {} for side in SIDES}
-    for side in SIDES:
-        for name, asked in sources[side].items():
-            vectors = encoded(asked)
-            scores[side][name] = guard.scope.scores(vectors)
-            blocked[side][name] = ~guard.medical(asked, vectors)
-    medical, general = (lists_only(scores[side]) for side in SIDES)
-    metrics = auroc("auroc", medical, general)
-    metrics |= rate("block_rate", lists_only(blocked["general"]))
-    metrics |= rate("false_block_rate", lists_only(blocked["medical"]))
-    for name, values in scores["general"].items():
-        metrics |= auroc(f"auroc.{name}", medical, values)
-        metrics |= rate(f"block_rate.{name}", blocked["general"][name])
-    for name, values in scores["medical"].items():
-        metrics |= auroc(f"auroc.{name}", values, general)
-        metrics |= rate(f"false_block_rate.{name}", blocked["medical"][name])
+
+def with_vectors(questions: list[str]) -> tuple[list[str], np.ndarray]:
+    return questions, encoded(questions)
+
+
+def scores(guard: Guard, parts: Lists) -> np.ndarray:
+    return np.concatenate([guard.scope.scores(vectors) for _, vectors in parts.values()])
+
+
+def blocked(guard: Guard, parts: Lists) -> np.ndarray:
+    return ~np.concatenate([guard.medical(*part) for part in parts.values()])
+
+
+def scope_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, float]:
+    """AUROC and the shares blocked of general and of medical questions, of all lists together."""
+    metrics = auroc("auroc", scores(guard, medical), scores(guard, general))
+    metrics |= rate("block_rate", blocked(guard, general))
+    return metrics | rate("false_block_rate", blocked(guard, medical))
+
+
+def list_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, float]:
+    """The same of each list, its AUROC against all of the other side."""
+    metrics: dict[str, float] = {}
+    inside, outside = scores(guard, medical), scores(guard, general)
+    for name, part in medical.items():
+        metrics |= auroc(f"auroc.{name}", scores(guard, {name: part}), outside)
+        metrics |= rate(f"false_block_rate.{name}", blocked(guard, {name: part}))
+    for name, part in general.items():
+        metrics |= auroc(f"auroc.{name}", inside, scores(guard, {name: part}))
+        metrics |= rate(f"block_rate.{name}", blocked(guard, {name: part}))
     return metrics
 
 
-def lists_only(values: dict[str, np.ndarray]) -> np.ndarray:
-    return np.concatenate([v for name, v in values.items() if not name.startswith("choices_")])
+def choice_metrics(guard: Guard, choices: dict[str, list[str]]) -> dict[str, float]:
+    """Shares blocked of multiple-choice questions; not all of a set are what its name says."""
+    metrics: dict[str, float] = {}
+    for side, name in (("medical", "false_block_rate"), ("general", "block_rate")):
+        if asked := choices[side][:CHOICES]:
+            metrics |= rate(f"{name}.choices", blocked(guard, {side: with_vectors(asked)}))
+    return metrics
 
 
-def safeguard_metrics(guard: Guard, general: Sources) -> dict[str, float]:
-    """Shares that get a safeguard: of what calls for it, of what sounds alike, of general ones."""
-    asked = [q for name, part in general.items() if not name.startswith("choices_") for q in part]
+def safeguard_metrics(guard: Guard, test: dict[str, Lists]) -> dict[str, float]:
+    """Shares that get a safeguard: of what calls for it, of what sounds alike, of other questions.
+
+    `validation` lists are those that rules and training phrasings were settled with.
+    """
     metrics: dict[str, float] = {}
     for kind in KINDS:
-        groups = {name: phrasings(kind, name, "test") for name in ("found", "false")}
-        for name, group in (groups | {"general": asked}).items():
-            metrics |= rate(f"{kind}.{name}_rate", guard.found(kind, group, encoded(group)))
+        for name in ("found", "false"):
+            for role, prefix in (("test", ""), ("validation", "validation.")):
+                asked = with_vectors(phrasings(kind, name, role))
+                metrics |= rate(f"{prefix}{kind}.{name}_rate", guard.found(kind, *asked))
+        for side, parts in test.items():
+            hits = [guard.found(kind, *part) for part in parts.values()]
+            metrics |= rate(f"{kind}.{side}_rate", np.concatenate(hits))
     return metrics
 
 
@@ -100,11 +112,16 @@ def main() -> dict[str, float]:
         "guard.questions_per_template", "guard.regularization", "guard.max_false_block_rate"
     )
     cards = read_table(TRAIN, "split")["question"].to_pylist()
-    examples = Examples.read(cards, per_template)
+    asked = read_questions(None)[0]
+    choices = {name: [row.question for row in asked if row.set == name] for name in SETS}
+    examples = Examples.read(cards, choices["medical"][CHOICES:], per_template)
     logger.info(f"encoding {len(examples.medical) + len(examples.general)} questions")
     guard = train(examples, regularization, max_false_block_rate)
-    sources = held_out()
-    metrics = scope_metrics(guard, sources) | safeguard_metrics(guard, sources["general"])
+    test, validation = ({s: lists(role, s) for s in SIDES} for role in ("test", "validation"))
+    metrics = scope_metrics(guard, **test) | list_metrics(guard, **test)
+    settled = scope_metrics(guard, **validation)
+    metrics |= {f"validation.{name}": value for name, value in settled.items()}
+    metrics |= safeguard_metrics(guard, test) | choice_metrics(guard, choices)
     guard.save()
     sizes = {"train.medical": len(examples.medical), "train.general": len(examples.general)}
     write_json(METRICS, metrics | sizes)
@@ -113,7 +130,7 @@ def main() -> dict[str, float]:
         f"AUROC {metrics['auroc']:.3f}, {metrics['block_rate']:.1%} of general and "
         f"{metrics['false_block_rate']:.1%} of medical questions blocked: models/guard/"
     )
-    return latencies(guard, sources["medical"]["consumer"])
+    return latencies(guard, test["medical"]["consumer"][0])
 
 
 if __name__ == "__main__":

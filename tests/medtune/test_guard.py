@@ -2,16 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medtune.errors import InputError
-from medtune.guard import DIMENSIONS, MAX_CHARACTERS, Guard, Linear, encoded
+from medtune.guard import DIMENSIONS, MAX_CHARACTERS, Guard, Kernel, encoded
 
-NEVER = Linear([0.0] * DIMENSIONS, bias=-1.0)
-ALWAYS = Linear([0.0] * DIMENSIONS, bias=1.0)
+
+def constant(score: float) -> Kernel:
+    return Kernel.pack(np.ones((1, DIMENSIONS)), np.zeros(1), bias=score, gamma=1.0)
+
+
+NEVER, ALWAYS = constant(-1.0), constant(1.0)
 
 
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
@@ -39,17 +44,31 @@ def test_a_case_of_an_examination_is_no_emergency() -> None:
 
 def test_the_threshold_itself_is_inside() -> None:
     vectors = np.zeros((1, DIMENSIONS))
-    at = Guard(Linear([0.0] * DIMENSIONS, bias=0.5, threshold=0.5), NEVER, NEVER)
-    above = Guard(Linear([0.0] * DIMENSIONS, bias=0.5, threshold=0.6), NEVER, NEVER)
+    at = Guard(replace(constant(0.5), threshold=0.5), NEVER, NEVER)
+    above = Guard(replace(constant(0.5), threshold=0.6), NEVER, NEVER)
     assert at.medical(["a"], vectors)[0] and not above.medical(["a"], vectors)[0]
 
 
 def test_a_guard_is_what_was_saved(tmp_path: Path) -> None:
-    guard = Guard(Linear([0.25] * DIMENSIONS, 1.5, -2.0), NEVER, ALWAYS)
+    support = np.random.default_rng(0).normal(0, 0.04, (3, DIMENSIONS))
+    scope = Kernel.pack(support, np.array([1, -2, 0.5]), bias=0.1, gamma=0.7)
+    guard = Guard(replace(scope, threshold=-2.0), NEVER, ALWAYS)
     guard.save(tmp_path / "guard.json")
     assert Guard.load(tmp_path / "guard.json") == guard
     with pytest.raises(InputError, match="dvc repro guard"):
         Guard.load(tmp_path / "none.json")
+
+
+def test_a_score_is_a_sum_over_rounded_support_vectors() -> None:
+    generator = np.random.default_rng(1)
+    vectors = generator.normal(size=(9, DIMENSIONS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    support, asked = vectors[:4], vectors[4:]
+    weights = np.array([3.0, -1.0, -2.5, 0.7])
+    model = Kernel.pack(support, weights, bias=0.3, gamma=0.7)
+    distances = ((asked[:, None] - support) ** 2).sum(axis=2)
+    expected = np.exp(-0.7 * distances) @ weights + 0.3
+    np.testing.assert_allclose(model.scores(asked), expected, atol=0.005)
 
 
 def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:

@@ -52,5 +52,6 @@ def test_no_question_is_in_two_of_train_validation_and_test() -> None:
         }
         for role in ("train", "validation", "test")
     }
+    assert all(len(asked) > 300 for asked in roles.values())
     assert not roles["train"] & roles["validation"]
     assert not roles["test"] & (roles["train"] | roles["validation"])

@@ -16,9 +16,9 @@ from stages import guard as stage
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("guard")
     params = Path("params.yaml").read_text()
-    assert "questions_per_template: 4" in params
+    assert "questions_per_template: 2" in params
     (folder / "params.yaml").write_text(
-        params.replace("questions_per_template: 4", "questions_per_template: 1")
+        params.replace("questions_per_template: 2", "questions_per_template: 1")
     )
     for name in ("medical", "general"):
         (folder / "data/choices" / name).mkdir(parents=True)
@@ -41,18 +41,22 @@ def metrics(folder: Path) -> dict[str, Any]:
 
 
 def test_the_metrics_hold_each_source_with_its_interval(metrics: dict[str, Any]) -> None:
-    for name in ("auroc", "block_rate", "false_block_rate", "auroc.consumer", "auroc.requests"):
-        assert metrics[f"{name}.ci_low"] < metrics[name] < metrics[f"{name}.ci_high"], name
-    assert metrics["false_block_rate.choices_medical.n"] == 2
-    assert "block_rate.choices_general" not in metrics
+    for name in ("auroc", "block_rate", "auroc.misspelt", "validation.auroc"):
+        assert metrics[f"{name}.ci_low"] < metrics[name] <= metrics[f"{name}.ci_high"], name
+    assert metrics["false_block_rate.choices.n"] == 2
+    assert "block_rate.choices" not in metrics
     parts = [v for k, v in metrics.items() if k.startswith("block_rate.") and k.endswith(".n")]
-    assert sum(parts) == 2 * metrics["block_rate.n"]  # once in all, once by source
+    assert sum(parts) == 2 * metrics["block_rate.n"]  # once in all, once by list
     for kind in ("emergency", "caution"):
-        assert metrics[f"{kind}.found_rate"] > 0.8 > 0.2 > metrics[f"{kind}.false_rate"]
+        assert metrics[f"{kind}.found_rate"] > 0.85 > 0.1 > metrics[f"{kind}.false_rate"]
+        assert metrics[f"{kind}.medical_rate"] < 0.1
+        asked = metrics[f"{kind}.found_rate.n"] + metrics[f"validation.{kind}.found_rate.n"]
+        assert asked >= 100
 
 
 def test_the_guard_tells_questions_apart(folder: Path, metrics: dict[str, Any]) -> None:
     assert metrics["auroc"] > 0.97
+    assert metrics["block_rate"] > 0.85 and metrics["false_block_rate"] < 0.05
     guard = Guard.load(folder / "models/guard/guard.json")
     assert guard.check("why does my knee click when I climb stairs").medical
     assert guard.check("can I take Tylenol with wine").medical
