@@ -64,6 +64,16 @@ def test_words_of_study_or_of_the_past_hide_no_thought_of_suicide() -> None:
         assert reasons("emergency", question) == ["suicide or self-harm"]
 
 
+def test_letters_limes_and_dying_phones_are_no_emergency() -> None:
+    for question in (
+        "help me write a farewell letter to my colleagues",
+        "does a lime green coat suit my brown eyes",
+        "my phone is dying",
+        "I drank too much coffee",
+    ):
+        assert not reasons("emergency", question), question
+
+
 def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
     assert reasons("caution", "How much Gaviscon can I take?") == ["how much or how often"]
     assert not reasons("caution", "How much cheese can I take?")
