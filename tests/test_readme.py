@@ -1,5 +1,6 @@
 """What README.md and presets/README.md tell the reader to type and to look at is there."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -40,7 +41,8 @@ def test_dvc_knows_the_command(command: str) -> None:
 @pytest.mark.parametrize("command", commands("python -m"))
 def test_the_module_is_there(command: str) -> None:
     module = shlex.split(command)[2]
-    assert (ROOT / (module.replace(".", "/") + ".py")).is_file() or module == "pip"
+    path = ROOT / module.replace(".", "/")
+    assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file() or module == "pip"
 
 
 @pytest.mark.parametrize("command", commands("make"))
@@ -113,3 +115,22 @@ def test_the_scores_are_those_of_the_committed_metrics() -> None:
     (shown,) = BLOCK.findall(README)
     made, shown = (re.sub(r"commit \w+", "", text) for text in (readme_block(), shown))
     assert shown == made
+
+
+def test_the_figures_of_the_guard_are_those_of_the_committed_metrics() -> None:
+    metrics = json.loads((ROOT / "metrics/guard.json").read_text())
+
+    def rate(name: str) -> str:
+        low, high = (f"{100 * metrics[f'{name}.ci_{end}']:.1f}" for end in ("low", "high"))
+        return f"{100 * metrics[name]:.1f} % ({low} to {high})"
+
+    def hits(name: str) -> str:
+        return f"{round(metrics[name] * metrics[f'{name}.n'])} of {metrics[f'{name}.n']}"
+
+    general, medical = (metrics[f"{name}.n"] for name in ("block_rate", "false_block_rate"))
+    assert f"Of {general} general questions" in README
+    assert f"it refuses {rate('block_rate')}, of {medical} medical ones" in README
+    assert f"medical ones {rate('false_block_rate')}" in README
+    assert f"{hits('emergency.found_rate')} phrasings of emergencies" in README
+    assert f"{hits('caution.found_rate')} of dose questions" in README
+    assert f"{hits('emergency.false_rate')} and {hits('caution.false_rate')}" in README
