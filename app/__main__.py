@@ -24,6 +24,7 @@ from medtune.stage import one_line_errors, set_up_logging
 logger = logging.getLogger("medtune")
 
 KEY = "MEDTUNE_API_KEY"
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 GRACE_S = 5  # for answers on their way when the server is stopped
 
 
@@ -31,8 +32,9 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        problem = f"{host}:{port} cannot be listened on ({error.strerror}): choose another --port"
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        problem = f"{host}:{port} cannot be listened on ({reason}): choose another --port"
         raise InputError(problem) from None
 
 
@@ -57,16 +59,26 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
     key = os.environ.get(KEY)
     if options.share and not key:
         raise InputError(f"--share lets everybody in: set {KEY}, which is then asked for")
+    if options.host not in LOOPBACK and not key:
+        logger.warning(f"whoever can reach {options.host} is answered: set {KEY} to ask for it")
     with listen(options.host, options.port) as listener:
         logger.info("loads the models")
         assistant = load(params, scope, limits)
-        app = mount_page(create_app(assistant, key, options.cors_origin), assistant, key)
+        app = create_app(assistant, key, options.cors_origin, hosts_of(options))
+        mount_page(app, assistant, key)
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         if options.share:
             address = share(host, port)
         print(f"{address} (chat page), {address}/v1 (API), {address}/docs (how to)", flush=True)
         run(app, listener)
+
+
+def hosts_of(options: argparse.Namespace) -> list[str]:
+    """The names that requests may call the server by; any where others may reach it."""
+    if options.share or options.host not in LOOPBACK:
+        return ["*"]
+    return [*LOOPBACK, *options.allowed_host]
 
 
 def run(app: Any, listener: socket.socket) -> None:
@@ -97,6 +109,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument(
         "--cors-origin", action="append", default=[], help="a page that may call the server"
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        help="another name of this machine, such as a proxy's; *.example.org is all of its names",
     )
     parser.add_argument(
         "--share", action="store_true", help="a public address too, by Gradio's tunnel"

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from app.engine import End, Engine, Job, QueueFullError
@@ -57,14 +58,14 @@ class Assistant:
             message = f"at most {most} tokens are answered, {params.max_new_tokens} are asked for"
             raise ApiError(400, message, "max_completion_tokens")
         self._check(messages)
-        prompt = self._prompt_ids(messages)
+        prompt, remarks = self._prompt_ids(messages), self.remarks(messages)
         room = max(min(limits.max_prompt_tokens, self.context - params.max_new_tokens), 0)
         if len(prompt) > room:
-            message = f"the conversation has {len(prompt)} tokens, at most {room} fit beside an "
-            message += f"answer of {params.max_new_tokens}: shorten it, or ask for a shorter one"
-            raise ApiError(400, message, "messages", "context_length_exceeded")
-        answer = Answer(self, len(prompt), self.remarks(messages))
-        if answer.remarks.instead is None:
+            if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
+                raise _too_long(len(prompt), room, params.max_new_tokens)
+            remarks = Remarks(instead=remarks.before)  # an emergency that no shorter talk would fit
+        answer = Answer(self, len(prompt), remarks)
+        if remarks.instead is None:
             self._submit(answer, model, prompt, params, seed)
         return answer
 
@@ -99,14 +100,20 @@ class Assistant:
         raise ApiError(400, problem, "messages")
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        messages = [
-            {**m, "content": own_words(m["content"])} if m["role"] == "assistant" else m
+        """Of the models' own words; messages of one role in a row are one, as templates want it.
+
+        (The encoder keeps what surrounds the messages of each sequence of roles.)
+        """
+        said = [
+            (m["role"], own_words(m["content"]) if m["role"] == "assistant" else m["content"])
             for m in messages
         ]
-        system = self.system_prompt
-        if system and messages[0]["role"] != "system":
-            messages = [{"role": "system", "content": system}, *messages]
-        return self.encoder.prompt_ids(messages)
+        if self.system_prompt and said[0][0] != "system":
+            said.insert(0, ("system", self.system_prompt))
+        in_turns = groupby((s for s in said if s != ("assistant", "")), key=lambda s: s[0])
+        return self.encoder.prompt_ids(
+            [{"role": role, "content": GAP.join(t for _, t in own)} for role, own in in_turns]
+        )
 
 
 class Answer:
@@ -168,6 +175,12 @@ class Answer:
         if end.reason == "late":
             raise busy(self.assistant.engine.limits.retry_after_s)
         raise ApiError(500, "the answer failed: see the server's log", code="internal_error")
+
+
+def _too_long(tokens: int, room: int, answer: int) -> ApiError:
+    message = f"the conversation has {tokens} tokens, at most {room} fit beside an answer of "
+    message += f"{answer}: shorten it, or ask for a shorter one"
+    return ApiError(400, message, "messages", "context_length_exceeded")
 
 
 def busy(retry_after_s: int) -> ApiError:

@@ -16,6 +16,7 @@ from medtune.prompts import Message
 TURNS = 30  # of a conversation that are kept
 READERS = 200  # that are remembered
 IDLE_S = 3600.0  # after which one is forgotten
+CHARACTERS = 8  # of a token; few texts have more, and those lose a turn too many
 PAUSE_S = 0.05  # between two looks at an answer that grows
 SYSTEM_PROMPT = "system_prompt"
 BUSY = "An answer is being written: wait for it, or stop it first."
@@ -100,7 +101,7 @@ class Conversation:
 
     def clear(self) -> None:
         self.stop()
-        self.turns, self.compared, self.rating = [], [], None
+        self.turns, self.rating = [], None
 
     def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Answer:
         """Asks with as many of the earlier turns as fit, the newest of them."""
@@ -111,6 +112,9 @@ class Conversation:
         system = [{"role": "system", "content": prompt}] if prompt else []
         fitting = (self.assistant.engine.limits.max_messages - len(system) - 1) // 2
         kept = min(fitting, len(earlier))
+        room = CHARACTERS * self.assistant.engine.limits.max_prompt_tokens
+        while kept and sum(len(t.question) + len(t.answer) for t in earlier[-kept:]) > room:
+            kept -= 1
         while True:
             turn.unread = turn.number - 1 - kept
             messages = system + _messages(earlier[len(earlier) - kept :])
@@ -162,17 +166,17 @@ class Conversations:
         found = self._all.setdefault(page, Conversation(self.assistant, self.sources))
         self._all.move_to_end(page)
         found.used = time.monotonic()
-        while len(self._all) > READERS or self._oldest().used < found.used - IDLE_S:
-            self._all.popitem(last=False)[1].stop()
+        for name, other in list(self._all.items()):
+            if len(self._all) <= READERS and other.used >= found.used - IDLE_S:
+                break
+            if not other.is_busy:
+                del self._all[name]
         return found
 
     def leave(self, page: str) -> None:
         """Stops what a page that is gone was waiting for."""
         if page in self._all:
             self._all[page].stop()
-
-    def _oldest(self) -> Conversation:
-        return next(iter(self._all.values()))
 
 
 def _messages(turns: Sequence[Turn]) -> list[Message]:

@@ -122,20 +122,25 @@ class Engine:
                 self._waiting.remove(job)
 
     def _run(self) -> None:
-        while self._wait_for_work():
-            self._drop_late()
-            for name, rows in self._rows.items():
-                taken = self._take(name)
-                try:
-                    self._turn(rows, taken)
-                except Exception:
-                    logger.exception(f"{name}: a batch of {len(rows.jobs)} answers failed")
-                    self._end({*rows.jobs, *taken}, End("failed"))
-                    rows.batch.clear()
-                    rows.jobs = []
-        for rows in self._rows.values():
-            self._end(rows.jobs, End("failed"))
-        self._end(self._waiting, End("late"))
+        try:
+            while self._wait_for_work():
+                self._drop_late()
+                for name, rows in self._rows.items():
+                    self._serve(name, rows)
+        finally:
+            for rows in self._rows.values():
+                self._end(rows.jobs, End("failed"))
+            self._end(self._waiting, End("late"))
+
+    def _serve(self, name: str, rows: Rows) -> None:
+        taken = self._take(name)
+        try:
+            self._turn(rows, taken)
+        except Exception:
+            logger.exception(f"{name}: a batch of {len(rows.jobs)} answers failed")
+            self._end({*rows.jobs, *taken}, End("failed"))
+            rows.jobs = []
+            rows.batch.clear()
 
     def _wait_for_work(self) -> bool:
         with self._changed:

@@ -35,9 +35,9 @@ class Remarks:
 
 
 def own_words(answer: str) -> str:
-    """What the model said in an answer that came with remarks."""
-    for text in (WARNING, message("caution"), message("emergency")):
-        answer = answer.removeprefix(text + GAP).removesuffix(GAP + text)
+    """What the model said in an answer that came with remarks; nothing if it was a remark alone."""
+    for text in (OUT_OF_SCOPE, WARNING, message("caution"), message("emergency")):
+        answer = "" if answer == text else answer.removeprefix(text + GAP).removesuffix(GAP + text)
     return answer
 
 

@@ -64,6 +64,7 @@ class SwitchedAdapter:
 
     def __init__(self) -> None:
         from peft import PeftModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
 
         from medtune.packed_weights import packed_weights
 
@@ -79,15 +80,12 @@ class SwitchedAdapter:
         self.model: Any = self.peft.get_base_model()
         self.packed = ExitStack()  # never left
         self.packed.enter_context(packed_weights(self.model, ROWS))
-        self.is_on = True
+        self.layers = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
 
     def switch(self, on: bool) -> None:
-        if on != self.is_on:
-            if on:
-                self.peft.base_model.enable_adapter_layers()
-            else:
-                self.peft.base_model.disable_adapter_layers()
-            self.is_on = on
+        """As peft's own methods, which also touch each parameter and take 20 times as long."""
+        for layer in self.layers:
+            layer._disable_adapters = not on
 
 
 def _beginning(encoder: PromptEncoder) -> list[int]:

@@ -47,7 +47,8 @@ class LimitBody:
             await ApiError(408, "the body took too long to arrive").response()(scope, receive, send)
         else:
             if body is not None:
-                await self.app(scope, _replay(body, receive), send)
+                whole: Message = {"type": "http.request", "body": body, "more_body": False}
+                await self.app(scope, replay(whole, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, or None if the client has left."""
@@ -69,12 +70,11 @@ class LimitBody:
         return body
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    first: Message | None = {"type": "http.request", "body": body, "more_body": False}
+def replay(first: Message, receive: Receive) -> Receive:
+    """What an application then receives that has not seen the first message."""
+    unseen: list[Message] = [first]
 
     async def replayed() -> Message:
-        nonlocal first
-        message, first = first, None
-        return message or await receive()
+        return unseen.pop() if unseen else await receive()
 
     return replayed

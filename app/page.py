@@ -56,7 +56,8 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     )
     mounted: Any = app.routes[-1]
     app.state.close_page = mounted.app.stop_event.set
-    mounted.app = PageGate(mounted.app)
+    inputs = {number: len(event.inputs) for number, event in page.fns.items()}
+    mounted.app = PageGate(mounted.app, inputs, framed=key is None)
     return app
 
 

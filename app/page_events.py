@@ -115,7 +115,7 @@ class Events:
     async def save(self, comment: str | None, request: gr.Request) -> Updates:
         """New states of: rating panel, its note, chat, panes."""
         conversation = self._of(request)
-        rating = conversation.rating
+        rating, conversation.rating = conversation.rating, None
         if rating is None:
             return gr.update(visible=False), "", *[gr.skip()] * (1 + len(PANES))
         turn = rating.turn
@@ -131,9 +131,10 @@ class Events:
         try:
             await asyncio.to_thread(feedback.save, self.folder)
         except OSError as error:
+            conversation.rating = rating
             problem = f"The rating could not be saved ({error.strerror})."
             return gr.skip(), problem, *[gr.skip()] * (1 + len(PANES))
-        turn.liked, conversation.rating = rating.liked, None
+        turn.liked = rating.liked
         by_model = {turn.model: turn for turn in conversation.compared}
         ratings = [conversation.turns, *([by_model[m]] if m in by_model else [] for m in PANES)]
         return gr.update(visible=False), "", *map(thumbs, ratings)
@@ -181,10 +182,12 @@ def _idle(note: str) -> Updates:
 
 
 def _rated(conversation: Conversation, given: gr.LikeData) -> Turn | None:
-    """The turn whose answer was given a thumb."""
+    """The turn whose answer was given a thumb, if it has ended and the model has said anything."""
     model = str(getattr(given.target, "elem_id", "")).removeprefix("answer-")
     if model in PANES:
-        return next((turn for turn in conversation.compared if turn.model == model), None)
-    index = given.index if isinstance(given.index, int) else -1
-    number = index // MESSAGES
-    return conversation.turns[number] if 0 <= number < len(conversation.turns) else None
+        turn = next((turn for turn in conversation.compared if turn.model == model), None)
+    else:
+        index = given.index if isinstance(given.index, int) else -1
+        turn = dict(enumerate(conversation.turns)).get(index // MESSAGES)
+    said = turn is not None and turn.sources is not None and own_words(turn.answer)
+    return turn if said else None

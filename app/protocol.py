@@ -36,6 +36,14 @@ class Message(Body):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    # What clients send back with an answer, empty: OpenAI's own, then Gradio's.
+    refusal: None = None
+    annotations: None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: None = None
+    metadata: None = None
+    options: None = None
 
     def for_prompt(self) -> dict[str, str]:
         """As medtune.prompts takes it."""

@@ -1,7 +1,6 @@
 """The API: OpenAI's chat completions over an Assistant."""
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -12,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from app import protocol
@@ -23,8 +23,6 @@ from app.static import mount_web
 from app.streaming import EventStream, events, usage_of
 from medtune import DISCLAIMER
 from medtune.errors import InputError
-
-logger = logging.getLogger("medtune")
 
 T = TypeVar("T")
 ERRORS: dict[int | str, Any] = {
@@ -55,9 +53,16 @@ class Server(FastAPI):
 
 
 def create_app(
-    assistant: Assistant, key: str | None = None, origins: Sequence[str] = ()
+    assistant: Assistant,
+    key: str | None = None,
+    origins: Sequence[str] = (),
+    hosts: Sequence[str] = ("*",),
 ) -> FastAPI:
-    """The server; `key` is asked of requests to /v1, `origins` are the pages that may call it."""
+    """The server; `key` is asked of requests to /v1, `origins` are the pages that may call it.
+
+    `hosts` are the names that a request may call the server by: a page elsewhere can have its own
+    name lead here.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -81,6 +86,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     _add_error_handlers(app)
     _add_status(app, assistant)
     _add_models(app, assistant)

@@ -121,10 +121,12 @@ def build(
         remarks: Callable[[Sequence[Message]], Remarks] = lambda _: Remarks(),
         key: str | None = None,
         origins: Sequence[str] = (),
+        hosts: Sequence[str] = ("*",),
         **limits: Any,
     ) -> FastAPI:
         engine = start(*batches, ends=encoder.end_id, run=False, **limits)
-        return create_app(Assistant(encoder, engine, params, context, remarks), key, origins)
+        assistant = Assistant(encoder, engine, params, context, remarks)
+        return create_app(assistant, key, origins, hosts)
 
     return built
 

@@ -7,7 +7,7 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 
-from app.guarding import GAP, WARNING, Guarding, Remarks
+from app.guarding import GAP, WARNING, Guarding, Remarks, own_words
 from medtune.guard import OUT_OF_SCOPE, Verdict
 from medtune.safeguards import message
 
@@ -180,3 +180,26 @@ def test_the_model_does_not_see_the_fixed_texts_of_earlier_answers(
             body = {"model": "finetuned", "messages": messages}
             assert client.post(URL, json=body).status_code == 200
     assert batch.prompts[0] == batch.prompts[1] == batch.prompts[2]
+
+
+@pytest.mark.parametrize("before", [[], ["What is gout?"]])
+def test_an_emergency_that_is_too_long_is_answered_by_the_fixed_text_alone(
+    guarded: Any, spoken: Any, before: list[str]
+) -> None:
+    with TestClient(guarded("block", spoken(), max_prompt_tokens=200)) as client:
+
+        def ask(*questions: str) -> Any:
+            body = {"model": "finetuned", "messages": turns(*questions)}
+            return client.post(URL, json=body).json()
+
+        answer = ask(*before, "My chest hurts! " * 200)
+        assert answer["choices"][0]["message"]["content"] == CALL
+        assert answer["usage"]["completion_tokens"] == 0
+        assert "error" in ask(*before, "What is gout? " * 200)
+        shorter = ask("What is gout? " * 20, "My chest hurts")  # fits without its first turn
+        assert shorter["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("text", [OUT_OF_SCOPE, WARNING, message("emergency"), message("caution")])
+def test_a_fixed_text_alone_holds_no_words_of_the_model(text: str) -> None:
+    assert own_words(text) == "" and own_words(f"It is.{GAP}{text}") == "It is."

@@ -271,8 +271,11 @@ def test_a_server_for_everybody_wants_a_key(folder: Path) -> None:
     assert output.count("\n") == 1 and "set MEDTUNE_API_KEY" in output
 
 
-def test_a_port_in_use_is_one_line(folder: Path, address: str) -> None:
-    server = start(folder, "--port", address.split(":")[-1])
+@pytest.mark.parametrize("port", [None, "99999"])
+def test_a_port_in_use_or_out_of_range_is_one_line(
+    folder: Path, address: str, port: str | None
+) -> None:
+    server = start(folder, "--port", port or address.split(":")[-1])
     output, _ = server.communicate(timeout=60)
     assert server.returncode == 1
     assert output.count("\n") == 1 and "choose another --port" in output

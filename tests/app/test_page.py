@@ -94,6 +94,16 @@ def test_a_broken_event_is_refused(serve_page: Any, batch: Any, body: bytes) -> 
     assert 400 <= response.status_code < 500
 
 
+def test_an_event_with_other_values_is_refused_and_not_logged(
+    serve_page: Any, batch: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = serve_page(batch, batch)
+    for number in range(12):
+        event = {"data": ["secret"] * 9, "fn_index": number, "session_hash": "x"}
+        assert client.post(JOIN, json=event).status_code == 400
+    assert "secret" not in "".join(capfd.readouterr())
+
+
 def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch)
     for host in ("testserver", "127.0.0.1:8000", "medtune.example"):
@@ -108,8 +118,9 @@ def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> N
 def test_a_key_is_asked_of_readers_too(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch, page_key="sesame")
     assert DISCLAIMER not in client.get("/").text
-    event = {"data": [], "fn_index": 0, "session_hash": "x"}
-    assert client.post(JOIN, json=event).status_code == 401
+    events = [{"data": [], "fn_index": number, "session_hash": "x"} for number in range(12)]
+    assert {client.post(JOIN, json=event).status_code for event in events} == {400, 401}
+    assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
     for password in ("", "sesam", "sésame"):
         given = {"username": "me", "password": password}
         assert client.post("/login", data=given).status_code in (400, 422)

@@ -298,7 +298,7 @@ def rate(events: Events, given: Any, comment: str = "") -> Any:
 
 
 def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Path) -> None:
-    events = make(spoken, spoken)
+    events = make(spoken, type(spoken)(spoken.reply))
     run(chat(events, "What is gout?"))
     run(chat(events, "And now?", 0.0, 0.5, 64, "Be long."))
     asked, saved = rate(events, thumb(True, MESSAGES + 1), " Good. ")
@@ -329,8 +329,10 @@ def test_a_saved_answer_holds_the_models_words_alone(
 ) -> None:
     events = make(spoken, spoken)
     run(chat(events, "How much aspirin?"))
-    events.conversations.of("me").turns[0].answer = f"{ANSWER}{GAP}{message('caution')}"
-    rate(events, thumb(True))
+    (turn,) = events.conversations.of("me").turns
+    for answer in (f"{ANSWER}{GAP}{message('caution')}", message("emergency"), ""):
+        turn.answer, turn.liked = answer, None
+        rate(events, thumb(True))
     assert json.loads((tmp_path / "liked.jsonl").read_text())["answer"] == ANSWER
 
 
@@ -357,8 +359,13 @@ def test_an_answer_is_rated_once_and_a_full_disk_is_said(
     events.folder.write_text("")
     assert rate(events, thumb(True))[1][1] == "The rating could not be saved (File exists)."
     events.folder = tmp_path
-    for _ in range(2):
-        rate(events, thumb(True))
+    asyncio.run(events.rate(thumb(True), ME))  # type: ignore[arg-type]
+
+    async def hurried() -> None:
+        await asyncio.gather(*(events.save("", ME) for _ in range(2)))  # type: ignore[arg-type]
+
+    asyncio.run(hurried())
+    rate(events, thumb(True))
     assert (tmp_path / "liked.jsonl").read_text().count("\n") == 1
 
 
@@ -373,6 +380,11 @@ def test_old_conversations_are_forgotten(
     assert conversations.of("me").turns
     conversations.of("third")
     assert conversations.of("me").turns
+    conversations.of("me").is_busy = True
+    for name in "abc":
+        conversations.of(name)
+    assert conversations.of("me").turns
+    conversations.of("me").is_busy = False
     conversations.of("me").used -= module.IDLE_S + 1
     conversations._all.move_to_end("me", last=False)
     conversations.of("third")

@@ -3,6 +3,7 @@ import logging
 import re
 import secrets
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
@@ -12,6 +13,7 @@ import pytest
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
+from app.__main__ import hosts_of
 from medtune.prompts import PromptEncoder
 
 Serve = Callable[..., TestClient]
@@ -354,3 +356,50 @@ def test_no_prompt_is_logged(
     output = capfd.readouterr()
     assert "broken" in caplog.text
     assert "canary" not in caplog.text + output.out + output.err
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"refusal": None, "annotations": None, "audio": None, "tool_calls": None},
+        {"metadata": None, "options": None},
+    ],
+)
+def test_an_answer_can_be_sent_back_as_clients_keep_it(
+    serve: Serve, spoken: Any, empty: dict[str, None]
+) -> None:
+    said = [("user", "What is gout?"), ("assistant", "A disease."), ("user", "Why?")]
+    plain = [{"role": role, "content": text} for role, text in said]
+    client = serve(spoken)
+    for messages in (plain, [message | empty for message in plain]):
+        body = question() | {"messages": messages}
+        assert client.post(URL, json=body).status_code == 200
+    assert spoken.prompts[0] == spoken.prompts[1]
+
+
+def test_messages_of_one_role_in_a_row_are_one(
+    serve: Serve, spoken: Any, encoder: PromptEncoder
+) -> None:
+    messages = [{"role": "user", "content": text} for text in ("What is gout?", "Be quick.")]
+    assert serve(spoken).post(URL, json=question() | {"messages": messages}).status_code == 200
+    assert spoken.prompts == [encoder.question_ids("What is gout?\n\nBe quick.")]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("LOCALHOST", 200), ("evil.example:8000", 400)],
+)
+def test_only_own_names_lead_to_a_server_of_one_machine(
+    serve: Serve, spoken: Any, host: str, status: int
+) -> None:
+    client = serve(spoken, hosts=hosts_of(options("127.0.0.1")))
+    assert client.post(URL, json=question(), headers={"host": host}).status_code == status
+
+
+def options(host: str, share: bool = False, *allowed: str) -> Namespace:
+    return Namespace(host=host, share=share, allowed_host=[*allowed])
+
+
+def test_other_names_lead_to_a_server_that_others_may_reach() -> None:
+    assert hosts_of(options("0.0.0.0")) == hosts_of(options("127.0.0.1", True)) == ["*"]
+    assert "*.example.org" in hosts_of(options("localhost", False, "*.example.org"))

@@ -81,6 +81,13 @@ test("an example is asked with one click", async () => {
   expect(screen.queryByText("What would you like to know?")).toBeNull();
 });
 
+test("an example is not asked while a setting is wrong", async () => {
+  await user.clear(screen.getByLabelText("Temperature"));
+  await user.type(screen.getByLabelText("Temperature"), "abc");
+  await press("What is arachnodactyly?");
+  expect(server.questions).toHaveLength(0);
+});
+
 test("the conversation is sent with each question", async () => {
   server.replies = [answers("A."), answers("B.")];
   await ask("a?");

@@ -17,6 +17,7 @@ export function App() {
   const server = useServer(key);
   const model = server.models.includes(typed.model) ? typed.model : (server.models[0] ?? "");
   const settings = { ...typed, model };
+  const problem = firstProblem(settings); // holds questions back
   const chat = useChat({ settings, key, onLost: server.lost });
 
   const isNarrow = useNarrow();
@@ -52,12 +53,12 @@ export function App() {
         )}
         <MessageList
           conversation={chat.conversation}
-          onAsk={(question) => void chat.ask(question)}
-          onRetry={() => void chat.retry()}
+          onAsk={(question) => void (problem ?? chat.ask(question))}
+          onRetry={() => void (problem ?? chat.retry())}
         />
         <Composer
           isAnswering={chat.isAnswering}
-          problem={firstProblem(settings)}
+          problem={problem}
           onAsk={(question) => void chat.ask(question)}
           onStop={chat.stop}
         />
