@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
+
 from benchmarks.corpus import make_file, mutate
 from medtune.errors import InputError
 from medtune.params import load_params
@@ -37,7 +39,7 @@ ONTOLOGY = ("hp.obo", "phenotype.hpoa")
 NAMES = ("a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet", "a.arrow", *ONTOLOGY, "a.whl")
 KEPT = Path(".hypothesis/fuzz")
 TIME_LIMIT_S = 20
-MEMORY_BYTES = 4 * 2**30  # of address space
+MEMORY_BYTES = 4 * 2**30  # of address space, beyond what a process is forked with
 CASES = 1000  # of a process
 CLEANED_TOGETHER = 500  # cases
 
@@ -108,7 +110,8 @@ def keep(seed: int, number: int, what: str) -> str:
 
 def work(seed: int, numbers: range, current: Any, results: Any) -> None:
     """Runs cases in a process of its own; `current` is the number of the one that is run."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    limit = psutil.Process().memory_info().vms + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     clean, counts, findings = load_params("clean"), Counter[str](), []
     waiting: dict[int, list[Record]] = {}  # by the number of their case
     for number in numbers:
