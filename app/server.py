@@ -13,6 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from app import protocol
 from app.assistant import Assistant, busy
@@ -24,6 +25,7 @@ from app.streaming import EventStream, events, usage_of
 from medtune import DISCLAIMER
 from medtune.errors import InputError
 
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 T = TypeVar("T")
 ERRORS: dict[int | str, Any] = {
     "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is"},
@@ -92,8 +94,20 @@ def create_app(
     _add_models(app, assistant)
     _add_completions(app, assistant)
     add_docs(app)
+    _refuse_other_methods(app)
     mount_web(app)
     return app
+
+
+def _refuse_other_methods(app: FastAPI) -> None:
+    """Answers 405 on the API's paths itself; a page mounted at "/" would answer in its place."""
+    for route in [route for route in app.routes if isinstance(route, Route)]:
+        known = sorted(route.methods or ())
+
+        async def refused(_: Request, known: list[str] = known) -> Response:
+            raise HTTPException(405, headers={"Allow": ", ".join(known)})
+
+        app.add_route(route.path, refused, [*METHODS - {*known}], include_in_schema=False)
 
 
 def _add_error_handlers(app: FastAPI) -> None:
