@@ -25,7 +25,6 @@ from app.streaming import EventStream, events, usage_of
 from medtune import DISCLAIMER
 from medtune.errors import InputError
 
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 T = TypeVar("T")
 ERRORS: dict[int | str, Any] = {
     "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is"},
@@ -102,12 +101,11 @@ def create_app(
 def _refuse_other_methods(app: FastAPI) -> None:
     """Answers 405 on the API's paths itself; a page mounted at "/" would answer in its place."""
     for route in [route for route in app.routes if isinstance(route, Route)]:
-        known = sorted(route.methods or ())
-
-        async def refused(_: Request, known: list[str] = known) -> Response:
-            raise HTTPException(405, headers={"Allow": ", ".join(known)})
-
-        app.add_route(route.path, refused, [*METHODS - {*known}], include_in_schema=False)
+        allowed = ", ".join(sorted(route.methods or ()))
+        refusal = ApiError(
+            405, f"the methods of {route.path} are: {allowed}", headers={"Allow": allowed}
+        )
+        app.router.routes.append(Route(route.path, refusal.response(), include_in_schema=False))
 
 
 def _add_error_handlers(app: FastAPI) -> None:

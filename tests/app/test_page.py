@@ -41,7 +41,7 @@ def test_the_page_stands_beside_the_api(serve_page: Any, batch: Any) -> None:
     for path in ("/health", "/ready", "/docs", "/openapi.json", "/v1/models"):
         assert client.get(path).status_code == 200, path
     assert "content-security-policy" not in client.get("/v1/models").headers
-    for method in ("POST", "TRACE", "DELETE"):
+    for method in ("POST", "TRACE", "DELETE", "QUERY"):
         response = client.request(method, "/health")
         assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
