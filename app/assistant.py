@@ -100,9 +100,9 @@ class Assistant:
         raise ApiError(400, problem, "messages")
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Of the models' own words; messages of one role in a row are one, as templates want it.
+        """Without fixed texts; messages of one role in a row are one, as templates want them.
 
-        (The encoder keeps what surrounds the messages of each sequence of roles.)
+        It also bounds memory: the encoder keeps something for each sequence of roles.
         """
         said = [
             (m["role"], own_words(m["content"]) if m["role"] == "assistant" else m["content"])

@@ -3,7 +3,6 @@ import logging
 import re
 import secrets
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
@@ -13,7 +12,6 @@ import pytest
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
-from app.__main__ import hosts_of
 from medtune.prompts import PromptEncoder
 
 Serve = Callable[..., TestClient]
@@ -383,23 +381,3 @@ def test_messages_of_one_role_in_a_row_are_one(
     messages = [{"role": "user", "content": text} for text in ("What is gout?", "Be quick.")]
     assert serve(spoken).post(URL, json=question() | {"messages": messages}).status_code == 200
     assert spoken.prompts == [encoder.question_ids("What is gout?\n\nBe quick.")]
-
-
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("LOCALHOST", 200), ("evil.example:8000", 400)],
-)
-def test_only_own_names_lead_to_a_server_of_one_machine(
-    serve: Serve, spoken: Any, host: str, status: int
-) -> None:
-    client = serve(spoken, hosts=hosts_of(options("127.0.0.1")))
-    assert client.post(URL, json=question(), headers={"host": host}).status_code == status
-
-
-def options(host: str, share: bool = False, *allowed: str) -> Namespace:
-    return Namespace(host=host, share=share, allowed_host=[*allowed])
-
-
-def test_other_names_lead_to_a_server_that_others_may_reach() -> None:
-    assert hosts_of(options("0.0.0.0")) == hosts_of(options("127.0.0.1", True)) == ["*"]
-    assert "*.example.org" in hosts_of(options("localhost", False, "*.example.org"))
