@@ -8,7 +8,7 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 # Runs what has changed since the last time and prints base against fine-tuned.
 all: .venv/run
 	dvc repro
-	@python -m medtune.summary
+	@python -m medtune.commands.summary
 
 # Serves base and fine-tuned model on this machine; `python -m app --help` lists its options.
 chat: .venv/app

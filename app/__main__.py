@@ -16,10 +16,10 @@ from types import FrameType
 from typing import Any
 
 from app.limits import Limits
-from medtune import DISCLAIMER
-from medtune.errors import InputError
-from medtune.params import load_params
-from medtune.stage import one_line_errors, set_up_logging
+from medtune.config.loading import load_params
+from medtune.disclaimer import DISCLAIMER
+from medtune.runtime.errors import InputError
+from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 

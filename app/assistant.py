@@ -11,8 +11,8 @@ from app.engine import End, Engine, Job, QueueFullError
 from app.errors import ApiError
 from app.guarding import GAP, Remarks, own_words
 from app.protocol import FinishReason
-from medtune.params import Evaluate
-from medtune.prompts import Message, PromptEncoder
+from medtune.config.schema import Evaluate
+from medtune.modeling.prompts import Message, PromptEncoder
 
 COLD = 1e-3  # a temperature below it is greedy: it would make logits infinite
 UNFINISHED = "\ufffd"  # what stands for a character whose last bytes are still to come

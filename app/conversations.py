@@ -11,7 +11,7 @@ from typing import Any
 from app.assistant import Answer, Assistant
 from app.errors import ApiError
 from app.sources import Source, Sources
-from medtune.prompts import Message
+from medtune.modeling.prompts import Message
 
 TURNS = 30  # of a conversation that are kept
 READERS = 200  # that are remembered

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from app.limits import Limits
-from medtune.params import Evaluate
+from medtune.config.schema import Evaluate
 
 logger = logging.getLogger("medtune")
 
@@ -20,7 +20,7 @@ TOKENS_AT_ONCE = 1024  # of prompts that join in one turn, padding included; the
 
 
 class Batch(Protocol):
-    """What the engine needs of medtune.open_batch.OpenBatch."""
+    """What the engine needs of medtune.serving.batch.OpenBatch."""
 
     @property
     def is_open(self) -> bool: ...

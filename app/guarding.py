@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medtune.guard import OUT_OF_SCOPE, Verdict
-from medtune.prompts import Message
-from medtune.safeguards import message
+from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
+from medtune.guard.rules import message
+from medtune.modeling.prompts import Message
 
 WARNING = (
     "Note: this question does not seem to be about health or medicine, which is what this "
@@ -42,7 +42,7 @@ def own_words(answer: str) -> str:
 
 
 class Guarding:
-    """Remarks on conversations; `check` is medtune.guard's, `scope` that of params.yaml."""
+    """Remarks on conversations; `check` is a Guard's method, `scope` is guard.scope."""
 
     def __init__(self, check: Callable[[str], Verdict], scope: Scope) -> None:
         self.check, self.scope = check, scope

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 
 def limit(default: float, help: str) -> Any:

@@ -9,13 +9,13 @@ from app.assistant import Assistant
 from app.engine import Engine
 from app.guarding import Guarding, Scope
 from app.limits import Limits
-from medtune.adapters import ADAPTER
-from medtune.errors import InputError
-from medtune.guard import MODEL as GUARD
-from medtune.guard import Guard
-from medtune.models import load_base, load_tokenizer, require
-from medtune.params import Evaluate
-from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.config.schema import Evaluate
+from medtune.guard.classifier import MODEL as GUARD
+from medtune.guard.classifier import Guard
+from medtune.modeling.adapters import ADAPTER
+from medtune.modeling.loading import load_base, load_tokenizer, require
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.runtime.errors import InputError
 
 QUESTION = "What is gout?"
 ROWS = 8  # that the weights are packed for; others are served too
@@ -40,8 +40,8 @@ def load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
 
 
 def _load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
-    from medtune.generation import end_ids
-    from medtune.open_batch import OpenBatch
+    from medtune.generation.generate import end_ids
+    from medtune.serving.batch import OpenBatch
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
     adapter = SwitchedAdapter()
@@ -66,7 +66,7 @@ class SwitchedAdapter:
         from peft import PeftModel
         from peft.tuners.tuners_utils import BaseTunerLayer
 
-        from medtune.packed_weights import packed_weights
+        from medtune.modeling.onednn import packed_weights
 
         base: Any = load_base()
         has_biases = any(name.endswith(".bias") for name, _ in base.named_parameters())

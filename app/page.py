@@ -14,7 +14,7 @@ from app.page_events import LONGEST, Events
 from app.page_gate import PageGate
 from app.page_text import NAMES, PANES
 from app.sources import Sources
-from medtune import DISCLAIMER
+from medtune.disclaimer import DISCLAIMER
 
 HERE = Path(__file__).parent
 TEST = Path("data/split/test.parquet")

@@ -15,7 +15,7 @@ from app.feedback import FOLDER, Feedback
 from app.guarding import own_words
 from app.page_text import MESSAGES, PANES, messages, note_of, panes, sentence, thumbs
 from app.protocol import ChatRequest
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
 

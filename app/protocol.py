@@ -46,7 +46,7 @@ class Message(Body):
     options: None = None
 
     def for_prompt(self) -> dict[str, str]:
-        """As medtune.prompts takes it."""
+        """As medtune.modeling.prompts takes it."""
         parts = [self.content] if isinstance(self.content, str) else (p.text for p in self.content)
         role = "system" if self.role == "developer" else self.role
         return {"role": role, "content": "".join(parts)}

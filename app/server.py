@@ -22,8 +22,8 @@ from app.errors import ApiError, ErrorBody, from_validation
 from app.middleware import LimitBody, RequireKey
 from app.static import mount_web
 from app.streaming import EventStream, events, usage_of
-from medtune import DISCLAIMER
-from medtune.errors import InputError
+from medtune.disclaimer import DISCLAIMER
+from medtune.runtime.errors import InputError
 
 T = TypeVar("T")
 ERRORS: dict[int | str, Any] = {

@@ -12,7 +12,7 @@ TRAIN = Path("data/split/train.parquet")
 SHOWN = 3
 CANDIDATES = 20  # by BM25, which also weighs how long a card is and how often it has a word
 # Of the default's 72 validation questions 46 % have a card above it; of 2,723 general questions,
-# one of each template of guard_questions/train/general, 4 %; of out_of_domain.QUESTIONS none.
+# one of each template of guard/questions/train/general, 4 %; of out_of_domain.QUESTIONS none.
 CLOSE = 0.45
 
 

@@ -22,15 +22,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.chat_server import ROOT, running
-from medtune.adapters import ADAPTER, add_adapter, save_adapter
-from medtune.conversion import write_random_llama
-from medtune.errors import InputError
-from medtune.guard import DIMENSIONS, Guard, Kernel
-from medtune.guard import MODEL as GUARD
-from medtune.models import BASE, load_base, load_tokenizer
-from medtune.params import PARAMS_FILE, load_params
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.stage import one_line_errors, set_up_logging
+from medtune.config.loading import PARAMS_FILE, load_params
+from medtune.guard.classifier import DIMENSIONS, Guard, Kernel
+from medtune.guard.classifier import MODEL as GUARD
+from medtune.modeling.adapters import ADAPTER, add_adapter, save_adapter
+from medtune.modeling.loading import BASE, load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.runtime.errors import InputError
+from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.sources.conversion import write_random_llama
 
 HOOKS = "benchmarks.api_case_hooks"
 COUNTS = "MEDTUNE_API_CASES"  # names the file into which the hooks write how many got which answer

@@ -24,7 +24,7 @@ class Arm:
 
 
 def ours(job: "Job", turns: Turns) -> Report:
-    from medtune.training import train
+    from medtune.training.loop import train
 
     params, seed = job.params()
     model, tokenizer = adapted(job)
@@ -87,8 +87,8 @@ def litgpt(job: "Job", turns: Turns) -> Report:
 
 def adapted(job: "Job") -> tuple[Any, Any]:
     """The base model with a fresh adapter, the same in each arm, and its tokenizer."""
-    from medtune.adapters import add_adapter
-    from medtune.models import load_base, load_tokenizer
+    from medtune.modeling.adapters import add_adapter
+    from medtune.modeling.loading import load_base, load_tokenizer
 
     params, seed = job.params()
     model = load_base(params.precision, params.quantization, job.model)
@@ -139,7 +139,7 @@ def arguments(job: "Job") -> dict[str, Any]:
 def examples(job: "Job") -> Any:
     from datasets import Dataset
 
-    from medtune.batches import IGNORED
+    from medtune.modeling.collation import IGNORED
 
     rows = job.rows("train")
     pairs = zip(rows["input_ids"], rows["loss_start"], strict=True)
@@ -159,7 +159,7 @@ def handing_over(turns: Turns) -> Any:
 
 def final_report(job: "Job", model: Any, tokenizer: Any, turns: Turns) -> Report:
     """The loss over the validation cards, the same sum for all arms, and the model's sizes."""
-    from medtune.training import mean_loss
+    from medtune.training.loop import mean_loss
 
     turns.check_finished()
     params, _ = job.params()

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engines import Ids
-from medtune.errors import InputError
-from medtune.models import load_base, load_tokenizer
-from medtune.params import Evaluate, load_params
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.modeling.loading import load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.runtime.errors import InputError
 
 
 @dataclass
@@ -70,8 +71,8 @@ class Asked:
         return [self.ended(output.generated_tokens) for output in answers]
 
     def ours(self, prompts: Ids, _: int) -> Ids:
-        from medtune.batches import by_length
-        from medtune.generation import generate
+        from medtune.generation.generate import generate
+        from medtune.modeling.collation import by_length
 
         answers: dict[int, list[int]] = {}
         for numbers in by_length([len(ids) for ids in prompts], self.params.batch_size):
@@ -81,7 +82,7 @@ class Asked:
 
 
 def load(folder: Path) -> Asked:
-    from medtune.generation import end_ids
+    from medtune.generation.generate import end_ids
 
     params = load_params("evaluate").model_copy(
         update={"temperature": 0.0, "repetition_penalty": 1.0}

@@ -3,9 +3,9 @@
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from medtune.conversion import write_random_llama
-from medtune.errors import InputError
-from medtune.models import load_base, require
+from medtune.modeling.loading import load_base, require
+from medtune.runtime.errors import InputError
+from medtune.sources.conversion import write_random_llama
 
 RANDOM = "random://llama?"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from medtune.choice_questions import Question, read_questions
-from medtune.choices import answer_choices, choice_metrics, log_likelihoods
-from medtune.models import BASE, load_base, load_tokenizer
-from medtune.one_row import allow_one_row
-from medtune.params import load_params
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.tokens import PROMPT_FORMAT
+from medtune.config.loading import load_params
+from medtune.modeling.loading import BASE, load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.shared_prefix import allow_one_row
+from medtune.modeling.token_files import PROMPT_FORMAT
+from medtune.scoring.calibration import choice_metrics
+from medtune.scoring.choice_questions import Question, read_questions
+from medtune.scoring.multiple_choice import answer_choices, log_likelihoods
 
 
 def harness(encoder: PromptEncoder, questions: list[Question]) -> dict[str, Any]:

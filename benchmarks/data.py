@@ -28,13 +28,13 @@ from benchmarks.data_table import BLOCK, block
 from benchmarks.machine import machine, versions
 from benchmarks.process_tree import Cost, run
 from benchmarks.table import write_into_readme
-from medtune.errors import InputError
-from medtune.files import write_json
-from medtune.models import BASE, require
-from medtune.ngrams import PERMUTATIONS, SHINGLE_WORDS
-from medtune.params import read_yaml
-from medtune.params_data import SPLITS
-from medtune.stage import one_line_errors, set_up_logging
+from medtune.config.loading import read_yaml
+from medtune.config.schema import SPLITS
+from medtune.modeling.loading import BASE, require
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json
+from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.splits.ngrams import PERMUTATIONS, SHINGLE_WORDS
 
 logger = logging.getLogger("medtune")
 

@@ -25,8 +25,8 @@ def pandas_apply(_: Mapping[str, Any]) -> Result:
     """Cleans with `DataFrame.apply`, our rules and our reasons to drop, and writes Parquet."""
     import pandas as pd
 
-    from medtune.params import load_params
-    from medtune.verdicts import judge
+    from medtune.cards.verdicts import judge
+    from medtune.config.loading import load_params
 
     clean = load_params("clean")
     start = time.perf_counter()
@@ -78,8 +78,8 @@ def chat_template(_: Mapping[str, Any]) -> Result:
     """
     import pyarrow.parquet as pq
 
-    from medtune.models import load_tokenizer
-    from medtune.params import load_params
+    from medtune.config.loading import load_params
+    from medtune.modeling.loading import load_tokenizer
 
     system = load_params("tokenize.system_prompt")
     opening = [{"role": "system", "content": system}] if system else []

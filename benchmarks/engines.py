@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 TITLES = {"openvino": "OpenVINO GenAI, continuous batching"}
 PACKAGES = {"openvino": "openvino-genai"}

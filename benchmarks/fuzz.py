@@ -27,12 +27,12 @@ from unittest import mock
 import psutil
 
 from benchmarks.corpus import make_file, mutate
-from medtune.errors import InputError
-from medtune.params import load_params
-from medtune.params_data import Clean, Columns
-from medtune.readers import read_records
-from medtune.records import Record
-from medtune.source_pypi import unpack
+from medtune.cards.readers import read_records
+from medtune.cards.records import Record
+from medtune.config.loading import load_params
+from medtune.config.schema import Clean, Columns
+from medtune.runtime.errors import InputError
+from medtune.sources.pypi import unpack
 from stages import clean as stage
 
 ONTOLOGY = ("hp.obo", "phenotype.hpoa")

@@ -16,7 +16,7 @@ import atheris
 with atheris.instrument_imports(include=["medtune", "zipfile", "csv", "json"]):
     from benchmarks.corpus import TOKENS, make_file
     from benchmarks.fuzz import KEPT, NAMES, Case, make_companions, run_case
-    from medtune.params import load_params
+    from medtune.config.loading import load_params
 
 SEEDS = 50
 

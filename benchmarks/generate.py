@@ -23,10 +23,10 @@ from benchmarks import engines, table
 from benchmarks.asked import Asked, load, questions
 from benchmarks.engines import Ids, Job
 from benchmarks.machine import hardware_text, machine, versions, versions_text
-from medtune.errors import InputError
-from medtune.files import write_json
-from medtune.models import BASE, resolve_precision
-from medtune.stage import one_line_errors, set_up_logging
+from medtune.modeling.loading import BASE, resolve_precision
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json
+from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 

@@ -10,8 +10,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks.turns import Report, Turns, gpu
-from medtune.batches import IGNORED, by_length, padded
-from medtune.errors import InputError
+from medtune.modeling.collation import IGNORED, by_length, padded
+from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from benchmarks.worker import Job
@@ -153,7 +153,7 @@ def _batch(rows: dict[str, list[Any]], numbers: Any) -> dict[str, torch.Tensor]:
 
 
 def _mean_loss(model: Any, rows: dict[str, list[Any]], batch_size: int) -> float:
-    """The same sum as medtune.training.mean_loss, by LitGPT's own forward pass."""
+    """The same sum as medtune.training.loop.mean_loss, by LitGPT's own forward pass."""
     total, tokens = 0.0, 0
     model.eval()
     for numbers in by_length([len(ids) for ids in rows["input_ids"]], batch_size):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import psutil
 
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 SAMPLE_S = 0.1
 PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)

@@ -25,10 +25,10 @@ import numpy as np
 
 from benchmarks.chat_server import Server, running
 from benchmarks.machine import hardware_text, machine, versions, versions_text
-from medtune.errors import InputError
-from medtune.files import write_json
-from medtune.stage import one_line_errors, set_up_logging
-from medtune.tokens import TOKENS, read_tokens
+from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json
+from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.arms import ARMS
 from benchmarks.machine import hardware_text, versions_text
 from benchmarks.turns import Report
-from medtune.files import replacing
+from medtune.runtime.files import replacing
 
 README = Path("benchmarks/README.md")
 BLOCK = re.compile(r"<!-- results -->\n.*?<!-- /results -->", re.DOTALL)

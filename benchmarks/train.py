@@ -26,10 +26,10 @@ from benchmarks.machine import machine, versions
 from benchmarks.turns import Report, gpu
 from benchmarks.worker import Job
 from benchmarks.workers import Worker
-from medtune.errors import InputError
-from medtune.files import write_json
-from medtune.models import BASE, resolve_precision
-from medtune.stage import one_line_errors, set_up_logging
+from medtune.modeling.loading import BASE, resolve_precision
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json
+from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 

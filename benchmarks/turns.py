@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 Report = dict[str, Any]
 

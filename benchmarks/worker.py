@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.turns import Report, Turns, release_memory
-from medtune.params import Train, load_params
-from medtune.stage import one_line_errors, set_up_logging
-from medtune.tokens import read_tokens
+from medtune.config.loading import load_params
+from medtune.config.schema import Train
+from medtune.modeling.token_files import read_tokens
+from medtune.runtime.stage import one_line_errors, set_up_logging
 
 NEVER = 10**9
 

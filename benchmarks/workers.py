@@ -6,7 +6,7 @@ import subprocess
 
 from benchmarks.turns import Report
 from benchmarks.worker import Job
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 
 class Worker:

@@ -1,3 +1,4 @@
-"""What two stages, or a stage and the app, share."""
+"""What stages, commands and app share: one package for each idea.
 
-DISCLAIMER = "For education and research only, never medical advice."
+The docstring of a package says what lives there.
+"""

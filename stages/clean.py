@@ -18,18 +18,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from medtune.cleaning import RULES
-from medtune.errors import InputError
-from medtune.files import write_csv, write_json
-from medtune.params import load_params
-from medtune.params_data import Clean
-from medtune.personal_data import KINDS as PERSONAL
-from medtune.progress import progress
-from medtune.readers import read_records
-from medtune.records import BIN_WORDS, FIELDS, SCHEMA, Record, Row, batched, writing_rows
-from medtune.stage import run
-from medtune.verdicts import REASONS, Texts, Verdict, judge
-from medtune.workers import map_in_order
+from medtune.cards.cleaning import RULES
+from medtune.cards.personal_data import KINDS as PERSONAL
+from medtune.cards.readers import read_records
+from medtune.cards.records import FIELDS, SCHEMA, Record, Row, batched, writing_rows
+from medtune.cards.verdicts import REASONS, Texts, Verdict, judge
+from medtune.cards.workers import map_in_order
+from medtune.config.loading import load_params
+from medtune.config.schema import Clean
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_csv, write_json
+from medtune.runtime.progress import progress
+from medtune.runtime.stage import run
 
 logger = logging.getLogger("medtune")
 
@@ -41,6 +41,7 @@ ANSWER_WORDS = Path("plots/data/answer_words.csv")
 KINDS = Path("plots/data/kinds.csv")
 
 DROPPED_SCHEMA = pa.schema([*SCHEMA, ("position", pa.int64()), ("reason", pa.string())])
+BIN_WORDS = 10  # of the histogram of answer lengths; a bin is named by its lowest count
 BATCH = 4096  # records that a process cleans at a time
 ALONE = 16  # batches that are cleaned in this process before others are started
 

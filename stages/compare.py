@@ -15,28 +15,27 @@ from textwrap import shorten
 
 import pyarrow as pa
 
-from medtune.breakdowns import compared_all, part_names
-from medtune.choice_comparison import compared_choices, read_choices, write_reliability
-from medtune.errors import InputError
-from medtune.figures import write_figures
-from medtune.files import read_json, read_table, replacing, write_csv, write_json
-from medtune.gate import check_scores
-from medtune.model_card import public_source
-from medtune.params import load_params
-from medtune.records import BIN_WORDS
-from medtune.report_page import render_report
-from medtune.report_tables import read_splits, write_tables
-from medtune.reports import (
+from medtune.comparison.breakdowns import compared_all, part_names
+from medtune.comparison.gate import check_scores
+from medtune.comparison.multiple_choice import compared_choices, read_choices, write_reliability
+from medtune.comparison.statistics import Settings
+from medtune.config.loading import load_params
+from medtune.report.figures import write_figures
+from medtune.report.model_card import public_source
+from medtune.report.page import render_report
+from medtune.report.run_facts import read_run
+from medtune.report.score_rows import (
     Facts,
     headline,
     read_curve,
     render_model_card,
     side_by_side,
 )
-from medtune.run_facts import read_run
-from medtune.scores import ROUGE
-from medtune.stage import run
-from medtune.statistics import Settings
+from medtune.report.tables import read_splits, write_tables
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import read_json, read_table, replacing, write_csv, write_json
+from medtune.runtime.stage import run
+from medtune.scoring.scores import ROUGE
 
 logger = logging.getLogger("medtune")
 
@@ -49,6 +48,7 @@ UPSTREAM = ("clean", "split", "tokenize", "train")
 PLOTS = Path("plots/compare")
 REPORT = Path("reports/report.html")
 MODEL_CARD = Path("models/adapter/README.md")
+BIN_WORDS = 10  # of the histogram of answer lengths; a bin is named by its lowest count
 SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
 # From 0 to 1, so that they share an axis.
 SHARES = (*ROUGE, *(f"{name}_rate" for name in ("stopped", "repetition", "unsupported_number")))

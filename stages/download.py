@@ -14,12 +14,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from medtune.conversion import write_checkpoint
-from medtune.errors import InputError
-from medtune.files import replacing
-from medtune.params import load_params
-from medtune.sources import fetch
-from medtune.stage import run
+from medtune.config.loading import load_params
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import replacing
+from medtune.runtime.stage import run
+from medtune.sources.conversion import write_checkpoint
+from medtune.sources.fetch import fetch
 
 logger = logging.getLogger("medtune")
 

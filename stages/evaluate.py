@@ -16,23 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from medtune.adapters import ADAPTER, load_adapter
-from medtune.choice_questions import Question, read_questions
-from medtune.choices import answer_choices, choice_metrics
-from medtune.errors import InputError
-from medtune.files import write_json, write_table
-from medtune.launch import launch
-from medtune.models import load_base, load_tokenizer
-from medtune.out_of_domain import QUESTIONS
-from medtune.params import Evaluate, load_params
-from medtune.progress import is_main_process
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.scores import TextScorer, score_table, signatures
-from medtune.stage import run
-from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.modeling.adapters import ADAPTER, load_adapter
+from medtune.modeling.launch import launch
+from medtune.modeling.loading import load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json, write_table
+from medtune.runtime.progress import is_main_process
+from medtune.runtime.stage import run
+from medtune.scoring.calibration import choice_metrics
+from medtune.scoring.choice_questions import Question, read_questions
+from medtune.scoring.multiple_choice import answer_choices
+from medtune.scoring.out_of_domain import QUESTIONS
+from medtune.scoring.scores import TextScorer, score_table, signatures
 
 if TYPE_CHECKING:
-    from medtune.generation import Answer
+    from medtune.generation.generate import Answer
 
 logger = logging.getLogger("medtune")
 
@@ -50,8 +52,8 @@ def ask(
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
     """The losses of the references, the choices, and the answers to the rows and to QUESTIONS."""
-    from medtune.generation import answer_all, end_ids
-    from medtune.losses import summed_losses
+    from medtune.generation.generate import answer_all, end_ids
+    from medtune.modeling.losses import summed_losses
 
     logger.info("loading the model")
     model = load_base()
@@ -66,7 +68,7 @@ def ask(
         return losses, choices, answer_all(model, encoder, prompts, params, seed)
     ends = end_ids(model, encoder)
     del model  # vLLM wants the memory
-    from medtune import vllm_engine
+    from medtune.generation import vllm as vllm_engine
 
     adapter = ADAPTER if name == "finetuned" else None
     answers = vllm_engine.answer_all(encoder, prompts, params, seed, ends, adapter)
@@ -80,7 +82,7 @@ def predictions(
     encoder: PromptEncoder,
     params: Evaluate,
 ) -> pa.Table:
-    """The test records with answers and the statistics that medtune.scores adds up."""
+    """The test records with answers and the statistics that medtune.scoring.scores adds up."""
     score = TextScorer(params.use_stemmer)
     columns = ("id", "kind", "topic", "group", "question")
     table = []

@@ -1,6 +1,6 @@
 """Trains the guard, which reads questions before they are answered, and measures it.
 
-Reads data/split/train.parquet (questions only), the lists of medtune/guard_questions and the
+Reads data/split/train.parquet (questions only), the lists of medtune/guard/questions and the
 multiple-choice questions of data/choices. Writes models/guard/guard.json and metrics/guard.json;
 the time that a question takes is in metrics/guard_cost.json.
 
@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from medtune.choice_questions import SETS, read_questions
-from medtune.files import read_table, write_json
-from medtune.guard import Guard, encoded
-from medtune.guard_scores import auroc, rate
-from medtune.guard_training import SIDES, Examples, phrasings, train
-from medtune.params import load_params
-from medtune.question_lists import LISTS, read_list
-from medtune.safeguards import KINDS
-from medtune.stage import run
+from medtune.config.loading import load_params
+from medtune.guard.classifier import Guard, encoded
+from medtune.guard.metrics import auroc, rate
+from medtune.guard.question_lists import LISTS, read_list
+from medtune.guard.rules import KINDS
+from medtune.guard.training import SIDES, Examples, phrasings, train
+from medtune.runtime.files import read_table, write_json
+from medtune.runtime.stage import run
+from medtune.scoring.choice_questions import SETS, read_questions
 
 logger = logging.getLogger("medtune")
 

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from medtune.assignment import assign, over_limit
-from medtune.errors import InputError
-from medtune.files import read_table, write_json, write_table
-from medtune.groups import components, group_names, without_boilerplate
-from medtune.leaks import REASONS, leak_rates, random_leak_rates, shared_text
-from medtune.ngrams import Texts, read_texts
-from medtune.params import load_params
-from medtune.params_data import SPLITS, Split, SplitName
-from medtune.stage import run
+from medtune.config.loading import load_params
+from medtune.config.schema import SPLITS, Split, SplitName
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import read_table, write_json, write_table
+from medtune.runtime.stage import run
+from medtune.splits.assignment import assign, over_limit
+from medtune.splits.groups import components, group_names, without_boilerplate
+from medtune.splits.leaks import REASONS, leak_rates, random_leak_rates, shared_text
+from medtune.splits.ngrams import Texts, read_texts
 
 logger = logging.getLogger("medtune")
 

@@ -17,15 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medtune.errors import InputError
-from medtune.files import replacing, write_json
-from medtune.models import load_tokenizer
-from medtune.params import Tokenize, load_params
-from medtune.params_data import SPLITS, SplitName
-from medtune.progress import progress
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.stage import run
-from medtune.tokens import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, token_writer
+from medtune.config.loading import load_params
+from medtune.config.schema import SPLITS, SplitName, Tokenize
+from medtune.modeling.loading import load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, token_writer
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import replacing, write_json
+from medtune.runtime.progress import progress
+from medtune.runtime.stage import run
 
 logger = logging.getLogger("medtune")
 

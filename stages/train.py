@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from medtune.adapters import ADAPTER, add_adapter, first_weights, save_adapter
-from medtune.checkpoints import Checkpoints, checkpoint_root, fingerprint, prune
-from medtune.files import write_csv, write_json
-from medtune.history import Point
-from medtune.launch import launch
-from medtune.models import BASE, device, load_base, load_tokenizer, resolve_precision
-from medtune.params import Train, load_params
-from medtune.progress import is_main_process
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.stage import run
-from medtune.tokens import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.config.loading import load_params, read_yaml
+from medtune.config.schema import Train
+from medtune.modeling.adapters import ADAPTER, add_adapter, first_weights, save_adapter
+from medtune.modeling.launch import launch
+from medtune.modeling.loading import device, load_base, load_tokenizer, resolve_precision
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.runtime.files import write_csv, write_json
+from medtune.runtime.progress import is_main_process
+from medtune.runtime.stage import run
+from medtune.training.checkpoints import Checkpoints, checkpoint_root, fingerprint, prune
+from medtune.training.history import Point
 
 logger = logging.getLogger("medtune")
 
@@ -46,6 +47,14 @@ def announce(model: Any, params: Train) -> tuple[int, float]:
     return trainable, percent
 
 
+def stage_inputs(params: Train) -> list[Path]:
+    """Every file that this stage depends on, as dvc.yaml declares it."""
+    deps = read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]
+    paths = [Path(dep.replace("${train.launch}", params.launch)) for dep in deps]
+    files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
+    return [file for file in files if "__pycache__" not in file.parts]
+
+
 def checkpoint_folder(params: Train, seed: int) -> Path:
     """Where runs with these very inputs, code, libraries and this processor keep checkpoints."""
     import torch
@@ -58,10 +67,7 @@ def checkpoint_folder(params: Train, seed: int) -> Path:
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }
-    inputs = [TOKENS / "train.arrow", TOKENS / "validation.arrow", PROMPT_FORMAT]
-    code = [Path(__file__), *Path("medtune").glob("*.py"), Path(f"launch/{params.launch}.yaml")]
-    files = [*inputs, *BASE.glob("*"), *code]
-    return checkpoint_root() / "train" / fingerprint(values, files)
+    return checkpoint_root() / "train" / fingerprint(values, stage_inputs(params))
 
 
 def write_results(points: list[Point], params: Train, trainable: int, percent: float) -> None:
@@ -97,7 +103,7 @@ def write_results(points: list[Point], params: Train, trainable: int, percent: f
 def main() -> int:
     params, seed = load_params("train", "seed")
     launch(params.launch, "stages.train")
-    from medtune.training import train
+    from medtune.training.loop import train
 
     training = read_tokens(TOKENS / "train.arrow").to_pydict()
     validation = read_tokens(TOKENS / "validation.arrow").to_pydict()

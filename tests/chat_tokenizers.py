@@ -19,7 +19,7 @@ from tokenizers import (
     trainers,
 )
 
-from medtune.models import load_tokenizer
+from medtune.modeling.loading import load_tokenizer
 
 CORPUS = [
     "What is gout? A joint disease with pain, swelling and crystals of uric acid.",

@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for e
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from medtune.conversion import write_random_llama
+    from medtune.sources.conversion import write_random_llama
 
     folder = tmp_path_factory.mktemp("models") / "base"
     write_random_llama(folder, seed=0)
@@ -21,6 +21,6 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(base_folder: Path) -> Any:
-    from medtune.models import load_tokenizer
+    from medtune.modeling.loading import load_tokenizer
 
     return load_tokenizer(base_folder)

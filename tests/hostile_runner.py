@@ -73,7 +73,7 @@ def _work(project: Path, stages: Sequence[str]) -> None:
 
 
 def _run_stage(name: str) -> None:
-    from medtune.stage import run
+    from medtune.runtime.stage import run
 
     sys.argv = list(COMMANDS[name])
     try:

@@ -87,7 +87,7 @@ def has_record(**expected: str) -> Callable[[Path], None]:
 
 def check_control_tokens(project: Path) -> None:
     """Every row has as many control tokens as any other: those of the template."""
-    from medtune.models import load_tokenizer
+    from medtune.modeling.loading import load_tokenizer
 
     special = set(load_tokenizer(project / "models/base").all_special_ids)
     counts = set()

@@ -13,9 +13,9 @@ from pyarrow.parquet import read_table
 from ruamel.yaml import YAML
 
 from benchmarks.kill_resume import ENVIRONMENT, ROOT, prepare
-from medtune.errors import InputError
-from medtune.launch import launch
-from medtune.processes import share
+from medtune.modeling.distributed import share
+from medtune.modeling.launch import launch
+from medtune.runtime.errors import InputError
 
 KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))

@@ -107,7 +107,7 @@ def test_the_table_of_what_runs_again_is_true(parameter: str, promise: str) -> N
 
 
 def test_the_scores_are_those_of_the_committed_metrics() -> None:
-    from medtune.summary import BLOCK, readme_block
+    from medtune.commands.summary import BLOCK, readme_block
 
     changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "metrics"], cwd=ROOT)
     if changed.returncode:

@@ -17,8 +17,9 @@ from app.engine import Engine
 from app.guarding import Remarks
 from app.limits import Limits
 from app.server import create_app
-from medtune.params import Evaluate, load_params
-from medtune.prompts import Message, PromptEncoder, PromptFormat
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
 
 END = 0
 

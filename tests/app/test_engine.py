@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.engine import End, Engine, Job, QueueFullError
-from medtune.params import Evaluate
+from medtune.config.schema import Evaluate
 
 Start = Callable[..., Engine]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from app.feedback import Feedback
-from medtune.params import load_params
-from medtune.params_data import Columns
-from medtune.readers import read_records
-from medtune.sources import fetch
+from medtune.cards.readers import read_records
+from medtune.config.loading import load_params
+from medtune.config.schema import Columns
+from medtune.sources.fetch import fetch
 
 SETTINGS = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 96, "system_prompt": "Be brief."}
 

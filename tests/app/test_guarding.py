@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.guarding import GAP, WARNING, Guarding, Remarks, own_words
-from medtune.guard import OUT_OF_SCOPE, Verdict
-from medtune.safeguards import message
+from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
+from medtune.guard.rules import message
 
 URL = "/v1/chat/completions"
 CALL, ASK, SAID = "Call for help.", "Ask your doctor.", "abc"

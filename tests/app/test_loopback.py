@@ -18,12 +18,13 @@ import openai
 import pytest
 import torch
 
-from medtune.adapters import add_adapter, load_adapter, save_adapter
-from medtune.generation import end_ids, generate
-from medtune.guard import DIMENSIONS, Guard, Kernel
-from medtune.models import load_base, load_tokenizer
-from medtune.params import Evaluate, load_params
-from medtune.prompts import PromptEncoder, PromptFormat
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.generation.generate import end_ids, generate
+from medtune.guard.classifier import DIMENSIONS, Guard, Kernel
+from medtune.modeling.adapters import add_adapter, load_adapter, save_adapter
+from medtune.modeling.loading import load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = [f"What is {name}?" for name in ("gout", "Marfan syndrome", "µg", "arachnodactyly")]

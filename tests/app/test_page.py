@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.page import EXAMPLES, examples, mount_page
-from medtune import DISCLAIMER
+from medtune.disclaimer import DISCLAIMER
 
 JOIN = "/gradio_api/queue/join"
 

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.page import mount_page
-from medtune import DISCLAIMER
-from medtune.params import Evaluate, load_params
-from medtune.prompts import PromptEncoder
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.disclaimer import DISCLAIMER
+from medtune.modeling.prompts import PromptEncoder
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""

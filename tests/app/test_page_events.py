@@ -17,8 +17,8 @@ from app.guarding import GAP
 from app.page_events import Events
 from app.page_text import MESSAGES, messages
 from app.sources import Sources
-from medtune.prompts import PromptEncoder
-from medtune.safeguards import message
+from medtune.guard.rules import message
+from medtune.modeling.prompts import PromptEncoder
 
 ANSWER = "Gout is <b>joint</b> & pain."
 ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."

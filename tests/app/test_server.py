@@ -12,7 +12,7 @@ import pytest
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
-from medtune.prompts import PromptEncoder
+from medtune.modeling.prompts import PromptEncoder
 
 Serve = Callable[..., TestClient]
 URL = "/v1/chat/completions"

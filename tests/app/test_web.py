@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.static import BUILT, mount_web
-from medtune import DISCLAIMER
+from medtune.disclaimer import DISCLAIMER
 
 WEB = Path(__file__).parents[2] / "app/web"
 SECRET = "not for the public"

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.static import BUILT
-from medtune import DISCLAIMER
-from medtune.prompts import PromptEncoder
+from medtune.disclaimer import DISCLAIMER
+from medtune.modeling.prompts import PromptEncoder
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -16,7 +16,7 @@ from benchmarks.cards import (
     read_cards,
     write_cards,
 )
-from medtune.cleaning import RULES, clean_text
+from medtune.cards.cleaning import RULES, clean_text
 
 SIZE = 4000
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engines import Job, started
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 JOB = Job("models/base", threads=1, questions=2, longest=4, max_new_tokens=6, ends=[2])
 GENAI = """

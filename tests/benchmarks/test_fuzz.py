@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from benchmarks import fuzz
-from medtune.tables import FORMATS
+from medtune.cards.tables import FORMATS
 
 
 def test_nothing_but_records_and_input_errors_comes_out(tmp_path, monkeypatch):

@@ -4,9 +4,9 @@ import pytest
 
 from benchmarks.asked import Asked
 from benchmarks.generate import TITLES, block, chosen, compare, describe, equal_tokens
-from medtune.errors import InputError
-from medtune.models import load_base
-from medtune.params import load_params
+from medtune.config.loading import load_params
+from medtune.modeling.loading import load_base
+from medtune.runtime.errors import InputError
 
 ARMS = ["one_by_one", "unsorted", "sorted", "openvino", "ours"]
 PROMPTS = [[257, 5, *range(n, n + 2 + n % 4)] for n in range(60, 71)]

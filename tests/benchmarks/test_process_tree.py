@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.process_tree import run
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 CHILD = "import time; x = bytearray(200 << 20); time.sleep(0.5)"
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from benchmarks.serve import Client, Reply, describe_load, load, throughput
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 

@@ -9,8 +9,8 @@ import pytest
 from benchmarks import limit, train
 from benchmarks.base import model_folder
 from benchmarks.worker import Job
-from medtune.errors import InputError
-from medtune.tokens import SCHEMA, token_writer
+from medtune.modeling.token_files import SCHEMA, token_writer
+from medtune.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 

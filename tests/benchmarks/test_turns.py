@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from benchmarks.turns import Turns
-from medtune.errors import InputError
+from medtune.runtime.errors import InputError
 
 
 def run(steps: list[int], slices: int, total: int | None = None) -> tuple[Turns, list[Any]]:

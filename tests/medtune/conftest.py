@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from medtune.params import load_params
-from medtune.reports import Facts
-from medtune.run_facts import InputFile, Run, Token
-from medtune.scores import SCORES
+from medtune.config.loading import load_params
+from medtune.report.run_facts import InputFile, Run, Token
+from medtune.report.score_rows import Facts
+from medtune.scoring.scores import SCORES
 
 SECTIONS = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")
 LEAKS = ("question", "answer", "ngram13")

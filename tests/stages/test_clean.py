@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from medtune import workers
-from medtune.cleaning import RULES
-from medtune.errors import InputError
-from medtune.params import load_params
-from medtune.params_data import Columns
-from medtune.personal_data import KINDS
-from medtune.records import FIELDS
-from medtune.verdicts import REASONS
+from medtune.cards import workers
+from medtune.cards.cleaning import RULES
+from medtune.cards.personal_data import KINDS
+from medtune.cards.records import FIELDS
+from medtune.cards.verdicts import REASONS
+from medtune.config.loading import load_params
+from medtune.config.schema import Columns
+from medtune.runtime.errors import InputError
 from stages import clean as stage
 
 ROOT = Path(__file__).parents[2]

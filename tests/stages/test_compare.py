@@ -13,13 +13,13 @@ from ruamel.yaml import YAML
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from medtune.choices import SCHEMA
-from medtune.errors import InputError
-from medtune.figures import write_figures
-from medtune.files import write_csv, write_json, write_table
-from medtune.scores import SCORES, TextScorer
-from medtune.tokens import SCHEMA as TOKEN_SCHEMA
-from medtune.tokens import token_writer
+from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
+from medtune.modeling.token_files import token_writer
+from medtune.report.figures import write_figures
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_csv, write_json, write_table
+from medtune.scoring.multiple_choice import SCHEMA
+from medtune.scoring.scores import SCORES, TextScorer
 from stages import compare
 
 PARAMS = Path("params.yaml").resolve()

@@ -9,10 +9,11 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from medtune import source_hub, sources
-from medtune.conversion import write_random_llama
-from medtune.errors import InputError
-from medtune.files import replacing
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import replacing
+from medtune.sources import fetch as sources
+from medtune.sources import hub as source_hub
+from medtune.sources.conversion import write_random_llama
 from stages.download import main
 from tests.hub_server import HubServer, running_hub
 

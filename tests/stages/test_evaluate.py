@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medtune.errors import InputError
-from medtune.out_of_domain import QUESTIONS
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.scores import SCORES
-from medtune.tokens import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
+from medtune.runtime.errors import InputError
+from medtune.scoring.out_of_domain import QUESTIONS
+from medtune.scoring.scores import SCORES
 from stages import evaluate
 
 PARAMS = Path("params.yaml").resolve()

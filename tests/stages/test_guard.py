@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medtune.guard import Guard
+from medtune.guard.classifier import Guard
 from stages import guard as stage
 
 

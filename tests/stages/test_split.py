@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medtune import ngrams
-from medtune.errors import InputError
-from medtune.ngrams import normalised
-from medtune.params import PARAMS_FILE, load_params, read_yaml
-from medtune.params_data import SPLITS
-from medtune.records import FIELDS
+from medtune.cards.records import FIELDS
+from medtune.config.loading import PARAMS_FILE, load_params, read_yaml
+from medtune.config.schema import SPLITS
+from medtune.runtime.errors import InputError
+from medtune.splits import ngrams
+from medtune.splits.ngrams import normalised
 from stages import split as stage
 
 WORDS = [f"word{number}" for number in range(3000)]

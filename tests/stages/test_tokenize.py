@@ -7,12 +7,19 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from medtune.errors import InputError
-from medtune.files import write_table
-from medtune.params import Tokenize, load_params
-from medtune.params_data import SplitName
-from medtune.prompts import PromptEncoder, PromptFormat
-from medtune.tokens import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, read_tokens, token_writer
+from medtune.config.loading import load_params
+from medtune.config.schema import SplitName, Tokenize
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import (
+    PROMPT_FORMAT,
+    SCHEMA,
+    TEXTS,
+    TOKENS,
+    read_tokens,
+    token_writer,
+)
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_table
 from stages import tokenize as stage
 
 RECORD = {

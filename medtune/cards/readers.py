@@ -1,0 +1,62 @@
+"""Readers: each turns one raw layout of data/raw into records."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from medtune.cards.hpo import read_hpo
+from medtune.cards.records import Record
+from medtune.cards.tables import read_rows
+from medtune.cards.topics import fold_topic, parse_question
+from medtune.config.schema import Clean, Columns
+from medtune.runtime.cells import text_of
+
+DEFAULT_KIND = "flashcard"
+
+
+def read_records(folder: Path, clean: Clean) -> Iterator[Record]:
+    """Yields the records of the raw data set in a fixed order, as `clean.reader` understands it.
+
+    An empty topic means that the record shares its topic with no other. Raises InputError, naming
+    the file, when one can't be read or lacks a column.
+    """
+    if clean.columns is not None:
+        return _read_columns(folder, clean.columns)
+    readers = {"hpo": read_hpo, "medical_meadow": _read_medical_meadow, "medquad": _read_medquad}
+    return readers[clean.reader](folder)
+
+
+def _read_medical_meadow(folder: Path) -> Iterator[Record]:
+    """`instruction` is a fixed sentence, and the question itself only where `input` is empty."""
+    for name, number, row in read_rows(folder, ("instruction", "input", "output")):
+        question = text_of(row.get("input"))
+        if not question or question.isspace():
+            question = text_of(row.get("instruction"))
+        kind, topic = parse_question(question or "")
+        answer = text_of(row.get("output"))
+        yield Record(f"{name}:{number}", question, answer, kind or DEFAULT_KIND, topic, name)
+
+
+def _read_medquad(folder: Path) -> Iterator[Record]:
+    for name, number, row in read_rows(folder, ("qtype", "Question", "Answer")):
+        question, answer = text_of(row.get("Question")), text_of(row.get("Answer"))
+        kind, topic = parse_question(question or "")
+        kind = _label(row.get("qtype")) or kind or DEFAULT_KIND
+        yield Record(f"{name}:{number}", question, answer, kind, topic, name)
+
+
+def _read_columns(folder: Path, columns: Columns) -> Iterator[Record]:
+    named = (columns.question, columns.answer, columns.kind, columns.topic)
+    for name, number, row in read_rows(folder, [column for column in named if column is not None]):
+        question, answer, kind, topic = (row.get(column) if column else None for column in named)
+        yield Record(
+            f"{name}:{number}",
+            text_of(question),
+            text_of(answer),
+            _label(kind) or DEFAULT_KIND,
+            fold_topic(_label(topic)),
+            name,
+        )
+
+
+def _label(cell: object) -> str:
+    return " ".join((text_of(cell) or "").split())

@@ -1,0 +1,72 @@
+"""The record: one question-answer card, and the table that holds many of them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medtune.runtime.files import replacing
+
+FIELDS = ("id", "question", "answer", "kind", "topic", "source")
+SCHEMA = pa.schema([(name, pa.string()) for name in FIELDS])
+ROW_GROUP = 32768  # rows that are held before they are written
+
+Item = TypeVar("Item")
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A question-answer card as a reader yields it, before cleaning.
+
+    `id` is unique in the data set and names the place in the raw file ("flashcards.json:17").
+    `kind` groups cards by what is asked ("definition"), `topic` by what they are about: cards of
+    one topic stay in one split, an empty topic stands for itself. `question` and `answer` are None
+    where the raw cell holds no text.
+    """
+
+    id: str
+    question: str | None
+    answer: str | None
+    kind: str
+    topic: str
+    source: str
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+@contextmanager
+def writing_rows(path: Path, schema: pa.Schema) -> Iterator[Callable[[Row], None]]:
+    """Yields a function that adds a row, its cells in the schema's order, to a Parquet file.
+
+    The file replaces `path` when the block ends; if it raises, the earlier one stays.
+    """
+    rows: list[Row] = []
+
+    def flush() -> None:
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(c, field.type) for c, field in zip(columns, schema, strict=True)]
+        file.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        rows.clear()
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        if len(rows) == ROW_GROUP:
+            flush()
+
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as file,
+    ):
+        yield add
+        if rows:
+            flush()

@@ -1,0 +1,1 @@
+"""The subcommands of `medtune`. Imports anything of medtune; nothing imports it."""

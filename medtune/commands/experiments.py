@@ -1,0 +1,140 @@
+"""The runs that DVC knows: the workspace, the last commits and the experiments that start there."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from medtune.runtime.errors import InputError
+
+PARAMS, METRICS, COST = "params.yaml", "metrics/compare.json", "metrics/train_cost.json"
+LOCK = "dvc.lock"
+WORKSPACE = "workspace"  # DVC's name for it
+
+
+@dataclass(frozen=True)
+class Run:
+    """Parameters by dotted key, flat metrics of the comparison, cost of the training.
+
+    `commit` is empty for the workspace.
+    """
+
+    name: str
+    commit: str
+    params: dict[str, Any]
+    metrics: dict[str, Any]
+    cost: dict[str, Any]
+
+
+def load_runs(commits: int) -> tuple[list[Run], dict[str, list[str]]]:
+    """The runs with scores, and the names of all others by the reason why they have none.
+
+    `commits` counts back from HEAD; -1 takes all.
+    """
+    runs: list[Run] = []
+    others: dict[str, list[str]] = {}
+    for state, name, reason in _states(_exp_show(commits)):
+        reason = reason or ("unreadable" if state["data"] is None else "")
+        if not reason:
+            run = _run(state, name)
+            reason = _problem(run)
+        if reason:
+            others.setdefault(reason, []).append(name)
+        else:
+            runs.append(run)
+    return runs, others
+
+
+def _exp_show(commits: int) -> list[dict[str, Any]]:
+    if not Path("dvc.yaml").exists() or not Path(".dvc").is_dir():
+        raise InputError(
+            "dvc.yaml or .dvc is missing in this folder: run the command in the root of the project"
+        )
+    if find_spec("dvc") is None:
+        raise InputError("DVC is not installed: run pip install -r requirements.txt")
+    if not _git("rev-parse", "HEAD"):
+        raise InputError(
+            "this folder has no Git commit, from which experiments start: run git init, git commit"
+        )
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["(no message)"]
+        problem = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+        raise InputError(f"dvc exp show failed: {problem.removeprefix('ERROR: ')}")
+    return json.loads(done.stdout)
+
+
+def _states(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, str, str]]:
+    """Yields (state, name, queued, running, failed or nothing) of all that DVC lists."""
+    for baseline in shown:
+        yield baseline, baseline["name"] or _short(baseline["rev"]), ""
+        for experiment in baseline["experiments"] or []:
+            tip = experiment["revs"][0]
+            state = (experiment["executor"] or {}).get("state", "success")
+            name = experiment["name"] or tip["name"] or _short(tip["rev"])
+            yield tip, name, "" if state == "success" else state
+
+
+def _run(state: Mapping[str, Any], name: str) -> Run:
+    params, metrics = state["data"]["params"], state["data"]["metrics"]
+    return Run(
+        name=name,
+        commit="" if state["rev"] == WORKSPACE else _short(state["rev"]),
+        params=flat(params.get(PARAMS, {}).get("data") or {}),
+        metrics=metrics.get(METRICS, {}).get("data") or {},
+        cost=metrics.get(COST, {}).get("data") or {},
+    )
+
+
+def _problem(run: Run) -> str:
+    """Why the scores are not those of the parameters, or nothing if they are.
+
+    Metrics lie in Git: a commit or the workspace may hold those of an earlier run.
+    """
+    stages = _lock(run.commit).get("stages", {})
+    if not run.metrics or "compare" not in stages:
+        return "without scores"
+    scored = flat(stages["compare"]["params"][PARAMS])
+    same = all(key in run.params and run.params[key] == scored[key] for key in scored)
+    return "" if same else "scored with other parameters"
+
+
+def _lock(commit: str) -> dict[str, Any]:
+    if commit:
+        text = _git("show", f"{commit}:./{LOCK}")
+    else:
+        text = Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).exists() else ""
+    return YAML(typ="safe").load(text) or {}
+
+
+def _git(*arguments: str) -> str:
+    """What git says; nothing where it fails, as without a repository."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise InputError("git is not installed: install it") from None
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _short(revision: str) -> str:
+    return revision if revision == WORKSPACE else revision[:7]
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Joins the keys of nested mappings with dots; an empty mapping is a value.
+
+    >>> flat({"train": {"lr": 1, "kwargs": {}}})
+    {'train.lr': 1, 'train.kwargs': {}}
+    """
+    result: dict[str, Any] = {}
+    for key, value in content.items():
+        nested = isinstance(value, Mapping) and value
+        result |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return result

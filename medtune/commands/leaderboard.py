@@ -1,0 +1,159 @@
+"""One row per experiment, from DVC's own records: what was set, what it scored, what it cost.
+
+    python -m medtune.commands.leaderboard [--sort SCORE] [--num COMMITS]
+
+The workspace and the commit that experiments start from are rows too. Prints the table and writes
+it to reports/leaderboard.md and reports/leaderboard.csv.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medtune.commands.experiments import Run, load_runs
+from medtune.report.score_rows import HEADLINE_SCORES, number, percent
+from medtune.report.tables import compared_scores
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import replacing, write_csv
+from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.scoring.scores import Score
+
+BOARD = Path("reports/leaderboard")
+COLUMNS = {
+    "lr": "train.lr",
+    "rank": "train.r",
+    "batch": "train.per_device_train_batch_size",
+    "accumulation": "train.gradient_accumulation_steps",
+    "epochs": "train.num_train_epochs",
+}
+REMEDIES = {
+    "queued": "start with `dvc queue start`",
+    "running": "see `dvc queue status`",
+    "failed": "see `dvc queue logs NAME`",
+    "unreadable": "see `dvc exp show`",
+    "without scores": "run `dvc repro`",
+    "scored with other parameters": "run `dvc repro`",
+}
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """The parameters that are not the same in all runs and have no column of their own."""
+    keys = sorted({key for run in runs for key in run.params} - set(COLUMNS.values()))
+    texts = {key: {json.dumps(run.params.get(key)) for run in runs} for key in keys}
+    return [key for key in keys if len(texts[key]) > 1]
+
+
+def records(runs: Sequence[Run], scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The table as it is written to CSV, one mapping per run."""
+    more = {key: key for key in differing(runs)}
+    table = []
+    for run in runs:
+        record: dict[str, Any] = {"experiment": run.name, "commit": run.commit}
+        record |= {name: _plain(run.params.get(key)) for name, key in (COLUMNS | more).items()}
+        for score in scores:
+            record[score.name] = run.metrics.get(f"{score.name}.finetuned")
+            for field in ("difference", "ci_low", "ci_high"):
+                record[f"{score.name}.{field}"] = run.metrics.get(f"{score.name}.{field}")
+        elapsed_s = run.cost.get("elapsed_s")
+        record["minutes"] = None if elapsed_s is None else round(elapsed_s / 60, 1)
+        record["device"] = run.cost.get("device")
+        table.append(record)
+    return table
+
+
+def ranked(runs: Sequence[Run], sort: str) -> tuple[list[dict[str, Any]], list[Score]]:
+    """The table, best first by a score or smallest first by any other column, and its scores."""
+    known = {score.name: score for run in runs for score in compared_scores(run.metrics)}
+    shown = [known[name] for name in dict.fromkeys((*HEADLINE_SCORES, sort)) if name in known]
+    table = records(runs, shown)
+    if sort not in table[0]:
+        names = ", ".join([*known, *(name for name in table[0] if name not in known)])
+        raise InputError(f"--sort must be one of {names}, got {sort}")
+    sign = -1 if sort in known and known[sort].better > 0 else 1
+
+    def order(record: Mapping[str, Any]) -> tuple[bool, float, str]:
+        value = record[sort]
+        is_number = isinstance(value, int | float)
+        return (value is None, sign * value if is_number else 0, "" if is_number else str(value))
+
+    return sorted(table, key=order), shown
+
+
+def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence[Score], interval: str) -> str:
+    """The table for people, in Markdown whose columns align in a terminal too."""
+    lines = [_cells(record, scores, interval) for record in table]
+    texts = [list(lines[0]), *(list(line.values()) for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    texts.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in texts)
+
+
+def _cells(record: Mapping[str, Any], scores: Sequence[Score], interval: str) -> dict[str, str]:
+    """The cells of one run: a score and its fields share one, batch and accumulation too."""
+    by_name = {score.name: score for score in scores}
+    cells = {}
+    for name, value in record.items():
+        if name in by_name:
+            title, digits = by_name[name].title, by_name[name].digits
+            fields = ("difference", "ci_low", "ci_high")
+            change, *limits = (number(record[f"{name}.{key}"], digits, sign=True) for key in fields)
+            header = f"{title} (less base, {interval})"
+            cells[header] = f"{number(value, digits)} ({change}, {' to '.join(limits)})"
+        elif name == "batch":
+            cells["batch × accumulation"] = f"{_text(value)} × {_text(record['accumulation'])}"
+        elif name != "accumulation" and name.rpartition(".")[0] not in by_name:
+            cells[name] = _text(value)
+    return cells
+
+
+def _plain(value: Any) -> int | float | str | None:
+    """Numbers, text and None as they are, anything else as JSON."""
+    simple = value is None or isinstance(value, str | float) or type(value) is int
+    return value if simple else json.dumps(value, ensure_ascii=False)
+
+
+def _text(value: float | str | None) -> str:
+    return "" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+
+
+def leaderboard(sort: str, commits: int) -> str:
+    """Writes both files and returns the Markdown table with what is said below it."""
+    runs, others = load_runs(commits)
+    said = [f"{why}: {', '.join(names)} ({REMEDIES[why]})" for why, names in others.items()]
+    if not runs:
+        remedy = "run `dvc repro`, or `dvc exp run -S train.lr=1e-4`"
+        raise InputError(f"no run has scores: {'; '.join(said) or remedy}")
+    table, scores = ranked(runs, sort)
+    confidences = {run.params.get("compare.confidence") for run in runs}
+    only = next(iter(confidences)) if len(confidences) == 1 else None
+    interval = f"{percent(only)} interval" if only else "interval"
+    text = "\n".join([markdown(table, scores, interval), *(f"\n{line}" for line in said)])
+    write_csv(BOARD.with_suffix(".csv"), tuple(table[0]), [list(row.values()) for row in table])
+    with replacing(BOARD.with_suffix(".md")) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m medtune.commands.leaderboard", description="Shows one row per experiment."
+    )
+    parser.add_argument(
+        "--sort",
+        default=HEADLINE_SCORES[0],
+        metavar="COLUMN",
+        help="a score, best first, or another column, smallest first (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--num", type=int, default=1, help="experiments of so many commits; -1: all (default: 1)"
+    )
+    arguments = parser.parse_args()
+    set_up_logging("leaderboard")
+    with one_line_errors():
+        print(leaderboard(arguments.sort, arguments.num))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Presets: settings by name, written into params.yaml, and their sweeps as DVC experiments.
+
+    python -m medtune.commands.preset NAME [--dry-run] [--queue]
+    python -m medtune.commands.preset --list
+
+A preset is presets/NAME.yaml: keys of params.yaml, and under `sweep` a list of configurations such
+as {train.lr: 1.0e-4, train.r: 8}. What it leaves out has the value of presets/default.yaml, so the
+result does not depend on the preset written before.
+"""
+
+import argparse
+import difflib
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import replacing
+from medtune.runtime.stage import one_line_errors, set_up_logging
+
+PRESETS = Path("presets")
+DEFAULT = "default"
+ABSENT = object()
+SHORT_NAMES = {
+    "num_train_epochs": "epochs",
+    "per_device_train_batch_size": "batch",
+    "gradient_accumulation_steps": "accumulation",
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings of the whole pipeline: `values` holds all of params.yaml as {dotted key: value}."""
+
+    name: str
+    description: str
+    values: dict[str, Any]
+    sweep: list[dict[str, Any]]
+
+
+def names() -> list[str]:
+    """Returns the names of all presets, the default first."""
+    found = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    if DEFAULT not in found or not PARAMS_FILE.exists():
+        raise InputError(
+            f"{PRESETS}/{DEFAULT}.yaml or {PARAMS_FILE} is missing in this folder: "
+            "run the command in the root of the repository"
+        )
+    return sorted(found, key=lambda name: name != DEFAULT)
+
+
+def load(name: str) -> Preset:
+    """Reads a preset and checks it and its sweep; raises InputError that names the file."""
+    if name not in names():
+        near = ", ".join(difflib.get_close_matches(name, names(), n=3)) or "none is near"
+        raise InputError(
+            f"preset {name} is unknown: did you mean {near}? "
+            "python -m medtune.commands.preset --list shows all"
+        )
+    path = PRESETS / f"{name}.yaml"
+    content = _read_mapping(path)
+    sweep = content.pop("sweep", None) or []
+    if not (isinstance(sweep, list) and all(isinstance(row, dict) and row for row in sweep)):
+        raise InputError(f"sweep must be a list of {{dotted key: value}}, got {sweep!r} ({path})")
+    default_path = PRESETS / f"{DEFAULT}.yaml"
+    default = _flat(_read_mapping(default_path))
+    validate(_put({}, default), default_path)
+    values = default | _flat(content)
+    for configuration in [{}, *sweep]:
+        validate(_put({}, values | configuration), path)
+    if content.get("preset") != name:
+        raise InputError(f"preset must be {name}, as the file is named ({path})")
+    comment = re.match(r"# *(.+)", path.read_text(encoding="utf-8"))
+    return Preset(name, comment[1] if comment else "", values, sweep)
+
+
+def write(preset: Preset, dry_run: bool = False) -> list[str]:
+    """Writes the preset into params.yaml, keeping its comments; returns a line per changed key."""
+    content = _read_mapping(PARAMS_FILE)
+    before = _flat(content)
+    _put(content, preset.values)
+    validate(content)
+    _align_comments(content)
+    if not dry_run and (text := _dump(content)) != PARAMS_FILE.read_text(encoding="utf-8"):
+        with replacing(PARAMS_FILE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    changes = [(key, before.get(key, ABSENT), value) for key, value in preset.values.items()]
+    return [f"{key}: {_text(old)} → {_text(new)}" for key, old, new in changes if old != new]
+
+
+def queue_commands(preset: Preset) -> list[list[str]]:
+    """Returns the arguments of `dvc` that queue the sweep, one experiment per configuration."""
+    if not preset.sweep:
+        raise InputError(
+            f"preset {preset.name} has no sweep: list one in {PRESETS}/{preset.name}.yaml"
+        )
+    commands = []
+    for configuration in preset.sweep:
+        command = ["exp", "run", "--queue", "--name", _experiment_name(preset.name, configuration)]
+        for key, value in configuration.items():
+            # Quoted, a comma in a text is no sweep and an equals sign no key to DVC.
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _text(value)
+            command += ["-S", f"{key}={text}"]
+        commands.append(command)
+    return commands
+
+
+def queue(preset: Preset) -> None:
+    """Queues the sweep as DVC experiments; raises InputError at the first that DVC refuses."""
+    commands = queue_commands(preset)
+    for count, command in enumerate(commands):
+        if code := subprocess.run([sys.executable, "-m", "dvc", *command], check=False).returncode:
+            raise InputError(
+                f"dvc {shlex.join(command)} ended with exit code {code} after {count} of "
+                f"{len(commands)} were queued: mend what it says above (`dvc queue remove --all` "
+                "empties the queue, `dvc exp remove NAME` removes an earlier experiment)"
+            )
+    print(f"{len(commands)} experiments queued: start them with `dvc queue start`")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m medtune.commands.preset", description="Writes a preset into params.yaml."
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a preset of presets/")
+    parser.add_argument("--list", action="store_true", help="show all presets")
+    parser.add_argument("--dry-run", action="store_true", help="show, change nothing")
+    parser.add_argument("--queue", action="store_true", help="queue its sweep as DVC experiments")
+    arguments = parser.parse_args()
+    if arguments.list:
+        for preset in map(load, names()):
+            print(f"{preset.name}: {preset.description}")
+            print(f"  model  {preset.values['download.model']}")
+            print(f"  data   {preset.values['download.dataset']}")
+        return
+    if arguments.name is None:
+        raise InputError("no preset is named: python -m medtune.commands.preset --list shows all")
+    preset = load(arguments.name)
+    commands = queue_commands(preset) if arguments.queue else []
+    changes = write(preset, arguments.dry_run)
+    print("\n".join(changes) or f"{PARAMS_FILE} already is preset {preset.name}")
+    if arguments.dry_run:
+        for command in commands:
+            print(shlex.join(["dvc", *command]))
+    elif arguments.queue:
+        queue(preset)
+
+
+def _read_mapping(path: Path) -> Any:
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold keys such as `train:`, got {content!r}")
+    return content
+
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """Joins sections and their keys with dots: {"train": {"lr": 1}} is {"train.lr": 1}."""
+    flat = {}
+    for name, section in content.items():
+        if isinstance(section, dict):
+            flat.update({f"{name}.{key}": value for key, value in section.items()})
+        else:
+            flat[name] = section
+    return flat
+
+
+def _put(content: Any, values: dict[str, Any]) -> Any:
+    """Sets values by dotted key, in place; what stands there goes, its comment stays."""
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        mapping = content
+        for parent in parents:
+            if not isinstance(mapping.get(parent), dict):
+                mapping[parent] = CommentedMap()
+            mapping = mapping[parent]
+        mapping[last] = _inline(value)
+    return content
+
+
+def _inline(value: Any) -> Any:
+    """Returns a copy for one line, without the comments of the file it comes from."""
+    if not isinstance(value, dict | list):
+        return value
+    copy = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
+    copy.fa.set_flow_style()
+    return copy
+
+
+def _align_comments(content: Any) -> None:
+    """Moves the end-of-line comments of each section to its commonest column.
+
+    ruamel pushes the comment of a long value to the right and would leave it there for a short one.
+    """
+    groups = [_comment_marks(node) for node in [content, *content.values()]]
+    everywhere = Counter(mark.column for marks in groups for mark in marks).most_common(1)
+    for marks in filter(None, groups):
+        ((column, count),) = Counter(mark.column for mark in marks).most_common(1)
+        for mark in marks:
+            mark.column = column if count > 1 else everywhere[0][0]
+
+
+def _comment_marks(node: Any) -> list[Any]:
+    """Returns the positions of end-of-line comments: ruamel keeps them third of a key's tokens."""
+    tokens = node.ca.items.values() if isinstance(node, CommentedMap) else []
+    comments = [comment for token in tokens for comment in token[2:3] if comment]
+    return [comment.start_mark for comment in comments if comment.value.startswith("#")]
+
+
+def _dump(content: Any) -> str:
+    yaml = YAML(typ="rt")
+    yaml.width = sys.maxsize
+    # ruamel writes nothing for None, params.yaml says null.
+    yaml.representer.add_representer(
+        type(None),
+        lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
+    )
+    stream = io.StringIO()
+    yaml.dump(content, stream)
+    return stream.getvalue()
+
+
+def _text(value: Any) -> str:
+    """Returns a value as params.yaml writes it: `5.0e-5`, `null`, `[q_proj, v_proj]`."""
+    if value is ABSENT:
+        return "absent"
+    return _dump({"": _inline(value)}).split(": ", 1)[1].rstrip("\n")
+
+
+def _experiment_name(preset: str, configuration: dict[str, Any]) -> str:
+    """Returns a name such as `smoke-lr1.0e-2`, made of what a git reference may hold."""
+    last = {key.rsplit(".", 1)[-1]: _text(value) for key, value in configuration.items()}
+    name = "-".join([preset, *(SHORT_NAMES.get(key, key) + text for key, text in last.items())])
+    return re.sub(r"[^\w.-]+", "_", name).rstrip("_.")
+
+
+if __name__ == "__main__":
+    set_up_logging("presets")
+    with one_line_errors():
+        main()

@@ -1,0 +1,93 @@
+"""Parts of the test set, each compared on its own, and the rows that changed most."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from medtune.comparison.statistics import Settings, compare_tables
+from medtune.scoring.scores import SCORES, Score
+
+PART_SCORES = [score for score in SCORES if score.name in ("rougeL", "perplexity")]
+MIN_CARDS = 5  # a topic with fewer says nothing of its own
+MAX_TOPICS = 20  # in a table that a person reads
+OTHER_TOPICS = "other topics"
+LENGTHS = (5, 10, 20, 40)  # longest reference of each bucket, in words
+Row = dict[str, Any]
+
+
+def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, dict[str, Any]]:
+    """The metrics of the whole test set and of its parts, by name of their file."""
+    rows = tables["base"].select(["kind", "topic", "reference"]).to_pydict()
+    parts = {
+        "kinds": rows["kind"],
+        "topics": topic_parts(rows["topic"]),
+        "lengths": length_parts(rows["reference"]),
+    }
+    metrics = {"compare": compared(tables, SCORES, settings)}
+    for name, part in parts.items():
+        metrics[f"compare_{name}"] = compared_parts(tables, part, settings)
+    return metrics
+
+
+def compared(
+    tables: dict[str, pa.Table], scores: Sequence[Score], settings: Settings, prefix: str = ""
+) -> dict[str, Any]:
+    """Scores of both models, flat: "n", "groups", "<score>.<field>", each after the prefix."""
+    base = tables["base"]
+    flat = {f"{prefix}n": base.num_rows, f"{prefix}groups": len(base.column("group").unique())}
+    for name, result in compare_tables(**tables, scores=scores, settings=settings).items():
+        flat |= result.flat(f"{prefix}{name}")
+    return flat
+
+
+def compared_parts(
+    tables: dict[str, pa.Table], parts: Sequence[str], settings: Settings
+) -> dict[str, Any]:
+    """ROUGE-L and perplexity of each part, flat: "<part>.n", "<part>.rougeL.base" …
+
+    `parts` names the part of each row; a part of one group has no interval and no p-value.
+    """
+    flat: dict[str, Any] = {}
+    for part in sorted(set(parts)):
+        rows = [number for number, name in enumerate(parts) if name == part]
+        chosen = {model: table.take(rows) for model, table in tables.items()}
+        flat |= compared(chosen, PART_SCORES, settings, f"{part}.")
+    return flat
+
+
+def topic_parts(topics: Sequence[str]) -> list[str]:
+    """The part of each row: its topic, or "other topics" but for the largest of enough cards."""
+    counts = sorted(Counter(topics).items(), key=lambda item: (-item[1], item[0]))
+    own = {topic for topic, cards in counts[:MAX_TOPICS] if topic and cards >= MIN_CARDS}
+    return [topic if topic in own else OTHER_TOPICS for topic in topics]
+
+
+def length_parts(references: Sequence[str]) -> list[str]:
+    """The part of each row by the words of its reference: "1-5 words" … "over 40 words"."""
+    starts = (1, *(longest + 1 for longest in LENGTHS))
+    names = [f"{start}-{longest} words" for start, longest in zip(starts, LENGTHS, strict=False)]
+    names.append(f"over {LENGTHS[-1]} words")
+    lengths = [len(reference.split()) for reference in references]
+    return [names[sum(words > longest for longest in LENGTHS)] for words in lengths]
+
+
+def part_names(flat: Mapping[str, Any]) -> list[str]:
+    """The parts in flat metrics by name, lengths from short to long, "other topics" last."""
+
+    def order(name: str) -> tuple[bool, int, str]:
+        first = name.partition("-")[0]
+        return name == OTHER_TOPICS, int(first) if first.isdecimal() else 10**9, name
+
+    return sorted((key.removesuffix(".n") for key in flat if key.endswith(".n")), key=order)
+
+
+def extremes(rows: Sequence[Row], n: int = 10) -> tuple[list[Row], list[Row]]:
+    """The `n` largest gains, largest first, and the `n` worst regressions, worst first.
+
+    Rows are in the order of `medtune.report.score_rows.side_by_side`; equal scores are neither.
+    """
+    gains = [row for row in reversed(rows) if row["difference"] > 0]
+    regressions = [row for row in rows if row["difference"] < 0]
+    return gains[:n], regressions[:n]

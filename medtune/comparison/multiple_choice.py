@@ -1,0 +1,67 @@
+"""What the fine-tuning changed in the answers to multiple-choice questions."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medtune.comparison.statistics import Settings, compare_tables
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import read_table, write_csv
+from medtune.scoring.calibration import calibration_error, reliability, sets_of
+from medtune.scoring.scores import Score, ratio
+
+PREDICTIONS = Path("data/predictions")
+ACCURACY = Score("accuracy", "multiple-choice accuracy", +1, ("hit", "rows"), ratio)
+SAME_COLUMNS = ["set", "id", "question", "options", "correct"]
+
+
+def read_choices() -> dict[str, pa.Table]:
+    """Both models' answers; raises InputError unless they are to the same questions."""
+    tables = {
+        model: read_table(PREDICTIONS / f"{model}_choices.parquet", f"evaluate@{model}")
+        for model in ("base", "finetuned")
+    }
+    if not tables["base"].select(SAME_COLUMNS).equals(tables["finetuned"].select(SAME_COLUMNS)):
+        raise InputError(
+            "base and fine-tuned model were asked different multiple-choice questions: "
+            "run dvc repro -f evaluate@base evaluate@finetuned"
+        )
+    return tables
+
+
+def compared_choices(tables: dict[str, pa.Table], settings: Settings) -> dict[str, Any]:
+    """Accuracy of both models on each set, flat: "choices.<set>.n", "….accuracy.base" …
+
+    Each question is a group of its own. The expected calibration error comes without an interval:
+    resamples are less calibrated than what they are drawn from.
+    """
+    flat: dict[str, Any] = {}
+    base, finetuned = (sets_of(table) for table in tables.values())
+    for name in base:
+        pair = {"base": base[name], "finetuned": finetuned[name]}
+        flat[f"choices.{name}.n"] = base[name].num_rows
+        scored = {model: _scored(rows) for model, rows in pair.items()}
+        result = compare_tables(**scored, scores=[ACCURACY], settings=settings)["accuracy"]
+        flat |= result.flat(f"choices.{name}.accuracy")
+        errors = {model: calibration_error(rows) for model, rows in pair.items()}
+        errors["difference"] = errors["finetuned"] - errors["base"]
+        flat |= {f"choices.{name}.ece.{key}": value for key, value in errors.items()}
+    return flat
+
+
+def write_reliability(path: Path, tables: dict[str, pa.Table]) -> None:
+    """Writes the reliability curve of each model on each set as a plot's data."""
+    points = [
+        (model, name, *point)
+        for model, table in tables.items()
+        for name, rows in sets_of(table).items()
+        for point in reliability(rows)
+    ]
+    write_csv(path, ("model", "set", "answers", "probability", "accuracy"), points)
+
+
+def _scored(rows: pa.Table) -> pa.Table:
+    hits = pc.equal(rows["chosen"], rows["correct"]).cast(pa.int8())
+    return pa.table({"group": rows["id"], "hit": hits})

@@ -1,0 +1,203 @@
+"""Paired statistics: what changed between base and fine-tuned, and how sure that is.
+
+Both models answered the same questions. Rows of one group (near-duplicates, one topic) are no
+independent evidence, so whole groups are resampled and swapped, never single rows.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.stats
+from scipy.special import ndtri, stdtrit
+from scipy.stats import DegenerateDataWarning
+
+from medtune.scoring.scores import Array, Score, statistics
+
+CELLS_AT_ONCE = 2_000_000  # of (resamples, groups); bounds the memory to about 50 MB
+TOLERANCE = 1e-9  # relative; what differs by rounding alone is equal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`resamples` draws, an interval that holds the truth with probability `confidence`, a seed."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One score of both models. `difference` is fine-tuned less base, NaN what is not defined.
+
+    `wins`, `ties` and `losses` count rows from the fine-tuned model's side; they are None for
+    scores that a single row does not have (BLEU, chrF) or that have no better side.
+    """
+
+    base: float
+    finetuned: float
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    wins: int | None = None
+    ties: int | None = None
+    losses: int | None = None
+
+    def flat(self, name: str) -> dict[str, float]:
+        """Its fields under "<name>.<field>", without those that are None."""
+        return {f"{name}.{key}": value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Statistics of one score summed per group, (groups, k), for each model."""
+
+    score: Score
+    base: Array
+    finetuned: Array
+
+    def difference(self, base: Array, finetuned: Array) -> Array:
+        return self.score.value(finetuned) - self.score.value(base)
+
+
+def compare_tables(
+    base: pa.Table,
+    finetuned: pa.Table,
+    scores: Sequence[Score],
+    settings: Settings,
+) -> dict[str, Comparison]:
+    """Compares two tables of predictions, same rows in the same order, by score name.
+
+    Each resample's difference is computed anew from its sums. With one group, interval and p-value
+    are NaN. A simulated 95 % interval of 10 to 100 groups held the truth in 94 to 96 % with one to
+    three rows a group, 92 to 95 % with half of the rows in a tenth of the groups, 88 to 95 % with
+    skewed differences (plain percentiles: 89 to 95 %, 89 to 94 %, 84 to 94 %).
+    """
+    codes = pc.rank(base.column("group"), tiebreaker="dense").to_numpy() - 1
+    rows = [(score, statistics(base, score), statistics(finetuned, score)) for score in scores]
+    sums = [Sums(score, _per_group(b, codes), _per_group(f, codes)) for score, b, f in rows]
+    low, high, p_values = np.full((3, len(sums)), np.nan)
+    if codes.max() > 0:
+        low, high = intervals(sums, bootstrap(sums, settings), settings.confidence)
+        p_values = permutation(sums, settings)
+    result = {}
+    for i, (score, base_rows, finetuned_rows) in enumerate(rows):
+        before = float(score.value(base_rows.sum(axis=0)))
+        after = float(score.value(finetuned_rows.sum(axis=0)))
+        result[score.name] = Comparison(
+            base=before,
+            finetuned=after,
+            difference=after - before,
+            ci_low=float(low[i]),
+            ci_high=float(high[i]),
+            p_value=float(p_values[i]),
+            **wins_ties_losses(score, base_rows, finetuned_rows),
+        )
+    return result
+
+
+def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Array, Array]:
+    """Lower and upper ends, (scores,), from the bootstrapped differences, (scores, resamples).
+
+    Percentiles alone are too narrow with few or uneven groups (Hesterberg 2015, arXiv 1411.5279).
+    So they keep their shape and are stretched about the observed difference: Student's quantile for
+    the normal one, the standard error of the jackknife over groups for that of the bootstrap.
+    """
+    groups, tail = len(sums[0].base), (1 - confidence) / 2
+    totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
+    observed = np.array([s.difference(*total) for s, total in zip(sums, totals, strict=True)])
+    without_group = np.array(  # (scores, groups)
+        [
+            s.difference(base - s.base, finetuned - s.finetuned)
+            for s, (base, finetuned) in zip(sums, totals, strict=True)
+        ]
+    )
+    squares = ((without_group - observed[:, None]) ** 2).sum(axis=1)
+    error, spread = np.sqrt(squares * (groups - 1) / groups), drawn.std(axis=1)
+    stretch = np.divide(error, spread, out=np.ones_like(error), where=spread > 0)
+    stretch *= stdtrit(groups - 1, tail) / ndtri(tail)
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=1)
+    return observed + stretch * (low - observed), observed + stretch * (high - observed)
+
+
+def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
+    """Differences under resampling of groups with replacement, (scores, resamples)."""
+    groups = len(sums[0].base)
+
+    def differences(picked: Array, axis: int) -> Array:
+        shifted = picked + groups * np.arange(len(picked))[:, None]
+        weights = np.bincount(shifted.ravel(), minlength=picked.size).reshape(picked.shape)
+        weights = weights.astype(np.float64)  # (draws, groups): how often each group was picked
+        return np.stack([s.difference(weights @ s.base, weights @ s.finetuned) for s in sums])
+
+    with warnings.catch_warnings():
+        # Of its own interval, which is not used, where a score is not defined.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = scipy.stats.bootstrap(
+            (np.arange(groups),),
+            differences,
+            n_resamples=settings.resamples,
+            batch=max(1, CELLS_AT_ONCE // groups),
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng([settings.seed, 0]),
+        )
+    return result.bootstrap_distribution
+
+
+def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
+    """Two-sided p-value of each score, (scores,): how often swapped models differ as much.
+
+    Base and fine-tuned are swapped in whole groups: in every way, where these are no more than
+    `resamples`; else at random, and k such draws of B make (k + 1) / (B + 1), which is never 0
+    (Phipson and Smyth 2010).
+    """
+    groups = len(sums[0].base)
+    totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
+    observed = np.array([s.difference(*total) for s, total in zip(sums, totals, strict=True)])
+    threshold = np.abs(observed) * (1 - TOLERANCE)
+
+    def as_far(first: Array, second: Array, axis: int) -> Array:
+        swapped = (first >= groups).astype(np.float64)  # (draws, groups), or (groups,)
+        found = []
+        for s, (base, finetuned) in zip(sums, totals, strict=True):
+            moved = swapped @ (s.finetuned - s.base)
+            found.append(np.abs(s.difference(base + moved, finetuned - moved)))
+        return (np.stack(found, axis=-1) >= threshold).astype(np.int64)  # (draws, scores)
+
+    result = scipy.stats.permutation_test(
+        (np.arange(groups), np.arange(groups, 2 * groups)),
+        as_far,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=settings.resamples,
+        batch=max(1, CELLS_AT_ONCE // groups),
+        alternative="greater",
+        rng=np.random.default_rng([settings.seed, 1]),
+    )
+    return np.where(np.isnan(observed), np.nan, result.pvalue)
+
+
+def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, int]:
+    """Rows where the fine-tuned model is better, equal up to rounding, worse; both (rows, k).
+
+    Empty for what is no sum over a sum: a row has no BLEU of its own.
+    """
+    if score.better == 0 or len(score.columns) == 1:
+        return {}
+    before, after = score.value(base), score.value(finetuned)
+    ties = np.isclose(before, after, rtol=TOLERANCE, atol=0)
+    gains = score.better * (after - before)
+    outcome = {"wins": ~ties & (gains > 0), "ties": ties, "losses": ~ties & (gains < 0)}
+    return {name: int(rows.sum()) for name, rows in outcome.items()}
+
+
+def _per_group(rows: Array, codes: Array) -> Array:
+    sums = np.zeros((codes.max() + 1, rows.shape[1]))
+    np.add.at(sums, codes, rows)
+    return sums

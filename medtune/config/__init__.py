@@ -1,0 +1,3 @@
+"""The parameters: the schema of params.yaml and the only way to read it. Imports runtime;
+everything may import it.
+"""

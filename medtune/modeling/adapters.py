@@ -1,0 +1,154 @@
+"""The LoRA adapter: put on a base model, saved with its tokenizer, loaded again."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from medtune.config.schema import Train
+from medtune.modeling.loading import BASE, require
+from medtune.modeling.prompts import PromptEncoder
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import scratch
+from medtune.runtime.progress import is_main_process
+
+ADAPTER = Path("models/adapter")
+FILES = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "chat_template.jinja",
+    "prompt.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+
+
+def add_adapter(model: Any, params: Train, seed: int) -> Any:
+    """The model with a fresh LoRA adapter (Hu et al. 2021, arXiv 2106.09685), ready to train."""
+    import torch
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    if params.quantization != "none":
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if params.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if params.neftune_noise_alpha is not None:
+        _add_neftune(model.get_input_embeddings(), params.neftune_noise_alpha)
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=params.r,
+        lora_alpha=params.lora_alpha,
+        lora_dropout=params.lora_dropout,
+        bias=params.bias,
+        target_modules=params.target_modules,
+        use_rslora=params.use_rslora,
+        use_dora=params.use_dora,
+        init_lora_weights=params.init_lora_weights,  # type: ignore[arg-type]
+    )
+    if params.target_modules != "all-linear":
+        _check_targets(model, params.target_modules)
+    model = get_peft_model(model, config)
+    for weight in model.parameters():
+        if weight.requires_grad:  # the optimiser's small steps would be lost in half precision
+            weight.data = weight.data.float()
+    return model
+
+
+@contextmanager
+def first_weights(model: Any) -> Iterator[Path | None]:
+    """The folder of the adapter as it was before training, where `save_adapter` needs it.
+
+    PiSSA takes its first weights out of those of the base model. What was learned is saved as the
+    difference from them, a LoRA adapter of twice the rank that suits the base model as it is.
+    """
+    config = model.peft_config["default"]
+    way = config.init_lora_weights
+    if not str(way).startswith("pissa"):
+        yield None
+        return
+    with TemporaryDirectory() as folder:
+        first = Path(folder) / "first"
+        config.init_lora_weights = True  # or peft would take them out again when it reads them
+        model.save_pretrained(first)
+        config.init_lora_weights = way
+        yield first
+
+
+def save_adapter(
+    model: Any, encoder: PromptEncoder, folder: Path = ADAPTER, first: Path | None = None
+) -> None:
+    """Writes FILES: the adapter, and its tokenizer with the template it was trained on.
+
+    Where FSDP has spread the adapter, all processes take part and the main one writes.
+    """
+    from medtune.modeling.distributed import whole
+
+    weights = {name: whole(p) for name, p in model.named_parameters() if p.requires_grad}
+    if not is_main_process():
+        return
+    encoder.tokenizer.chat_template = encoder.template
+    folder.mkdir(parents=True, exist_ok=True)
+    with scratch(folder) as temporary:
+        if first:
+            model.save_pretrained(temporary, path_initial_model_for_weight_conversion=str(first))
+        else:
+            model.save_pretrained(temporary, state_dict=weights)
+        encoder.tokenizer.save_pretrained(temporary)
+        encoder.format.save(temporary / "prompt.json")
+        _make_portable(temporary / "adapter_config.json")
+        for name in FILES:
+            (temporary / name).replace(folder / name)
+
+
+def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
+    """The base model with the adapter, in evaluation mode.
+
+    In fp32 the adapter is merged into the weights, which is faster; in half precision merging
+    would round away a part of what was learned.
+    """
+    import torch
+    from peft import PeftModel
+
+    require(folder / "adapter_model.safetensors", "train")
+    adapted = PeftModel.from_pretrained(model, folder).eval()
+    return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted
+
+
+def _check_targets(model: Any, targets: list[str]) -> None:
+    """Refuses a name that no module has: peft would train the others and say nothing."""
+    import torch
+
+    named = list(model.named_modules())
+    missing = [t for t in targets if not any(f".{name}".endswith(f".{t}") for name, _ in named)]
+    if missing:
+        linear = {name.split(".")[-1] for name, kind in named if isinstance(kind, torch.nn.Linear)}
+        raise InputError(
+            f"train.target_modules names {', '.join(missing)}, which the model does not have: its "
+            f"linear layers are {', '.join(sorted(linear))}"
+        )
+
+
+def _make_portable(path: Path) -> None:
+    """Sorts what peft holds in sets and names the base model by its place in the project."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = str(BASE)
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _add_neftune(embeddings: Any, alpha: float) -> None:
+    """Adds uniform noise of size alpha / sqrt(seq · dim) to embeddings (arXiv 2310.05914)."""
+    import torch
+
+    def add_noise(module: Any, _: Any, output: Any) -> Any:
+        if not module.training:
+            return output
+        magnitude = alpha / (output.size(1) * output.size(2)) ** 0.5
+        return output + torch.empty_like(output).uniform_(-magnitude, magnitude)
+
+    embeddings.neftune_noise_alpha = alpha
+    embeddings.register_forward_hook(add_noise)

@@ -1,0 +1,89 @@
+"""Loading the base model and its tokenizer, in the right precision on the right device."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from medtune.runtime.errors import InputError
+
+BASE = Path("models/base")
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def load_tokenizer(folder: Path = BASE) -> Any:
+    from transformers import AutoTokenizer
+
+    require(folder / "tokenizer.json", "download@model")
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_base(
+    precision: str = "auto",
+    quantization: str = "none",
+    folder: Path = BASE,
+    double_quantization: bool = True,
+) -> Any:
+    """The base model on the best device there is, in evaluation mode.
+
+    `precision` is auto, fp32, bf16 or fp16; `quantization` none, nf4 or fp4 (bitsandbytes), which
+    then is how the weights of the linear layers are held, while they compute in the precision.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.utils import logging as transformers_logging
+
+    require(folder / "config.json", "download@model")
+    transformers_logging.disable_progress_bar()
+    dtype = getattr(torch, DTYPES[resolve_precision(precision)])
+    config = None
+    if quantization != "none":
+        config = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=quantization,
+            bnb_4bit_use_double_quant=double_quantization,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, quantization_config=config, local_files_only=True
+    )
+    if config is None:
+        return model.to(device())
+    for module in model.modules():
+        # On a CPU bitsandbytes would repack the weights at the first validation, for a kernel
+        # that has no backward pass: what is trained after it would get wrong gradients.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def resolve_precision(precision: str) -> str:
+    """What `auto` means here: bf16 or, on an older GPU, fp16; fp32 on a CPU."""
+    import torch
+
+    if precision != "auto":
+        return precision
+    if device() != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def autocast(precision: str) -> Any:
+    """The context in which a model of this precision runs."""
+    import torch
+
+    dtype = getattr(torch, DTYPES[resolve_precision(precision)])
+    return torch.autocast(device(), dtype, enabled=dtype != torch.float32)
+
+
+def device() -> str:
+    """The GPU if there is one; the CPU also where the launch configuration says `use_cpu`."""
+    import torch
+
+    on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
+    return "cuda" if torch.cuda.is_available() and not on_cpu else "cpu"
+
+
+def require(path: Path, stage: str) -> None:
+    """Raises InputError with the way to make the file again if it is missing."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run dvc repro {stage}")

@@ -1,0 +1,214 @@
+"""The only place with prompt text: messages become token ids, piece by piece.
+
+The template's own control tokens come from the template; what users or data wrote is encoded with
+special-token parsing off, so that `<|im_end|>` in a question is just text.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+
+from medtune.runtime.errors import InputError
+
+QUESTION_ANSWER_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"
+    "{% elif message['role'] == 'user' %}{{ 'Question: ' + message['content'] + '\nAnswer: ' }}"
+    "{% else %}{{ message['content'] + eos_token + '\n\n' }}{% endif %}"
+    "{% endfor %}"
+)
+FIXED_DATE = "26 Jul 2024"  # Llama 3's template prints today's; this is the date it falls back to
+SLOT = re.compile("( ?)\ue000([0-9]+)\ue001")  # where content goes, and the blank before it
+
+Message = dict[str, str]  # {"role": "user" or "assistant", "content": …}
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """How a question is put to the model; saved beside the tokens and the adapter."""
+
+    prompt_style: str
+    system_prompt: str | None
+    disclaimer: str | None = None
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    def without_disclaimer(self, answer: str) -> tuple[str, bool]:
+        """The answer without the appended disclaimer, and whether it was there."""
+        if not self.disclaimer or self.disclaimer not in answer:
+            return answer, False
+        return answer.replace(self.disclaimer, "").strip(), True
+
+    @classmethod
+    def load(cls, path: Path, stage: str = "tokenize") -> "PromptFormat":
+        """Reads a saved format; raises InputError with the way to make it again."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing: run dvc repro {stage}") from None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The constant ids of a prompt, around the contents of its messages.
+
+    `slots` holds, for each content: the number of its message, the blank that is encoded with it,
+    and the ids that follow.
+    """
+
+    opening: list[int]
+    slots: list[tuple[int, str, list[int]]]
+
+
+class PromptEncoder:
+    """Turns messages into token ids for one tokenizer and one format."""
+
+    def __init__(self, tokenizer: Any, prompt_format: PromptFormat) -> None:
+        self.tokenizer = tokenizer
+        self.format = prompt_format
+        self.template = tokenizer.chat_template
+        if prompt_format.prompt_style == "question_answer":
+            self.template = QUESTION_ANSWER_TEMPLATE
+        if not self.template:
+            raise InputError(
+                "the model's tokenizer has no chat template: set tokenize.prompt_style to "
+                "question_answer, or take an instruction-tuned model"
+            )
+        if tokenizer.eos_token_id is None:
+            raise InputError("the model's tokenizer names no end-of-sequence token: take another")
+        added = tokenizer.added_tokens_decoder.items()
+        self.special_ids = {token_id for token_id, token in added if token.special}
+        self._plain = _plain_text_tokenizer(tokenizer)
+        # A SentencePiece tokenizer puts a blank before every text it is given: behind a text, a
+        # line break takes it, and is dropped again.
+        self._before = "\n" if tokenizer.tokenize("a")[0].startswith("▁") else ""
+        self._dropped = len(self._plain.encode(self._before, add_special_tokens=False))
+        self._frame = cache(self._new_frame)
+        opening = self._render(["user"], add_generation_prompt=True)
+        self._blank_before_answer = " " if opening.endswith(" ") else ""
+        self.end_id = self._end_of_turn()
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The ids up to the point where the assistant's answer begins."""
+        (ids,) = self.batch_prompt_ids([messages])
+        return ids
+
+    def batch_prompt_ids(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """The `prompt_ids` of each conversation; quicker than one by one, on all cores."""
+        frames = [self._frame(tuple(m["role"] for m in messages)) for messages in conversations]
+        contents = [
+            blank + messages[number]["content"]
+            for frame, messages in zip(frames, conversations, strict=True)
+            for number, blank, _ in frame.slots
+        ]
+        encoded = iter(self._encode_contents(contents))
+        prompts = []
+        for frame in frames:
+            ids = [*frame.opening]
+            for _, _, following in frame.slots:
+                ids += next(encoded)
+                ids += following
+            prompts.append(ids)
+        return prompts
+
+    def question_ids(self, question: str) -> list[int]:
+        return self.prompt_ids([{"role": "user", "content": question}])
+
+    def batch_question_ids(self, questions: Iterable[str]) -> list[list[int]]:
+        return self.batch_prompt_ids([[{"role": "user", "content": text}] for text in questions])
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """The ids of an answer; `end_id`, which ends the turn, comes behind them."""
+        (ids,) = self.batch_answer_ids([answer])
+        return ids
+
+    def batch_answer_ids(self, answers: Iterable[str]) -> list[list[int]]:
+        """The `answer_ids` of each answer; quicker than one by one, on all cores."""
+        return self._encode_contents([self._blank_before_answer + text for text in answers])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of generated ids, up to the first control token."""
+        stop = next((n for n, i in enumerate(ids) if i in self.special_ids), len(ids))
+        return self.tokenizer.decode(list(ids[:stop])).strip()
+
+    def _render(self, roles: Sequence[str], add_generation_prompt: bool) -> str:
+        """The template around numbered slots instead of the messages' contents."""
+        slots = [{"role": role, "content": f"\ue000{n}\ue001"} for n, role in enumerate(roles)]
+        try:
+            return self.tokenizer.apply_chat_template(
+                slots,
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                date_string=FIXED_DATE,
+            )
+        except TemplateError as error:
+            raise InputError(
+                f"the model's chat template refuses these messages ({error}): if it knows no "
+                "system role, set tokenize.system_prompt to null"
+            ) from None
+
+    def _new_frame(self, roles: tuple[str, ...]) -> Frame:
+        """The frame of messages with these roles; the system prompt is constant too."""
+        system = [self.format.system_prompt] if self.format.system_prompt else []
+        rendered = self._render([*("system" for _ in system), *roles], add_generation_prompt=True)
+        text, *parts = SLOT.split(rendered.removesuffix(" "))
+        frame = Frame(self._encode_opening(text), [])
+        constant = frame.opening  # the list of ids that is growing
+        for blank, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            number, following = int(slot) - len(system), self._encode_template(text)
+            if number < 0:
+                constant += self._encode_contents([blank + system[0]])[0] + following
+            else:
+                frame.slots.append((number, blank, following))
+                constant = following
+        return frame
+
+    def _end_of_turn(self) -> int:
+        tail = SLOT.split(self._render(["user", "assistant"], add_generation_prompt=False))[-1]
+        special = (i for i in self._encode_template(tail) if i in self.special_ids)
+        return next(special, self.tokenizer.eos_token_id)
+
+    def _encode_opening(self, text: str) -> list[int]:
+        """The ids that a prompt begins with, among them one BOS if the tokenizer adds it."""
+        ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=False)
+        bos_id = self.tokenizer.bos_token_id
+        adds_bos = self.tokenizer("")["input_ids"][:1] == [bos_id]
+        return [bos_id, *ids] if adds_bos and ids[:1] != [bos_id] else ids
+
+    def _encode_template(self, text: str) -> list[int]:
+        """The ids of text that the template puts behind a content."""
+        ids = self.tokenizer.encode(
+            self._before + text, add_special_tokens=False, split_special_tokens=False
+        )
+        return ids[self._dropped :]
+
+    def _encode_contents(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of what users or data wrote: control tokens in it are just text."""
+        texts = [self._before + text for text in texts]
+        encodings = self._plain.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids[self._dropped :] for encoding in encodings]
+
+
+def _plain_text_tokenizer(tokenizer: Any) -> Any:
+    """A copy of the tokenizer's backend to which control tokens are text as any other.
+
+    Those are its special tokens, and what else was added to its vocabulary and is written by its
+    chat template, such as Qwen's <tool_call>; not its runs of blanks.
+    """
+    plain = copy.deepcopy(tokenizer.backend_tokenizer)
+    plain.no_truncation()
+    plain.no_padding()
+    template = tokenizer.chat_template or ""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    plain.add_special_tokens([t for t in added if t in template and not t.isspace()])
+    plain.encode_special_tokens = True
+    return plain

@@ -1,0 +1,242 @@
+"""Pictures for papers and slides, PNG and SVG in reports/figures/: one function each."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import NormalDist, median
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from medtune.comparison.breakdowns import part_names
+from medtune.report.figure_style import (
+    COLORS,
+    CURVES,
+    HATCHES,
+    MARKS,
+    MODELS,
+    VERDICTS,
+    draw_interval,
+    draw_legend,
+    drawn_in_style,
+    model_looks,
+    new_figure,
+    save,
+    shortened,
+)
+from medtune.report.score_rows import Facts, ScoreRow, percent, score_rows
+from medtune.report.tables import KindCounts, compared_scores, kind_counts
+from medtune.runtime.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES = Path("reports/figures")
+UNITS = {
+    **{"bleu": "points", "chrf": "points", "perplexity": "perplexity"},
+    **{"length_ratio": "ratio", "mean_words": "words"},
+}
+MOST_PARTS = 25  # kinds in a picture
+MOST_MARKS = 50  # on a curve
+LENGTH_BINS = 30  # at most
+RELIABILITY_BINS = 10
+
+
+def write_figures(
+    facts: Facts, splits: KindCounts, choices: Mapping[str, pa.Table] | None = None
+) -> None:
+    """Writes reports/figures/ anew; `choices` are the multiple-choice results of each model."""
+    confidence = facts.params["compare"]["confidence"]
+    draw: dict[str, Callable[[], Figure]] = {
+        "scores": lambda: scores(facts.metrics["compare"], confidence),
+        "kinds": lambda: kinds(facts.metrics["compare_kinds"], confidence),
+        "questions": lambda: questions(facts.answers),
+        "answer_words": lambda: answer_words(facts.answers),
+        "data": lambda: data(splits),
+    }
+    if any(math.isfinite(loss) for points in facts.curves.values() for _, loss in points):
+        draw["loss"] = lambda: loss_curves(facts.curves)
+    if choices and choices["base"].num_rows:
+        draw["reliability"] = lambda: reliability(choices, confidence)
+    with replacing(FIGURES) as folder, drawn_in_style():
+        folder.mkdir()
+        for name, figure in draw.items():
+            save(figure(), folder, name)
+
+
+def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure":
+    """Training and validation loss over optimiser steps."""
+    figure, (axes,) = new_figure(3.4)
+    for split, points in curves.items():
+        steps, losses = zip(*points, strict=True) if points else ((), ())
+        every = len(steps) // MOST_MARKS + 1
+        axes.plot(steps, losses, label=split, markersize=5, markevery=every, **CURVES[split])
+    axes.set(xlabel="optimiser step", ylabel="loss per answer token (nats)", xlim=(0, None))
+    figure.legend(loc="outside lower center", ncols=len(curves))
+    return figure
+
+
+def scores(metrics: Mapping[str, Any], confidence: float) -> "Figure":
+    """Difference of every score with its interval; scores of one unit share an axis."""
+    units: dict[str, list[ScoreRow]] = {}
+    shown = [s for s in compared_scores(metrics) if f"{s.name}.ci_low" in metrics]
+    for row in score_rows(metrics, shown):
+        values = [metrics[f"{row.name}.{model}"] for model in ("base", "finetuned")]
+        share = all(value is None or value <= 1 for value in values)
+        unit = UNITS.get(row.name, "share, 0 to 1" if share else row.title)
+        units.setdefault(unit, []).append(row)
+    heights = [len(rows) + 2 for rows in units.values()]
+    figure, panels = new_figure(0.22 * sum(heights) + 0.6, len(units), height_ratios=heights)
+    for axes, (unit, rows) in zip(panels, units.items(), strict=True):
+        axes.axvline(0, color="black", linewidth=0.8)
+        for y, row in enumerate(rows):
+            look = VERDICTS[row.verdict]
+            draw_interval(axes, y, metrics, row.name, 0.0, look)
+            text = f"{row.base} → {row.finetuned}"
+            axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center_baseline")
+        axes.set(xlabel=f"difference ({unit})", ylim=(len(rows) - 0.4, -0.6))
+        axes.set_yticks(range(len(rows)), [shortened(row.title) for row in rows])
+        axes.grid(axis="y", visible=False)
+    panels[0].set_title(
+        f"Fine-tuned less base, {percent(confidence)} interval, n = {metrics['n']}", loc="left"
+    )
+    draw_legend(figure, {verdict: look | {"linestyle": ""} for verdict, look in VERDICTS.items()})
+    return figure
+
+
+def kinds(metrics: Mapping[str, Any], confidence: float) -> "Figure":
+    """ROUGE-L of both models per kind of card, largest gain first."""
+    sizes = {kind: metrics[f"{kind}.n"] for kind in part_names(metrics)}
+    shown = sorted(sizes, key=lambda kind: -sizes[kind])[:MOST_PARTS]
+    shown.sort(key=lambda kind: -metrics[f"{kind}.rougeL.difference"])
+    figure, (axes,) = new_figure(0.34 * len(shown) + 1.3)
+    for y, kind in enumerate(shown):
+        base = metrics[f"{kind}.rougeL.base"]
+        tuned = metrics[f"{kind}.rougeL.finetuned"]
+        axes.plot([base, tuned], [y, y], color="#BBBBBB", linewidth=1, zorder=1)
+        axes.plot(base, y, color=COLORS["base"], marker=MARKS["base"], markersize=7)
+        look = {"color": COLORS["finetuned"], "marker": MARKS["finetuned"]}
+        draw_interval(axes, y, metrics, f"{kind}.rougeL", base, look)
+    names = [f"{shortened(kind)} (n = {sizes[kind]})" for kind in shown]
+    axes.set_yticks(range(len(shown)), names)
+    left_out = (
+        f"; {len(sizes) - len(shown)} smaller kinds left out" if len(sizes) > len(shown) else ""
+    )
+    axes.set(xlabel=f"ROUGE-L (0 to 1){left_out}", ylim=(len(shown) - 0.5, -0.5), xlim=(0, None))
+    axes.grid(axis="y", visible=False)
+    looks = model_looks()
+    looks[f"fine-tuned, {percent(confidence)} interval of the difference"] = looks.pop("fine-tuned")
+    draw_legend(figure, looks)
+    return figure
+
+
+def questions(answers: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Difference of ROUGE-L of each test question, worst regression first."""
+    figure, (axes,) = new_figure(3.2)
+    differences = [row["difference"] for row in answers]
+    edges = list(range(len(answers) + 1))
+    for verdict, sign, name in (("worse", -1, "lost"), ("better", 1, "gained")):
+        part = [value if value * sign > 0 else 0.0 for value in differences]
+        count = sum(value * sign > 0 for value in differences)
+        axes.stairs(
+            part,
+            edges,
+            fill=True,
+            facecolor=VERDICTS[verdict]["color"],
+            hatch="////" if sign < 0 else "",
+            hatchcolor="white",
+            label=f"{count} {name}",
+        )
+    unchanged = sum(value == 0 for value in differences)
+    axes.plot([], [], linestyle="", label=f"{unchanged} unchanged")
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(
+        xlabel="test questions, worst regression first",
+        ylabel="ROUGE-L, fine-tuned less base",
+        xlim=(0, len(answers)),
+    )
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def answer_words(answers: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Distribution of the length of the answers, with the median, and of the references."""
+    words = {model: [len(row[model].split()) for row in answers] for model in MODELS}
+    longest = max(max(counts) for counts in words.values())
+    width = longest // LENGTH_BINS + 1
+    edges = range(0, longest + width + 1, width)
+    figure, panels = new_figure(4.6, len(words), sharex=True, sharey=True)
+    for axes, (model, counts) in zip(panels, words.items(), strict=True):
+        look = {"facecolor": COLORS[model], "hatch": HATCHES[model], "hatchcolor": "white"}
+        axes.hist(counts, bins=list(edges), rwidth=0.9, **look)
+        middle = median(counts)
+        axes.axvline(middle, color="black", linestyle="--", linewidth=1)
+        axes.set_title(f"{MODELS[model]}, median {middle:g} words", loc="left")
+    panels[1].set_ylabel(f"answers per {width} words" if width > 1 else "answers")
+    panels[-1].set(xlabel="words per answer", xlim=(0, edges[-1]))
+    return figure
+
+
+def data(splits: KindCounts) -> "Figure":
+    """Number of cards of each kind in each split."""
+    counts = sorted(kind_counts(splits), key=lambda item: -sum(item[1]))
+    shown = counts[:MOST_PARTS]
+    figure, panels = new_figure(0.3 * len(shown) + 1.1, 1, len(splits), sharey=True)
+    for n, (axes, split) in enumerate(zip(panels, splits, strict=True)):
+        values = [numbers[n] for _, numbers in shown]
+        bars = axes.barh(range(len(shown)), values, color=COLORS["finetuned"], height=0.7)
+        axes.bar_label(bars, padding=2, fontsize=8)
+        axes.set_title(f"{split}\n{sum(splits[split].values())} cards", loc="left")
+        axes.set(xlabel="cards", xlim=(0, 1.25 * max([1, *values])))
+        axes.grid(axis="y", visible=False)
+    panels[0].set_yticks(range(len(shown)), [shortened(kind) for kind, _ in shown])
+    panels[0].set_ylim(len(shown) - 0.5, -0.5)
+    if len(counts) > len(shown):
+        panels[0].set_ylabel(f"{len(counts) - len(shown)} smaller kinds left out")
+    return figure
+
+
+def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure":
+    """How often the chosen option is right, by the probability that the model gives it."""
+    sets = sorted(choices["base"].column("set").unique().to_pylist())
+    figure, panels = new_figure(
+        min(5.8 / len(sets), 4.0) + 1.2, 1, len(sets), sharex=True, sharey=True
+    )
+    for axes, name in zip(panels, sets, strict=True):
+        axes.plot([0, 1], [0, 1], color="#999999", linestyle=":")
+        for model, table in choices.items():
+            rows = [row for row in table.to_pylist() if row["set"] == name]
+            means, rates, lower, upper = zip(*reliability_curve(rows, confidence), strict=True)
+            look = {"color": COLORS[model], "marker": MARKS[model], "markersize": 5}
+            axes.errorbar(means, rates, yerr=(lower, upper), capsize=2, linewidth=1, **look)
+        axes.set_title(f"{shortened(name)}, {len(rows)} questions", loc="left")
+        axes.set(xlabel="mean probability of the chosen option", xlim=(0, 1), ylim=(0, 1))
+        axes.set_aspect("equal")
+    panels[0].set_ylabel(f"share that is right, {percent(confidence)} interval")
+    draw_legend(figure, {**model_looks(), "calibrated": {"color": "#999999", "linestyle": ":"}})
+    return figure
+
+
+def reliability_curve(
+    rows: Sequence[Mapping[str, Any]], confidence: float
+) -> list[tuple[float, float, float, float]]:
+    """(mean probability, share right, its interval's reach down and up) of each bin with rows.
+
+    Ten bins of equal width, (0, 0.1] … (0.9, 1] (Guo et al. 2017); the interval is that of Wilson
+    (1927).
+    """
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for row in rows:
+        bin_number = math.ceil(row["probability"] * RELIABILITY_BINS)
+        right = row["chosen"] == row["correct"]
+        bins.setdefault(bin_number, []).append((row["probability"], right))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    curve = []
+    for _, members in sorted(bins.items()):
+        n = len(members)
+        share = sum(right for _, right in members) / n
+        center = (share + z * z / (2 * n)) / (1 + z * z / n)
+        reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+        down, up = max(0.0, share - center + reach), max(0.0, center + reach - share)
+        curve.append((sum(p for p, _ in members) / n, share, down, up))
+    return curve

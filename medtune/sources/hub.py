@@ -1,0 +1,202 @@
+"""The hub source: a model or dataset repository at one commit, each file checked by its hash."""
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from glob import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+
+from medtune.runtime.errors import InputError
+from medtune.runtime.paths import check_member, check_space
+from medtune.sources.conversion import CHECKPOINT_FILES
+
+logger = logging.getLogger("medtune")
+
+URI = re.compile(r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/]+)(?:/(.+))?", re.ASCII)
+DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+# Describes the dataset in repositories of old; it is no data.
+NO_DATA = "dataset_infos.json"
+RETRY_WAITS_S = (1.0, 3.0)
+TIMEOUT_S = 10
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Repository:
+    target: str
+    name: str
+    revision: str
+    subset: str
+
+    @property
+    def endpoint(self) -> str:
+        return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+    def __str__(self) -> str:
+        return f"{self.target} {self.name}@{self.revision} on {self.endpoint}"
+
+
+def fetch_repository(uri: str, target: str, folder: Path) -> None:
+    """Writes the safe files of `hub://owner/name@revision[/subset]` into `folder`, paths kept.
+
+    A model gives safetensors, tokenizer and configuration; a dataset its tables, `subset` those in
+    that folder or else with that prefix. HF_ENDPOINT and HF_TOKEN are honoured.
+    """
+    match = URI.fullmatch(uri)
+    if not match or (target == "model" and match[3]):
+        subset = "[/subset]" if target == "dataset" else ""
+        raise InputError(
+            f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
+        )
+    repository = Repository(target, match[1], match[2], (match[3] or "").rstrip("/"))
+    # Plain HTTP resumes and keeps no cache elsewhere. Read when huggingface_hub is imported.
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+    info = _persistently(repository, lambda: _look_up(repository))
+    if info.sha != repository.revision:
+        was, commit = repository.revision, info.sha
+        logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
+    files = _select(repository, info.siblings)
+    scratch = folder / ".hub"
+    scratch.mkdir(parents=True)
+    check_space(repository, sum(file.size or 0 for file in files), scratch)
+    _persistently(repository, lambda: _download(repository, info.sha, files, scratch))
+    for file in files:
+        _verify(repository, file, scratch / "files" / file.rfilename)
+        path = folder / file.rfilename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (scratch / "files" / file.rfilename).replace(path)
+    shutil.rmtree(scratch)
+    logger.info("took %d of the %d files of %s", len(files), len(info.siblings), repository)
+
+
+def _look_up(repository: Repository) -> Any:
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=repository.endpoint)
+    return api.repo_info(
+        repository.name,
+        repo_type=repository.target,
+        revision=repository.revision,
+        files_metadata=True,
+        timeout=TIMEOUT_S,
+    )
+
+
+def _select(repository: Repository, files: list[Any]) -> list[Any]:
+    paths = [file.rfilename for file in files]
+    pick = _checkpoint_paths if repository.target == "model" else _data_paths
+    chosen = pick(repository, paths)
+    for path in chosen:
+        check_member(repository, path, path)
+    return [file for file in files if file.rfilename in chosen]
+
+
+def _checkpoint_paths(repository: Repository, paths: list[str]) -> set[str]:
+    top = [path for path in paths if "/" not in path]
+    chosen = {path for path in top if any(fnmatch(path, pattern) for pattern in CHECKPOINT_FILES)}
+    if not any(path.endswith(".safetensors") for path in chosen):
+        raise InputError(f"{repository} has no safetensors weights: choose one that has them")
+    return chosen
+
+
+def _data_paths(repository: Repository, paths: list[str]) -> set[str]:
+    subset = repository.subset
+    inside = [path for path in paths if path.startswith(subset + "/")]
+    inside = inside or [path for path in paths if path.startswith(subset)]
+    chosen = {path for path in inside if path.endswith(DATA_SUFFIXES) and path != NO_DATA}
+    if not chosen:
+        wanted = ", ".join(DATA_SUFFIXES) + " file" + (f" under {subset}" if subset else "")
+        held = ", ".join(sorted(paths)[:8]) or "nothing"
+        raise InputError(f"{repository} has no {wanted}: it holds {held}")
+    return chosen
+
+
+def _download(repository: Repository, commit: str, files: list[Any], scratch: Path) -> None:
+    """Downloads into `scratch/files`; called again, it keeps the files that are whole."""
+    from huggingface_hub import snapshot_download
+
+    snapshot_download(
+        repository.name,
+        repo_type=repository.target,
+        revision=commit,
+        allow_patterns=[escape(file.rfilename) for file in files],
+        local_dir=scratch / "files",
+        cache_dir=scratch / "cache",
+        endpoint=repository.endpoint,
+    )
+
+
+def _verify(repository: Repository, file: Any, path: Path) -> None:
+    """Compares a file with the hub's hash: sha256 of large files, git's sha1 of the others."""
+    if not path.is_file():
+        raise InputError(f"{repository}: {file.rfilename} did not arrive: run again")
+    if file.lfs:
+        expected = file.lfs.sha256
+        with path.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+    else:
+        expected = file.blob_id
+        content_bytes = path.read_bytes()
+        found = hashlib.sha1(b"blob %d\0" % len(content_bytes) + content_bytes).hexdigest()
+    if found != expected:
+        raise InputError(
+            f"{repository}: {file.rfilename} has hash {found}, the hub says {expected}: "
+            "refused; run again, or choose another revision"
+        )
+
+
+def _persistently(repository: Repository, call: Callable[[], T]) -> T:
+    """Calls until it succeeds or fails for good; the last failure becomes an InputError."""
+    waits_s = iter(RETRY_WAITS_S)
+    while True:
+        try:
+            return call()
+        except (httpx2.HTTPError, OSError) as error:
+            # huggingface_hub hides the reason behind a "not in the cache".
+            hidden = error.__cause__ if isinstance(error, FileNotFoundError) else None
+            reason = hidden or error
+            if getattr(reason, "errno", None) is not None:
+                raise
+            status = getattr(getattr(reason, "response", None), "status_code", None)
+            final = isinstance(reason, ConnectionError) if status is None else status < 500
+            wait_s = None if final else next(waits_s, None)
+            if wait_s is None:
+                raise InputError(f"{repository} {_explain(repository, reason, status)}") from None
+            logger.info("%s: %s; trying again", repository, _first_line(reason))
+            time.sleep(wait_s)
+
+
+def _explain(repository: Repository, reason: BaseException, status: int | None) -> str:
+    from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RevisionNotFoundError
+
+    kind = "datasets/" if repository.target == "dataset" else ""
+    page = f"{repository.endpoint}/{kind}{repository.name}"
+    log_in = "log in with `hf auth login` or set HF_TOKEN"
+    if isinstance(reason, GatedRepoError):
+        return f"is gated: accept its terms on {page}, then {log_in}"
+    if isinstance(reason, RevisionNotFoundError):
+        return f"was not found: the repository has no such revision, see {page}/commits/main"
+    if status in (401, 403):
+        return (
+            f"is missing, private or gated: check its name; ask for access on {page} and {log_in}"
+        )
+    if status == 404:
+        return "was not found: check owner and name"
+    if status is not None:
+        return f"cannot be had, the hub answers {status}: try again later"
+    if isinstance(reason, OfflineModeIsEnabled):
+        return "is out of reach because HF_HUB_OFFLINE is set: unset it"
+    return f"cannot be downloaded ({_first_line(reason)}): check the network and HF_ENDPOINT"
+
+
+def _first_line(reason: BaseException) -> str:
+    return (str(reason) or type(reason).__name__).splitlines()[0]

@@ -1,0 +1,77 @@
+"""Which records must stay together in one split."""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from medtune.runtime.progress import progress
+from medtune.splits.near_duplicates import Pairs, candidates, similar
+from medtune.splits.ngrams import Array, Texts
+
+LEAK_SHARE = 0.5  # of the 13-grams of an answer; with so many in other answers it counts as known
+
+
+def components(texts: Texts, similarity: float) -> Array:
+    """The connected component of each record, numbered from 0.
+
+    Linked are records of one topic (if they have one), one normalised question or answer, answers
+    whose sets of shingles have a Jaccard similarity of at least `similarity`, and a record of
+    whose answer's 13-grams half or more stand in others with these others.
+    """
+    labels = strong_parts(texts)
+    labels = _merged(labels, _same(texts.answer))
+    labels = _merged(labels, _shared_ngrams(texts))
+    rows = np.unique(texts.answer, return_index=True)[1]
+    bands = candidates(texts, similarity, rows)
+    for left, right in progress(bands, unit="band", description="near-duplicates"):
+        apart = labels[left] != labels[right]
+        labels = _merged(labels, similar(texts, (left[apart], right[apart]), similarity))
+    return labels
+
+
+def strong_parts(texts: Texts) -> Array:
+    """The components over topics and questions alone, numbered from 0."""
+    labels = _merged(np.arange(len(texts)), _same(texts.question))
+    return _merged(labels, _same(texts.topic, texts.topic != 0))
+
+
+def without_boilerplate(texts: Texts, labels: Array, limit: float) -> Array:
+    """Cuts each component of more than `limit` records into its strong parts."""
+    large = np.bincount(labels)[labels] > limit
+    return np.where(large, labels.max() + 1 + strong_parts(texts), labels)
+
+
+def group_names(texts: Texts, labels: Array) -> pd.Series:
+    """Names each group after the topic of its first record, so that a new card keeps the name.
+
+    A record without a topic has its question for one.
+    """
+    keys = pd.Series(np.where(texts.topic != 0, texts.topic, texts.question))
+    codes, names = pd.factorize(keys.groupby(labels).transform("first"))
+    return pd.Series(np.array([f"{name:016x}" for name in names], dtype=object)[codes])
+
+
+def _same(keys: Array, present: Array | None = None) -> Pairs:
+    """Links each record to the next one that has the same key."""
+    rows = np.arange(len(keys)) if present is None else np.flatnonzero(present)
+    rows = rows[np.argsort(keys[rows], kind="stable")]
+    equal = keys[rows][1:] == keys[rows][:-1]
+    return rows[:-1][equal], rows[1:][equal]
+
+
+def _shared_ngrams(texts: Texts) -> Pairs:
+    shared = np.bincount(texts.ngram_rows, minlength=len(texts))
+    mostly_shared = (shared > 0) & (shared >= LEAK_SHARE * texts.ngram_counts)
+    binding = np.zeros(texts.ngrams.max(initial=-1) + 1, bool)
+    binding[texts.ngrams[mostly_shared[texts.ngram_rows]]] = True
+    equal = (np.diff(texts.ngrams) == 0) & binding[texts.ngrams[1:]]
+    return texts.ngram_rows[:-1][equal], texts.ngram_rows[1:][equal]
+
+
+def _merged(labels: Array, pairs: Pairs) -> Array:
+    """The labels, numbered anew from 0, after the components of each pair have become one."""
+    left, right = (labels[rows] for rows in pairs)
+    count = labels.max(initial=-1) + 1
+    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(count, count))
+    return connected_components(graph, directed=False)[1][labels]

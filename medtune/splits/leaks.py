@@ -1,0 +1,93 @@
+"""Which held-out records share text with the records that a model may have seen."""
+
+import numpy as np
+import pandas as pd
+
+from medtune.config.schema import SPLITS
+from medtune.splits.groups import LEAK_SHARE
+from medtune.splits.near_duplicates import candidates, similar
+from medtune.splits.ngrams import Array, Texts
+
+REASONS = ("question", "answer", "ngram13", "near_duplicate")
+NONE = -1
+
+
+def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
+    """Shares of the held-out records, 0 to 1, whose text stands in the known ones.
+
+    `question` and `answer`: the same normalised text; `ngram13`: at least half of the answer's
+    13-grams (an answer of fewer words has none, and does not count). `known` and `held` are masks.
+    """
+    found = _sources(texts, known, held)
+    return {name: float((rows[held] != NONE).mean()) for name, rows in found.items()}
+
+
+def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[str, float]:
+    """Leak rates of the row-by-row split of the same sizes that most notebooks use."""
+    order = np.random.default_rng(seed).permutation(len(texts))
+    known, held = np.zeros((2, len(texts)), bool)
+    known[order[:train]], held[order[len(order) - test :]] = True, True
+    return leak_rates(texts, known, held)
+
+
+def shared_text(
+    texts: Texts, splits: Array, among: Array, similarity: float
+) -> tuple[Array, Array]:
+    """Why a record shares text with an earlier split, and with which record; of `among`, a mask.
+
+    `splits` are names, the first of train, validation and test keeps a text. Returns an array of
+    reasons ("" for a record that shares nothing) and one of records (-1 for nothing).
+    """
+    reasons = np.full(len(texts), "", dtype="U14")
+    partners = np.full(len(texts), NONE)
+    for number, split in enumerate(SPLITS[1:], 1):
+        known = among & np.isin(splits, SPLITS[:number]) & (reasons == "")
+        held = among & (splits == split)
+        for reason, rows in _sources(texts, known, held).items():
+            new = (rows != NONE) & (partners == NONE)
+            reasons[new], partners[new] = reason, rows[new]
+        rows = _near_duplicates(texts, known, held & (partners == NONE), similarity)
+        reasons[rows != NONE] = "near_duplicate"
+        partners[rows != NONE] = rows[rows != NONE]
+    return reasons, partners
+
+
+def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
+    """Of each reason, per record, a known one that a held-out one shares text with, or -1."""
+    found = {
+        "question": np.where(held, _first(texts.question, known), NONE),
+        "answer": np.where(held, _first(texts.answer, known), NONE),
+    }
+    numbers, rows = texts.ngrams, texts.ngram_rows
+    first = np.full(numbers.max(initial=-1) + 1, NONE)
+    of_known = np.flatnonzero(known[rows])[::-1]
+    first[numbers[of_known]] = rows[of_known]
+    sources = first[numbers]
+    seen = np.flatnonzero(held[rows] & (sources != NONE))
+    counts = np.bincount(rows[seen], minlength=len(texts))
+    partners = np.full(len(texts), NONE)
+    partners[rows[seen]] = sources[seen]
+    enough = (counts > 0) & (counts >= LEAK_SHARE * texts.ngram_counts)
+    return found | {"ngram13": np.where(enough, partners, NONE)}
+
+
+def _first(hashes: Array, among: Array) -> Array:
+    """The first record of `among`, a mask, that has the hash of each record, or -1."""
+    codes, uniques = pd.factorize(hashes)
+    first = np.full(len(uniques), NONE)
+    rows = np.flatnonzero(among)[::-1]  # of several assignments the last one stays
+    first[codes[rows]] = rows
+    return first[codes]
+
+
+def _near_duplicates(texts: Texts, known: Array, held: Array, similarity: float) -> Array:
+    """Per record the known near-duplicate of a held-out one, or -1; equal answers count once."""
+    first_known, first_held = (_first(texts.answer, mask) for mask in (known, held))
+    partners = np.full(len(texts), NONE)
+    rows = np.concatenate([np.unique(first_known[known]), np.unique(first_held[held])])
+    for left, right in candidates(texts, similarity, rows):
+        left, right = np.where(held[left], (left, right), (right, left))
+        open_pairs = held[left] & known[right] & (partners[left] == NONE)
+        left, right = similar(texts, (left[open_pairs], right[open_pairs]), similarity)
+        partners[left] = right
+    return np.where(held, partners[first_held], NONE)

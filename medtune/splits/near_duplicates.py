@@ -1,0 +1,85 @@
+"""Pairs of answers whose sets of shingles are similar: found by MinHash, verified exactly."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from medtune.splits.ngrams import ODD, PERMUTATIONS, Array, Texts
+
+FOUND_SHARE = 0.98  # of the pairs just as similar as asked for; of more similar ones, more
+ESTIMATE_MARGIN = 0.1  # of MinHash: over two standard errors at 128 permutations
+NEIGHBOURS = 16  # with which a record of a large bucket is compared
+BLOCK_PAIRS = 2**15
+
+Pairs = tuple[Array, Array]
+
+
+def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
+    """Yields, band by band, pairs of `rows` that agree in a whole band of their digests.
+
+    Boilerplate makes buckets of many thousand records: these are sorted by the next band, too, then
+    by hash, and each is paired with the NEIGHBOURS that follow.
+    """
+    width = _band_rows(similarity)
+    rows = rows[np.argsort(texts.answer[rows], kind="stable")]
+    bands = [list(range(start, start + width)) for start in range(0, PERMUTATIONS, width)]
+    keys = _band_keys(texts, rows, bands[0])
+    for band in (*bands[1 : PERMUTATIONS // width], bands[0]):
+        next_keys = _band_keys(texts, rows, band)
+        yield _neighbours(rows, keys, next_keys)
+        keys = next_keys
+
+
+def similar(texts: Texts, pairs: Pairs, similarity: float) -> Pairs:
+    """The pairs whose shingles have a Jaccard similarity of at least `similarity`."""
+    kept = [np.zeros((2, 0), np.int64)]
+    for start in range(0, len(pairs[0]), BLOCK_PAIRS):
+        block = np.stack([side[start : start + BLOCK_PAIRS] for side in pairs])
+        estimate = (texts.digests[block[0]] == texts.digests[block[1]]).mean(axis=1)
+        block = block[:, estimate >= similarity - ESTIMATE_MARGIN]
+        kept.append(block[:, _jaccard(texts, block[0], block[1]) >= similarity])
+    left, right = np.concatenate(kept, axis=1)
+    return left, right
+
+
+def _band_rows(similarity: float) -> int:
+    """The widest band with which MinHash finds FOUND_SHARE of the pairs of this similarity."""
+    for width in range(16, 1, -1):
+        if 1 - (1 - similarity**width) ** (PERMUTATIONS // width) >= FOUND_SHARE:
+            return width
+    return 1
+
+
+def _band_keys(texts: Texts, rows: Array, band: list[int]) -> Array:
+    keys = np.zeros(len(rows), np.uint64)
+    for column in band:
+        keys = keys * ODD + texts.digests[rows, column]
+    return keys
+
+
+def _neighbours(rows: Array, keys: Array, next_keys: Array) -> Pairs:
+    order = np.lexsort((next_keys, keys))
+    keys, rows = keys[order], rows[order]
+    found = [np.zeros((2, 0), np.int64)]
+    first = np.arange(len(rows))
+    for distance in range(1, NEIGHBOURS + 1):
+        first = first[first + distance < len(rows)]
+        first = first[keys[first] == keys[first + distance]]
+        found.append(np.stack([rows[first], rows[first + distance]]))
+    left, right = np.concatenate(found, axis=1)
+    return left, right
+
+
+def _jaccard(texts: Texts, left: Array, right: Array) -> Array:
+    """Exact, by counting the shingles that a pair has twice (48 bits of each are compared)."""
+    sizes = np.diff(texts.offsets)
+    entries = []
+    for rows in (left, right):
+        pair = np.repeat(np.arange(len(rows)), sizes[rows])
+        first = np.cumsum(sizes[rows]) - sizes[rows]
+        shingles = texts.shingles[np.arange(len(pair)) + (texts.offsets[rows] - first)[pair]]
+        entries.append(pair.astype(np.uint64) << np.uint64(48) | shingles >> np.uint64(16))
+    merged = np.sort(np.concatenate(entries))
+    twice = merged[1:][merged[1:] == merged[:-1]] >> np.uint64(48)
+    shared = np.bincount(twice.astype(np.int64), minlength=len(left))
+    return shared / (sizes[left] + sizes[right] - shared)

@@ -1,0 +1,116 @@
+"""The texts of all records as hashes: whole, in word n-grams, and as MinHash digests.
+
+Text is compared after normalisation: Unicode NFKC, lower case, letters and digits only, so that
+punctuation and spacing make no two texts out of one. A Chinese or Japanese character is a word.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from rensa import RMinHash
+
+from medtune.runtime.progress import progress
+
+WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
+SHINGLE_WORDS = 2  # of an answer between two marks, so that an edit at its end counts as much
+LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
+PERMUTATIONS = 128
+CHUNK_RECORDS = 20_000
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth's multiplicative hash)
+ROW = np.uint64(0xC2B2AE3D27D4EB4F)
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Hashes of the normalised texts of n records, each of 64 bits unless said otherwise."""
+
+    topic: Array  # (n,), 0 where there is none
+    question: Array  # (n,)
+    answer: Array  # (n,)
+    shingles: Array  # the distinct shingles of the answers, record by record
+    offsets: Array  # (n + 1,): those of record i are shingles[offsets[i] : offsets[i + 1]]
+    digests: Array  # (n, PERMUTATIONS) uint32, MinHash of the shingles
+    ngram_counts: Array  # (n,): distinct 13-grams of the answer
+    ngrams: Array  # (entries,): numbers from 0 of the 13-grams that stand in several answers …
+    ngram_rows: Array  # (entries,): … and the record that each entry is of, ascending per number
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+
+def normalised(text: str) -> str:
+    return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).lower()))
+
+
+def hash_text(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+def read_texts(records: pa.Table) -> Texts:
+    """Hashes the columns `topic`, `question` and `answer`, CHUNK_RECORDS at a time."""
+    columns = records.select(["topic", "question", "answer"])
+    batches = columns.to_batches(max_chunksize=CHUNK_RECORDS)
+    parts = [_read(batch) for batch in progress(batches, unit="chunk", description="reading")]
+    topic, question, answer, counts, shingles, digests, ngram_counts, grams = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    ngrams, ngram_rows = _in_several(ngram_counts, grams)
+    return Texts(
+        topic, question, answer, shingles, offsets, digests, ngram_counts, ngrams, ngram_rows
+    )
+
+
+def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:
+    topics, questions, answers = (
+        [normalised(text) for text in column.to_pylist()] for column in batch.columns
+    )
+    topic = np.array([hash_text(text) if text else 0 for text in topics], np.uint64)
+    question, answer = (_hash_all(texts) for texts in (questions, answers))
+    marked = pa.array([f"^ {text} $" if text else "^ $" for text in answers])
+    split = pc.split_pattern(marked, " ")
+    words = split.values.dictionary_encode()
+    hashes = _hash_all(words.dictionary.to_pylist())[words.indices.to_numpy()]
+    offsets = split.offsets.to_numpy().astype(np.int64)
+    starts, stops = offsets[:-1], offsets[1:]
+    counts, shingles = _distinct_ngrams(hashes, starts, stops, SHINGLE_WORDS)
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, ends, PERMUTATIONS, 0)
+    digests = np.array(matrix.to_rows(), dtype=np.uint32)
+    ngram_counts, grams = _distinct_ngrams(hashes, starts + 1, stops - 1, LEAK_WORDS)
+    return topic, question, answer, counts, shingles, digests, ngram_counts, grams
+
+
+def _hash_all(texts: Sequence[str]) -> Array:
+    return np.array([hash_text(text) for text in texts], np.uint64)
+
+
+def _distinct_ngrams(words: Array, starts: Array, stops: Array, n: int) -> tuple[Array, Array]:
+    """How many distinct n-grams each row words[start:stop] has, and these, row by row."""
+    lengths = np.maximum(stops - starts - n + 1, 0)
+    rows = np.repeat(np.arange(len(starts)), lengths)
+    first = np.arange(len(rows)) + (starts - np.cumsum(lengths) + lengths)[rows]
+    grams = np.zeros(len(rows), np.uint64)
+    for offset in range(n):
+        grams = grams * ODD + words[first + offset]
+    distinct = ~pd.Series(grams + rows.astype(np.uint64) * ROW).duplicated().to_numpy()
+    return np.bincount(rows[distinct], minlength=len(starts)), grams[distinct]
+
+
+def _in_several(counts: Array, grams: Array) -> tuple[Array, Array]:
+    """Numbers the n-grams that stand in several rows; returns (numbers, rows), one per entry."""
+    order = np.argsort(grams, kind="stable")
+    grams = grams[order]
+    as_before = np.concatenate([[False], grams[1:] == grams[:-1]])[: len(grams)]
+    several = as_before | np.append(as_before[1:], False)[: len(grams)]
+    rows = np.repeat(np.arange(len(counts)), counts)[order[several]]
+    return np.cumsum(~as_before[several]) - 1, rows

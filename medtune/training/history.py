@@ -1,0 +1,45 @@
+"""How far a training run has come: the points of its curves, and what follows from them."""
+
+import math
+from dataclasses import dataclass, field
+
+from medtune.config.schema import Train
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a training or validation curve; `loss` in nats per supervised token."""
+
+    curve: str
+    step: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    tokens: int  # read so far, supervised or not
+
+
+@dataclass
+class History:
+    """Steps and tokens so far, the points, and the loss summed since the last training point."""
+
+    step: int = 0
+    tokens: int = 0
+    loss_sum: float = 0.0
+    loss_tokens: int = 0
+    points: list[Point] = field(default_factory=list)
+
+    def validation_losses(self) -> dict[int, float]:
+        return {point.step: point.loss for point in self.points if point.curve == "validation"}
+
+    def is_lowest(self, loss: float) -> bool:
+        """Whether a validation loss is below all before it."""
+        return loss < min(self.validation_losses().values(), default=math.inf)
+
+    def out_of_patience(self, params: Train) -> bool:
+        """Whether too many validations in a row have brought no lower loss."""
+        lowest, stale = math.inf, 0
+        for loss in self.validation_losses().values():
+            better = loss < lowest - params.early_stopping_threshold
+            lowest, stale = (loss, 0) if better else (lowest, stale + 1)
+        patience = params.early_stopping_patience
+        return patience is not None and stale >= patience

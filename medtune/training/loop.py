@@ -1,0 +1,246 @@
+"""The training loop.
+
+Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` gives them, with `input_ids` and
+`loss_start`. The order of the batches is a function of seed and epoch, noise one of seed and step,
+so that a run that goes on from a checkpoint ends with the bytes of an undisturbed one.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from medtune.config.schema import Train
+from medtune.modeling.collation import by_length, padded, training_order
+from medtune.modeling.distributed import accelerator, placed, share, whole
+from medtune.modeling.loading import autocast, device, resolve_precision
+from medtune.modeling.losses import SupervisedLoss
+from medtune.runtime.errors import InputError
+from medtune.runtime.progress import progress
+from medtune.training.checkpoints import Checkpoints
+from medtune.training.history import History, Point
+from medtune.training.optimizers import (
+    Schedule,
+    load_optimizer_state,
+    make_optimizer,
+    optimizer_state,
+)
+
+logger = logging.getLogger("medtune")
+
+Rows = dict[str, list[Any]]
+Tensors = dict[str, torch.Tensor]
+
+
+def plan_steps(count: int, params: Train, seed: int, processes: int = 1) -> list[list[list[int]]]:
+    """The rows of each forward pass of each optimiser step, over all epochs and processes."""
+    plan: list[list[list[int]]] = []
+    size = params.gradient_accumulation_steps * processes
+    for epoch in range(params.num_train_epochs):
+        passes = training_order(count, params.per_device_train_batch_size, seed, epoch)
+        plan += [passes[i : i + size] for i in range(0, len(passes), size)]
+    return plan
+
+
+def train(
+    model: Any,
+    training: Rows,
+    validation: Rows,
+    params: Train,
+    seed: int,
+    pad_id: int,
+    checkpoints: Checkpoints | None = None,
+) -> Iterator[Point]:
+    """Trains the model in place and yields the points of its curves as they come.
+
+    With checkpoints it goes on from the newest and first yields the points before it. At the end
+    the model holds the adapter of the lowest validation loss, where `load_best_model_at_end`.
+    """
+    run = Run(model, training, validation, params, seed, pad_id)
+    if checkpoints and (saved := checkpoints.latest()):
+        run.restore(*saved)
+    yield from run.history.points
+    save_every = _steps(params.save_steps, len(run.plan))
+    with progress(total=len(run.plan), unit="step", initial=run.history.step) as bar:
+        while not run.done():
+            yield from run.advance()
+            if run.history.loss_tokens:
+                loss = run.history.loss_sum / run.history.loss_tokens
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+            if checkpoints and (run.done() or run.history.step % save_every == 0):
+                run.save(checkpoints)
+    if run.best:
+        run.load_adapter(run.best)
+
+
+def mean_loss(model: Any, rows: Rows, params: Train, pad_id: int) -> float:
+    """Negative log-likelihood in nats per supervised token, all rows together."""
+    return _mean_loss(SupervisedLoss(model), rows, params, pad_id, accelerator())
+
+
+class Run:
+    """A training run: the model as accelerate places it, its plan, its optimiser, its state."""
+
+    def __init__(
+        self, model: Any, training: Rows, validation: Rows, params: Train, seed: int, pad_id: int
+    ) -> None:
+        self.training, self.validation, self.params = training, validation, params
+        self.seed, self.pad_id, self.accelerator = seed, pad_id, accelerator()
+        count = len(training["input_ids"])
+        self.plan = plan_steps(count, params, seed, self.accelerator.num_processes)
+        self.model, optimizer = self.accelerator.prepare(
+            SupervisedLoss(model), make_optimizer(model, params)
+        )
+        self.optimizer = optimizer.optimizer
+        self.schedule = Schedule(self.optimizer, params, len(self.plan))
+        half = resolve_precision(params.precision) == "fp16"
+        self.scaler = torch.amp.GradScaler(device(), enabled=half)
+        self.eval_every = _steps(params.eval_steps, len(self.plan))
+        self.history = History()
+        self.best: Tensors = {}  # the adapter of the lowest validation loss
+
+    def done(self) -> bool:
+        return self.history.step == len(self.plan) or self.history.out_of_patience(self.params)
+
+    def advance(self) -> Iterator[Point]:
+        """Takes one optimiser step, and yields the points that are due after it."""
+        history, params = self.history, self.params
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        passes = self.plan[history.step]
+        loss_sum, loss_tokens = self._step(passes)
+        history.step += 1
+        history.tokens += sum(len(self.training["input_ids"][n]) for rows in passes for n in rows)
+        history.loss_sum += loss_sum
+        history.loss_tokens += loss_tokens
+        epoch = history.step * params.num_train_epochs / len(self.plan)
+
+        def add(curve: str, loss: float) -> Point:
+            point = Point(curve, history.step, epoch, loss, learning_rate, history.tokens)
+            history.points.append(point)
+            return point
+
+        validation_loss = None
+        if history.step % self.eval_every == 0 or history.step == len(self.plan):
+            validation_loss = self._validate()
+            if params.load_best_model_at_end and history.is_lowest(validation_loss):
+                self.best = self.adapter()
+            yield add("validation", validation_loss)
+        if history.step % params.logging_steps == 0 or self.done():
+            yield add("train", history.loss_sum / history.loss_tokens)
+            history.loss_sum, history.loss_tokens = 0.0, 0
+        self.schedule.advance(validation_loss)
+
+    def _step(self, passes: list[list[int]]) -> tuple[float, int]:
+        """One optimiser step over the mean loss of all supervised tokens; their sum and number."""
+        numbers = [number for rows in passes for number in rows]
+        tokens = sum(_supervised(self.training, number) for number in numbers)
+        # Each process draws noise of its own, which no checkpoint needs to hold.
+        process = self.accelerator.process_index
+        noise = np.random.SeedSequence([self.seed, self.history.step, process])
+        torch.manual_seed(int(noise.generate_state(1)[0]))
+        total = torch.zeros((), dtype=torch.float64, device=device())
+        self.model.train()
+        own = share(passes, self.accelerator.num_processes, process)
+        for n, (rows, weight) in enumerate(own, start=1):
+            last = n == len(own)
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                with autocast(self.params.precision):
+                    losses = self.model(_batch(rows, self.training, self.pad_id))
+                # DDP and FSDP take the mean over processes, where the sum is wanted.
+                scale = weight * self.accelerator.num_processes / tokens
+                self.scaler.scale(losses.sum() * scale).backward()
+            total += weight * losses.detach().sum()
+        loss_sum = float(self.accelerator.reduce(total, "sum"))
+        self._require_finite("training", loss_sum / tokens)
+        self.scaler.unscale_(self.optimizer)
+        self.accelerator.clip_grad_norm_(self._trained().values(), self.params.max_grad_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return loss_sum, tokens
+
+    def _validate(self) -> float:
+        arguments = (self.validation, self.params, self.pad_id, self.accelerator)
+        return self._require_finite("validation", _mean_loss(self.model, *arguments))
+
+    def _require_finite(self, name: str, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the {name} loss is {loss} after step {self.history.step}: lower train.lr, or set "
+                "train.precision to bf16 or fp32"
+            )
+        return loss
+
+    def _trained(self) -> Tensors:
+        named = self.model.named_parameters()
+        return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+    def adapter(self) -> Tensors:
+        """A copy of the trained parameters, whole on each process."""
+        return {name: whole(parameter) for name, parameter in self._trained().items()}
+
+    def load_adapter(self, adapter: Tensors) -> None:
+        with torch.no_grad():
+            for name, parameter in self._trained().items():
+                parameter.copy_(placed(adapter[name], parameter))
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Writes all that the rest of the run depends on; every process takes part, one writes."""
+        moments, rest = optimizer_state(self.optimizer)
+        kept = {"adapter": self.adapter(), "best": self.best, "optimizer": moments}
+        tensors = {f"{kind}/{name}": tensor for kind in kept for name, tensor in kept[kind].items()}
+        state = {**asdict(self.history), "optimizer": rest, "scaler": self.scaler.state_dict()}
+        if self.accelerator.is_main_process:
+            checkpoints.save(self.history.step, tensors, state)
+
+    def restore(self, step: int, tensors: Tensors, state: dict[str, Any]) -> None:
+        """Goes on where `save` left off."""
+        logger.info(f"going on from the checkpoint of step {step}")
+        kept: dict[str, Tensors] = {"adapter": {}, "best": {}, "optimizer": {}}
+        for path, tensor in tensors.items():
+            kind, name = path.split("/", 1)
+            kept[kind][name] = tensor
+        load_optimizer_state(self.optimizer, kept["optimizer"], state.pop("optimizer"))
+        self.scaler.load_state_dict(state.pop("scaler"))
+        points = [Point(**point) for point in state.pop("points")]
+        self.history = History(points=points, **state)
+        self.schedule.replay(step, self.history.validation_losses())
+        self.load_adapter(kept["adapter"])
+        self.best = kept["best"]
+
+
+def _mean_loss(
+    forward: Any, rows: Rows, params: Train, pad_id: int, accelerator: Accelerator
+) -> float:
+    lengths = [len(ids) for ids in rows["input_ids"]]
+    batches = by_length(lengths, 2 * params.per_device_train_batch_size)
+    own = share(batches, accelerator.num_processes, accelerator.process_index)
+    total = torch.zeros((), dtype=torch.float64, device=device())
+    forward.eval()
+    for numbers, weight in progress(own, unit="validation batch"):
+        with torch.no_grad(), autocast(params.precision):
+            total += weight * forward(_batch(numbers, rows, pad_id)).sum()
+    tokens = sum(_supervised(rows, number) for number in range(len(lengths)))
+    return float(accelerator.reduce(total, "sum")) / tokens
+
+
+def _batch(numbers: list[int], rows: Rows, pad_id: int) -> Tensors:
+    ids = [rows["input_ids"][number] for number in numbers]
+    tensors = padded(ids, [rows["loss_start"][number] for number in numbers], pad_id)
+    return {name: tensor.to(device()) for name, tensor in tensors.items()}
+
+
+def _supervised(rows: Rows, number: int) -> int:
+    """Tokens of a row that the loss covers; nothing predicts the first."""
+    return len(rows["input_ids"][number]) - max(1, rows["loss_start"][number])
+
+
+def _steps(steps_or_share: float, total: int) -> int:
+    return max(1, round(steps_or_share if steps_or_share >= 1 else steps_or_share * total))

@@ -1,0 +1,110 @@
+"""The optimiser of a training run, its state for a checkpoint, the learning-rate schedule."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import get_scheduler
+from transformers.optimization import GreedyLR
+
+from medtune.config.schema import Train
+from medtune.modeling.distributed import placed, whole
+from medtune.runtime.errors import InputError
+
+LED_BY_LOSS = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
+
+
+def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
+    """AdamW over the trained parameters; with LoRA+ (arXiv 2402.12354) B learns faster than A."""
+    kind: Any = torch.optim.AdamW
+    if params.optim == "paged_adamw_8bit":
+        from bitsandbytes.optim import PagedAdamW8bit
+
+        kind = PagedAdamW8bit
+    if params.loraplus_lr_ratio is not None:
+        from peft.optimizers import create_loraplus_optimizer
+
+        return create_loraplus_optimizer(
+            model,
+            kind,
+            lr=params.lr,
+            loraplus_lr_ratio=params.loraplus_lr_ratio,
+            loraplus_weight_decay=params.weight_decay,
+        )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return kind(trained, lr=params.lr, weight_decay=params.weight_decay)
+
+
+def optimizer_state(
+    optimizer: torch.optim.Optimizer,
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The optimiser's moments, named `number of the parameter/name`, and the rest as JSON."""
+    state = optimizer.state_dict()["state"]
+    return {name: whole(tensor) for name, tensor in _leaves(state)}, _without_leaves(state)
+
+
+def load_optimizer_state(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], rest: dict[str, Any]
+) -> None:
+    """Puts back what `optimizer_state` took; the learning rates are left to the schedule."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, tensor in tensors.items():
+        number, *parents, last = name.split("/")
+        node = rest[number]
+        for parent in parents:
+            node = node[parent]
+        node[last] = placed(tensor, parameters[int(number)])
+    state = {int(number): moments for number, moments in rest.items()}
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _leaves(tree: dict[Any, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}/{name}", tensor) for name, tensor in _leaves(value))
+        elif isinstance(value, torch.Tensor):
+            yield str(key), value
+
+
+def _without_leaves(tree: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        str(key): _without_leaves(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if not isinstance(value, torch.Tensor)
+    }
+
+
+class Schedule:
+    """A learning-rate schedule of transformers, led by the steps or by the validation loss."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, params: Train, steps: int) -> None:
+        warmup = params.warmup_steps * (1 if params.warmup_steps >= 1 else steps)
+        try:
+            self.scheduler: Any = get_scheduler(
+                params.lr_scheduler_type,
+                optimizer,
+                round(warmup),
+                steps,
+                dict(params.lr_scheduler_kwargs),
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"train.lr_scheduler_kwargs {params.lr_scheduler_kwargs} do not suit "
+                f"lr_scheduler_type {params.lr_scheduler_type}: {error}"
+            ) from None
+
+    def advance(self, validation_loss: float | None) -> None:
+        """Sets the learning rate of the next step; the loss is that of a validation just made."""
+        if not isinstance(self.scheduler, LED_BY_LOSS):
+            self.scheduler.step()
+        elif validation_loss is not None:
+            self.scheduler.step(validation_loss)
+
+    def replay(self, steps: int, validation_losses: dict[int, float]) -> None:
+        """Brings a fresh schedule to where it was after so many steps; losses by their step."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch misses the optimiser's steps
+            for step in range(1, steps + 1):
+                self.advance(validation_losses.get(step))

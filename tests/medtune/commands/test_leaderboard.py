@@ -1,0 +1,206 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medtune.commands import experiments, leaderboard
+from medtune.commands.experiments import Run, load_runs
+from medtune.commands.leaderboard import BOARD, ranked
+from medtune.runtime.errors import InputError
+
+ROOT = Path(leaderboard.__file__).parents[1]
+ENVIRONMENT = {
+    **os.environ,
+    **{f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    "DVC_NO_ANALYTICS": "1",
+    "PYTHONPATH": str(ROOT),
+}
+PARAMS = """\
+train: {lr: 1.0e-3, r: 16, per_device_train_batch_size: 8, gradient_accumulation_steps: 2,
+  num_train_epochs: 1, use_dora: false, lr_scheduler_kwargs: {}}
+compare: {confidence: 0.95}
+"""
+GRAPH = """\
+stages:
+  compare:
+    cmd: python stage.py
+    params: [train, compare]
+    deps: [stage.py]
+    metrics:
+      - metrics/compare.json: {cache: false, persist: true}
+      - metrics/train_cost.json: {cache: false, persist: true}
+"""
+# Its scores depend on its parameters, as those of the pipeline do.
+STAGE = """\
+import json
+from pathlib import Path
+from ruamel.yaml import YAML
+
+train = YAML(typ="safe").load(Path("params.yaml"))["train"]
+gain = 100 * train["lr"] + 0.1 * train["use_dora"]
+scores = {}
+for name, base, sign in (("rougeL", 0.25, 1), ("perplexity", 9, -1), ("chrf", 30, 1)):
+    fields = {"base": base, "finetuned": base + sign * gain, "difference": sign * gain}
+    fields |= {"ci_low": sign * gain - 0.05, "ci_high": sign * gain + 0.05, "p_value": 0.01}
+    scores |= {f"{name}.{key}": round(value, 6) for key, value in fields.items()}
+Path("metrics").mkdir(exist_ok=True)
+Path("metrics/compare.json").write_text(json.dumps({"n": 9, "groups": 8} | scores))
+Path("metrics/train_cost.json").write_text(json.dumps({"elapsed_s": 90.0, "device": "cpu"}))
+"""
+
+
+def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def dvc(folder: Path, *arguments: str) -> None:
+    run(folder, sys.executable, "-m", "dvc", *arguments)
+
+
+def board(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(
+        folder, sys.executable, "-m", "medtune.commands.leaderboard", *arguments, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A commit with its run, an experiment with DoRA left in the workspace, one in the queue."""
+    folder = tmp_path_factory.mktemp("project")
+    files = {"params.yaml": PARAMS, "dvc.yaml": GRAPH, "stage.py": STAGE}
+    for name, text in files.items():
+        text = text.replace("python stage.py", f"{sys.executable} stage.py")
+        (folder / name).write_text(text, encoding="utf-8")
+    run(folder, "git", "init", "-qb", "main")
+    dvc(folder, "init", "-q")
+    dvc(folder, "repro", "-q")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "run")
+    dvc(folder, "exp", "run", "-q", "--name", "dora", "-S", "train.use_dora=true")
+    dvc(folder, "exp", "run", "-q", "--queue", "--name", "later", "-S", "train.lr=1e-05")
+    return folder
+
+
+def test_workspace_commit_and_experiment_are_rows_best_first(project: Path) -> None:
+    done = board(project)
+    assert done.returncode == 0, done.stderr
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in done.stdout.splitlines()
+        if line.startswith("|")
+    ]
+    header, rule, *rows = table
+    assert header == [
+        *("experiment", "commit", "lr", "rank", "batch × accumulation", "epochs"),
+        *("train.use_dora", "ROUGE-L (less base, 95% interval)"),
+        *("perplexity (less base, 95% interval)", "minutes", "device"),
+    ]
+    assert set("".join(rule)) == {"-"}
+    assert [row[0] for row in rows] == ["workspace", "dora", "main"]
+    commit = run(project, "git", "rev-parse", "--short=7", "main").stdout.strip()
+    scores = ["0.350 (+0.100, +0.050 to +0.150)", "8.90 (-0.10, -0.15 to -0.05)"]
+    assert rows[2] == ["main", commit, "0.001", "16", "8 × 2", "1", "false", *scores, "1.5", "cpu"]
+    assert rows[1][6:8] == ["true", "0.450 (+0.200, +0.150 to +0.250)"]
+    assert "queued: later (start with `dvc queue start`)" in done.stdout
+
+
+def test_both_files_hold_what_was_printed(project: Path) -> None:
+    done = board(project, "--sort", "chrf")
+    assert (project / BOARD).with_suffix(".md").read_text(encoding="utf-8") == done.stdout
+    with (project / BOARD).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["experiment"] for row in rows] == ["workspace", "dora", "main"]
+    fields = ("finetuned", "difference", "ci_low", "ci_high")
+    names = [f"chrf.{field}".removesuffix(".finetuned") for field in fields]
+    assert [float(rows[2][name]) for name in names] == [30.1, 0.1, 0.05, 0.15]
+
+
+def test_scores_of_other_parameters_are_no_row(project: Path) -> None:
+    params = project / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    params.write_text(before.replace("r: 16", "r: 32"), encoding="utf-8")
+    try:
+        done = board(project)
+    finally:
+        params.write_text(before, encoding="utf-8")
+    assert "scored with other parameters: workspace (run `dvc repro`)" in done.stdout
+    assert "| workspace" not in done.stdout
+
+
+def test_an_unknown_column_is_answered_with_those_that_there_are(project: Path) -> None:
+    done = board(project, "--sort", "rouge")
+    assert done.returncode == 1
+    line = "leaderboard: --sort must be one of rougeL, chrf, perplexity, experiment, commit, lr, "
+    assert done.stderr.startswith(line) and done.stderr.endswith("got rouge\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_errors_are_one_line(tmp_path: Path) -> None:
+    def line() -> str:
+        done = board(tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1, done.stderr
+        return done.stderr.removeprefix("leaderboard: ").rstrip()
+
+    assert line().startswith("dvc.yaml or .dvc is missing in this folder: run the command in")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").write_text("stages: {}", encoding="utf-8")
+    assert line().startswith("this folder has no Git commit")
+    run(tmp_path, "git", "init", "-qb", "main")
+    run(tmp_path, "git", "commit", "-q", "--allow-empty", "-m", "empty")
+    assert line() == "no run has scores: without scores: workspace, main (run `dvc repro`)"
+    (tmp_path / "dvc.yaml").write_text("stages: [", encoding="utf-8")
+    (tmp_path / ".dvc/config").write_text("[core", encoding="utf-8")
+    assert line().startswith("dvc exp show failed: ")
+
+
+def made(name: str, lr: float | None, rouge: float | None, **metrics: float) -> Run:
+    metrics |= {} if rouge is None else {"rougeL.finetuned": rouge, "rougeL.difference": 0.1}
+    return Run(name, "", {"train.lr": lr}, metrics, {})
+
+
+def test_order_is_by_the_score_s_better_side_and_gaps_come_last() -> None:
+    runs = [made("low", 1e-3, 0.25), made("none", None, None), made("high", 1e-5, 0.5)]
+    runs[0].metrics.update({"perplexity.finetuned": 4.0, "perplexity.difference": -1.0})
+    runs[2].metrics.update({"perplexity.finetuned": 5.0, "perplexity.difference": -1.0})
+    for sort, names in (
+        ("rougeL", ["high", "low", "none"]),
+        ("perplexity", ["low", "high", "none"]),
+        ("lr", ["high", "low", "none"]),
+        ("experiment", ["high", "low", "none"]),
+    ):
+        table, _ = ranked(runs, sort)
+        assert [row["experiment"] for row in table] == names, sort
+
+
+def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def state(rev: str, name: str | None, data: Any) -> dict[str, Any]:
+        return {"rev": rev, "name": name, "data": data, "experiments": None}
+
+    def experiment(name: str, executor: str | None) -> dict[str, Any]:
+        tip = state("b" * 40, name, {"params": {}, "metrics": {}})
+        return {"revs": [tip], "name": name, "executor": executor and {"state": executor}}
+
+    states = ("failed", "failed", "running", "queued", "success", None)
+    shown = [state("workspace", None, None), state("a" * 40, None, None)]
+    shown[1]["experiments"] = [experiment(f"{s}-{i}", s) for i, s in enumerate(states)]
+    monkeypatch.setattr(experiments, "_exp_show", lambda commits: shown)
+    monkeypatch.setattr(experiments, "_lock", lambda commit: {})
+    runs, others = load_runs(1)
+    assert runs == []
+    assert others == {
+        "unreadable": ["workspace", "aaaaaaa"],
+        "failed": ["failed-0", "failed-1"],
+        "running": ["running-2"],
+        "queued": ["queued-3"],
+        "without scores": ["success-4", "None-5"],
+    }
+    assert set(others) <= set(leaderboard.REMEDIES)
+    with pytest.raises(InputError, match="no run has scores: unreadable: workspace, aaaaaaa"):
+        leaderboard.leaderboard("rougeL", 1)

@@ -1,0 +1,75 @@
+import math
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from medtune.comparison.breakdowns import (
+    compared_parts,
+    extremes,
+    length_parts,
+    part_names,
+    topic_parts,
+)
+from medtune.comparison.statistics import Settings
+
+SETTINGS = Settings(resamples=200, confidence=0.9, seed=1)
+
+
+def test_small_topics_are_put_together() -> None:
+    topics = ["gout"] * 5 + ["asthma"] * 4 + ["rash"] * 6 + [""] * 7
+    assert topic_parts(topics) == [
+        *["gout"] * 5,
+        *["other topics"] * 4,
+        *["rash"] * 6,
+        *["other topics"] * 7,
+    ]
+
+
+def test_only_the_largest_topics_stand_alone() -> None:
+    topics = [f"topic {i:02}" for i in range(30) for _ in range(5 + i)]
+    alone = {f"topic {i:02}" for i in range(10, 30)}
+    assert set(topic_parts(topics)) == {*alone, "other topics"}
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (0, "1-5 words"),
+        (5, "1-5 words"),
+        (6, "6-10 words"),
+        (20, "11-20 words"),
+        (40, "21-40 words"),
+        (41, "over 40 words"),
+    ],
+)
+def test_lengths_are_those_of_the_reference(words: int, part: str) -> None:
+    assert length_parts(["word " * words]) == [part]
+
+
+def test_parts_are_listed_as_a_person_would() -> None:
+    names = ["over 40 words", "11-20 words", "6-10 words", "other topics", "onset", "x.n"]
+    flat = {f"{name}.{key}": 1 for name in names for key in ("n", "groups", "rougeL.base")}
+    ordered = ["6-10 words", "11-20 words", "onset", "over 40 words", "x.n", "other topics"]
+    assert part_names(flat) == ordered
+
+
+def test_each_part_has_the_scores_of_its_own_rows() -> None:
+    columns: dict[str, Any] = {"group": ["a", "b", "c"], "answer_tokens": [1, 1, 1]}
+    base = pa.table(columns | {"rougeL": [0.1, 0.2, 0.6], "nll": [1.0, 1.0, 2.0]})
+    finetuned = pa.table(columns | {"rougeL": [0.2, 0.4, 0.5], "nll": [0.0, 0.0, 2.0]})
+    flat = compared_parts({"base": base, "finetuned": finetuned}, ["x", "x", "y"], SETTINGS)
+    assert (flat["x.n"], flat["y.n"], flat["y.groups"]) == (2, 1, 1)
+    assert flat["x.rougeL.difference"] == pytest.approx(0.15)
+    assert flat["x.perplexity.base"] == pytest.approx(math.e)
+    assert flat["y.rougeL.losses"] == 1
+    assert math.isnan(flat["y.rougeL.ci_low"]) and math.isnan(flat["y.rougeL.p_value"])
+
+
+def test_extremes_start_at_both_ends_and_leave_out_ties() -> None:
+    rows = [{"id": str(i), "difference": d} for i, d in enumerate([-0.5, -0.1, 0.0, 0.2, 0.7])]
+    gains, regressions = extremes(rows)
+    assert [row["difference"] for row in gains] == [0.7, 0.2]
+    assert [row["difference"] for row in regressions] == [-0.5, -0.1]
+    gains, regressions = extremes(rows, n=1)
+    assert (gains, regressions) == ([rows[4]], [rows[0]])

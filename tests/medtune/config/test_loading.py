@@ -1,0 +1,162 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medtune.config.loading import load_params, read_yaml, validate
+from medtune.config.schema import SPLITS
+from medtune.runtime.errors import InputError
+
+SHIPPED = Path("params.yaml")
+
+
+@pytest.fixture
+def content() -> Any:
+    return read_yaml(SHIPPED)
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+
+
+def test_every_problem_is_reported_at_once(content: Any) -> None:
+    content["train"]["lr"] = -1
+    content["train"]["optim"] = "adam"
+    content["train"]["target_modules"] = 3
+    content["evaluate"]["top_p"] = "high"
+    del content["compare"]["confidence"]
+    with pytest.raises(InputError) as caught:
+        validate(content)
+    assert str(caught.value) == (
+        "train.target_modules must be 'all-linear' or a valid list, got 3; "
+        "train.optim must be 'adamw_torch' or 'paged_adamw_8bit', got 'adam'; "
+        "train.lr must be greater than 0, got -1; "
+        "evaluate.top_p must be a valid number, got 'high'; "
+        "compare.confidence is missing: add it, or restore the file with `git checkout params.yaml`"
+        " (params.yaml)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "hint"),
+    [
+        ("train", "lora_alfa", "train.lora_alfa is unknown: did you mean lora_alpha?"),
+        ("compare", "zzz", "compare.zzz is unknown: known are resamples, confidence, fail_if_"),
+    ],
+)
+def test_an_unknown_key_gets_a_hint(content: Any, section: str, key: str, hint: str) -> None:
+    content[section][key] = 1
+    with pytest.raises(InputError, match=hint):
+        validate(content)
+
+
+def test_the_gate_knows_its_scores(content: Any) -> None:
+    content["compare"]["fail_if_worse"] = {"rougeL": 0, "perplexity": 0.5}
+    assert validate(content).compare.fail_if_worse == {"rougeL": 0, "perplexity": 0.5}
+    content["compare"]["fail_if_worse"] = {"rouge": 0.0, "bleu": -1.0}
+    with pytest.raises(InputError) as caught:
+        validate(content)
+    assert "compare.fail_if_worse.rouge must be 'rouge1', 'rouge2'," in str(caught.value)
+    assert "fail_if_worse.bleu must be greater than or equal to 0, got -1.0" in str(caught.value)
+
+
+def test_a_misspelt_section_gets_a_hint(content: Any) -> None:
+    content["tokenise"] = {}
+    with pytest.raises(InputError, match=r"tokenise is unknown: did you mean tokenize\?"):
+        validate(content)
+
+
+def test_the_keys_inside_an_optional_section_are_named(content: Any) -> None:
+    content["clean"] |= {"reader": "columns", "columns": {"question": "q", "answr": "a"}}
+    with pytest.raises(InputError) as caught:
+        validate(content)
+    assert "clean.columns.answer is missing" in str(caught.value)
+    assert "clean.columns.answr is unknown: did you mean answer?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"max_question_words": 1, "min_question_words": 3},
+            r"min_question_words \(3\) exceeds",
+        ),
+        ({"max_answer_words": 1}, r"clean: min_answer_words \(2\) exceeds max_answer_words \(1\)"),
+        ({"rules": {"htlm": False}}, r"clean.rules.htlm is unknown: did you mean html\?"),
+        ({"rules": {"html": False}}, "clean.rules.encoding is missing"),
+        ({"personal_data": "off"}, "personal_data must be 'ignore', 'count', 'mask' or 'drop'"),
+        ({"max_unreadable_share": 2}, "max_unreadable_share must be less than or equal to 1"),
+    ],
+)
+def test_cleaning_has_possible_limits_and_known_rules(
+    content: Any, change: Any, message: str
+) -> None:
+    content["clean"] |= change
+    with pytest.raises(InputError, match=message):
+        validate(content)
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"train": 0.5, "validation": 0.1, "test": 0.1}, "split.shares: shares must add up to 1"),
+        ({"train": 800, "validation": 0.1, "test": 0.1}, "or all be counts of records"),
+        ({"train": 8.5, "validation": 1.0, "test": 1.0}, "they add up to 10.5"),
+        (
+            {"train": 0.9, "validation": 0.1, "test": 0.0},
+            "split.shares.test must be greater than 0",
+        ),
+    ],
+)
+def test_shares_must_make_three_splits(content: Any, shares: Any, message: str) -> None:
+    content["split"]["shares"] = shares
+    with pytest.raises(InputError, match=message):
+        validate(content)
+
+
+def test_shares_may_be_counts_which_limit_a_split_like_max_records(content: Any) -> None:
+    content["split"]["shares"] = {"train": 800, "validation": 50, "test": 150}
+    content["split"]["max_records"] = {"train": None, "validation": 72, "test": 100}
+    split = validate(content).split
+    assert split.shares.fraction("train") == 0.8
+    assert [split.limit(name) for name in SPLITS] == [800, 50, 100]
+    content["split"]["shares"] = {"train": 0.8, "validation": 0.1, "test": 0.1}
+    split = validate(content).split
+    assert [split.limit(name) for name in SPLITS] == [None, 72, 100]
+
+
+def test_numbers_are_read_as_dvc_writes_them(content: Any, tmp_path: Path) -> None:
+    for text, value in (("1e-05", 1e-5), ("1e-4", 1e-4), ("0.0002", 2e-4)):
+        path = tmp_path / "params.yaml"
+        path.write_text(SHIPPED.read_text().replace("lr: 1.0e-3", f"lr: {text}"))
+        assert validate(read_yaml(path)).train.lr == value
+
+
+def test_only_the_named_parts_are_returned() -> None:
+    seed, split = load_params("seed", "split")
+    assert seed == 42
+    assert split.shares.train == 0.8
+    assert load_params("download.model").startswith("pypi://")
+    with pytest.raises(AttributeError):
+        load_params("train").shares  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "params.yaml is missing: restore it"),
+        (b"seed: \xff\n", r"params.yaml is not UTF-8 \(byte 6\)"),
+        (b"seed: [1\n", r"params.yaml, line 2 is not valid YAML"),
+        (b"", "the file must be a valid dictionary"),
+        (b"seed: 1\nseed: 2\n", "params.yaml, line 2 is not valid YAML"),
+    ],
+)
+def test_a_broken_file_gets_one_clear_line(
+    text: bytes | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "params.yaml").write_bytes(text)
+    with pytest.raises(InputError, match=message) as caught:
+        load_params("seed")
+    assert "\n" not in str(caught.value)

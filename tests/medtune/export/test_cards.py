@@ -1,0 +1,143 @@
+import json
+import logging
+import sys
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from medtune.cards.readers import read_records
+from medtune.config.loading import load_params
+from medtune.config.schema import SPLITS, Columns
+from medtune.export import cards as command
+from medtune.export.cards import export
+from medtune.export.tables import COLUMNS
+from medtune.runtime.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+TEXTS = ("=1+1", "-5 °C or less", 'say "µg", β\nand ≥', "plain", "a\u2028b", "'quoted'")
+CARDS = [(f"id{n}", f"Q{n}?", text, "=kind", "gout", "g", "a.csv") for n, text in enumerate(TEXTS)]
+LEAKS = {
+    f"{a}.{b}": 0.1
+    for a in ("leak", "leak_random_split")
+    for b in ("question", "answer", "ngram13")
+}
+FIGURES = {"question_words", "answer_words", "kinds", "sizes", "tokens", "shared_text", "cleaning"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    params = (ROOT / "params.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(params)
+    for folder in ("data/clean", "data/split", "data/tokens", "metrics"):
+        Path(folder).mkdir(parents=True)
+    table = pa.table(dict(zip(COLUMNS, map(list, zip(*CARDS, strict=True)), strict=True)))
+    for number, split in enumerate(SPLITS):
+        part = table.slice(2 * number, 2).append_column("another", [["x", "y"]])
+        pq.write_table(part, f"data/split/{split}.parquet")
+        tokens = pa.table({"input_ids": [[1, 2], [1, 2, 3]]})
+        with pa.ipc.new_file(f"data/tokens/{split}.arrow", tokens.schema) as file:
+            file.write_table(tokens)
+    reasons = ["empty_answer", "personal_data"]
+    dropped = pa.table({"question": ["=2", "Call me on 555 0100"], "reason": reasons})
+    pq.write_table(dropped, "data/clean/dropped.parquet")
+    clean = {"records_in": 7, "dropped.duplicate": 1, "fixed.html": 2}
+    Path("metrics/clean.json").write_text(json.dumps(clean))
+    Path("metrics/split.json").write_text(json.dumps(LEAKS))
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def read_back(folder: str) -> set[tuple[str | None, str | None, str, str]]:
+    columns = Columns(question="question", answer="answer", kind="kind", topic="topic")
+    clean = load_params("clean").model_copy(update={"reader": "columns", "columns": columns})
+    records = read_records(Path(folder), clean)
+    return {(record.question, record.answer, record.kind, record.topic) for record in records}
+
+
+def test_every_format_is_a_data_set_again(project: Path) -> None:
+    export(Path("exports"))
+    cards = {card[1:5] for card in CARDS}
+    assert read_back("exports/jsonl") == cards
+    assert read_back("exports/parquet") == cards
+    assert read_back("exports/dataset") == cards
+    escaped = {
+        (q, f"'{a}" if a.startswith(("=", "-")) else a, f"'{kind}", topic)
+        for q, a, kind, topic in cards
+    }
+    assert read_back("exports/csv") == escaped
+
+
+def test_datasets_loads_the_folder_as_a_dict_of_splits(project: Path) -> None:
+    export(Path("exports"))
+    loaded = datasets.load_from_disk("exports/dataset")
+    assert list(loaded) == list(SPLITS)
+    assert loaded["validation"].column_names == list(COLUMNS)
+    assert [tuple(row.values()) for row in loaded["validation"]] == CARDS[2:4]
+    assert loaded["test"].split == "test"
+
+
+def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(project: Path) -> None:
+    export(Path("exports"))
+    first = contents(Path("exports"))
+    names = {name.partition("/")[2].partition(".")[0] for name in first if "figures/" in name}
+    assert names == FIGURES
+    assert sum(name.startswith("tables/") for name in first) == 10
+    rows = first["tables/dropped_rows.csv"].decode("utf-8-sig").splitlines()
+    assert rows == ['"question","reason"', '"\'=2","empty_answer"']
+    export(Path("exports"))
+    assert contents(Path("exports")) == first
+
+
+def test_what_no_stage_has_made_is_left_out_and_said(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("data/tokens/test.arrow").unlink()
+    Path("metrics/clean.json").unlink()
+    Path("metrics/split.json").unlink()
+    with caplog.at_level(logging.INFO):
+        export(Path("exports"))
+    names = {path.stem for path in Path("exports/figures").iterdir()}
+    assert names == FIGURES - {"tokens", "shared_text", "cleaning"}
+    for stage in ("tokenize", "clean", "split"):
+        assert f"dvc repro {stage} makes it" in caplog.text
+    assert "7 cells of the CSV files" not in caplog.text and "8 cells" in caplog.text
+
+
+@pytest.mark.parametrize("make", ["stranger", "beside", "file"])
+def test_what_it_did_not_write_is_left_alone(project: Path, make: str) -> None:
+    folder = Path("exports")
+    if make == "beside":
+        export(folder)
+    if make == "file":
+        folder.write_text("mine")
+    else:
+        folder.mkdir(exist_ok=True)
+        (folder / "mine.txt").write_text("mine")
+    before = contents(project)
+    with pytest.raises(InputError, match=r"is a file|holds mine\.txt, which is no export"):
+        export(folder)
+    assert contents(project) == before
+
+
+def test_an_empty_folder_is_taken_and_a_missing_split_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("else/where").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["export", "else/where"])
+    command.main()
+    assert capsys.readouterr().out == "else/where\n" and Path("else/where/README.txt").exists()
+    Path("data/split/test.parquet").unlink()
+    before = contents(project)
+    with pytest.raises(SystemExit):
+        command.main()
+    line = capsys.readouterr().err.strip()
+    assert line == "export: data/split/test.parquet is missing: run dvc repro split"
+    assert contents(project) == before

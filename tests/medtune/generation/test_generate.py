@@ -1,0 +1,168 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.generation.generate import Chooser, answer_all, generate
+from medtune.modeling.loading import load_base
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+
+PARAMS: Evaluate = load_params("evaluate").model_copy(
+    # The penalty keeps a random model from repeating one token for ever.
+    update={"max_new_tokens": 12, "repetition_penalty": 9.0}
+)
+PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
+
+
+@pytest.fixture(scope="module")
+def model(base_folder: Path) -> Any:
+    return load_base(folder=base_folder)
+
+
+@pytest.fixture(scope="module")
+def ends(model: Any) -> set[int]:
+    """Tokens that end the answers of a random model at different steps."""
+    free = generate(model, PROMPTS, PARAMS, {-1})
+    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
+
+
+def by_transformers(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
+    ids = torch.tensor([prompt])
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=12,
+        do_sample=False,
+        repetition_penalty=9.0,
+        eos_token_id=list(ends),
+        pad_token_id=0,
+    )
+    return output[0, len(prompt) :].tolist()
+
+
+def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
+    model: Any, ends: set[int]
+) -> None:
+    expected = [by_transformers(model, prompt, ends) for prompt in PROMPTS]
+    assert generate(model, PROMPTS, PARAMS, ends) == expected
+    assert len({len(ids) for ids in expected}) > 2
+
+
+@pytest.mark.parametrize("beginning", [0, 1, 2, 9, 30])
+def test_prompts_may_begin_alike_and_one_may_begin_another(
+    model: Any, ends: set[int], beginning: int
+) -> None:
+    first = list(range(100, 100 + beginning))
+    prompts = [first + [n + i for i in range(1 + 3 * n % 8)] for n in range(12)]
+    prompts += [[*first, 0, 5], [*first, 0, 5, 6, 7]]
+    expected = [by_transformers(model, prompt, ends) for prompt in prompts]
+    assert generate(model, prompts, PARAMS, ends) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("mistral", {"sliding_window": 8}), ("gemma2", {"head_dim": 8, "sliding_window": 8})],
+)
+def test_models_that_see_a_part_of_a_row_answer_as_in_transformers(
+    kind: str, options: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+        **options,
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    expected = [by_transformers(model, prompt, {-1}) for prompt in PROMPTS]
+    assert generate(model, PROMPTS, PARAMS, {-1}) == expected
+    assert len({tuple(ids) for ids in expected}) > 10
+
+
+def test_answers_do_not_depend_on_who_else_is_in_the_batch(model: Any, ends: set[int]) -> None:
+    together = generate(model, PROMPTS, PARAMS, ends)
+    assert generate(model, PROMPTS[::-1], PARAMS, ends) == together[::-1]
+    assert [generate(model, [prompt], PARAMS, ends)[0] for prompt in PROMPTS] == together
+
+
+def test_answers_come_in_the_order_of_the_questions(model: Any, tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    prompts = [encoder.question_ids("long question " * n) for n in (5, 1, 3)]
+    small = PARAMS.model_copy(update={"batch_size": 2})
+    answers = answer_all(model, encoder, prompts, small, seed=1)
+    one_by_one = [answer_all(model, encoder, [prompt], small, seed=1)[0] for prompt in prompts]
+    assert answers == one_by_one
+    assert all(answer.tokens == 12 and not answer.stopped for answer in answers)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 200])
+def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
+    model: Any, tokenizer: Any, ends: set[int], size: int
+) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    encoder.end_id = min(ends)
+    answers = answer_all(model, encoder, PROMPTS, PARAMS, seed=1)
+    assert {answer.stopped for answer in answers} == {True, False}
+    small = PARAMS.model_copy(update={"batch_size": size})
+    order = np.random.default_rng(size).permutation(len(PROMPTS)).tolist()
+    shuffled = answer_all(model, encoder, [PROMPTS[n] for n in order], small, seed=1)
+    assert shuffled == [answers[n] for n in order]
+
+
+def test_an_answer_that_ends_itself_has_stopped(model: Any, tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    prompt = encoder.question_ids("What is gout?")
+    first = generate(model, [prompt], PARAMS, {-1})[0][0]
+    encoder.end_id = first
+    (answer,) = answer_all(model, encoder, [prompt], PARAMS, seed=1)
+    assert answer.stopped and answer.tokens == 1
+
+
+def test_sampling_is_a_function_of_the_seed(model: Any, tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9})
+    prompts = [encoder.question_ids("What is gout?")] * 3
+    first = answer_all(model, encoder, prompts, warm, seed=1)
+    assert answer_all(model, encoder, prompts, warm, seed=1) == first
+    assert answer_all(model, encoder, prompts, warm, seed=2) != first
+    assert first != answer_all(model, encoder, prompts, PARAMS, seed=1)
+
+
+def test_what_is_sampled_does_not_depend_on_the_size_of_the_batch(
+    model: Any, tokenizer: Any
+) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    prompts = [encoder.question_ids("What? " * (1 + n % 4)) for n in range(7)]
+    warm = PARAMS.model_copy(update={"temperature": 1.0, "top_p": 0.9})
+    answers = [
+        answer_all(model, encoder, prompts, warm.model_copy(update={"batch_size": size}), seed=1)
+        for size in (1, 2, 7)
+    ]
+    assert answers[0] == answers[1] == answers[2]
+    assert len({answer.text for answer in answers[0]}) == 7
+
+
+def test_sampled_tokens_come_as_often_as_they_are_likely() -> None:
+    warm = PARAMS.model_copy(update={"temperature": 1.0, "repetition_penalty": 1.0, "top_p": 0.7})
+    logits = torch.tensor([0.5, 0.1, 0.3, 0.1]).log().expand(4000, 4)
+    tokens = Chooser([[0]] * 4000, warm, range(4000))(logits)
+    shares = tokens.bincount(minlength=4) / 4000
+    assert shares.tolist() == pytest.approx([5 / 8, 0, 3 / 8, 0], abs=0.03)
+
+
+def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
+    def repeated(penalty: float) -> int:
+        params = PARAMS.model_copy(update={"repetition_penalty": penalty, "max_new_tokens": 40})
+        return sum(len(ids) - len(set(ids)) for ids in generate(model, PROMPTS, params, {-1}))
+
+    assert repeated(9.0) < repeated(1.0)

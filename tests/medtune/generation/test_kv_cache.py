@@ -1,0 +1,71 @@
+"""What the cache tells the decoder, and what stands where once rows have left."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from medtune.generation import kv_cache as row_cache
+from medtune.generation.kv_cache import RowCache
+
+PROMPTS = [[9, 8, 1, 2, 3], [9, 8, 4], [9, 8, 5, 6]]
+
+
+@pytest.fixture
+def cache() -> RowCache:
+    text = SimpleNamespace(num_hidden_layers=1)
+    model: Any = SimpleNamespace(
+        config=SimpleNamespace(get_text_config=lambda: text), device=torch.device("cpu")
+    )
+    return RowCache(model, PROMPTS, max_new_tokens=2)
+
+
+def states(numbers: list[int]) -> torch.Tensor:
+    return torch.tensor(numbers, dtype=torch.float32)[None, None, :, None]
+
+
+def test_first_pass_takes_the_beginning_once_and_pads_the_rests_on_the_left(
+    cache: RowCache,
+) -> None:
+    (inputs,) = cache.first_passes()
+    assert inputs["input_ids"].tolist() == [[9, 8, 1, 2, 3, 0, 0, 4, 0, 5, 6]]
+    assert inputs["position_ids"][0, [2, 3, 4, 7, 9, 10]].tolist() == [2, 3, 4, 2, 2, 3]
+    mask = inputs["attention_mask"][:, 0].int().tolist()
+    assert mask[0] == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
+    assert mask[1][2] == [1, 1, 0, 0, 1]
+    hidden = torch.arange(11.0)[None, :, None]
+    assert cache.last(hidden)[:, 0].tolist() == [4, 7, 10]
+
+
+def test_some_prompts_at_a_time_need_less_padding(
+    cache: RowCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_cache, "PROMPTS_AT_ONCE", 2)
+    layer = cache.layers[0]
+    sizes = []
+    for inputs in cache.first_passes():
+        flat = inputs["input_ids"][:, None, :, None].float()
+        layer.update(flat, flat)
+        sizes.append(flat.shape[2])
+    assert sizes == [2 + 2 * 3, 2 + 1 * 2]
+    assert layer.kept[0][2, 0, :5, 0].tolist() == [9, 8, 0, 5, 6]
+    assert cache.last(torch.arange(4.0)[None, :, None])[:, 0].tolist() == [3]
+
+
+def test_rows_that_leave_are_overwritten_by_the_last_ones(cache: RowCache) -> None:
+    layer = cache.layers[0]
+    list(cache.first_passes())
+    flat = states([90, 80, 1, 2, 3, 0, 0, 4, 0, 5, 6])
+    layer.update(flat, flat)
+    assert cache.keep([1, 2]) == [2, 1]
+    inputs = cache.next_pass(torch.tensor([70, 71]))
+    assert inputs["position_ids"].tolist() == [[4], [3]]
+    assert inputs["attention_mask"][:, 0, 0].int().tolist() == [
+        [1, 1, 0, 1, 1, 1],
+        [1, 1, 0, 0, 1, 1],
+    ]
+    new = torch.tensor([70.0, 71.0])[:, None, None, None]
+    keys, values = layer.update(new, new)
+    assert keys[:, 0, :, 0].tolist() == [[90, 80, 0, 5, 6, 70], [90, 80, 0, 0, 4, 71]]
+    assert torch.equal(keys, values)

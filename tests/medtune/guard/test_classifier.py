@@ -1,0 +1,97 @@
+"""The guard's verdicts, its file and its encoder."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medtune.guard.classifier import DIMENSIONS, MAX_CHARACTERS, Guard, Kernel, encoded
+from medtune.runtime.errors import InputError
+
+
+def constant(score: float) -> Kernel:
+    return Kernel.pack(np.ones((1, DIMENSIONS)), np.zeros(1), bias=score, gamma=1.0)
+
+
+NEVER, ALWAYS = constant(-1.0), constant(1.0)
+
+
+def test_a_question_outside_medicine_gets_no_safeguard() -> None:
+    verdict = Guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
+    assert (verdict.medical, verdict.before, verdict.after) == (False, None, None)
+
+
+def test_what_may_be_an_emergency_is_never_outside_the_scope() -> None:
+    verdict = Guard(NEVER, NEVER, NEVER).check("I want to kill myself")
+    assert verdict.medical and verdict.before and not verdict.after
+
+
+def test_a_classifier_finds_what_no_rule_does() -> None:
+    verdict = Guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
+    assert verdict.medical and not verdict.before and verdict.after
+    assert Guard(NEVER, ALWAYS, NEVER).check("What is gout?").medical
+
+
+def test_a_case_of_an_examination_is_no_emergency() -> None:
+    guard = Guard(ALWAYS, ALWAYS, NEVER)
+    case = "A 58-year-old man presents with crushing chest pain. What is the most likely diagnosis?"
+    assert not guard.check(case).before
+    assert guard.check("What is gout?").before
+
+
+def test_the_threshold_itself_is_inside() -> None:
+    vectors = np.zeros((1, DIMENSIONS))
+    at = Guard(replace(constant(0.5), threshold=0.5), NEVER, NEVER)
+    above = Guard(replace(constant(0.5), threshold=0.6), NEVER, NEVER)
+    assert at.medical(["a"], vectors)[0] and not above.medical(["a"], vectors)[0]
+
+
+def test_a_guard_is_what_was_saved(tmp_path: Path) -> None:
+    support = np.random.default_rng(0).normal(0, 0.04, (3, DIMENSIONS))
+    scope = Kernel.pack(support, np.array([1, -2, 0.5]), bias=0.1, gamma=0.7)
+    guard = Guard(replace(scope, threshold=-2.0), NEVER, ALWAYS)
+    guard.save(tmp_path / "guard.json")
+    assert Guard.load(tmp_path / "guard.json") == guard
+    with pytest.raises(InputError, match="dvc repro guard"):
+        Guard.load(tmp_path / "none.json")
+
+
+def test_a_score_is_a_sum_over_rounded_support_vectors() -> None:
+    generator = np.random.default_rng(1)
+    vectors = generator.normal(size=(9, DIMENSIONS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    support, asked = vectors[:4], vectors[4:]
+    weights = np.array([3.0, -1.0, -2.5, 0.7])
+    model = Kernel.pack(support, weights, bias=0.3, gamma=0.7)
+    distances = ((asked[:, None] - support) ** 2).sum(axis=2)
+    expected = np.exp(-0.7 * distances) @ weights + 0.3
+    np.testing.assert_allclose(model.scores(asked), expected, atol=0.005)
+
+
+def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:
+    asked = ["What is a long question about gout?", "Gout?", "GOUT?"]
+    together = encoded(asked)
+    assert together.shape == (3, DIMENSIONS)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(together[1], together[2], atol=1e-5)
+    np.testing.assert_allclose(together, [encoded([q])[0] for q in asked], atol=1e-5)
+    assert not np.allclose(together[0], together[1], atol=0.01)
+
+
+@pytest.mark.parametrize("question", ["", " ", "🙂", "\x00", "a" * 100_000, "gout\n" * 9_999])
+def test_any_text_is_a_question(question: str) -> None:
+    assert Guard(ALWAYS, NEVER, NEVER).check(question).medical
+    np.testing.assert_array_equal(encoded([question]), encoded([question + " " * 9]))
+    assert np.isfinite(encoded([question])).all()
+    assert MAX_CHARACTERS < 1000
+
+
+def test_the_guard_needs_no_torch() -> None:
+    code = (
+        "import sys, medtune.guard.classifier as g; g.encoded(['a']); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

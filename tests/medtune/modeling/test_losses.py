@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from medtune.modeling.collation import padded
+from medtune.modeling.loading import load_base
+from medtune.modeling.losses import token_losses
+
+ROWS = [[1, 9, 8, 7, 6, 2], [1, 30, 31, 2], [1, 40, 41, 42, 43, 44, 45, 2]]
+STARTS = [3, 2, 1]
+
+
+def test_losses_equal_the_models_own_one_row_at_a_time(base_folder: Path) -> None:
+    model = load_base(folder=base_folder)
+    losses, rows = token_losses(model, padded(ROWS, STARTS, pad_id=0))
+    assert len(losses) == sum(len(ids) - start for ids, start in zip(ROWS, STARTS, strict=True))
+    for number, (ids, start) in enumerate(zip(ROWS, STARTS, strict=True)):
+        logits = model(input_ids=torch.tensor([ids])).logits[0]
+        expected = cross_entropy(
+            logits[start - 1 : -1], torch.tensor(ids[start:]), reduction="none"
+        )
+        assert torch.allclose(losses[rows == number], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_a_padded_batch_equal_the_sum_of_its_rows(base_folder: Path) -> None:
+    model = load_base(folder=base_folder)
+    weight = model.model.layers[0].self_attn.q_proj.weight
+    token_losses(model, padded(ROWS, STARTS, 0))[0].sum().backward()
+    together = weight.grad.clone()
+    weight.grad = None
+    for ids, start in zip(ROWS, STARTS, strict=True):
+        token_losses(model, padded([ids], [start], 0))[0].sum().backward()
+    assert torch.allclose(together, weight.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_capped_logits_are_capped_as_in_the_model(base_folder: Path) -> None:
+    model = load_base(folder=base_folder)
+    batch = padded(ROWS, STARTS, 0)
+    plain = token_losses(model, batch)[0]
+    model.config.final_logit_softcapping = 0.1
+    assert token_losses(model, batch)[0].std() < plain.std()

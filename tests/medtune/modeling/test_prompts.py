@@ -1,0 +1,86 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medtune.modeling.prompts import QUESTION_ANSWER_TEMPLATE, PromptEncoder, PromptFormat
+from medtune.runtime.errors import InputError
+
+CHAT = PromptFormat("chat", "Be brief.")
+
+
+def test_a_chat_prompt_is_the_models_own_template(tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, CHAT)
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is gout?"},
+    ]
+    expected = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert tokenizer.decode(encoder.question_ids("What is gout?")) == expected
+    assert tokenizer.decode([encoder.end_id]) == "<|im_end|>"
+
+
+def test_question_answer_style_ends_with_the_blank_that_the_answer_brings(tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, PromptFormat("question_answer", None))
+    prompt = encoder.question_ids("What is gout?")
+    assert tokenizer.decode(prompt) == "Question: What is gout?\nAnswer:"
+    assert tokenizer.decode(encoder.answer_ids("Pain.")) == " Pain."
+    assert encoder.end_id == tokenizer.eos_token_id
+
+
+def test_a_template_with_todays_date_gets_a_fixed_one(tokenizer: Any, monkeypatch: Any) -> None:
+    dated = "{{ date_string }} {% for m in messages %}{{ m['content'] }}{% endfor %}"
+    monkeypatch.setattr(tokenizer, "chat_template", dated)
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    assert tokenizer.decode(encoder.question_ids("x")).startswith("26 Jul 2024")
+
+
+def test_a_model_without_a_template_is_refused_with_the_way_out(
+    tokenizer: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", None)
+    with pytest.raises(InputError, match=r"set tokenize\.prompt_style to"):
+        PromptEncoder(tokenizer, CHAT)
+    PromptEncoder(tokenizer, PromptFormat("question_answer", None))
+
+
+def test_a_template_that_knows_no_system_role_is_refused_with_the_way_out(
+    tokenizer: Any, monkeypatch: Any
+) -> None:
+    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    monkeypatch.setattr(tokenizer, "chat_template", strict)
+    with pytest.raises(InputError, match=r"set tokenize\.system_prompt to null"):
+        PromptEncoder(tokenizer, CHAT).question_ids("What is gout?")
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(tokenizer: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(tokenizer._special_tokens_map, "eos_token", None)
+    with pytest.raises(InputError, match="names no end-of-sequence token"):
+        PromptEncoder(tokenizer, CHAT)
+
+
+def test_the_saved_template_renders_what_was_trained(tokenizer: Any) -> None:
+    messages = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "A."}]
+    text = tokenizer.apply_chat_template(
+        messages, chat_template=QUESTION_ANSWER_TEMPLATE, tokenize=False
+    )
+    assert text == f"Question: Q?\nAnswer: A.{tokenizer.eos_token}\n\n"
+
+
+def test_decoding_stops_at_the_first_control_token(tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, CHAT)
+    ids = [*encoder.answer_ids(" Gout. "), encoder.end_id, *encoder.answer_ids("more")]
+    assert encoder.decode(ids) == "Gout."
+
+
+def test_the_format_survives_saving(tmp_path: Path) -> None:
+    saved = PromptFormat("chat", None, "Ask a doctor.")
+    saved.save(tmp_path / "prompt.json")
+    assert PromptFormat.load(tmp_path / "prompt.json") == saved
+
+
+def test_the_disclaimer_is_stripped_and_noticed() -> None:
+    style = PromptFormat("chat", None, "Ask a doctor.")
+    assert style.without_disclaimer("Rest. Ask a doctor.") == ("Rest.", True)
+    assert style.without_disclaimer("Rest.") == ("Rest.", False)
+    assert CHAT.without_disclaimer("Rest.") == ("Rest.", False)

@@ -1,0 +1,161 @@
+"""A batch as one row, on models and recipes that allow it, changes no number."""
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from medtune.config.loading import load_params
+from medtune.config.schema import Train
+from medtune.modeling.adapters import add_adapter
+from medtune.modeling.collation import padded
+from medtune.modeling.losses import SupervisedLoss
+from medtune.modeling.shared_prefix import ATTENTION, allow_one_row, branch_states
+
+BEGINNING = [5, 6, 7, 8, 9, 10]
+ROWS = [[*BEGINNING, 20, 21, 2], [*BEGINNING, 30, 31, 32, 33, 2], [*BEGINNING, 20, 40, 2]]
+STARTS = [8, 8, 7]
+SHAPE = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def make(kind: str, **options: Any) -> Any:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SHAPE, **options))
+
+
+def tokens_run(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
+    """The losses, and how many tokens went through the model for them."""
+    counts = []
+    hook = model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, ids: counts.append(ids[0].numel())
+    )
+    losses = SupervisedLoss(model)(batch)
+    hook.remove()
+    return losses, counts[0]
+
+
+def batch() -> dict[str, torch.Tensor]:
+    return padded(ROWS, STARTS, pad_id=0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["llama", "qwen2", "qwen3", "gemma", "phi3", "mistral", "olmo2", "granite", "smollm3"]
+)
+def test_beginning_runs_once_and_changes_nothing(kind: str) -> None:
+    model = make(kind, **({"sliding_window": None} if kind in ("mistral", "phi3") else {})).eval()
+    weight = next(model.model.layers[0].self_attn.parameters())
+    once, tokens = tokens_run(model, batch())
+    once.sum().backward()
+    gradient, weight.grad = weight.grad, None
+    model.set_attn_implementation("eager")
+    apart, all_tokens = tokens_run(model, batch())
+    apart.sum().backward()
+    assert (tokens, all_tokens) == (6 + 3 + 5 + 3, 3 * 11)
+    assert torch.allclose(once, apart, rtol=1e-5, atol=0)
+    assert (gradient - weight.grad).abs().max() <= 1e-5 * weight.grad.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("mistral", {"sliding_window": 4}),
+        ("gemma2", {"head_dim": 8}),
+        ("bloom", {}),
+    ],
+)
+def test_models_that_see_a_part_of_a_row_run_padded(kind: str, options: dict[str, Any]) -> None:
+    _, tokens = tokens_run(make(kind, **options), batch())
+    assert tokens == 3 * 11
+
+
+@pytest.fixture
+def params() -> Train:
+    return load_params("train")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({}, 6 + 3 + 5 + 3),
+        ({"use_dora": True}, 6 + 3 + 5 + 3),
+        ({"gradient_checkpointing": True}, 6 + 3 + 5 + 3),
+        ({"lora_dropout": 0.05}, 9 + 11 + 9),
+        ({"neftune_noise_alpha": 5.0}, 3 * 11),
+    ],
+    ids=str,
+)
+def test_recipes_that_draw_noise_for_each_token_run_each_row_whole(
+    params: Train, recipe: dict[str, Any], expected: int
+) -> None:
+    model = add_adapter(make("llama"), params.model_copy(update=recipe), seed=0).train()
+    _, tokens = tokens_run(model, batch())
+    assert tokens == expected
+
+
+def test_recomputed_activations_give_the_same_gradients(params: Train) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        recipe = params.model_copy(update={"gradient_checkpointing": checkpointing})
+        model = add_adapter(make("llama"), recipe, seed=0).train()
+        losses, _ = tokens_run(model, batch())
+        losses.sum().backward()
+        assert model.config._attn_implementation == ATTENTION
+        found = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        gradients.append(torch.cat([gradient.flatten() for gradient in found]))
+    assert gradients[0].abs().max() > 0
+    assert torch.allclose(*gradients, rtol=1e-5, atol=1e-7)
+
+
+def test_dropout_draws_anew_for_each_row() -> None:
+    model = make("llama", attention_dropout=0.1)
+    assert tokens_run(model.train(), batch())[1] == 9 + 11 + 9
+    assert tokens_run(model.eval(), batch())[1] == 6 + 3 + 5 + 3
+
+
+def test_a_single_row_and_rows_without_a_common_beginning_run_as_they_are() -> None:
+    model = make("llama")
+    assert tokens_run(model, padded(ROWS[:1], STARTS[:1], 0))[1] == 9
+    assert tokens_run(model, padded([[1, *ROWS[0]], ROWS[1]], STARTS[:2], 0))[1] == 10 + 11
+
+
+def test_supervised_beginning_runs_in_each_row() -> None:
+    assert tokens_run(make("llama"), padded(ROWS, [0, 0, 0], 0))[1] == 9 + 11 + 9
+    assert tokens_run(make("llama"), padded(ROWS, [8, 3, 8], 0))[1] == 2 + 7 + 9 + 7
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("trunks", [[[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[5, 6], [7]], [[5, 6, 7]]])
+def test_branches_see_their_trunk_and_themselves(trunks: list[list[int]], attention: str) -> None:
+    branches = [[[1, 2], [3, 8, 9]], [[1], [4, 4], [10]]][: len(trunks)]
+    model = make("llama").eval()
+    model.set_attn_implementation(attention)
+    assert allow_one_row(model) == (attention == "sdpa")
+    expected = [
+        model.model(torch.tensor([trunk + branch])).last_hidden_state[0, len(trunk) :]
+        for trunk, own in zip(trunks, branches, strict=True)
+        for branch in own
+    ]
+    got = branch_states(model, trunks, branches)
+    assert torch.allclose(got, torch.cat(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_trunks_run_once_and_what_all_begin_with_too() -> None:
+    model, counts = make("llama").eval(), []
+    assert allow_one_row(model)
+    model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, ids: counts.append(ids[0].numel())
+    )
+    branch_states(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
+    assert counts == [3 + (2 + 3) + (1 + 3)]

@@ -1,0 +1,101 @@
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from medtune.preflight import sources as check_source
+from medtune.preflight.sources import ask_source, find_config
+from medtune.runtime.errors import InputError
+from medtune.sources import hub as source_hub
+from medtune.sources.fetch import Target
+from tests.hub_server import HubServer, running_hub
+
+MODEL = {"config.json": b"{}", "model.safetensors": b"weights" * 99, "tokenizer.json": b"{}"}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with running_hub() as server:
+        server.repositories = {"o/tiny": MODEL, "datasets/o/cards": {"a.csv": b"question,answer"}}
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setattr(source_hub, "RETRY_WAITS_S", (0.0, 0.0))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        yield server
+
+
+def message(uri: str, target: Target = "model") -> str:
+    with pytest.raises(InputError) as caught:
+        ask_source(uri, target)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_hub_gives_the_size_of_what_would_be_taken(hub: HubServer) -> None:
+    assert ask_source("hub://o/tiny@main", "model") == sum(map(len, MODEL.values()))
+    assert ask_source("hub://o/cards@main", "dataset") == len(b"question,answer")
+
+
+def test_gated_repository_is_told_before_a_byte_is_fetched(hub: HubServer) -> None:
+    hub.closed["o/tiny"] = (403, "GatedRepo")
+    assert "is gated: accept its terms" in message("hub://o/tiny@main")
+
+
+def test_missing_revision_is_told(hub: HubServer) -> None:
+    assert "no such revision" in message("hub://o/tiny@v2")
+
+
+def test_config_comes_from_the_hub_alone(hub: HubServer, tmp_path: Path) -> None:
+    assert find_config("hub://o/tiny@main", tmp_path) == tmp_path
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["config.json"]
+
+
+def test_config_of_a_deep_random_model_is_had_without_its_layers(tmp_path: Path) -> None:
+    folder = find_config("random://llama?hidden_size=32&num_hidden_layers=900", tmp_path)
+    assert folder and json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 900
+    assert (folder / "model.safetensors").stat().st_size < 2**20
+    with pytest.raises(InputError, match="whole number"):
+        find_config("random://llama?num_hidden_layers=many", tmp_path)
+
+
+def test_config_that_comes_with_the_weights_is_not_had() -> None:
+    assert find_config("pypi://cards==1.0/model.gguf", Path()) is None
+
+
+def test_file_has_a_size_and_a_missing_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cards.csv").write_bytes(b"question,answer")
+    assert ask_source(f"file://{tmp_path}", "dataset") == 15
+    assert "missing or empty" in message(f"file://{tmp_path}/none", "dataset")
+
+
+def test_home_of_an_unknown_user_is_missing() -> None:
+    assert "is missing" in message("file://~nobody-of-this-name/model")
+
+
+def test_server_that_refuses_is_told(hub: HubServer) -> None:
+    assert "404" in message(f"{hub.url}/none.csv#sha256=0", "dataset")
+
+
+def test_wheel_is_resolved_by_pip_and_not_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = (tmp_path / "w.whl").as_uri()
+    answer = json.dumps({"install": [{"download_info": {"url": url}}]})
+    (tmp_path / "w.whl").write_bytes(b"12345")
+    (tmp_path / "python").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert ask_source("pypi://cards==1.0/a.csv", "dataset") == 5
+
+
+def test_unknown_version_is_told_by_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert "cards==1.0" in message("pypi://cards==1.0/a.csv", "dataset")
+    assert check_source.TIMEOUT_S <= 10

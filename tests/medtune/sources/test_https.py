@@ -1,0 +1,137 @@
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from medtune.runtime import paths as source_space
+from medtune.runtime.errors import InputError
+from medtune.sources import https as source_https
+from medtune.sources.https import fetch_url
+from tests.hub_server import HubServer, running_hub
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with running_hub() as hub:
+        yield hub
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
+    fetch_url(uri, tmp_path / "out")
+    return tree(tmp_path / "out")
+
+
+def message(uri: str, tmp_path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        fetch_url(uri, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def page(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(source_https, "RETRY_WAIT_S", 0.0)
+    server.repositories["o/n"] = {"my cards.csv": bytes(range(256)) * 100}
+    return f"{server.url}/o/n/resolve/main/my%20cards.csv"
+
+
+def test_url_is_fetched_when_its_sha256_fits(server: HubServer, page: str, tmp_path: Path) -> None:
+    content = server.repositories["o/n"]["my cards.csv"]
+    assert fetched(f"{page}#sha256={sha256(content)}", tmp_path) == {"my cards.csv": content}
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_dropped_connection_is_resumed(
+    server: HubServer, page: str, tmp_path: Path, reset: bool
+) -> None:
+    server.drops["my cards.csv"], server.reset = 1000, reset
+    content = server.repositories["o/n"]["my cards.csv"]
+    assert fetched(f"{page}#sha256={sha256(content)}", tmp_path) == {"my cards.csv": content}
+    assert reset or server.ranges == ["bytes=1000-"]
+
+
+def test_wrong_sha256_is_refused_with_both(server: HubServer, page: str, tmp_path: Path) -> None:
+    found = sha256(server.repositories["o/n"]["my cards.csv"])
+    said = message(f"{page}#sha256={'0' * 64}", tmp_path)
+    assert found in said
+    assert "0" * 64 in said
+
+
+def test_url_without_sha256_says_how_to_add_it(tmp_path: Path) -> None:
+    assert "append #sha256=" in message("https://example.org/a.csv", tmp_path)
+
+
+def test_plain_http_is_for_loopback_only(tmp_path: Path) -> None:
+    assert "use https://" in message(f"http://example.org/a.csv#sha256={'0' * 64}", tmp_path)
+
+
+def test_url_without_a_file_is_refused(tmp_path: Path) -> None:
+    for url in ("https://example.org/", "https:///a.csv", "https://example.org/x/.."):
+        assert "names no file" in message(f"{url}#sha256={'0' * 64}", tmp_path)
+
+
+def test_missing_page_and_dead_server_get_one_line(page: str, tmp_path: Path) -> None:
+    wanted = f"#sha256={'0' * 64}"
+    assert "404" in message(page.replace("/n/", "/gone/") + wanted, tmp_path / "1")
+    assert "check address" in message(f"http://127.0.0.1:9/a.csv{wanted}", tmp_path / "2")
+
+
+def test_what_is_no_address_or_name_is_refused(tmp_path: Path) -> None:
+    wanted = f"#sha256={'0' * 64}"
+    assert "is no address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
+    assert "rename it" in message(f"https://example.org/a%00.csv{wanted}", tmp_path)
+    for url in ("https://example.org/..%2f..%2f..", "https://example.org/%2e%2e"):
+        assert "names no file" in message(url + wanted, tmp_path)
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_comes(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    assert "takes 0.00 GB, the disk has" in message(f"{page}#sha256={'0' * 64}", tmp_path)
+
+
+def test_an_endless_answer_ends_when_the_disk_is_nearly_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that sends without end, and a disk that has room for a million bytes of it."""
+    path = tmp_path / "out" / "a.csv"
+
+    def disk_usage(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=source_space.RESERVE_BYTES + 10**6 - path.stat().st_size)
+
+    monkeypatch.setattr(source_space.shutil, "disk_usage", disk_usage)
+    with endless_server() as url:
+        assert "the disk has" in message(f"{url}/a.csv#sha256={'0' * 64}", tmp_path)
+    assert path.stat().st_size <= 10**6
+
+
+@contextmanager
+def endless_server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=send_without_end, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def send_without_end(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        while True:
+            connection.sendall(bytes(2**16))

