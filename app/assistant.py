@@ -9,8 +9,8 @@ from typing import Any
 
 from app.engine import End, Engine, Job, QueueFullError
 from app.errors import ApiError
-from app.guarding import GAP, Remarks, own_words
 from app.protocol import FinishReason
+from app.remarks import GAP, Remarks, own_words
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder
 
@@ -42,7 +42,7 @@ class Assistant:
 
     def ask(
         self, model: str, messages: Sequence[Message], seed: int | None = None, **settings: Any
-    ) -> "Answer":
+    ) -> "Reply":
         """The answer to a conversation, on its way.
 
         `settings` are fields of params.yaml's `evaluate`, None where the server decides. Without a
@@ -64,13 +64,13 @@ class Assistant:
             if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
                 raise _too_long(len(prompt), room, params.max_new_tokens)
             remarks = Remarks(instead=remarks.before)  # an emergency that no shorter talk would fit
-        answer = Answer(self, len(prompt), remarks)
+        answer = Reply(self, len(prompt), remarks)
         if remarks.instead is None:
             self._submit(answer, model, prompt, params, seed)
         return answer
 
     def _submit(
-        self, answer: "Answer", model: str, prompt: list[int], params: Evaluate, seed: int | None
+        self, answer: "Reply", model: str, prompt: list[int], params: Evaluate, seed: int | None
     ) -> None:
         seed = secrets.randbits(64) if seed is None else seed % 2**64
         try:
@@ -116,7 +116,7 @@ class Assistant:
         )
 
 
-class Answer:
+class Reply:
     """An answer on its way: its text piece by piece, and then how it ended."""
 
     def __init__(self, assistant: Assistant, prompt_tokens: int, remarks: Remarks) -> None:

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.assistant import Answer, Assistant
+from app.assistant import Assistant, Reply
 from app.errors import ApiError
-from app.sources import Source, Sources
+from app.nearest_cards import NearestCard, NearestCards
 from medtune.modeling.prompts import Message
 
 TURNS = 30  # of a conversation that are kept
@@ -31,7 +31,7 @@ class Turn:
     settings: Mapping[str, Any]
     number: int = 1  # its place in the conversation
     answer: str = ""
-    sources: list[Source] | None = None  # None until the answer has ended
+    nearest_cards: list[NearestCard] | None = None  # None until the answer has ended
     finish_reason: str | None = None
     unread: int = 0
     liked: bool | None = None  # None until it is rated
@@ -50,13 +50,13 @@ class Conversation:
     """One open page: the turns of its chat, the last comparison, and what is being computed."""
 
     assistant: Assistant
-    sources: Sources
+    nearest_cards: NearestCards
     turns: list[Turn] = field(default_factory=list)
     compared: list[Turn] = field(default_factory=list)
     rating: Rating | None = None
     is_busy: bool = False
     used: float = field(default_factory=time.monotonic)
-    _answers: Sequence[Answer] = ()
+    _answers: Sequence[Reply] = ()
     _is_stopped: bool = False
 
     async def chat(
@@ -80,7 +80,7 @@ class Conversation:
     ) -> AsyncGenerator[list[Turn]]:
         """Each model's turn as it grows, without what was said before. Raises as `chat` does."""
         turns = [Turn(question, model, settings) for model in self.assistant.engine.models]
-        answers: list[Answer] = []
+        answers: list[Reply] = []
         try:
             for turn in turns:
                 answers.append(self._ask(turn, []))
@@ -103,7 +103,7 @@ class Conversation:
         self.stop()
         self.turns, self.rating = [], None
 
-    def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Answer:
+    def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Reply:
         """Asks with as many of the earlier turns as fit, the newest of them."""
         if self.is_busy:
             raise ApiError(409, BUSY)
@@ -126,10 +126,10 @@ class Conversation:
                     raise
                 kept -= 1
 
-    async def _grow(self, turns: Sequence[Turn], answers: Sequence[Answer]) -> AsyncGenerator[None]:
+    async def _grow(self, turns: Sequence[Turn], answers: Sequence[Reply]) -> AsyncGenerator[None]:
         """Writes answers into turns as they come; looks at them again after each pause."""
 
-        async def follow(turn: Turn, answer: Answer) -> None:
+        async def follow(turn: Turn, answer: Reply) -> None:
             async for piece in answer.pieces():
                 turn.answer += piece
             turn.finish_reason = answer.finish_reason
@@ -144,7 +144,7 @@ class Conversation:
             for task in tasks - pending:
                 task.result()
             for turn in turns:
-                turn.sources = self.sources.nearest(turn.question)
+                turn.nearest_cards = self.nearest_cards.nearest(turn.question)
             yield
         finally:
             for answer in answers:
@@ -157,13 +157,13 @@ class Conversation:
 class Conversations:
     """The conversations of all open pages, by the name that each gives itself."""
 
-    def __init__(self, assistant: Assistant, sources: Sources) -> None:
-        self.assistant, self.sources = assistant, sources
+    def __init__(self, assistant: Assistant, nearest_cards: NearestCards) -> None:
+        self.assistant, self.nearest_cards = assistant, nearest_cards
         self._all: OrderedDict[str, Conversation] = OrderedDict()
 
     def of(self, page: str) -> Conversation:
         """A page's conversation; the longest unused ones make place for it."""
-        found = self._all.setdefault(page, Conversation(self.assistant, self.sources))
+        found = self._all.setdefault(page, Conversation(self.assistant, self.nearest_cards))
         self._all.move_to_end(page)
         found.used = time.monotonic()
         for name, other in list(self._all.items()):

@@ -7,8 +7,8 @@ from typing import Any
 
 from app.assistant import Assistant
 from app.engine import Engine
-from app.guarding import Guarding, Scope
 from app.limits import Limits
+from app.remarks import Remarker, Scope
 from medtune.config.schema import Evaluate
 from medtune.guard.classifier import MODEL as GUARD
 from medtune.guard.classifier import Guard
@@ -52,11 +52,11 @@ def _load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
     }
     for batch in batches.values():
         _warm_up(batch, encoder, params)
-    guarding = Guarding(Guard.load().check, scope)
-    guarding.check(QUESTION)  # loads its encoder
+    remarker = Remarker(Guard.load().check, scope)
+    remarker.check(QUESTION)  # loads its encoder
     engine = Engine(batches, end_ids(model, encoder), limits)
     context = model.config.get_text_config().max_position_embeddings
-    return Assistant(encoder, engine, params, context, guarding.remarks)
+    return Assistant(encoder, engine, params, context, remarker.remarks)
 
 
 class SwitchedAdapter:

@@ -10,10 +10,10 @@ from fastapi import FastAPI
 
 from app.assistant import Assistant
 from app.conversations import READERS, Conversations
+from app.nearest_cards import NearestCards
 from app.page_events import LONGEST, Events
-from app.page_gate import PageGate
+from app.page_filter import PageFilter
 from app.page_text import NAMES, PANES
-from app.sources import Sources
 from medtune.disclaimer import DISCLAIMER
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     `key`, if there is one, is asked of its readers as a password. `app.state.close_page()` ends the
     connections of open pages, which would otherwise outlast a server that stops.
     """
-    conversations = Conversations(assistant, Sources.load())
+    conversations = Conversations(assistant, NearestCards.load())
     page = build(assistant, Events(conversations), examples())
     page.state_session_capacity = READERS
     gr.mount_gradio_app(
@@ -57,7 +57,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     mounted: Any = app.routes[-1]
     app.state.close_page = mounted.app.stop_event.set
     inputs = {number: len(event.inputs) for number, event in page.fns.items()}
-    mounted.app = PageGate(mounted.app, inputs, framed=key is None)
+    mounted.app = PageFilter(mounted.app, inputs, framed=key is None)
     return app
 
 

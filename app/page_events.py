@@ -12,9 +12,9 @@ import gradio as gr
 from app.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Rating, Turn
 from app.errors import ApiError
 from app.feedback import FOLDER, Feedback
-from app.guarding import own_words
 from app.page_text import MESSAGES, PANES, messages, note_of, panes, sentence, thumbs
 from app.protocol import ChatRequest
+from app.remarks import own_words
 from medtune.runtime.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
@@ -189,5 +189,5 @@ def _rated(conversation: Conversation, given: gr.LikeData) -> Turn | None:
     else:
         index = given.index if isinstance(given.index, int) else -1
         turn = dict(enumerate(conversation.turns)).get(index // MESSAGES)
-    said = turn is not None and turn.sources is not None and own_words(turn.answer)
+    said = turn is not None and turn.nearest_cards is not None and own_words(turn.answer)
     return turn if said else None

@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from app.conversations import Turn
-from app.sources import Source
+from app.nearest_cards import NearestCard
 
 NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right
-MESSAGES = 3  # of a turn that has ended: question, answer, sources
+MESSAGES = 3  # of a turn that has ended: question, answer, nearest cards
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
@@ -19,9 +19,9 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     shown = []
     for turn in turns:
         shown += [_message("user", turn.question), _message("assistant", turn.answer or "…")]
-        if turn.sources is not None:
-            text = "\n\n".join(map(_card, turn.sources))
-            title = f"{NAMES.get(turn.model, turn.model)} · {_close(turn.sources)}"
+        if turn.nearest_cards is not None:
+            text = "\n\n".join(map(_card, turn.nearest_cards))
+            title = f"{NAMES.get(turn.model, turn.model)} · {_close(turn.nearest_cards)}"
             shown.append(
                 _message("assistant", text or "No training card shares enough of its words.")
                 | {"metadata": {"title": title, "status": "done"}}
@@ -64,11 +64,11 @@ def _message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": {"type": "text", "text": escape(text)}}
 
 
-def _card(source: Source) -> str:
-    return f"{source.question}\n{source.answer}\nscore {source.score:.2f}"
+def _card(card: NearestCard) -> str:
+    return f"{card.question}\n{card.answer}\nscore {card.score:.2f}"
 
 
-def _close(sources: Sequence[Source]) -> str:
-    if not sources:
+def _close(nearest_cards: Sequence[NearestCard]) -> str:
+    if not nearest_cards:
         return "no close card"
-    return f"{len(sources)} close training card" + "s" * (len(sources) > 1)
+    return f"{len(nearest_cards)} close training card" + "s" * (len(nearest_cards) > 1)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from app import protocol
-from app.assistant import Answer
+from app.assistant import Reply
 from app.errors import ApiError
 
 
@@ -29,7 +29,7 @@ class EventStream(StreamingResponse):
 
 
 async def events(
-    answer: Answer, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
+    answer: Reply, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
 ) -> AsyncIterator[str]:
     def chunk(**choice: Any) -> str:
         return _event(
@@ -53,7 +53,7 @@ def _event(content: BaseModel) -> str:
     return f"data: {content.model_dump_json()}\n\n"
 
 
-def usage_of(answer: Answer) -> protocol.Usage:
+def usage_of(answer: Reply) -> protocol.Usage:
     prompt, completion = answer.prompt_tokens, len(answer.ids)
     return protocol.Usage(
         prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion

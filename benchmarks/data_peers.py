@@ -25,13 +25,15 @@ def pandas_apply(_: Mapping[str, Any]) -> Result:
     """Cleans with `DataFrame.apply`, our rules and our reasons to drop, and writes Parquet."""
     import pandas as pd
 
-    from medtune.cards.verdicts import judge
+    from medtune.cards.filtering import filter_cards
     from medtune.config.loading import load_params
 
     clean = load_params("clean")
     start = time.perf_counter()
     frame = pd.read_parquet(RAW)
-    verdicts = frame.apply(lambda card: judge([(card.question, card.answer)], clean)[0][0], axis=1)
+    verdicts = frame.apply(
+        lambda card: filter_cards([(card.question, card.answer)], clean)[0][0], axis=1
+    )
     frame["question"] = [verdict.question for verdict in verdicts]
     frame["answer"] = [verdict.answer for verdict in verdicts]
     good = [verdict.reason is None for verdict in verdicts]

@@ -19,10 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from medtune.cards.cleaning import RULES
+from medtune.cards.filtering import REASONS, FilteredCard, Texts, filter_cards
 from medtune.cards.personal_data import KINDS as PERSONAL
 from medtune.cards.readers import read_records
 from medtune.cards.records import FIELDS, SCHEMA, Record, Row, batched, writing_rows
-from medtune.cards.verdicts import REASONS, Texts, Verdict, judge
 from medtune.cards.workers import map_in_order
 from medtune.config.loading import load_params
 from medtune.config.schema import Clean
@@ -62,33 +62,35 @@ class Cleaning:
     def rows(self, records: Iterable[Record]) -> Iterator[tuple[bool, Row]]:
         """Yields, for each record, whether it is kept, and its row of SCHEMA or DROPPED_SCHEMA."""
         batches, ahead = tee(batched(records, BATCH))
-        verdicts = map_in_order(partial(judge, clean=self.clean), map(_texts, ahead), ALONE)
-        for batch, (judged, fixed) in zip(batches, verdicts, strict=True):
+        filtered_batches = map_in_order(
+            partial(filter_cards, clean=self.clean), map(_texts, ahead), ALONE
+        )
+        for batch, (filtered, fixed) in zip(batches, filtered_batches, strict=True):
             self.counts.update({f"fixed.{rule}": count for rule, count in fixed.items()})
-            for record, verdict in zip(batch, judged, strict=True):
-                yield self._decide(record, verdict)
+            for record, card in zip(batch, filtered, strict=True):
+                yield self._decide(record, card)
 
-    def _decide(self, record: Record, verdict: Verdict) -> tuple[bool, Row]:
+    def _decide(self, record: Record, card: FilteredCard) -> tuple[bool, Row]:
         position = self.positions[record.source]
         self.positions[record.source] += 1
         self.counts["records_in"] += 1
-        reason = verdict.reason or self._find_duplicate(verdict)
+        reason = card.reason or self._find_duplicate(card)
         if reason in (None, "personal_data"):
-            self.counts.update(f"personal.{kind}" for kind in verdict.personal)
+            self.counts.update(f"personal.{kind}" for kind in card.personal)
         if reason:
             self.counts[f"dropped.{reason}"] += 1
             return False, (*raw_row(record), position, reason)
         self.counts["kept"] += 1
-        self.bins[record.kind, verdict.answer_words // BIN_WORDS * BIN_WORDS] += 1
+        self.bins[record.kind, card.answer_words // BIN_WORDS * BIN_WORDS] += 1
         labels = record.kind, record.topic, record.source
-        return True, (record.id, verdict.question, verdict.answer, *labels)
+        return True, (record.id, card.question, card.answer, *labels)
 
-    def _find_duplicate(self, verdict: Verdict) -> str | None:
-        pair = _digest(f"{len(verdict.question)} {verdict.question}{verdict.answer}")
+    def _find_duplicate(self, card: FilteredCard) -> str | None:
+        pair = _digest(f"{len(card.question)} {card.question}{card.answer}")
         if pair in self.pairs:
             return "duplicate"
         self.pairs.add(pair)
-        question = _digest(verdict.question.casefold())
+        question = _digest(card.question.casefold())
         self.counts["same_question_other_answer"] += question in self.questions
         self.questions.add(question)
         return None

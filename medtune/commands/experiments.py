@@ -19,7 +19,7 @@ WORKSPACE = "workspace"  # DVC's name for it
 
 
 @dataclass(frozen=True)
-class Run:
+class Experiment:
     """Parameters by dotted key, flat metrics of the comparison, cost of the training.
 
     `commit` is empty for the workspace.
@@ -32,12 +32,12 @@ class Run:
     cost: dict[str, Any]
 
 
-def load_runs(commits: int) -> tuple[list[Run], dict[str, list[str]]]:
+def load_experiments(commits: int) -> tuple[list[Experiment], dict[str, list[str]]]:
     """The runs with scores, and the names of all others by the reason why they have none.
 
     `commits` counts back from HEAD; -1 takes all.
     """
-    runs: list[Run] = []
+    runs: list[Experiment] = []
     others: dict[str, list[str]] = {}
     for state, name, reason in _states(_exp_show(commits)):
         reason = reason or ("unreadable" if state["data"] is None else "")
@@ -82,9 +82,9 @@ def _states(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, str, str]
             yield tip, name, "" if state == "success" else state
 
 
-def _run(state: Mapping[str, Any], name: str) -> Run:
+def _run(state: Mapping[str, Any], name: str) -> Experiment:
     params, metrics = state["data"]["params"], state["data"]["metrics"]
-    return Run(
+    return Experiment(
         name=name,
         commit="" if state["rev"] == WORKSPACE else _short(state["rev"]),
         params=flat(params.get(PARAMS, {}).get("data") or {}),
@@ -93,7 +93,7 @@ def _run(state: Mapping[str, Any], name: str) -> Run:
     )
 
 
-def _problem(run: Run) -> str:
+def _problem(run: Experiment) -> str:
     """Why the scores are not those of the parameters, or nothing if they are.
 
     Metrics lie in Git: a commit or the workspace may hold those of an earlier run.

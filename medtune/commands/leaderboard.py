@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medtune.commands.experiments import Run, load_runs
+from medtune.commands.experiments import Experiment, load_experiments
 from medtune.report.score_rows import HEADLINE_SCORES, number, percent
 from medtune.report.tables import compared_scores
 from medtune.runtime.errors import InputError
@@ -38,14 +38,14 @@ REMEDIES = {
 }
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
+def differing(runs: Sequence[Experiment]) -> list[str]:
     """The parameters that are not the same in all runs and have no column of their own."""
     keys = sorted({key for run in runs for key in run.params} - set(COLUMNS.values()))
     texts = {key: {json.dumps(run.params.get(key)) for run in runs} for key in keys}
     return [key for key in keys if len(texts[key]) > 1]
 
 
-def records(runs: Sequence[Run], scores: Sequence[Score]) -> list[dict[str, Any]]:
+def records(runs: Sequence[Experiment], scores: Sequence[Score]) -> list[dict[str, Any]]:
     """The table as it is written to CSV, one mapping per run."""
     more = {key: key for key in differing(runs)}
     table = []
@@ -63,7 +63,7 @@ def records(runs: Sequence[Run], scores: Sequence[Score]) -> list[dict[str, Any]
     return table
 
 
-def ranked(runs: Sequence[Run], sort: str) -> tuple[list[dict[str, Any]], list[Score]]:
+def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list[Score]]:
     """The table, best first by a score or smallest first by any other column, and its scores."""
     known = {score.name: score for run in runs for score in compared_scores(run.metrics)}
     shown = [known[name] for name in dict.fromkeys((*HEADLINE_SCORES, sort)) if name in known]
@@ -120,7 +120,7 @@ def _text(value: float | str | None) -> str:
 
 def leaderboard(sort: str, commits: int) -> str:
     """Writes both files and returns the Markdown table with what is said below it."""
-    runs, others = load_runs(commits)
+    runs, others = load_experiments(commits)
     said = [f"{why}: {', '.join(names)} ({REMEDIES[why]})" for why, names in others.items()]
     if not runs:
         remedy = "run `dvc repro`, or `dvc exp run -S train.lr=1e-4`"

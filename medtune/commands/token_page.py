@@ -29,7 +29,7 @@ ROWS = 5
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitSample:
     """Rows of one split, which has `count` of them."""
 
     split: str
@@ -37,7 +37,7 @@ class Part:
     rows: list[dict[str, Any]]
 
 
-def parts(splits: list[str], count: int, id_: str | None = None) -> list[Part]:
+def parts(splits: list[str], count: int, id_: str | None = None) -> list[SplitSample]:
     """Up to `count` rows of each split, evenly spread, or those with the id."""
     from tokenizers import Tokenizer
 
@@ -52,7 +52,7 @@ def parts(splits: list[str], count: int, id_: str | None = None) -> list[Part]:
         for row in rows:
             row["tokens"] = token_texts(tokenizer, row["input_ids"], row["loss_start"])
         if rows:
-            found.append(Part(split, table.num_rows, rows))
+            found.append(SplitSample(split, table.num_rows, rows))
     if not found:
         which = "any card" if id_ is None else f"a card with the id {id_}"
         raise InputError(
@@ -68,7 +68,7 @@ def spread(table: pa.Table, count: int) -> list[dict[str, Any]]:
     return [row for one in chosen for row in one.to_pylist()]
 
 
-def render_page(shown: list[Part]) -> str:
+def render_page(shown: list[SplitSample]) -> str:
     """Returns the page; nothing from data is markup in it."""
     template = environment(autoescape=True).get_template("token_page.html.jinja")
     return template.render(parts=shown)

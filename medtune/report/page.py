@@ -10,7 +10,7 @@ from typing import Any
 from medtune.comparison.breakdowns import OTHER_TOPICS
 from medtune.report.charts import Chart, IntervalAxis, line_chart
 from medtune.report.rendering import TEMPLATES, number
-from medtune.report.score_rows import Facts, Part, choice_rows, parts, render, score_rows
+from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
 from medtune.scoring.scores import SCORES
 
 SECTIONS = {  # of medtune/report/templates/sections/, in the order of the page
@@ -36,7 +36,7 @@ class Parts:
     """One table of parts of the test set; `what` is the heading of its first column."""
 
     what: str
-    rows: list[Part]
+    rows: list[ScoredPart]
     axis: IntervalAxis
 
 

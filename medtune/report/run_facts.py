@@ -44,7 +44,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFacts:
     """Where a run comes from. `changed` holds (key, the default preset's value, the value here)."""
 
     changed: list[tuple[str, Any, Any]]
@@ -53,11 +53,11 @@ class Run:
     general: list[dict[str, Any]]
 
 
-def read_run(params: Mapping[str, Mapping[str, Any]]) -> Run:
+def read_run(params: Mapping[str, Mapping[str, Any]]) -> RunFacts:
     """Reads what the metrics do not say; `params` are those of each section, fit to be shown."""
     base = [input_file(path, "download@model") for path in sorted(BASE.glob("*.safetensors"))]
     tokens = [input_file(TOKENS / f"{split}.arrow", "tokenize") for split in SPLITS]
-    return Run(
+    return RunFacts(
         changed=changed_params(params),
         files=[*base, input_file(ADAPTER_WEIGHTS, "train"), *tokens],
         examples=loss_examples(read_tokens(TOKENS / "train.arrow")),

@@ -19,7 +19,7 @@ from medtune.comparison.breakdowns import part_names
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
-from medtune.report.run_facts import Run
+from medtune.report.run_facts import RunFacts
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score, ratio
 
@@ -60,11 +60,11 @@ class Facts:
     answers: list[dict[str, Any]]
     prompt: dict[str, Any]
     adapter: dict[str, Any]
-    run: Run | None = None
+    run: RunFacts | None = None
 
 
 @dataclass(frozen=True)
-class Part:
+class ScoredPart:
     """A part of the test set, such as a kind of card.
 
     `rows` are by name of score, `limits` the interval of the ROUGE-L difference, None if undefined.
@@ -99,13 +99,13 @@ def _says_nothing(metrics: Mapping[str, Any], key: str) -> bool:
     return key == "disclaimer_rate" and rates == (0, 0)
 
 
-def parts(metrics: Mapping[str, Any]) -> list[Part]:
+def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
     """The parts of the test set in flat metrics such as those of compare_kinds.json, by name."""
     shown = [score for score in SCORES if score.name in HEADLINE_SCORES]
     found = []
     for name in part_names(metrics):
         low, high = metrics[f"{name}.rougeL.ci_low"], metrics[f"{name}.rougeL.ci_high"]
-        part = Part(
+        part = ScoredPart(
             name=name,
             n=metrics[f"{name}.n"],
             groups=metrics[f"{name}.groups"],

@@ -62,7 +62,7 @@ def train(
     With checkpoints it goes on from the newest and first yields the points before it. At the end
     the model holds the adapter of the lowest validation loss, where `load_best_model_at_end`.
     """
-    run = Run(model, training, validation, params, seed, pad_id)
+    run = Trainer(model, training, validation, params, seed, pad_id)
     if checkpoints and (saved := checkpoints.latest()):
         run.restore(*saved)
     yield from run.history.points
@@ -85,7 +85,7 @@ def mean_loss(model: Any, rows: Rows, params: Train, pad_id: int) -> float:
     return _mean_loss(SupervisedLoss(model), rows, params, pad_id, accelerator())
 
 
-class Run:
+class Trainer:
     """A training run: the model as accelerate places it, its plan, its optimiser, its state."""
 
     def __init__(

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 
 from app.assistant import Assistant
 from app.engine import Engine
-from app.guarding import Remarks
 from app.limits import Limits
+from app.remarks import Remarks
 from app.server import create_app
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate

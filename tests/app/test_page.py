@@ -161,11 +161,11 @@ def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> N
 def build_blocks(build: Callable[..., Any], batch: Any, tmp_path: Path) -> Any:
     from app import page
     from app.conversations import Conversations
+    from app.nearest_cards import NearestCards
     from app.page_events import Events
-    from app.sources import Sources
 
     assistant = build(batch, batch).state.assistant
-    events = Events(Conversations(assistant, Sources([])), tmp_path)
+    events = Events(Conversations(assistant, NearestCards([])), tmp_path)
     return page.build(assistant, events, ["What is gout?"])
 
 

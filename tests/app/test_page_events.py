@@ -13,10 +13,10 @@ import pytest
 
 from app import conversations as module
 from app.conversations import BUSY, Conversations
-from app.guarding import GAP
+from app.nearest_cards import NearestCards
 from app.page_events import Events
 from app.page_text import MESSAGES, messages
-from app.sources import Sources
+from app.remarks import GAP
 from medtune.guard.rules import message
 from medtune.modeling.prompts import PromptEncoder
 
@@ -43,7 +43,7 @@ def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Ev
         assistant = build(*batches, **settings).state.assistant
         engines.append((assistant.engine, batches))
         assistant.engine.start()
-        return Events(Conversations(assistant, Sources([CARD])), tmp_path)
+        return Events(Conversations(assistant, NearestCards([CARD])), tmp_path)
 
     yield made
     for engine, batches in engines:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from medtune.config.loading import load_params
-from medtune.report.run_facts import InputFile, Run, Token
+from medtune.report.run_facts import InputFile, RunFacts, Token
 from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
@@ -64,7 +64,7 @@ def facts(metrics: dict[str, dict[str, Any]]) -> Facts:
         answers=[answer(HOSTILE, -0.25, **hostile, base=""), answer("a", 0.0), answer("b", 0.125)],
         prompt={"prompt_style": "chat", "system_prompt": 'Say "hi".', "disclaimer": None},
         adapter={"target_modules": ["v_proj", "q_proj"]},
-        run=Run(
+        run=RunFacts(
             changed=[("train.lr", 1e-3, 2e-4)],
             files=[InputFile("models/base/model.safetensors", 538.1, "0a" * 32)],
             examples={

@@ -12,9 +12,9 @@ import pytest
 
 from medtune.cards import workers
 from medtune.cards.cleaning import RULES
+from medtune.cards.filtering import REASONS
 from medtune.cards.personal_data import KINDS
 from medtune.cards.records import FIELDS
-from medtune.cards.verdicts import REASONS
 from medtune.config.loading import load_params
 from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError

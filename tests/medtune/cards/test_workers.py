@@ -17,7 +17,7 @@ from medtune.cards import workers
 from medtune.cards.workers import core_count, map_in_order
 from medtune.runtime.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENDLESS = """
 import itertools, math
 from medtune.cards import workers

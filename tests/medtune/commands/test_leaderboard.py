@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from medtune.commands import experiments, leaderboard
-from medtune.commands.experiments import Run, load_runs
+from medtune.commands.experiments import Experiment, load_experiments
 from medtune.commands.leaderboard import BOARD, ranked
 from medtune.runtime.errors import InputError
 
-ROOT = Path(leaderboard.__file__).parents[1]
+ROOT = Path(leaderboard.__file__).parents[2]
 ENVIRONMENT = {
     **os.environ,
     **{f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
@@ -160,9 +160,9 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     assert line().startswith("dvc exp show failed: ")
 
 
-def made(name: str, lr: float | None, rouge: float | None, **metrics: float) -> Run:
+def made(name: str, lr: float | None, rouge: float | None, **metrics: float) -> Experiment:
     metrics |= {} if rouge is None else {"rougeL.finetuned": rouge, "rougeL.difference": 0.1}
-    return Run(name, "", {"train.lr": lr}, metrics, {})
+    return Experiment(name, "", {"train.lr": lr}, metrics, {})
 
 
 def test_order_is_by_the_score_s_better_side_and_gaps_come_last() -> None:
@@ -192,7 +192,7 @@ def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.Monke
     shown[1]["experiments"] = [experiment(f"{s}-{i}", s) for i, s in enumerate(states)]
     monkeypatch.setattr(experiments, "_exp_show", lambda commits: shown)
     monkeypatch.setattr(experiments, "_lock", lambda commit: {})
-    runs, others = load_runs(1)
+    runs, others = load_experiments(1)
     assert runs == []
     assert others == {
         "unreadable": ["workspace", "aaaaaaa"],

@@ -17,7 +17,7 @@ from medtune.commands import preset as presets
 from medtune.config.loading import load_params, read_yaml, validate
 from medtune.runtime.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 PUBLISHED = ("healthcare-assistant", "med-llama", "medical-education", "medical-llm-assistant")
 

@@ -44,7 +44,7 @@ def git(*arguments: str) -> str:
 
 
 def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    root = Path(summary.__file__).parent.parent
+    root = Path(summary.__file__).parents[2]
     command = [sys.executable, "-m", "medtune.commands.summary", *arguments]
     return subprocess.run(
         command, cwd=folder, env={"PYTHONPATH": str(root)}, capture_output=True, text=True

@@ -16,7 +16,7 @@ from medtune.export.cards import export
 from medtune.export.tables import COLUMNS
 from medtune.runtime.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TEXTS = ("=1+1", "-5 °C or less", 'say "µg", β\nand ≥', "plain", "a\u2028b", "'quoted'")
 CARDS = [(f"id{n}", f"Q{n}?", text, "=kind", "gout", "g", "a.csv") for n, text in enumerate(TEXTS)]
 LEAKS = {

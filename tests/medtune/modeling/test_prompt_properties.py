@@ -23,7 +23,7 @@ from medtune.scoring.out_of_domain import QUESTIONS
 from stages import evaluate, tokenize
 from tests import chat_tokenizers
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SYSTEM = "You are a tutor."
 STYLES = ("chat", "question_answer")
 SIZES = {"smollm2": 17, "tinyllama": 3, "tinyllama_backend": 3, "llama32": 256}

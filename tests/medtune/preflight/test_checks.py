@@ -11,7 +11,7 @@ from medtune.preflight import checks as check
 from medtune.preflight import memory as check_memory
 from medtune.preflight.checks import Check, run_checks
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RANDOM = "random://llama?hidden_size=64&num_hidden_layers=12&seed=3"
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.sources import CLOSE, SHOWN, Sources
+from app.nearest_cards import CLOSE, SHOWN, NearestCards
 
 CARDS = [
     ("What is gout?", "A disease with urate crystals in a joint."),
@@ -16,47 +16,49 @@ CARDS = [
 
 
 @pytest.fixture(scope="module")
-def sources() -> Sources:
-    return Sources(CARDS)
+def nearest_cards() -> NearestCards:
+    return NearestCards(CARDS)
 
 
-def test_the_nearest_cards_come_best_first(sources: Sources) -> None:
-    found = sources.nearest("How is Marfan syndrome inherited, please?")
+def test_the_nearest_cards_come_best_first(nearest_cards: NearestCards) -> None:
+    found = nearest_cards.nearest("How is Marfan syndrome inherited, please?")
     assert found[0].question == CARDS[1][0] and found[0].answer == CARDS[1][1]
-    scores = [source.score for source in found]
+    scores = [card.score for card in found]
     assert scores == sorted(scores, reverse=True) and scores[-1] >= CLOSE and scores[0] < 1
-    assert sources.nearest("what is GOUT")[0].score == pytest.approx(1)
+    assert nearest_cards.nearest("what is GOUT")[0].score == pytest.approx(1)
 
 
-def test_a_card_counts_by_its_answer_too(sources: Sources) -> None:
-    assert [source.question for source in sources.nearest("slender fingers")] == [CARDS[3][0]]
+def test_a_card_counts_by_its_answer_too(nearest_cards: NearestCards) -> None:
+    assert [card.question for card in nearest_cards.nearest("slender fingers")] == [CARDS[3][0]]
 
 
 @pytest.mark.parametrize("question", ["What is the capital of France?", "", "?", "痛风", "the of"])
-def test_a_question_about_something_else_has_no_close_card(sources: Sources, question: str) -> None:
-    assert sources.nearest(question) == []
+def test_a_question_about_something_else_has_no_close_card(
+    nearest_cards: NearestCards, question: str
+) -> None:
+    assert nearest_cards.nearest(question) == []
 
 
-def test_rare_words_count_more_than_common_ones(sources: Sources) -> None:
-    (first, *_) = sources.nearest("gout syndrome")
+def test_rare_words_count_more_than_common_ones(nearest_cards: NearestCards) -> None:
+    (first, *_) = nearest_cards.nearest("gout syndrome")
     assert first.question == CARDS[0][0]
-    assert sources.nearest("zebrafish habitats syndrome") == []
+    assert nearest_cards.nearest("zebrafish habitats syndrome") == []
 
 
 def test_at_most_three_are_shown() -> None:
     cards = [(f"What is gout {n}?", "A disease.") for n in range(9)]
-    assert len(Sources(cards).nearest("gout disease")) == SHOWN == 3
+    assert len(NearestCards(cards).nearest("gout disease")) == SHOWN == 3
 
 
 def test_cards_are_read_from_a_split_and_a_missing_one_has_none(tmp_path: Path) -> None:
     table = pa.table({"question": ["What is gout?"], "answer": ["A disease."], "kind": ["x"]})
     pq.write_table(table, tmp_path / "train.parquet")
-    assert len(Sources.load(tmp_path / "train.parquet").nearest("gout")) == 1
-    assert Sources.load(tmp_path / "none.parquet").nearest("gout") == []
+    assert len(NearestCards.load(tmp_path / "train.parquet").nearest("gout")) == 1
+    assert NearestCards.load(tmp_path / "none.parquet").nearest("gout") == []
 
 
 def test_thousands_of_cards_are_indexed_in_no_time() -> None:
     cards = [(f"What is disease {n}?", f"A disorder of organ {n % 70}.") for n in range(2_000)]
     start = time.process_time()
-    Sources(cards).nearest("disease 77")
+    NearestCards(cards).nearest("disease 77")
     assert time.process_time() - start < 2

@@ -1,4 +1,4 @@
-"""The verdict on a card: its cleaned texts, or the reason to drop it."""
+"""Cleans a card and decides whether it is kept, or for what reason it is dropped."""
 
 import re
 from collections import Counter
@@ -31,7 +31,7 @@ UNSPACED = re.compile(
 )
 
 
-class Verdict(NamedTuple):
+class FilteredCard(NamedTuple):
     """The cleaned texts of a card, or why it is dropped; duplicates are found later."""
 
     question: str = ""
@@ -41,8 +41,8 @@ class Verdict(NamedTuple):
     personal: tuple[str, ...] = ()  # the kind of each find of personal data
 
 
-def judge(cards: Sequence[Texts], clean: Clean) -> tuple[list[Verdict], Counter[str]]:
-    """Returns a verdict on each card, and how many cells each cleaning rule changed."""
+def filter_cards(cards: Sequence[Texts], clean: Clean) -> tuple[list[FilteredCard], Counter[str]]:
+    """Returns each card cleaned or with a reason, and how many cells each cleaning rule changed."""
     rules = {name: rule for name, rule in RULES.items() if getattr(clean.rules, name)}
     fixed: Counter[str] = Counter()
     return [_judge(question, answer, clean, rules, fixed) for question, answer in cards], fixed
@@ -54,16 +54,16 @@ def _judge(
     clean: Clean,
     rules: Mapping[str, Rule],
     fixed: Counter[str],
-) -> Verdict:
+) -> FilteredCard:
     if question is None or answer is None:
-        return Verdict(reason="not_text")
+        return FilteredCard(reason="not_text")
     texts: list[str] = []
     personal: list[str] = []
     for cell in (question, answer):
         text, changed = clean_text(cell, rules)
         fixed.update(changed)
         if text is None or unreadable_share(text) > clean.max_unreadable_share:
-            return Verdict(reason="unresolvable_encoding")
+            return FilteredCard(reason="unresolvable_encoding")
         if clean.personal_data != "ignore":
             masked, kinds = mask_personal_data(text)
             personal += kinds
@@ -73,7 +73,7 @@ def _judge(
     reason = _reason_to_drop(texts[0], texts[1], words, clean)
     if reason is None and personal and clean.personal_data == "drop":
         reason = "personal_data"
-    return Verdict(texts[0], texts[1], reason, words, tuple(personal))
+    return FilteredCard(texts[0], texts[1], reason, words, tuple(personal))
 
 
 def _reason_to_drop(question: str, answer: str, answer_words: int, clean: Clean) -> str | None:

@@ -17,7 +17,7 @@ CLOSE = 0.45
 
 
 @dataclass(frozen=True)
-class Source:
+class NearestCard:
     """A card and the share of the question's words that it holds, rare words counting more."""
 
     question: str
@@ -25,7 +25,7 @@ class Source:
     score: float
 
 
-class Sources:
+class NearestCards:
     """An index of cards, pairs of question and answer."""
 
     def __init__(self, cards: Sequence[tuple[str, str]]) -> None:
@@ -52,7 +52,7 @@ class Sources:
         )
         return cls([(row["question"], row["answer"]) for row in rows])
 
-    def nearest(self, question: str) -> list[Source]:
+    def nearest(self, question: str) -> list[NearestCard]:
         """At most SHOWN cards whose score, from 0 to 1, is CLOSE or above, best first."""
         words = set(_words([question])[0])
         if not self._counts.keys() & words:
@@ -64,8 +64,8 @@ class Sources:
             score = sum(self._weight(word) for word in words & self._sets[number]) / total
             if score >= CLOSE:
                 card_question, card_answer = self.cards[number]
-                found.append(Source(card_question, card_answer, score))
-        return sorted(found, key=lambda source: -source.score)[:SHOWN]
+                found.append(NearestCard(card_question, card_answer, score))
+        return sorted(found, key=lambda card: -card.score)[:SHOWN]
 
     def _weight(self, word: str) -> float:
         """The inverse document frequency, as BM25 has it; greatest for a word of no card."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medtune.cards.verdicts import REASONS, Verdict, count_words, judge
+from medtune.cards.filtering import REASONS, FilteredCard, count_words, filter_cards
 from medtune.config.loading import load_params
 
 CLEAN = load_params("clean").model_copy(
@@ -32,42 +32,42 @@ DROPS = [
 ]
 
 
-def verdict(question: str | None, answer: str | None, **changes: object) -> Verdict:
-    ((found,), _) = judge([(question, answer)], CLEAN.model_copy(update=changes))
+def filtered(question: str | None, answer: str | None, **changes: object) -> FilteredCard:
+    ((found,), _) = filter_cards([(question, answer)], CLEAN.model_copy(update=changes))
     return found
 
 
 @pytest.mark.parametrize(("question", "answer", "reason"), DROPS)
 def test_a_card_is_dropped_with_its_reason(question, answer, reason):
-    assert verdict(question, answer).reason == reason
+    assert filtered(question, answer).reason == reason
     assert reason in REASONS
 
 
 def test_the_limits_themselves_are_kept():
-    assert verdict("What is?", "A disease.") == ("What is?", "A disease.", None, 2, ())
-    assert verdict("What is it then now?", "It is a painful joint disease.").reason is None
+    assert filtered("What is?", "A disease.") == ("What is?", "A disease.", None, 2, ())
+    assert filtered("What is it then now?", "It is a painful joint disease.").reason is None
 
 
 def test_a_lost_character_is_kept_where_it_is_a_small_share():
     answer = "Give him 5 \ufffdg of it."
-    assert verdict("What now?", answer) == ("What now?", answer, None, 6, ())
-    assert verdict("What now?", answer, max_unreadable_share=0.0).reason == "unresolvable_encoding"
+    assert filtered("What now?", answer) == ("What now?", answer, None, 6, ())
+    assert filtered("What now?", answer, max_unreadable_share=0.0).reason == "unresolvable_encoding"
 
 
 def test_rules_count_cells_and_can_be_switched_off():
     cards = [("What is <b>it</b>?", "A  <i>painful</i> disease."), ("What is\tit?", "A  disease.")]
-    verdicts, fixed = judge(cards, CLEAN)
-    assert [found.question for found in verdicts] == ["What is it?", "What is it?"]
+    cards_out, fixed = filter_cards(cards, CLEAN)
+    assert [found.question for found in cards_out] == ["What is it?", "What is it?"]
     assert fixed == {"html": 2, "whitespace": 3}
     rules = CLEAN.rules.model_copy(update={"html": False})
-    verdicts, fixed = judge(cards, CLEAN.model_copy(update={"rules": rules}))
-    assert verdicts[0].answer == "A <i>painful</i> disease."
+    cards_out, fixed = filter_cards(cards, CLEAN.model_copy(update={"rules": rules}))
+    assert cards_out[0].answer == "A <i>painful</i> disease."
     assert fixed == {"whitespace": 3}
 
 
 def test_blanks_are_empty_with_the_whitespace_rule_off():
     rules = CLEAN.rules.model_copy(update={"whitespace": False})
-    assert verdict("What is it?", " \n ", rules=rules).reason == "empty_answer"
+    assert filtered("What is it?", " \n ", rules=rules).reason == "empty_answer"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_blanks_are_empty_with_the_whitespace_rule_off():
     ],
 )
 def test_personal_data_is_ignored_counted_masked_or_dropped(personal_data, answer, reason, kinds):
-    found = verdict("Who is a@b.org?", "Call 301-496-5248.", personal_data=personal_data)
+    found = filtered("Who is a@b.org?", "Call 301-496-5248.", personal_data=personal_data)
     question = "Who is [email]?" if personal_data == "mask" else "Who is a@b.org?"
     assert found == (question, answer, reason, 2, kinds)
 

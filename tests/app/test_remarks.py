@@ -7,7 +7,7 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 
-from app.guarding import GAP, WARNING, Guarding, Remarks, own_words
+from app.remarks import GAP, WARNING, Remarker, Remarks, own_words
 from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
 from medtune.guard.rules import message
 
@@ -56,7 +56,7 @@ def turns(*questions: str) -> list[dict[str, str]]:
 def test_the_last_question_is_judged_with_what_it_follows(
     scope: Any, questions: list[str], expected: Remarks
 ) -> None:
-    assert Guarding(check, scope).remarks(turns(*questions)) == expected
+    assert Remarker(check, scope).remarks(turns(*questions)) == expected
 
 
 CASES = [
@@ -84,7 +84,7 @@ def guarded(build: Any, encoder: Any, spoken: Any) -> Callable[..., Any]:
     def built(scope: Any, *batches: Any, **settings: Any) -> Any:
         for each in batches:
             each.reply = [*encoder.answer_ids(SAID), encoder.end_id]
-        return build(*batches, remarks=Guarding(check, scope).remarks, **settings)
+        return build(*batches, remarks=Remarker(check, scope).remarks, **settings)
 
     return built
 

@@ -22,7 +22,7 @@ POLICY = (
 )
 
 
-class PageGate:
+class PageFilter:
     """Lets only what is OPEN pass, and tells browsers to load nothing from elsewhere.
 
     `inputs` is how many values each event takes, by its number: Gradio prints the values of one

@@ -41,7 +41,7 @@ def own_words(answer: str) -> str:
     return answer
 
 
-class Guarding:
+class Remarker:
     """Remarks on conversations; `check` is a Guard's method, `scope` is guard.scope."""
 
     def __init__(self, check: Callable[[str], Verdict], scope: Scope) -> None:
