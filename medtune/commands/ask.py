@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.loading import PARAMS_FILE, read_params, read_yaml, validate
 from medtune.config.schema import Params
 from medtune.disclaimer import DISCLAIMER
 from medtune.runtime.errors import InputError
@@ -57,8 +57,8 @@ def ask(
     if base and compare:
         raise InputError("--base asks one model and --compare asks both: choose one of them")
     models = ["base", "finetuned"] if compare else ["base" if base else "finetuned"]
+    read_params()
     content = read_yaml(PARAMS_FILE)
-    validate(content)
     for name, value in (("temperature", temperature), ("max_new_tokens", max_new_tokens)):
         if value is not None:
             content["evaluate"][name] = value
