@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from medtune.config.schema import Params
 from medtune.runtime.errors import InputError
+from medtune.runtime.paths import in_queued_experiment
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -49,7 +50,7 @@ def read_params() -> Params:
     try:
         return validate(read_yaml(PARAMS_FILE))
     except InputError as error:
-        if not _is_changed(PARAMS_FILE):
+        if in_queued_experiment() or not _is_changed(PARAMS_FILE):
             raise
         raise InputError(
             f"{error}; `git checkout {PARAMS_FILE}` undoes all changes in the file"
@@ -57,10 +58,10 @@ def read_params() -> Params:
 
 
 def _is_changed(path: Path) -> bool:
-    """Whether `git checkout` of the file would change it; not without git or in no repository."""
-    command = ["git", "diff", "--quiet", "--", str(path)]
+    """Whether a file differs from the last commit; no without git. DVC stages it while it runs."""
+    command = ["git", "status", "--porcelain", "--untracked-files=no", "--", str(path)]
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 1
+        return bool(subprocess.run(command, capture_output=True, check=False).stdout)
     except OSError:
         return False
 

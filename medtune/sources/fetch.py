@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import parse_qsl
 
 from medtune.runtime.errors import InputError
-from medtune.runtime.paths import check_space, expand_home, list_files
+from medtune.runtime.paths import check_space, expand_home, in_queued_experiment, list_files
 from medtune.sources.conversion import write_random_llama
 from medtune.sources.https import fetch_url
 from medtune.sources.hub import fetch_repository
@@ -28,7 +28,6 @@ SCHEMES = ("pypi", "hub", "file", "https")
 ALIASES = {"hf": "hub", "huggingface": "hub"}
 FILE_NAME = re.compile(r"(^[.~/]|\.[a-z]\w*$)", re.IGNORECASE)  # Llama-3.2-1B has no suffix
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w.-]+)?", re.ASCII)
-QUEUE = (".dvc", "tmp", "exps")  # where DVC keeps the copies that queued experiments run in
 BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
@@ -107,9 +106,7 @@ def _copy_local(uri: str, source: Path, folder: Path) -> None:
 
 
 def _missing_file(uri: str, source: Path) -> InputError:
-    parts = Path.cwd().parts
-    in_queue = any(parts[n : n + len(QUEUE)] == QUEUE for n in range(len(parts)))
-    if in_queue and not source.is_absolute():
+    if in_queued_experiment() and not source.is_absolute():
         return InputError(
             f"{uri} is missing in the copy of the project that a queued experiment runs in, which "
             "holds committed files only: commit the file, or give its absolute path"

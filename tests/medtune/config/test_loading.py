@@ -187,8 +187,16 @@ def test_a_refused_change_says_how_to_undo_it(
     git("commit", "-qm", "shipped")
     write(tmp_path, shipped.replace("seed: 42", "seed: -1"))
     assert message() == f"{refused}; `git checkout params.yaml` undoes all changes in the file"
+    git("add", "params.yaml")  # as DVC does while an experiment runs
+    assert message().endswith("undoes all changes in the file")
+    git("reset", "-q")
     git("checkout", "-q", "params.yaml")
     assert load_params("seed") == 42
     write(tmp_path, shipped.replace("seed: 42", "seed: -1"))
     git("commit", "-qam", "wrong")
     assert message() == refused, "git checkout would not help"
+    copy = tmp_path / ".dvc/tmp/exps/tmp1abc"
+    copy.mkdir(parents=True)
+    git("mv", "params.yaml", str(copy))
+    monkeypatch.chdir(copy)
+    assert message() == refused, "the file of a queued experiment is a copy"
