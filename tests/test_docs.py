@@ -4,7 +4,9 @@ import json
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -82,11 +84,26 @@ def check_overrides(overrides: list[str], folder: Path) -> None:
     assert not overrides or any(params != shipped for params in made), "nothing is changed"
 
 
+@cache
+def command_line() -> Any:
+    """`medtune` with the commands of its entry points, which are there once it is installed."""
+    import typer
+
+    cli = import_module("medtune.__main__").command_line()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for entry_point in project["entry-points"]["medtune.commands"].values():
+        module, _, name = entry_point.partition(":")
+        getattr(import_module(module), name)(cli)
+    return typer.main.get_command(cli)
+
+
 def check_medtune(words: list[str], folder: Path) -> None:
     """Parses subcommand, options and values as the command would, without running it."""
     import typer
 
-    command: Any = typer.main.get_command(import_module("medtune.__main__").app)
+    if not words:  # prints its help
+        return
+    command = command_line()
     context = command.make_context("medtune", list(words))
     while hasattr(command, "resolve_command"):
         name, command, rest = command.resolve_command(
