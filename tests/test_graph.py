@@ -100,8 +100,8 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and not undeclared
 
 
-def test_the_script_of_the_readme_loads_the_adapter(project: Path) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
     done = run(project, "python", "-c", script)
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,11 @@ REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
 README = Path("README.md")
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
+# The scores of README.md: one of each idea, whether fine-tuning made it better or worse.
+README_SCORES = (
+    *("rougeL", "bleu", "perplexity"),
+    *("stopped_rate", "repetition_rate", "unsupported_number_rate"),
+)
 
 
 def load_scores() -> tuple[list[ScoreRow], str, float]:
@@ -57,13 +62,14 @@ def terminal_table() -> str:
 
 
 def readme_block() -> str:
-    """The same table in Markdown, between the two comments that mark its place in README.md."""
+    """README_SCORES in Markdown, between the two comments that mark their place in README.md."""
     rows, origin, confidence = load_scores()
+    shown = [row for row in rows if row.name in README_SCORES]
     lines = [
         "<!-- scores -->",
         f"| score | base | fine-tuned | difference | {percent(confidence)} interval | p |",
         "|---|---:|---:|---:|---:|---:|",
-        *("| " + " | ".join(_cells(row, row.interval)) + " |" for row in rows),
+        *("| " + " | ".join(_cells(row, row.interval)) + " |" for row in shown),
         "",
         f"Base against fine-tuned: {origin}.",
         "<!-- /scores -->",
