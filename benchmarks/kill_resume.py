@@ -57,7 +57,7 @@ def copy_project(folder: Path) -> None:
 def prepare(folder: Path) -> None:
     """Makes a project in which all is done up to training."""
     copy_project(folder)
-    run(folder, "python", "-m", "medtune.commands.preset", "smoke")
+    run(folder, "python", "-m", "medtune", "preset", "smoke")
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     params["train"].update(SETTINGS)

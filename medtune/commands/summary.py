@@ -1,19 +1,22 @@
-"""Prints the base against fine-tuned table, in the terminal or into README.md.
+"""`medtune summary`: the table of base against fine-tuned, in the terminal or in README.md.
 
-Reads metrics/compare.json and dvc.lock. Run: python -m medtune.commands.summary [--readme]
+Reads metrics/compare.json and dvc.lock.
 """
 
-import argparse
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from medtune.config.loading import read_yaml
-from medtune.report.score_rows import ScoreRow, percent, score_rows
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_json, replacing
-from medtune.runtime.stage import one_line_errors, set_up_logging
 
+if TYPE_CHECKING:
+    from medtune.report.score_rows import ScoreRow
+
+EXAMPLES = ("medtune summary", "medtune summary --readme")
 METRICS = Path("metrics/compare.json")
 REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
@@ -26,8 +29,11 @@ README_SCORES = (
 )
 
 
-def load_scores() -> tuple[list[ScoreRow], str, float]:
+def load_scores() -> tuple[list["ScoreRow"], str, float]:
     """The rows of the score table, the line that says what they hold for, and their confidence."""
+    from medtune.report.score_rows import score_rows
+    from medtune.runtime.files import read_json
+
     metrics = read_json(METRICS, "compare")
     if not LOCK.exists():
         raise InputError(f"{LOCK} is missing: run dvc repro")
@@ -50,6 +56,8 @@ def commit() -> str:
 
 
 def terminal_table() -> str:
+    from medtune.report.score_rows import percent
+
     rows, origin, confidence = load_scores()
     header = ("score", "base", "fine-tuned", "difference", f"[{percent(confidence)} interval]", "p")
     table = [header, *(_cells(row, f"[{row.interval}]") for row in rows)]
@@ -63,6 +71,8 @@ def terminal_table() -> str:
 
 def readme_block() -> str:
     """README_SCORES in Markdown, between the two comments that mark their place in README.md."""
+    from medtune.report.score_rows import percent
+
     rows, origin, confidence = load_scores()
     shown = [row for row in rows if row.name in README_SCORES]
     lines = [
@@ -78,6 +88,8 @@ def readme_block() -> str:
 
 
 def write_readme() -> None:
+    from medtune.runtime.files import replacing
+
     text = README.read_text(encoding="utf-8") if README.exists() else ""
     if not BLOCK.search(text):
         raise InputError(
@@ -88,7 +100,7 @@ def write_readme() -> None:
         temporary.write_text(BLOCK.sub(lambda _: block, text, count=1), encoding="utf-8")
 
 
-def _cells(row: ScoreRow, interval: str) -> tuple[str, ...]:
+def _cells(row: "ScoreRow", interval: str) -> tuple[str, ...]:
     return row.title, row.base, row.finetuned, row.difference, interval, row.p_value
 
 
@@ -100,16 +112,12 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
-    arguments = parser.parse_args()
-    set_up_logging("summary")
-    with one_line_errors():
-        if arguments.readme:
-            write_readme()
-        print(terminal_table())
-
-
-if __name__ == "__main__":
-    main()
+def summary(
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write the table into README.md as well.")
+    ] = False,
+) -> None:
+    """Print the scores of base and fine-tuned model."""
+    if readme:
+        write_readme()
+    print(terminal_table())

@@ -3,11 +3,10 @@
 Reads data/split/, data/tokens/, metrics/clean.json and metrics/split.json; writes a folder of
 CSV, JSON Lines, Parquet, a DatasetDict for `datasets.load_from_disk`, tables/ and figures/.
 
-    python -m medtune.export.cards
-    python -m medtune.export.cards FOLDER
+    medtune export cards
+    medtune export cards FOLDER
 """
 
-import argparse
 import hashlib
 import json
 import logging
@@ -25,14 +24,12 @@ from medtune.export.spreadsheets import as_table, write_spreadsheet
 from medtune.export.tables import Cards, read_cards
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, replacing, write_table
-from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 
-FOLDER = Path("exports")
 BATCH = 1000  # cards
 ABOUT = "README.txt"
-MARK = "Written by python -m medtune.export.cards, which replaces this folder whenever it runs."
+MARK = "Written by medtune export cards, which replaces this folder whenever it runs."
 TEXT = f"""{MARK}
 
 csv/      for spreadsheets: a cell that begins like a formula (= + - @) has an apostrophe before it
@@ -136,27 +133,3 @@ def _write_dataset(folder: Path, split: str, table: pa.Table) -> None:
 
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.export.cards",
-        description="Writes the cards of each split as CSV, JSON Lines, Parquet and a datasets "
-        "folder, with tables and pictures of their lengths, kinds, sizes and shared text.",
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        default=FOLDER,
-        help="replaced if this command wrote it, else new or empty (default: %(default)s)",
-    )
-    folder = parser.parse_args().folder
-    set_up_logging("export")
-    with one_line_errors():
-        export(folder.resolve())
-        print(folder)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,7 @@ from medtune.runtime.paths import expand_home
 from medtune.sources import hub as source_hub
 from medtune.sources import pypi as source_pypi
 from medtune.sources.conversion import RANDOM_LLAMA
-from medtune.sources.fetch import Target, fetch
+from medtune.sources.fetch import Target, fetch, unknown_source
 
 TIMEOUT_S = 10
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def ask_source(uri: str, target: Target) -> int | None:
             return _ask_server(uri.partition("#")[0])
         case "random" if target == "model":
             return 0
-    raise InputError(f"download.{target} is {uri}, which no source can read")
+    raise unknown_source(uri, target)
 
 
 def _ask_index(uri: str) -> int | None:
