@@ -6,7 +6,7 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 .PHONY: all chat web test lock
 
 # Runs what has changed since the last time and prints base against fine-tuned.
-all: .venv/run
+all: .venv/run .dvc/plots/vega.js
 	dvc repro
 	@python -m medtune.commands.summary
 
@@ -31,6 +31,10 @@ test: .venv/dev
 	@echo "installing the pinned requirements into .venv (some minutes)"
 	$(PIP_INSTALL) -r requirements.txt
 	@touch $@
+
+# The scripts that draw the page of `dvc plots show`, so that it needs no network.
+.dvc/plots/vega.js: .venv/run
+	@python -c 'import vl_convert; open("$@", "w", encoding="utf-8").write(vl_convert.javascript_bundle())'
 
 .venv/app: .venv/run requirements-app.txt
 	$(PIP_INSTALL) -r requirements-app.txt
