@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from medtune.commands.experiments import Experiment, load_experiments
-from medtune.report.score_rows import HEADLINE_SCORES, number, percent
-from medtune.report.tables import compared_scores
+from medtune.report.rendering import cell, markdown_table, number, percent
+from medtune.report.score_rows import HEADLINE_SCORES, compared_scores
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing, write_csv
 from medtune.runtime.stage import one_line_errors, set_up_logging
@@ -53,9 +53,9 @@ def records(runs: Sequence[Experiment], scores: Sequence[Score]) -> list[dict[st
         record: dict[str, Any] = {"experiment": run.name, "commit": run.commit}
         record |= {name: _plain(run.params.get(key)) for name, key in (COLUMNS | more).items()}
         for score in scores:
-            record[score.name] = run.metrics.get(f"{score.name}.finetuned")
+            record[score.name] = run.scores.get(f"{score.name}.finetuned")
             for field in ("difference", "ci_low", "ci_high"):
-                record[f"{score.name}.{field}"] = run.metrics.get(f"{score.name}.{field}")
+                record[f"{score.name}.{field}"] = run.scores.get(f"{score.name}.{field}")
         elapsed_s = run.cost.get("elapsed_s")
         record["minutes"] = None if elapsed_s is None else round(elapsed_s / 60, 1)
         record["device"] = run.cost.get("device")
@@ -65,7 +65,7 @@ def records(runs: Sequence[Experiment], scores: Sequence[Score]) -> list[dict[st
 
 def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list[Score]]:
     """The table, best first by a score or smallest first by any other column, and its scores."""
-    known = {score.name: score for run in runs for score in compared_scores(run.metrics)}
+    known = {score.name: score for run in runs for score in compared_scores(run.scores)}
     shown = [known[name] for name in dict.fromkeys((*HEADLINE_SCORES, sort)) if name in known]
     table = records(runs, shown)
     if sort not in table[0]:
@@ -83,11 +83,8 @@ def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]],
 
 def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence[Score], interval: str) -> str:
     """The table for people, in Markdown whose columns align in a terminal too."""
-    lines = [_cells(record, scores, interval) for record in table]
-    texts = [list(lines[0]), *(list(line.values()) for line in lines)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    texts.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in texts)
+    rows = [_cells(record, scores, interval) for record in table]
+    return markdown_table([list(rows[0]), *(list(row.values()) for row in rows)], len(rows[0]))
 
 
 def _cells(record: Mapping[str, Any], scores: Sequence[Score], interval: str) -> dict[str, str]:
@@ -115,7 +112,7 @@ def _plain(value: Any) -> int | float | str | None:
 
 
 def _text(value: float | str | None) -> str:
-    return "" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+    return "" if value is None else cell(str(value))
 
 
 def leaderboard(sort: str, commits: int) -> str:
