@@ -21,7 +21,7 @@ from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
 from medtune.report.run_facts import RunFacts
 from medtune.runtime.errors import InputError
-from medtune.scoring.scores import SCORES, Score, ratio
+from medtune.scoring.scores import SCORES, Score
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 HEADLINE_SCORES = ("rougeL", "perplexity")
@@ -120,7 +120,10 @@ def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
 def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
     """Accuracy on each set of multiple-choice questions, flat "choices.<set>.accuracy.base" …"""
     names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
-    scores = [Score(f"choices.{name}.accuracy", name, +1, (), ratio) for name in sorted(names)]
+    scores = [
+        Score(name=f"choices.{name}.accuracy", title=name, higher_is_better=True, columns=())
+        for name in sorted(names)
+    ]
     return score_rows(metrics, scores)
 
 

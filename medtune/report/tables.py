@@ -15,7 +15,7 @@ from medtune.comparison.breakdowns import extremes, part_names
 from medtune.comparison.statistics import Comparison
 from medtune.report.score_rows import Facts
 from medtune.runtime.files import DIGITS, inert, read_table, replacing
-from medtune.scoring.scores import SCORES, Score, ratio
+from medtune.scoring.scores import SCORES, Score
 
 TABLES = Path("reports/tables")
 SPLITS = {name: Path(f"data/split/{name}.parquet") for name in ("train", "validation", "test")}
@@ -121,7 +121,12 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
     known = [score for score in SCORES if score.name in found]
     others = sorted(found - {score.name for score in known})
     return known + [
-        Score(name, name.replace(".", " "), -1 if name.endswith(".ece") else +1, (), ratio)
+        Score(
+            name=name,
+            title=name.replace(".", " "),
+            higher_is_better=not name.endswith(".ece"),
+            columns=(),
+        )
         for name in others
     ]
 

@@ -23,8 +23,13 @@ URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*)==([\w.!+-]+)/(.+)", re.ASCII)
 MAX_RATIO = 100  # of unpacked to packed bytes; text reaches 3 to 20, a zip bomb 1,000
 # What zipfile raises of its own accord, of struct, of seek, of encryption and of unpacking.
 DAMAGED = (
-    *(zipfile.BadZipFile, struct.error, ValueError, RuntimeError),
-    *(EOFError, zlib.error, lzma.LZMAError),
+    zipfile.BadZipFile,
+    struct.error,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
 )
 BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 
