@@ -34,12 +34,6 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
 
 
-def panes(turns: Sequence[Turn]) -> list[list[dict[str, Any]]]:
-    """A comparison as the values of its panes."""
-    by_model = {turn.model: turn for turn in turns}
-    return [messages([by_model[model]])[1:] if model in by_model else [] for model in PANES]
-
-
 def note_of(turns: Sequence[Turn]) -> str:
     """What a reader should know of turns that have ended."""
     notes = []
