@@ -58,9 +58,10 @@ def _exp_show(commits: int) -> list[dict[str, Any]]:
         )
     if find_spec("dvc") is None:
         raise InputError("DVC is not installed: run pip install -r requirements.txt")
-    if not _git("rev-parse", "HEAD"):
+    if not git("rev-parse", "HEAD"):
         raise InputError(
-            "this folder has no Git commit, from which experiments start: run git init, git commit"
+            "this folder has no Git commit, from which experiments start: install git if it is "
+            "missing, then run git init, git commit"
         )
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -108,19 +109,19 @@ def _problem(run: Experiment) -> str:
 
 def _lock(commit: str) -> dict[str, Any]:
     if commit:
-        text = _git("show", f"{commit}:./{LOCK}")
+        text = git("show", f"{commit}:./{LOCK}")
     else:
         text = Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).exists() else ""
     return YAML(typ="safe").load(text) or {}
 
 
-def _git(*arguments: str) -> str:
-    """What git says; nothing where it fails, as without a repository."""
+def git(*arguments: str) -> str:
+    """Returns what git prints; nothing where it fails, as without a repository or without git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise InputError("git is not installed: install it") from None
-    return done.stdout if done.returncode == 0 else ""
+        return ""
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
 
 
 def _short(revision: str) -> str:

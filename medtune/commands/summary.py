@@ -5,9 +5,9 @@ Reads metrics/compare.json and dvc.lock. Run: python -m medtune.commands.summary
 
 import argparse
 import re
-import subprocess
 from pathlib import Path
 
+from medtune.commands.experiments import git
 from medtune.config.loading import read_yaml
 from medtune.report.score_rows import ScoreRow, percent, score_rows
 from medtune.runtime.errors import InputError
@@ -39,9 +39,9 @@ def load_scores() -> tuple[list[ScoreRow], str, float]:
 
 def commit() -> str:
     """The commit that recorded dvc.lock, or `uncommitted` where it differs from the last commit."""
-    if _git("status", "--porcelain", "--", str(LOCK)):
+    if git("status", "--porcelain", "--", str(LOCK)):
         return "uncommitted"
-    return _git("log", "-1", "--format=%h", "--", str(LOCK)) or "uncommitted"
+    return git("log", "-1", "--format=%h", "--", str(LOCK)) or "uncommitted"
 
 
 def terminal_table() -> str:
@@ -84,14 +84,6 @@ def write_readme() -> None:
 
 def _cells(row: ScoreRow, interval: str) -> tuple[str, ...]:
     return row.title, row.base, row.finetuned, row.difference, interval, row.p_value
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip()
 
 
 def main() -> None:

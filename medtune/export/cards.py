@@ -23,13 +23,12 @@ from medtune.export.statistics import draw_figures, make_tables
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import inert, read_table, replacing
-from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.runtime.stage import METRICS, one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 
 FOLDER = Path("exports")
 SPLIT = Path("data/split")
-METRICS = Path("metrics")
 COLUMNS = ["id", "question", "answer", "kind", "topic", "group", "source"]
 ABOUT = "README.txt"
 MARK = "Written by python -m medtune.export.cards, which replaces this folder whenever it runs."

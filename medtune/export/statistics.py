@@ -17,7 +17,6 @@ LENGTHS = {
 }
 QUANTILES = {"min": "minimum", "5%": "p05", "50%": "median", "95%": "p95", "max": "maximum"}
 COUNTS = {"dropped": "reason", "fixed": "rule", "personal": "kind", "left_out": "reason"}
-LEAKS = ("question", "answer", "ngram13")
 LARGEST = 100  # topics
 BINS = 30
 SHOWN = 0.995  # quantile of the lengths up to which the axis reaches
@@ -46,21 +45,12 @@ def make_tables(cards: pd.DataFrame, metrics: Mapping[str, Any]) -> dict[str, pd
         "largest_topics": _largest_topics(cards),
         "repeated_text": _repeated_text(cards),
     }
-    if any(name.startswith("leak.") for name in metrics):
-        rates = {
-            "what": LEAKS,
-            "this_split": [metrics[f"leak.{what}"] for what in LEAKS],
-            "random_split": [metrics[f"leak_random_split.{what}"] for what in LEAKS],
-        }
-        tables["leak_rates"] = pd.DataFrame(rates)
+    if leaks := _named(metrics, "leak"):
+        rates = {"this_split": leaks, "random_split": _named(metrics, "leak_random_split")}
+        tables["leak_rates"] = pd.DataFrame(rates).rename_axis("what").reset_index()
     for prefix, what in COUNTS.items():
-        counts = [
-            (name.removeprefix(f"{prefix}."), count)
-            for name, count in metrics.items()
-            if name.startswith(f"{prefix}.")
-        ]
-        if counts:
-            table = pd.DataFrame(sorted(counts), columns=[what, "count"])
+        if counts := _named(metrics, prefix):
+            table = pd.DataFrame(counts.items(), columns=[what, "count"])
             tables[prefix] = table.sort_values("count", ascending=False, kind="stable")
     return {name: table.round(DIGITS) for name, table in tables.items()}
 
@@ -119,6 +109,12 @@ def draw_bars(table: pd.DataFrame, unit: str) -> Any:
     for bars in axes.containers:
         axes.bar_label(bars, padding=2, fontsize=8)
     return figure
+
+
+def _named(metrics: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Returns the metrics `prefix.name`, by name and sorted."""
+    names = sorted(name for name in metrics if name.startswith(f"{prefix}."))
+    return {name.removeprefix(f"{prefix}."): metrics[name] for name in names}
 
 
 def _splits(cards: pd.DataFrame) -> pd.DataFrame:

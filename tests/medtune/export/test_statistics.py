@@ -8,13 +8,13 @@ from medtune.config.schema import SPLITS
 from medtune.export.statistics import (
     BINS,
     LARGEST,
-    LEAKS,
     draw_bars,
     draw_lengths,
     draw_sizes,
     make_tables,
 )
 
+LEAKS = ("answer", "ngram13", "question")
 METRICS = {
     "dropped.duplicate": 1,
     "dropped.empty": 3,
