@@ -77,7 +77,7 @@ def draw_lengths(cards: pd.DataFrame, name: str, limit: int | None = None) -> An
     figure, panels = new_figure(1.5 * len(lengths) + 0.3, len(lengths), sharex=True, sharey=True)
     for axes, (split, found) in zip(panels, lengths, strict=True):
         bins = range(0, top + width + 1, width)
-        found.clip(upper=top).plot.hist(ax=axes, bins=bins, density=True, rwidth=0.9)
+        axes.hist(found.clip(upper=top), bins=bins, density=True, rwidth=0.9)
         axes.axvline(found.median(), color="black", linestyle="--")
         if limit is not None and limit <= 4 * top:
             axes.axvline(limit, color="#D55E00")
@@ -96,6 +96,9 @@ def draw_sizes(sizes: pd.DataFrame) -> Any:
         if len(found):
             found.plot.scatter("size", "count", ax=axes, loglog=True)
         axes.set(xlabel=f"cards per {what}", ylabel="how many there are")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
     return figure
 
 
@@ -103,9 +106,12 @@ def draw_bars(table: pd.DataFrame, unit: str) -> Any:
     """Draws the numbers of a table as bars, one group for each row, named by the first column."""
     numbers = table.set_index(table.columns[0])
     figure, (axes,) = new_figure(0.25 * numbers.size + 1)
-    numbers.plot.barh(ax=axes, ylabel="", legend=len(numbers.columns) > 1)
+    numbers.plot.barh(ax=axes, ylabel="", legend=False)
     axes.set_xlabel(unit)
+    axes.set_xlim(left=0)
     axes.invert_yaxis()
+    if len(numbers.columns) > 1:
+        figure.legend(loc="outside lower center", ncols=len(numbers.columns))
     for bars in axes.containers:
         axes.bar_label(bars, padding=2, fontsize=8)
     return figure
