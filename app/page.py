@@ -98,8 +98,16 @@ def build(conversations: Conversations, questions: list[str]) -> gr.Blocks:
                     panes = {name: _chatbot(NAMES[name], f"answer-{name}", None) for name in PANES}
         settings = _settings(assistant)
         rating, save, drop = _rating()
-        parts = Components(model, chat, chat_asking, panes, compare_asking, settings, rating)
-        events = Events(conversations, parts)
+        components = Components(
+            model=model,
+            chat=chat,
+            chat_asking=chat_asking,
+            panes=panes,
+            compare_asking=compare_asking,
+            settings=settings,
+            rating=rating,
+        )
+        events = Events(conversations, components)
         _connect_asking(events)
         clear.click(events.clear, None, [chat, rating.panel, chat_asking.note], **FREE)
         _connect_rating(events, save, drop)

@@ -42,8 +42,8 @@ def note_of(turns: Sequence[Turn]) -> str:
     if any(turn.finish_reason == "length" for turn in turns):
         notes.append("Cut at the maximum length, which the settings can raise.")
     if unread := max(turn.unread for turn in turns):
-        are = "question is" if unread == 1 else f"{unread} questions are"
-        notes.append(f"This talk is long: the first {are} no longer read by the model.")
+        first = "first question" if unread == 1 else f"first {unread} questions"
+        notes.append(f"This conversation is long; the model no longer sees your {first}.")
     return " ".join(notes)
 
 

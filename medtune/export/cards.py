@@ -113,7 +113,7 @@ def check_folder(folder: Path) -> None:
     others = sorted(names - OWN if made else names)
     if others:
         raise InputError(
-            f"{folder} holds {others[0]}, which is no export, and would be replaced: "
+            f"{folder} holds {others[0]}, which was not written by medtune export: "
             "name another folder, or move it away"
         )
 

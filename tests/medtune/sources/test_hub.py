@@ -105,7 +105,7 @@ def test_refusal_without_a_reason_says_how_to_log_in(
 
 def test_any_other_refusal_names_its_status(hub: HubServer, tmp_path: Path) -> None:
     hub.closed["o/tiny"] = (410, "")
-    assert "the hub answers 410" in message("hub://o/tiny@main", tmp_path, "model")
+    assert "the hub answered 410" in message("hub://o/tiny@main", tmp_path, "model")
 
 
 def test_missing_repository_and_revision_are_told_apart(hub: HubServer, tmp_path: Path) -> None:
