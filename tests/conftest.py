@@ -13,6 +13,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of tests that make up their own cases, for long runs."""
+    add = parser.getgroup("medtune").addoption
+    add("--fuzz-cases", type=int, default=250, help="damaged files of each format")
+    add("--kills", type=int, default=21, help="trainings that are killed")
+    add("--api-examples", type=int, default=20, help="made-up requests of each operation")
+
+
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from medtune.sources.conversion import write_random_llama

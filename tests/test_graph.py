@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import copy_project
+from tests.projects import copy_project
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
