@@ -6,7 +6,7 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 .PHONY: all chat web test lock
 
 # Runs what has changed since the last time and prints base against fine-tuned.
-all: .venv/run
+all: .venv/run .dvc/plots/vega.js
 	dvc repro
 	@medtune summary
 
@@ -32,6 +32,10 @@ test: .venv/dev
 	$(PIP_INSTALL) -r requirements.txt
 	$(PIP_INSTALL) --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The scripts that draw the page of `dvc plots show`, so that it needs no network.
+.dvc/plots/vega.js: .venv/run
+	@python -c 'import vl_convert; open("$@", "w", encoding="utf-8").write(vl_convert.javascript_bundle())'
 
 .venv/app: .venv/run requirements-app.txt
 	$(PIP_INSTALL) -r requirements-app.txt

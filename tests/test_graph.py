@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import copy_project
+from tests.projects import copy_project
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -100,8 +100,8 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and not undeclared
 
 
-def test_the_script_of_the_readme_loads_the_adapter(project: Path) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
     done = run(project, "python", "-c", script)
     assert done.returncode == 0, done.stderr

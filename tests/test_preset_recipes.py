@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import copy_project, run
 from medtune.commands import preset as presets
+from tests.projects import copy_project, run
 
 pytestmark = pytest.mark.slow
 

@@ -51,9 +51,9 @@ def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[
         record: dict[str, Any] = {"experiment": run.name, "commit": run.commit}
         record |= {name: _plain(run.params.get(key)) for name, key in (COLUMNS | more).items()}
         for score in scores:
-            record[score.name] = run.metrics.get(f"{score.name}.finetuned")
+            record[score.name] = run.scores.get(f"{score.name}.finetuned")
             for field in ("difference", "ci_low", "ci_high"):
-                record[f"{score.name}.{field}"] = run.metrics.get(f"{score.name}.{field}")
+                record[f"{score.name}.{field}"] = run.scores.get(f"{score.name}.{field}")
         elapsed_s = run.cost.get("elapsed_s")
         record["minutes"] = None if elapsed_s is None else round(elapsed_s / 60, 1)
         record["device"] = run.cost.get("device")
@@ -63,10 +63,9 @@ def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[
 
 def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list["Score"]]:
     """The table, best first by a score or smallest first by any other column, and its scores."""
-    from medtune.report.score_rows import HEADLINE_SCORES
-    from medtune.report.tables import compared_scores
+    from medtune.report.score_rows import HEADLINE_SCORES, compared_scores
 
-    known = {score.name: score for run in runs for score in compared_scores(run.metrics)}
+    known = {score.name: score for run in runs for score in compared_scores(run.scores)}
     shown = [known[name] for name in dict.fromkeys((*HEADLINE_SCORES, sort)) if name in known]
     table = records(runs, shown)
     if sort not in table[0]:
@@ -84,16 +83,15 @@ def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]],
 
 def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence["Score"], interval: str) -> str:
     """The table for people, in Markdown whose columns align in a terminal too."""
-    lines = [_cells(record, scores, interval) for record in table]
-    texts = [list(lines[0]), *(list(line.values()) for line in lines)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    texts.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in texts)
+    from medtune.report.rendering import markdown_table
+
+    rows = [_cells(record, scores, interval) for record in table]
+    return markdown_table([list(rows[0]), *(list(row.values()) for row in rows)], len(rows[0]))
 
 
 def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) -> dict[str, str]:
     """The cells of one run: a score and its fields share one, batch and accumulation too."""
-    from medtune.report.score_rows import number
+    from medtune.report.rendering import number
 
     by_name = {score.name: score for score in scores}
     cells = {}
@@ -118,12 +116,14 @@ def _plain(value: Any) -> int | float | str | None:
 
 
 def _text(value: float | str | None) -> str:
-    return "" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+    from medtune.report.rendering import cell
+
+    return "" if value is None else cell(str(value))
 
 
 def write_board(sort: str, commits: int) -> str:
     """Writes both files and returns the Markdown table with what is said below it."""
-    from medtune.report.score_rows import percent
+    from medtune.report.rendering import percent
     from medtune.runtime.files import replacing, write_csv
 
     runs, others = load_experiments(commits)

@@ -13,7 +13,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,7 +96,6 @@ def write(preset: Preset, dry_run: bool = False) -> list[str]:
     before = _flat(content)
     _put(content, preset.values)
     validate(content)
-    _align_comments(content)
     if not dry_run and (text := _dump(content)) != PARAMS_FILE.read_text(encoding="utf-8"):
         with replacing(PARAMS_FILE) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -214,26 +212,6 @@ def _inline(value: Any) -> Any:
     copy = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
     copy.fa.set_flow_style()
     return copy
-
-
-def _align_comments(content: Any) -> None:
-    """Moves the end-of-line comments of each section to its commonest column.
-
-    ruamel pushes the comment of a long value to the right and would leave it there for a short one.
-    """
-    groups = [_comment_marks(node) for node in [content, *content.values()]]
-    everywhere = Counter(mark.column for marks in groups for mark in marks).most_common(1)
-    for marks in filter(None, groups):
-        ((column, count),) = Counter(mark.column for mark in marks).most_common(1)
-        for mark in marks:
-            mark.column = column if count > 1 else everywhere[0][0]
-
-
-def _comment_marks(node: Any) -> list[Any]:
-    """Returns the positions of end-of-line comments: ruamel keeps them third of a key's tokens."""
-    tokens = node.ca.items.values() if isinstance(node, CommentedMap) else []
-    comments = [comment for token in tokens for comment in token[2:3] if comment]
-    return [comment.start_mark for comment in comments if comment.value.startswith("#")]
 
 
 def _dump(content: Any) -> str:

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,19 @@ def test_readme_keeps_everything_around_the_block(project: Path) -> None:
     assert "| ROUGE-L | 2.000 | 1.500 | -0.500 | -0.750 to -0.250 | < 0.001 |" in (
         summary.readme_block().splitlines()
     )
+
+
+def test_readme_shows_six_scores_and_the_terminal_all_of_them(project: Path) -> None:
+    shown = re.findall(r"^\| ([^|]+) \| \d", summary.readme_block(), re.MULTILINE)
+    assert shown == [
+        "ROUGE-L",
+        "BLEU",
+        "perplexity",
+        "answers that end by themselves",
+        "repeated word 4-grams",
+        "answers with unsupported numbers",
+    ]
+    assert all(score.title in summary.terminal_table() for score in SCORES)
 
 
 def test_readme_without_block_is_left_alone(project: Path) -> None:

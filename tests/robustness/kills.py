@@ -1,57 +1,41 @@
-"""Kills trainings at random moments and compares what they end with: nothing may differ.
+"""Kills trainings of the smoke preset at random moments, and says what they were at.
 
-A training of the smoke preset is stopped with SIGINT, SIGTERM or SIGKILL and started again until it
-ends. Then all that it wrote is compared, byte by byte, with what a training left alone has written.
-
-    python -m benchmarks.kill_resume --kills 200
+It runs as a process of its own, because it forks: python -m tests.robustness.kills FOLDER KILLS
 """
 
-import argparse
-import importlib
+import json
 import math
 import os
 import random
 import runpy
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
-ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+from tests.projects import copy_project, run
+
 # Many checkpoints, and noise that a training which goes on must draw as if it had never stopped.
 SETTINGS = {"num_train_epochs": 4, "save_steps": 2, "lora_dropout": 0.1, "neftune_noise_alpha": 5}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 BEFORE, BETWEEN = "before the first checkpoint", "between checkpoints"
 CHECKPOINT, OUTPUTS = "writing a checkpoint", "writing outputs"
-MOMENTS = (BEFORE, BETWEEN, CHECKPOINT, OUTPUTS)
 LIBRARIES = (
-    *("accelerate", "bitsandbytes", "peft", "pyarrow.parquet", "pydantic", "torch"),
-    *("torch.distributed.tensor", "transformers.models.llama.modeling_llama"),
+    "accelerate",
+    "bitsandbytes",
+    "peft",
+    "pyarrow.parquet",
+    "pydantic",
+    "torch.distributed.tensor",
+    "transformers.models.llama.modeling_llama",
 )
-
-
-def copy_project(folder: Path) -> None:
-    """Makes a repository of the files that git has or would add here, without what was run."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    for name in filter(None, subprocess.check_output(command, cwd=ROOT, text=True).split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    run(folder, "git", "init", "-q")
-    run(folder, "git", "config", "user.name", "medtune")  # DVC asks for it too
-    run(folder, "git", "config", "user.email", "medtune@example.org")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "copy")
 
 
 def prepare(folder: Path) -> None:
@@ -63,13 +47,6 @@ def prepare(folder: Path) -> None:
     params["train"].update(SETTINGS)
     yaml.dump(params, folder / "params.yaml")
     run(folder, "dvc", "repro", "download", "tokenize")
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in the folder, which has to succeed."""
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -86,6 +63,36 @@ def forget(folder: Path) -> None:
     for name in ("checkpoints", "models/adapter", "plots/train"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "metrics/train.json").unlink(missing_ok=True)
+
+
+def kill_repeatedly(folder: Path, kills: int) -> tuple[Counter[str], set[str]]:
+    """Kills and restarts trainings; returns how often by which signal when, and what differed.
+
+    The folder holds the outputs of a training that was left alone.
+    """
+    expected = written(folder)
+    for name in LIBRARIES:
+        import_module(name)
+    began = time.monotonic()
+    kill(start(folder), folder, signal.SIGKILL, math.inf, None)
+    duration_s = time.monotonic() - began
+    chance = random.Random(0)
+    struck: Counter[str] = Counter()
+    differing: set[str] = set()
+    while struck.total() < kills:
+        forget(folder)
+        while True:
+            number = SIGNALS[struck.total() % len(SIGNALS)]
+            delay_s = chance.uniform(0, 0.7 * duration_s) if struck.total() < kills else math.inf
+            aim = chance.choice((None, CHECKPOINT, OUTPUTS))
+            at = kill(start(folder), folder, number, delay_s, aim)
+            if at is None:
+                break
+            struck[f"{number.name} {at}"] += 1
+        found = written(folder)
+        names = found.keys() | expected.keys()
+        differing |= {name for name in names if found.get(name) != expected.get(name)}
+    return struck, differing
 
 
 def start(folder: Path) -> int:
@@ -151,58 +158,6 @@ def moment(folder: Path, since: float) -> str:
     return BETWEEN if any_since(0, "checkpoints/*/*/step-*") else BEFORE
 
 
-def campaign(folder: Path, kills: int, seed: int) -> tuple[Counter[tuple[str, str]], list[str]]:
-    """Kills trainings so many times; returns how often by what when, and which files differed."""
-    forget(folder)
-    run(folder, "python", "-m", "stages.train")
-    expected = written(folder)
-    for name in LIBRARIES:
-        importlib.import_module(name)
-    began = time.monotonic()
-    kill(start(folder), folder, signal.SIGKILL, math.inf, None)
-    duration_s = time.monotonic() - began
-    chance = random.Random(seed)
-    struck: Counter[tuple[str, str]] = Counter()
-    differing: set[str] = set()
-    while struck.total() < kills:
-        forget(folder)
-        while True:
-            number = SIGNALS[struck.total() % len(SIGNALS)]
-            delay_s = chance.uniform(0, 0.7 * duration_s) if struck.total() < kills else math.inf
-            aim = chance.choice((None, CHECKPOINT, OUTPUTS))
-            at = kill(start(folder), folder, number, delay_s, aim)
-            if at is None:
-                break
-            struck[number.name, at] += 1
-        found = written(folder)
-        names = found.keys() | expected.keys()
-        differing |= {name for name in names if found.get(name) != expected.get(name)}
-        print(f"{struck.total()} kills, differing: {len(differing)} files", file=sys.stderr)
-    return struck, sorted(differing)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.kill_resume",
-        description="Kills trainings at random moments and compares what they end with.",
-    )
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0, help="of signals and moments")
-    parser.add_argument("--folder", type=Path, help="where to work, and to leave the project")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = (arguments.folder or Path(temporary)).resolve()
-        if not (folder / "params.yaml").exists():
-            prepare(folder)
-        struck, differing = campaign(folder, arguments.kills, arguments.seed)
-    print(f"| signal | {' | '.join(MOMENTS)} |")
-    print("|---" * (len(MOMENTS) + 1) + "|")
-    for number in SIGNALS:
-        counts = " | ".join(str(struck[number.name, at]) for at in MOMENTS)
-        print(f"| {number.name} | {counts} |")
-    print(f"\n{struck.total()} kills; what differed: {', '.join(differing) or 'nothing'}")
-    sys.exit(bool(differing))
-
-
 if __name__ == "__main__":
-    main()
+    struck, differing = kill_repeatedly(Path(sys.argv[1]), int(sys.argv[2]))
+    print(json.dumps({"struck": struck, "differing": sorted(differing)}))
