@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_resume import ENVIRONMENT, copy_project
+from tests.projects import ENVIRONMENT, copy_project
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_resume import copy_project
+from tests.projects import copy_project
 
 ROOT = Path(__file__).parents[1]
 IN_A_WHEEL = (".css", ".html", ".jinja", ".js", ".py", ".toml", ".txt")
