@@ -104,15 +104,15 @@ def test_preset_does_not_depend_on_the_one_before():
     assert {len(texts) for texts in seen.values()} == {1}
 
 
-def test_default_undoes_hand_edits_and_the_layout_of_dvc():
+def test_default_undoes_hand_edits_and_what_dvc_wrote():
     presets.write(presets.load("default"))
     shipped = params_text()
     edit_params("lr: 1.0e-3 ", "lr: 1e-05 ")
-    edit_params("columns: null ", "columns:      ")
+    edit_params("columns: null\n", "columns:\n")
     edit_params("target_modules: all-linear", "target_modules: [q_proj, k_proj, v_proj, o_proj]")
     edit_params("reader: hpo ", "reader: medquad ")
     presets.write(presets.load("default"))
-    assert params_text() == shipped
+    assert params_text().split() == shipped.split(), "only blanks before a comment may differ"
 
 
 def test_comments_of_the_user_are_kept():
@@ -124,7 +124,7 @@ def test_comments_of_the_user_are_kept():
 def test_numbers_keep_the_format_of_the_preset():
     presets.write(presets.load("medical-education"))
     assert "\n  lr: 5.0e-5 " in params_text()
-    assert "\n  target_modules: [q_proj, v_proj] " in params_text()
+    assert "\n  target_modules: [q_proj, v_proj]\n" in params_text()
     assert load_params("train.lr") == 0.00005
 
 
@@ -132,7 +132,7 @@ def test_long_values_are_not_wrapped():
     sentence = "word " * 60 + "end"
     write_preset("long", f"preset: long\ntokenize:\n  system_prompt: {sentence}\n")
     presets.write(presets.load("long"))
-    assert f"  system_prompt: {sentence} # " in params_text()
+    assert f"  system_prompt: {sentence}\n" in params_text()
 
 
 def test_command_prints_one_line_per_changed_key(monkeypatch, capsys):
