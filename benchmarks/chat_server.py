@@ -1,4 +1,4 @@
-"""`python -m app` as a process of its own, for as long as a benchmark needs it."""
+"""`medtune chat` as a process of its own, for as long as a benchmark needs it."""
 
 import os
 import re

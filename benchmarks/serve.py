@@ -1,6 +1,6 @@
 """Measures the server: time to the first token, one client, several at once, many for a while.
 
-Starts `python -m app` over models/base and models/adapter and asks it test questions over loopback,
+Starts `medtune chat` over models/base and models/adapter and asks it test questions over loopback,
 greedy and streamed. Writes benchmarks/results/serve.json.
 
     python -m benchmarks.serve

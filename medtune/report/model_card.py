@@ -56,7 +56,7 @@ def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
     model, dataset = params["download"]["model"], params["download"]["dataset"]
     package, base_model = package_of(model), hub_name_of(model)
-    compare = metrics["compare"]
+    compare = metrics["compare_scores"]
     results = [
         EvalResult(
             task_type="text-generation",

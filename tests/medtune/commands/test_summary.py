@@ -33,6 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         metrics |= {f"{score.name}.{key}": value for key, value in fields.items()}
     write_json(tmp_path / "metrics/compare.json", metrics)
     (tmp_path / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    (tmp_path / "params.yaml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     return tmp_path
@@ -46,7 +47,7 @@ def git(*arguments: str) -> str:
 
 def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = Path(summary.__file__).parents[2]
-    command = [sys.executable, "-m", "medtune.commands.summary", *arguments]
+    command = [sys.executable, "-m", "medtune", "summary", *arguments]
     return subprocess.run(
         command, cwd=folder, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
     )

@@ -23,7 +23,7 @@ COMMANDS = {
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
-        "tests.hostile_runner",
+        "tests.robustness.stage_runner",
         *(f"stages.{name}" for name in COMMANDS),
         "transformers.models.auto.tokenization_auto",
     ]

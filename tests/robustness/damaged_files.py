@@ -1,4 +1,4 @@
-"""Valid files of every raw format, and their mutations."""
+"""Valid files of every raw format, and damage to them."""
 
 import io
 import json
@@ -77,7 +77,7 @@ def make_file(name: str, draw: random.Random) -> bytes:
     raise ValueError(name)
 
 
-def mutate(content: bytes, other: bytes, draw: random.Random) -> bytes:
+def damaged(content: bytes, other: bytes, draw: random.Random) -> bytes:
     """Returns the content after up to eight random edits; `other` is what is spliced in."""
     data = bytearray(content)
     for _ in range(draw.choice((0, 1, 1, 2, 4, 8))):

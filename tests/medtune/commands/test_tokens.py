@@ -1,5 +1,5 @@
 import re
-import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from medtune.commands import token_page
-from medtune.commands.token_page import PAGE, parts, render_page
+from medtune.commands.tokens import PAGE, parts, render_page
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import SCHEMA, TOKENS, token_writer
 from tests import chat_tokenizers
 
+Run = Callable[..., int]
 HOSTILE = "<script>alert('&')</script>\n<|im_end|>"
 
 
@@ -23,6 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         chat_tokenizers.smollm2(tmp_path / "models/base"), PromptFormat("chat", None)
     )
     monkeypatch.chdir(tmp_path)
+    Path("params.yaml").touch()
     for split, count in (("train", 20), ("validation", 2), ("test", 2)):
         rows: list[dict[str, Any]] = []
         for n in range(count):
@@ -38,12 +39,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def ids(split: str, *arguments: Any) -> list[str]:
     (part,) = parts([split], *arguments)
     return [row["id"] for row in part.rows]
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    monkeypatch.setattr(sys, "argv", ["token_page", *arguments])
-    token_page.main()
-    return PAGE.read_text(encoding="utf-8")
 
 
 def test_rows_are_spread_evenly_and_no_more_than_there_are() -> None:
@@ -100,43 +95,35 @@ def test_learned_control_and_plain_tokens_have_markup_of_their_own() -> None:
     assert "the answer is cut" in render_page(parts(["train"], 1, "train:0"))
 
 
-def test_the_command_writes_the_same_page_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = run(monkeypatch)
-    assert run(monkeypatch) == first
+def test_the_command_writes_the_same_page_twice(medtune: Run) -> None:
+    def run(*arguments: str) -> str:
+        assert medtune("tokens", *arguments) == 0
+        return PAGE.read_text(encoding="utf-8")
+
+    first = run()
+    assert run() == first
     assert [f'id="{split}"' in first for split in ("train", "validation", "test")] == [True] * 3
     assert "5 of 20 cards, evenly spread" in first
-    only = run(monkeypatch, "--split", "test", "--rows", "1")
+    only = run("--split", "test", "--rows", "1")
     assert 'id="train"' not in only and "1 of 2 cards." in only
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--id", "none:1"], "data/tokens does not hold a card with the id none:1 in train, valid"),
-        (["--rows", "0"], "--rows must be at least 1, got 0"),
-    ],
-)
-def test_what_cannot_be_shown_is_one_line(
-    arguments: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        run(monkeypatch, *arguments)
+def test_what_cannot_be_shown_is_one_line(medtune: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert medtune("tokens", "--id", "none:1") == 1
     error = capsys.readouterr().err
-    assert stopped.value.code == 1 and message in error and error.count("\n") == 1
+    assert error.startswith("tokens: data/tokens does not hold a card with the id none:1 in train")
+    assert error.count("\n") == 1
+    assert medtune("tokens", "--rows", "0") == 2
+    assert "should be greater than or equal to 1" in capsys.readouterr().err
     assert not PAGE.exists()
 
 
 def test_missing_inputs_name_the_stage_that_makes_them(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    medtune: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (TOKENS / "test.arrow").unlink()
-    with pytest.raises(SystemExit):
-        run(monkeypatch)
+    assert medtune("tokens") == 1
     assert "test.arrow is missing: run dvc repro tokenize" in capsys.readouterr().err
     Path("models/base/tokenizer.json").unlink()
-    with pytest.raises(SystemExit):
-        run(monkeypatch)
+    assert medtune("tokens") == 1
     assert "tokenizer.json is missing: run dvc repro download@model" in capsys.readouterr().err

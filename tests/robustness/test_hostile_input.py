@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from tests import hostile_files as files
-from tests.hostile_files import (
+from tests.robustness import hostile_files as files
+from tests.robustness.hostile_files import (
     ANSWER,
     BLANKS,
     CARD,
@@ -34,9 +34,9 @@ from tests.hostile_files import (
     long_card,
     raw,
 )
-from tests.hostile_runner import run_stages
+from tests.robustness.stage_runner import run_stages
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READ = ("download", "clean")
 ALL = ("download", "clean", "split", "tokenize")
 LIMIT_MIB = 300

@@ -1,7 +1,7 @@
-"""Hooks of Schemathesis, which loads this module in its own process: see benchmarks/api_cases.py.
+"""Hooks that Schemathesis loads into its own process; tests/app/test_openapi.py names this file.
 
 Most bodies that fit the schema break rules that no schema can say: the last message is the user's,
-the prompt fits. They are put right, so that the model is reached; answers are counted.
+the prompt fits. They are mended, so that the model is reached; answers are counted.
 """
 
 import atexit
@@ -35,6 +35,6 @@ def after_call(_: Any, case: Any, response: Any) -> None:
 
 @atexit.register
 def save() -> None:
-    Path(os.environ["MEDTUNE_API_CASES"]).write_text(
-        json.dumps(ANSWERS, sort_keys=True), encoding="utf-8"
-    )
+    if "API_ANSWERS" in os.environ:  # pytest imports this file too, for its doctests
+        text = json.dumps(ANSWERS, sort_keys=True)
+        Path(os.environ["API_ANSWERS"]).write_text(text, encoding="utf-8")

@@ -1,7 +1,10 @@
-"""A killed training goes on by itself and ends with the bytes of one that was left alone."""
+"""A killed training goes on by itself and ends with the bytes of one that was left alone.
 
+A long run of an hour: python -m pytest tests/robustness/test_kills.py --kills 200 -s
+"""
+
+import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,25 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_resume import ENVIRONMENT, MOMENTS, ROOT, forget, run, written
+from tests.projects import ENVIRONMENT, ROOT, run
+from tests.robustness.kills import CHECKPOINT, OUTPUTS, SIGNALS, forget, prepare, written
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("project")
+    """A project with the outputs of a training that was left alone."""
+    folder = tmp_path_factory.mktemp("project")
+    prepare(folder)
+    run(folder, "python", "-m", "stages.train")
+    return folder
 
 
 @pytest.fixture(scope="module")
-def report(project: Path) -> str:
-    """What the benchmark prints; it leaves a project with the outputs of a training in it."""
-    command = ("python", "-m", "benchmarks.kill_resume", "--kills", "21", "--folder", str(project))
-    return run(ROOT, *command).stdout
-
-
-@pytest.fixture(scope="module")
-def expected(project: Path, report: str) -> dict[str, bytes]:
+def expected(project: Path) -> dict[str, bytes]:
     return written(project)
 
 
@@ -44,15 +45,21 @@ def kill_at_checkpoint(folder: Path, number: int, *command: str, checkpoints: Pa
     assert process.wait() != 0
 
 
-def test_twenty_kills_change_nothing(report: str) -> None:
-    assert report.splitlines()[-1] == "21 kills; what differed: nothing"
-    rows = re.findall(r"^\| (SIG\w+) \|(.*)\|$", report, re.MULTILINE)
-    counts = {name: [int(count) for count in row.split("|")] for name, row in rows}
-    assert counts.keys() == {"SIGINT", "SIGTERM", "SIGKILL"}
-    assert all(sum(row) == 7 for row in counts.values())
-    by_moment = dict(zip(MOMENTS, map(sum, zip(*counts.values(), strict=True)), strict=True))
-    assert by_moment["writing a checkpoint"] > 0
-    assert by_moment["writing outputs"] > 0
+def test_killed_trainings_end_with_the_same_bytes(
+    project: Path, expected: dict[str, bytes], request: pytest.FixtureRequest
+) -> None:
+    kills = request.config.getoption("--kills")
+    command = ("python", "-m", "tests.robustness.kills", str(project), str(kills))
+    found = json.loads(run(ROOT, *command).stdout)
+    print(found)
+    assert found["differing"] == [] and written(project) == expected
+    struck = found["struck"]
+    assert sum(struck.values()) == kills
+    for number in SIGNALS:
+        count = sum(count for name, count in struck.items() if name.startswith(number.name))
+        assert count >= kills // len(SIGNALS)
+    for moment in (CHECKPOINT, OUTPUTS):
+        assert sum(count for name, count in struck.items() if name.endswith(moment)) > 0
 
 
 def test_dvc_repro_goes_on_and_skips_a_damaged_checkpoint(
