@@ -131,12 +131,11 @@ class Project:
             if python is None:
                 logger.info("split is compared with nothing: there is no --datasketch-python")
                 continue
-            _, gib, output = self.run(
-                "benchmarks.data_peers", peer, json.dumps(near), python=python
-            )
-            found = json.loads(output)
+            cost = self.run("benchmarks.data_peers", peer, json.dumps(near), python=python)
+            found = json.loads(cost.output)
             logger.info(f"{peer}: {found}")
-            rows.append({"stage": stage, "alternative": title, "peak_memory_gib": gib, **found})
+            row = {"stage": stage, "alternative": title, "peak_memory_gib": cost.peak_memory_gib}
+            rows.append(row | found)
         return rows
 
 
@@ -162,8 +161,8 @@ def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         index="stage", columns="cards", values="seconds", aggfunc="median", sort=False
     )
     seconds.loc["all three"] = seconds.sum()
-    start = seconds.pop(START_CARDS)
-    cost_us = 1e6 * seconds.sub(start, axis=0) / seconds.columns
+    start, seconds = seconds[START_CARDS], seconds.drop(columns=START_CARDS)
+    cost_us = 1e6 * seconds.sub(start, axis=0).div([int(size) for size in seconds.columns])
     first, last = cost_us.columns[0], cost_us.columns[-1]
     peaks = rows.groupby("stage")["peak_memory_gib"].max()
     peaks["all three"] = peaks.max()
