@@ -162,15 +162,16 @@ def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     seconds.loc["all three"] = seconds.sum()
     start, seconds = seconds[START_CARDS], seconds.drop(columns=START_CARDS)
-    cost_us = 1e6 * seconds.sub(start, axis=0).div([int(size) for size in seconds.columns])
-    first, last = cost_us.columns[0], cost_us.columns[-1]
+    sizes = [int(size) for size in seconds.columns]
+    cost_us = 1e6 * seconds.sub(start, axis=0).div(sizes)
+    first, last = cost_us.iloc[:, 0], cost_us.iloc[:, -1]
     peaks = rows.groupby("stage")["peak_memory_gib"].max()
     peaks["all three"] = peaks.max()
     table = seconds.map("{:,.1f} s".format).rename(columns="{:,} cards".format)
-    table["µs a card"] = cost_us[first].map("{:.0f}".format) + cost_us[last].map(" → {:.0f}".format)
-    table["growth"] = (cost_us[last] / cost_us[first]).map("{:.2f} ×".format)
+    table["µs a card"] = first.map("{:.0f}".format) + last.map(" → {:.0f}".format)
+    table["growth"] = (last / first).map("{:.2f} ×".format)
     table["peak memory"] = peaks.map("{:.2f} GiB".format)
-    table["cards/s"] = (last / seconds[last]).map("{:,.0f}".format)
+    table["cards/s"] = (sizes[-1] / seconds.iloc[:, -1]).map("{:,.0f}".format)
     return table, cost_us
 
 
