@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from benchmarks.kill_resume import ENVIRONMENT, copy_project
 
 pytestmark = pytest.mark.slow
