@@ -84,6 +84,7 @@ def test_datasets_loads_the_folder_as_a_dict_of_splits(project: Path) -> None:
     assert loaded["test"].split == "test"
 
 
+@pytest.mark.slow
 def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(project: Path) -> None:
     export(Path("exports"))
     first = contents(Path("exports"))
