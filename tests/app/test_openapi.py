@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from benchmarks.api_cases import send_cases
 
 ASKED = "POST /v1/chat/completions"
 
 
+@pytest.mark.slow
 def test_made_up_requests_get_the_answers_that_the_document_describes(
     build: Any, batch: Any, listen: Any
 ) -> None:
