@@ -18,6 +18,7 @@ os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 # `nohup make test &` ignores SIGINT, which children inherit: tests could not interrupt them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts slow tests first, so that the processes of pytest-xdist end at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

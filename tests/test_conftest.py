@@ -1,6 +1,5 @@
 """Tests can be interrupted whatever shell starts them, and leave no process behind."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
