@@ -47,7 +47,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The first process of pytest-xdist that asks for it runs the pipeline, the others wait.
     """
-    from benchmarks.kill_resume import copy_project, run
+    from tests.projects import copy_project, run
 
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

@@ -1,24 +1,16 @@
 """The whole graph on the smoke preset: what it writes, and what runs again after a change."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-    "DVC_NO_ANALYTICS": "1",
-    "HF_HUB_OFFLINE": "1",
-}
+from tests.projects import ENVIRONMENT, ROOT
+
 NAMES = (
     *("download@model", "download@dataset", "download@choices_medical"),
     *("download@choices_general", "clean", "split", "tokenize", "train"),

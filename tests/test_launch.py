@@ -13,10 +13,10 @@ from accelerate.commands.config.config_args import load_config_from_file
 from pyarrow.parquet import read_table
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import ENVIRONMENT, ROOT
 from medtune.modeling.distributed import share
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
+from tests.projects import ENVIRONMENT, ROOT
 
 KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))

@@ -14,8 +14,8 @@ import pytest
 from dvc.cli import main as dvc
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import copy_project, run
 from medtune.commands import preset as presets
+from tests.projects import copy_project, run
 
 pytestmark = pytest.mark.slow
 
