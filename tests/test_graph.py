@@ -11,6 +11,8 @@ from ruamel.yaml import YAML
 
 from tests.projects import ENVIRONMENT, ROOT
 
+pytestmark = pytest.mark.slow
+
 NAMES = (
     *("download@model", "download@dataset", "download@choices_medical"),
     *("download@choices_general", "clean", "split", "tokenize", "train"),
