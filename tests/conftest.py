@@ -21,6 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts slow tests first, so that the processes of pytest-xdist end at about the same time."""
+    for item in items:
+        if "robustness" in item.path.parts:
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
