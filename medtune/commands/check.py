@@ -7,11 +7,19 @@ import typer
 EXAMPLES = ("medtune check", "medtune check --device t4", "medtune check --time")
 
 
+def complete_devices(incomplete: str) -> list[str]:
+    from medtune.preflight.devices import GPUS
+
+    return [name for name in ("cpu", *GPUS) if name.startswith(incomplete)]
+
+
 def check(
     device: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Calculate the memory for this GPU, which need not be here."
+            metavar="NAME",
+            help="Calculate the memory for this GPU, which need not be here.",
+            autocompletion=complete_devices,
         ),
     ] = None,
     time: Annotated[
