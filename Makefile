@@ -1,9 +1,10 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
+PYTEST := python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
-.PHONY: all chat web test lock
+.PHONY: all chat web lint check test lock
 
 # Runs what has changed since the last time and prints base against fine-tuned.
 all: .venv/run .dvc/plots/vega.js
@@ -19,11 +20,18 @@ web:
 	@command -v npm >/dev/null || { echo "make web needs npm: install Node.js 20.19 or newer (nodejs.org)" >&2; exit 1; }
 	cd app/web && npm ci && npm test && npm run build
 
-test: .venv/dev
+lint: .venv/dev
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest
+
+# What to run while working: a minute on 2 cores.
+check: lint
+	$(PYTEST) -m "not slow"
+
+# All tests, with those that run the whole graph.
+test: lint
+	$(PYTEST)
 
 .venv/run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("medtune needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'

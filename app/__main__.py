@@ -116,7 +116,7 @@ def with_limits(function: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     for limit in fields(Limits):
-        option = Annotated[type(limit.default), typer.Option(help=limit.metadata["help"])]
+        option: Any = Annotated[type(limit.default), typer.Option(help=limit.metadata["help"])]
         parameters.append(
             inspect.Parameter(
                 limit.name, inspect.Parameter.KEYWORD_ONLY, default=limit.default, annotation=option

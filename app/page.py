@@ -80,11 +80,7 @@ def examples(path: Path = TEST) -> list[str]:
 def build(conversations: Conversations, questions: list[str]) -> gr.Blocks:
     assistant = conversations.assistant
     with gr.Blocks(analytics_enabled=False, title="medtune", fill_width=True) as page:
-        with gr.Row(elem_id="header"):
-            gr.HTML(HEADER)
-            theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
-            theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
-        gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
+        _header()
         with gr.Tabs():
             with gr.Tab("Chat"):
                 with gr.Row(elem_id="chat-top"):
@@ -115,6 +111,14 @@ def build(conversations: Conversations, questions: list[str]) -> gr.Blocks:
         page.unload(events.leave)
     page.queue(default_concurrency_limit=None, api_open=False)
     return page
+
+
+def _header() -> None:
+    with gr.Row(elem_id="header"):
+        gr.HTML(HEADER)
+        theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
+        theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
+    gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
 
 
 def _connect_asking(events: Events) -> None:

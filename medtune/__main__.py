@@ -35,8 +35,11 @@ def command_line() -> "typer.Typer":
     exports = new_app(export.__doc__)
     add(exports, export.cards, *export.EXAMPLES)
     cli.add_typer(exports, name="export")
-    for entry_point in entry_points(group="medtune.commands"):
+    others = entry_points(group="medtune.commands")
+    for entry_point in others:
         entry_point.load()(cli)
+    if not others:
+        cli.info.epilog = "`medtune chat` is here too once the project is installed: run `make`."
 
     def show_version(wanted: bool) -> None:
         if wanted:

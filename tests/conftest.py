@@ -1,16 +1,32 @@
-"""A random two-layer Llama with a byte-level tokenizer, for all tests that need a model."""
+"""What all tests share: a tiny model, a finished smoke run, a check for processes left behind."""
 
+import fcntl
 import os
+import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.hub_server import HubServer, running_hub
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
+# Every process that a test starts inherits this variable, and keeps it when its parent ends.
+os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
+# `nohup make test &` ignores SIGINT, which children inherit: tests could not interrupt them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts slow tests first, so that the processes of pytest-xdist end at about the same time."""
+    for item in items:
+        if "robustness" in item.path.parts:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer Llama with a byte-level tokenizer."""
     from medtune.sources.conversion import write_random_llama
 
     folder = tmp_path_factory.mktemp("models") / "base"
@@ -48,3 +65,47 @@ def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         monkeypatch.setattr("medtune.sources.hub.RETRY_WAITS_S", (0.0, 0.0))
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         yield server
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which the smoke preset has run. Copy it before changing anything.
+
+    The first process of pytest-xdist that asks for it runs the pipeline, the others wait.
+    """
+    from tests.projects import copy_project, run
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = base / "smoke", base / "smoke.done"
+    with (base / "smoke.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir()
+            copy_project(folder)
+            run(folder, "python", "-m", "medtune", "preset", "smoke")
+            run(folder, "dvc", "repro")
+            done.touch()
+    return folder
+
+
+def environment(process: psutil.Process) -> dict[str, str]:
+    """The environment that a process was started with; empty if it has ended or is not ours."""
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left_behind() -> Iterator[None]:
+    """Fails if a test has left a process running, names that test and kills the process."""
+    yield
+    inherited = ("MEDTUNE_TEST_SESSION", SESSION)
+    marked = {p for p in psutil.process_iter() if inherited in environment(p).items()}
+    started = marked | set(psutil.Process().children(recursive=True))  # a forked child has no mark
+    _, running = psutil.wait_procs(started, timeout=5)
+    left = [p for p in running if "multiprocessing" not in " ".join(p.cmdline())]
+    tests = {environment(p).get("PYTEST_CURRENT_TEST", " ".join(p.cmdline())) for p in left}
+    for process in left:
+        process.kill()
+    assert not tests, f"processes were left behind by {sorted(tests)}"

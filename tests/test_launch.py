@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -16,18 +17,26 @@ from medtune.modeling.distributed import share
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
 from tests.projects import ENVIRONMENT, ROOT
-from tests.robustness.kills import prepare
 
 KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))
 
 
+Curves = tuple[list[list[float]], dict[str, float]]
+
+
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which all is done up to training."""
-    folder = tmp_path_factory.mktemp("project")
-    prepare(folder)
+def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("launch") / "project"
+    shutil.copytree(smoke, folder, symlinks=True)
+    set_params(folder, "train", num_train_epochs=4)
     return folder
+
+
+@pytest.fixture(scope="module")
+def alone(project: Path) -> Curves:
+    """What one process gives, with the global batch of two processes that accumulate half."""
+    return trained(project, launch="local", gradient_accumulation_steps=4)
 
 
 def set_params(project: Path, section: str, **changed: object) -> None:
@@ -37,7 +46,7 @@ def set_params(project: Path, section: str, **changed: object) -> None:
     yaml.dump(params, project / "params.yaml")
 
 
-def results(project: Path) -> tuple[list[list[float]], dict[str, float]]:
+def results(project: Path) -> Curves:
     """The points of the two curves, and the metrics."""
     rows = []
     for curve in ("train", "validation"):
@@ -53,7 +62,7 @@ def run_stage(project: Path, *stage: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def trained(project: Path, **changed: object) -> tuple[list[list[float]], dict[str, float]]:
+def trained(project: Path, **changed: object) -> Curves:
     set_params(project, "train", **changed)
     done = run_stage(project, "stages.train")
     assert done.stderr.count("parameters are trained") == 1  # one process speaks
@@ -104,10 +113,11 @@ def test_each_process_sees_other_rows_and_all_are_seen(count: int) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one_at_the_same_global_batch(project: Path) -> None:
-    rhythm = {"logging_steps": 1, "lora_dropout": 0.0, "neftune_noise_alpha": None}
-    one, metrics = trained(project, gradient_accumulation_steps=4, **rhythm)
-    two, same = trained(project, gradient_accumulation_steps=2, launch="two_cpus", **rhythm)
+def test_two_processes_give_the_losses_of_one_at_the_same_global_batch(
+    project: Path, alone: Curves
+) -> None:
+    one, metrics = alone
+    two, same = trained(project, gradient_accumulation_steps=2, launch="two_cpus")
     assert len(one) == len(two) > 6
     for point, other in zip(one, two, strict=True):
         assert other == pytest.approx(point, rel=1e-4)
@@ -134,9 +144,9 @@ def test_two_processes_share_out_the_questions(project: Path, batch_size: int) -
 
 
 @pytest.mark.slow
-def test_two_machines_train_together(project: Path) -> None:
+def test_two_machines_train_together(project: Path, alone: Curves) -> None:
     """Two launchers on loopback stand for two nodes, with the example's second command."""
-    one, _ = trained(project, launch="local", gradient_accumulation_steps=4, logging_steps=1)
+    one, _ = alone
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

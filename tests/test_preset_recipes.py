@@ -8,8 +8,10 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from dvc.cli import main as dvc
 from ruamel.yaml import YAML
 
 from medtune.commands import preset as presets
@@ -62,10 +64,19 @@ def test_a_published_preset_trains(project: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_its_sweep_queues_with_one_command(project: Path, name: str) -> None:
-    run(project, "python", "-m", "medtune", "preset", name, "--queue")
+def test_its_sweep_queues(project: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dvc_here(command: list[str], **_: bool) -> SimpleNamespace:
+        """Runs `python -m dvc …` in this process: importing it takes longer than queueing."""
+        return SimpleNamespace(returncode=dvc(command[3:]))
+
+    preset = presets.load(name)
+    run(project, "python", "-m", "medtune", "preset", name)
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(presets.subprocess, "run", dvc_here)
+    presets.queue(preset)
+    monkeypatch.undo()
     queued = run(project, "dvc", "queue", "status").stdout
-    commands = presets.queue_commands(presets.load(name))
+    commands = presets.queue_commands(preset)
     assert len(commands) > 2
     for command in commands:
         experiment = command[command.index("--name") + 1]

@@ -68,10 +68,9 @@ def complete_names(incomplete: str) -> list[str]:
 def load(name: str) -> Preset:
     """Reads a preset and checks it and its sweep; raises InputError that names the file."""
     if name not in names():
-        near = ", ".join(difflib.get_close_matches(name, names(), n=3)) or "none is near"
-        raise InputError(
-            f"preset {name} is unknown: did you mean {near}? `medtune preset --list` shows all"
-        )
+        near = ", ".join(difflib.get_close_matches(name, names(), n=3))
+        hint = f"did you mean {near}? " if near else ""
+        raise InputError(f"preset {name} is unknown: {hint}`medtune preset --list` shows all")
     path = PRESETS / f"{name}.yaml"
     content = _read_mapping(path)
     sweep = content.pop("sweep", None) or []
@@ -138,7 +137,7 @@ def preset(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="A file of presets/, without .yaml.",
             autocompletion=complete_names,
         ),

@@ -5,14 +5,14 @@ row has a slot in it. The prompts share a prefix `p p`, and their suffixes are p
 so that the next token `n` of all rows goes to the same column:
 
     column       0 1  2 3 4  5 6
-    slot 0       p p  a a a  n .
-    slot 1       p p  . . b  n .     . empty, or padding: hidden by the key mask
-    slot 2       p p  . c c  n .
+    slot 0       p p  a a a  n _
+    slot 1       p p  . . b  n _      .  padding, hidden by the key mask
+    slot 2       p p  . c c  n _      _  reserved, not yet in use
                 prefix suffix answer
 
-The prompts run first (prefill), some at a time and packed as in medtune.modeling.shared_prefix, so
-that the prefix runs once for each of these groups. Then each row runs one token a step (decode). A
-row that has ended leaves, and a row from the last slots moves into its slot.
+The prompts run first (prefill), in groups that are packed as in medtune.modeling.shared_prefix. The
+prefix runs once for each group and is copied into all its slots. Then each row runs one token a
+step (decode). When a row has ended, a row from the last slots moves into its slot.
 
 transformers' own cache copies all keys and values at each step, to append one column. It remains
 in use for models that cannot share a prefix (`PaddedCache`). Answers are the same either way, up to
@@ -22,6 +22,7 @@ Comments give shapes in these letters:
 
     N  rows                  P  tokens of the shared prefix      H  heads of keys and values
     C  capacity in columns   R  columns of a group's suffixes    E  size of a head
+    D  hidden size
 """
 
 from collections.abc import Iterator, Sequence
@@ -196,7 +197,10 @@ class _SharedPrefixLayer(SlotLayer):
 
 
 class PaddedCache(DynamicCache):
-    """transformers' cache behind the same methods, for whole prompts padded on the left."""
+    """transformers' cache with the methods of a SharedPrefixCache, for prompts padded on the left.
+
+    It serves models whose attention cannot take packed rows, such as those with sliding windows.
+    """
 
     def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
         super().__init__(config=model.config)

@@ -206,16 +206,14 @@ def _attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     prefix = attention_mask.shape[3] - attention_mask.shape[2]
     is_token = attention_mask[:, 0].diagonal(prefix, 1, 2)  # (N, R): may a query see itself?
-
-    def prefix_of(states: torch.Tensor) -> torch.Tensor:
-        return states[:, :, :prefix]  # (1, H, P, E)
+    prefix_query, prefix_key, prefix_value = (s[:, :, :prefix] for s in (query, key, value))
 
     def suffixes_of(states: torch.Tensor) -> torch.Tensor:
         tokens = states[0, :, prefix:].transpose(0, 1)  # (T, H, E)
         return unpack(tokens, is_token).transpose(1, 2)  # (N, H, R, E)
 
     def rows_of(states: torch.Tensor) -> torch.Tensor:
-        prefixes = prefix_of(states).expand(len(is_token), -1, -1, -1)  # (N, H, P, E), no copy
+        prefixes = states[:, :, :prefix].expand(len(is_token), -1, -1, -1)  # (N, H, P, E)
         return torch.cat([prefixes, suffixes_of(states)], dim=2)  # (N, H, P + R, E)
 
     output, _ = sdpa_attention_forward(
@@ -224,7 +222,7 @@ def _attend(
     output = output[is_token][None]  # (1, T, H, E)
     if prefix:
         prefix_output, _ = sdpa_attention_forward(
-            module, prefix_of(query), prefix_of(key), prefix_of(value), None, **options
+            module, prefix_query, prefix_key, prefix_value, None, **options
         )  # (1, P, H, E); without a mask attention is causal
         output = torch.cat([prefix_output, output], dim=1)
     return output, None

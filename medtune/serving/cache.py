@@ -17,15 +17,15 @@ All layers but attention work on each token by itself. `_attend` sorts the token
 running rows go through attention together, one query each; those of joining rows are unpacked into
 padded rows. This is the selective batching of Orca (Yu et al., OSDI 2022).
 
-One prefix can be saved, such as the chat template with the system prompt. The keys and values of a
-prompt that begins like it are then copied instead of computed, as far as the two agree.
+One prefix can be saved, such as the chat template with the system prompt (prefix caching). As far
+as a prompt agrees with it, its keys and values are copied instead of computed.
 
 Comments give shapes in these letters:
 
     N  rows, running and joining             H  heads (fewer for keys and values)
     T  tokens of a pass, all rows together   E  size of a head
     R  tokens of the row that takes most     C  capacity in columns
-    L  columns in use by the longest row
+    L  columns in use by the longest row     D  hidden size
 """
 
 from collections.abc import Sequence

@@ -27,6 +27,8 @@ from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 QUESTIONS = [f"What is {name}?" for name in ("gout", "Marfan syndrome", "µg", "arachnodactyly")]
 KEY = "sesame"

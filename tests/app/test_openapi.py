@@ -21,6 +21,7 @@ ASKED = "POST /v1/chat/completions"
 CONFIG = '[checks.positive_data_acceptance]\nexpected-statuses = ["2xx", "400", "404", "503"]\n'
 
 
+@pytest.mark.slow
 def test_made_up_requests_get_the_answers_that_the_document_describes(
     build: Any, batch: Any, listen: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

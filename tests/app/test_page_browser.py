@@ -25,7 +25,10 @@ HOSTILE = (
     "3 < 4 & 5 &lt;\n  end"
 )
 BOX, SECOND_BOX = "#chat-question textarea", "#compare-question textarea"
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
+]
 
 
 @pytest.fixture

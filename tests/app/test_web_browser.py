@@ -17,6 +17,7 @@ from tests.waiting import until
 ANSWER = "Grüße, 😀 <img src=x onerror=alert(1)> ![x](http://x.example/x.png)"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed"),
     pytest.mark.skipif(not BUILT.exists(), reason="make web was not run"),
 ]

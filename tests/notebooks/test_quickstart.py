@@ -8,14 +8,18 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.projects import copy_project
-
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
-# Stands in for the installation: the environment of the tests, marked as installed.
+# Stands in for the installation and the first run: the environment of the tests, marked as
+# installed, and the outputs of a smoke run.
 LINK = """
+import shutil
 from pathlib import Path
 
+for output in ("data", "models", "metrics", "plots", "reports", "dvc.lock"):
+    copy = shutil.copytree if Path({smoke!r}, output).is_dir() else shutil.copy
+    shutil.rmtree(output, ignore_errors=True)
+    copy(Path({smoke!r}, output), output)
 Path(".venv").mkdir()
 for part in ("bin", "lib", "pyvenv.cfg"):
     Path(".venv", part).symlink_to(Path({environment!r}, part))
@@ -50,19 +54,18 @@ def test_notebook_is_committed_without_outputs() -> None:
     assert not any(cell.get("outputs") for cell in notebook.cells)
 
 
+@pytest.mark.slow
 def test_notebook_runs_from_the_clone_to_the_chat(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # the kernel would not show what processes print
-    (tmp_path / "repository").mkdir()
-    copy_project(tmp_path / "repository")
     reader = tmp_path / "reader"
     reader.mkdir()
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    set_parameter(notebook, 'REPOSITORY = ""', f'REPOSITORY = "{tmp_path / "repository"}"')
+    set_parameter(notebook, 'REPOSITORY = ""', f'REPOSITORY = "{smoke}"')
     set_parameter(notebook, 'PRESET = "default"', 'PRESET = "smoke"')
     set_parameter(notebook, "PORT = 8000", f"PORT = {free_port()}")
-    link = nbformat.v4.new_code_cell(LINK.format(environment=sys.prefix))
+    link = nbformat.v4.new_code_cell(LINK.format(environment=sys.prefix, smoke=str(smoke)))
     notebook.cells.insert(cell_with(notebook, '"git", "clone"') + 1, link)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(reader)}}).execute()
     shown = [cell.get("outputs", []) for cell in notebook.cells]

@@ -24,6 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the outputs of a training that was left alone."""
     folder = tmp_path_factory.mktemp("project")
     prepare(folder)
+    forget(folder)  # the committed model card too
     run(folder, "python", "-m", "stages.train")
     return folder
 

@@ -143,6 +143,7 @@ def test_two_runs_write_the_same_bytes(project):
     assert outputs() == first
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_does_not_change_a_byte(project, monkeypatch):
     monkeypatch.setattr(stage, "BATCH", 7)
     monkeypatch.setattr(stage, "ALONE", 2)

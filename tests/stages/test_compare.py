@@ -230,6 +230,7 @@ def test_histogram_keeps_empty_bins_between_full_ones() -> None:
     assert [words for words, model, _ in bars if model == "reference"] == [0, 10, 20, 30]
 
 
+@pytest.mark.slow
 def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +251,7 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     assert not re.search(r"(src|href)=\"(?!#)", report), "the report needs no other file"
 
 
+@pytest.mark.slow
 def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

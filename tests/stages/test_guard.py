@@ -11,6 +11,8 @@ import pytest
 from medtune.guard.classifier import Guard
 from stages import guard as stage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

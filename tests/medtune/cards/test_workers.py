@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -93,22 +94,31 @@ def test_workers_end_with_their_parent(number, tmp_path):
         text=True,
         start_new_session=True,
     )
-    parent = psutil.Process(process.pid)
-    deadline = time.monotonic() + 60
-    while sum(child.cpu_times().user > 0.3 for child in parent.children()) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    children = parent.children(recursive=True)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does: to the workers too
-    else:
-        process.kill()
-    _, errors = process.communicate(timeout=30)
+    try:
+        children = working_children(process)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does: to the workers too
+        else:
+            process.kill()
+        _, errors = process.communicate(timeout=30)
+        _, alive = psutil.wait_procs(children, timeout=10)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert not alive
     if number == signal.SIGINT:
         assert process.returncode == 1
         # A busy machine shows signs of life before.
         lines = [line for line in errors.splitlines() if "clean: starting …" not in line]
         assert len(lines) == 1
         assert lines[0].startswith("clean: interrupted; earlier outputs are as they were")
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+
+
+def working_children(process):
+    """The children of a process, when two of them compute."""
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + 60
+    while sum(child.cpu_times().user > 0.3 for child in parent.children()) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    return parent.children(recursive=True)

@@ -85,6 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_workspace_commit_and_experiment_are_rows_best_first(project: Path) -> None:
     done = board(project)
     assert done.returncode == 0, done.stderr
@@ -108,6 +109,7 @@ def test_workspace_commit_and_experiment_are_rows_best_first(project: Path) -> N
     assert "queued: later (start with `dvc queue start`)" in done.stdout
 
 
+@pytest.mark.slow
 def test_both_files_hold_what_was_printed(project: Path) -> None:
     done = board(project, "--sort", "chrf")
     assert (project / BOARD).with_suffix(".md").read_text(encoding="utf-8") == done.stdout
@@ -119,6 +121,7 @@ def test_both_files_hold_what_was_printed(project: Path) -> None:
     assert [float(rows[2][name]) for name in names] == [30.1, 0.1, 0.05, 0.15]
 
 
+@pytest.mark.slow
 def test_scores_of_other_parameters_are_no_row(project: Path) -> None:
     params = project / "params.yaml"
     before = params.read_text(encoding="utf-8")
@@ -131,6 +134,7 @@ def test_scores_of_other_parameters_are_no_row(project: Path) -> None:
     assert "| workspace" not in done.stdout
 
 
+@pytest.mark.slow
 def test_an_unknown_column_is_answered_with_those_that_there_are(project: Path) -> None:
     done = board(project, "--sort", "rouge")
     assert done.returncode == 1
@@ -139,6 +143,7 @@ def test_an_unknown_column_is_answered_with_those_that_there_are(project: Path) 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_errors_are_one_line(tmp_path: Path) -> None:
     def line() -> str:
         done = board(tmp_path)

@@ -118,6 +118,7 @@ def test_datasets_loads_the_folder_as_a_dict_of_splits(exported: Path) -> None:
     assert loaded["test"].split == "test"
 
 
+@pytest.mark.slow
 def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(exported: Path) -> None:
     first = contents(Path("exports"))
     names = {name.partition("/")[2].partition(".")[0] for name in first if "figures/" in name}

@@ -87,6 +87,7 @@ def test_seven_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
 
 
+@pytest.mark.slow
 def test_the_same_facts_give_the_same_bytes_whatever_the_user_has_set(facts: Facts) -> None:
     write_figures(facts, SPLITS)
     first = written()
@@ -99,6 +100,7 @@ def test_the_same_facts_give_the_same_bytes_whatever_the_user_has_set(facts: Fac
         )
 
 
+@pytest.mark.slow
 def test_a_picture_without_data_is_left_out_and_an_old_one_goes(facts: Facts) -> None:
     write_figures(facts, SPLITS, choices())
     unasked = {model: table.slice(0, 0) for model, table in choices().items()}
@@ -108,6 +110,7 @@ def test_a_picture_without_data_is_left_out_and_an_old_one_goes(facts: Facts) ->
     assert names == {"answer_words", "data", "kinds", "questions", "scores"}
 
 
+@pytest.mark.slow
 def test_undefined_scores_and_intervals_leave_a_gap(facts: Facts) -> None:
     undefined = dict.fromkeys(("base", "difference", "ci_low", "ci_high"))
     facts.metrics["compare"] |= compared("perplexity", **undefined)

@@ -120,6 +120,7 @@ def assert_equal(model: Any, rows: list[Row], batch_size: int) -> None:
         assert difference <= TOLERANCE * gradient.abs().max(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", range(2, 14))
 def test_each_boundary_beside_a_longer_and_a_shorter_row(model: Any, length: int) -> None:
     for loss_start in range(length):
@@ -141,6 +142,7 @@ def test_equal_and_very_different_lengths(model: Any, lengths: list[int], batch_
     assert_equal(model, [row(length, length // 2) for length in lengths], batch_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_start", range(1, 12))
 def test_each_boundary_with_each_shared_prefix(model: Any, loss_start: int) -> None:
     for prefix in range(1, 12):
@@ -164,6 +166,7 @@ def rows_of_any_shape() -> st.SearchStrategy[list[Row]]:
     )
 
 
+@pytest.mark.slow
 @settings(
     derandomize=True,
     deadline=None,

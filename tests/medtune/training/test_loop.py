@@ -182,6 +182,7 @@ def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best(base_fo
     assert mean_loss(last, ROWS, PARAMS, pad_id=0) == pytest.approx(points[-2].loss, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
