@@ -16,7 +16,7 @@ from medtune.report.rendering import TEMPLATES
 from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
-VOID = {"meta", "input", "br", "line"}
+VOID = {"meta", "input", "br", "line", "img"}
 Attributes = dict[str, str | None]
 FORGOTTEN = {
     f"choices.general.{name}": value
