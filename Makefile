@@ -8,11 +8,11 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 # Runs what has changed since the last time and prints base against fine-tuned.
 all: .venv/run .dvc/plots/vega.js
 	dvc repro
-	@python -m medtune.commands.summary
+	@medtune summary
 
-# Serves base and fine-tuned model on this machine; `python -m app --help` lists its options.
+# Serves base and fine-tuned model on this machine; `medtune chat --help` lists its options.
 chat: .venv/app
-	python -m app
+	medtune chat
 
 # Builds the React page, which `make chat` then serves at /web.
 web:
@@ -30,6 +30,7 @@ test: .venv/dev
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing the pinned requirements into .venv (some minutes)"
 	$(PIP_INSTALL) -r requirements.txt
+	$(PIP_INSTALL) --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The scripts that draw the page of `dvc plots show`, so that it needs no network.

@@ -1,13 +1,24 @@
 """A random two-layer Llama with a byte-level tokenizer, for all tests that need a model."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.hub_server import HubServer, running_hub
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of tests that make up their own cases, for long runs."""
+    add = parser.getgroup("medtune").addoption
+    add("--fuzz-cases", type=int, default=250, help="damaged files of each format")
+    add("--kills", type=int, default=21, help="trainings that are killed")
+    add("--api-examples", type=int, default=20, help="made-up requests of each operation")
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +35,16 @@ def tokenizer(base_folder: Path) -> Any:
     from medtune.modeling.loading import load_tokenizer
 
     return load_tokenizer(base_folder)
+
+
+@pytest.fixture
+def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A model hub on loopback, which is asked in place of the real one, without waits."""
+    import huggingface_hub.constants
+
+    with running_hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr("medtune.sources.hub.RETRY_WAITS_S", (0.0, 0.0))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        yield server

@@ -122,4 +122,3 @@ def test_files_stay_short() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= limit, path
     assert len((ROOT / "params.yaml").read_text().splitlines()) <= 120
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 200

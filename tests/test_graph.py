@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import copy_project
+from tests.projects import copy_project
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -40,7 +40,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def checkout(folder: Path) -> Path:
     """A copy of the files that git has or would add, as a repository of its own, preset smoke."""
     copy_project(folder)
-    preset = run(folder, "python", "-m", "medtune.commands.preset", "smoke")
+    preset = run(folder, "python", "-m", "medtune", "preset", "smoke")
     assert preset.returncode == 0, preset.stderr
     return folder
 
@@ -100,21 +100,19 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and not undeclared
 
 
-def test_the_script_of_the_readme_loads_the_adapter(project: Path) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
     done = run(project, "python", "-c", script)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_adapter_answers_in_the_terminal(project: Path) -> None:
-    done = run(project, "python", "-m", "medtune.commands.ask", "--compare", "What is gout?")
+    done = run(project, "python", "-m", "medtune", "ask", "--compare", "What is gout?")
     assert [line.split(":")[0] for line in done.stdout.splitlines()[:1]] == ["base"]
     assert "finetuned: " in done.stdout
     assert done.stderr.endswith("never medical advice.\n")
-    wrong = run(
-        project, "python", "-m", "medtune.commands.ask", "--temperature", "-1", "What is gout?"
-    )
+    wrong = run(project, "python", "-m", "medtune", "ask", "--temperature", "-1", "What is gout?")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("ask: evaluate.temperature must be greater than or equal to 0")
 

@@ -12,10 +12,11 @@ from accelerate.commands.config.config_args import load_config_from_file
 from pyarrow.parquet import read_table
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import ENVIRONMENT, ROOT, prepare
 from medtune.modeling.distributed import share
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
+from tests.projects import ENVIRONMENT, ROOT
+from tests.robustness.kills import prepare
 
 KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))
@@ -68,8 +69,11 @@ def test_accelerate_reads_every_configuration() -> None:
 
 def test_an_unknown_name_lists_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InputError, match=r"launch/dpd.yaml does not exist: there are cpu, ddp, fs"):
-        launch("dpd", "stages.train")
+    names = "cpu, ddp, fsdp, gpu, local, two_cpus, two_nodes"
+    for name, end in (("gpus", "gpus: did you mean gpu?"), ("slurm", "slurm")):
+        with pytest.raises(InputError) as caught:
+            launch(name, "stages.train")
+        assert str(caught.value) == f"train.launch must be one of {names}, got {end}"
 
 
 @pytest.mark.parametrize("name", ["gpu", "ddp", "fsdp"])

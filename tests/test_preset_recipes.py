@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.kill_resume import copy_project, run
 from medtune.commands import preset as presets
+from tests.projects import copy_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def use(folder: Path, name: str) -> presets.Preset:
     """Writes a preset with the default's downloads and few cards into params.yaml."""
-    run(folder, "python", "-m", "medtune.commands.preset", name)
+    run(folder, "python", "-m", "medtune", "preset", name)
     default, preset = presets.load("default"), presets.load(name)
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
@@ -63,7 +63,7 @@ def test_a_published_preset_trains(project: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_its_sweep_queues_with_one_command(project: Path, name: str) -> None:
-    run(project, "python", "-m", "medtune.commands.preset", name, "--queue")
+    run(project, "python", "-m", "medtune", "preset", name, "--queue")
     queued = run(project, "dvc", "queue", "status").stdout
     commands = presets.queue_commands(presets.load(name))
     assert len(commands) > 2

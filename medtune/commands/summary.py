@@ -1,25 +1,21 @@
-"""Prints the base against fine-tuned table, in the terminal or into README.md.
+"""`medtune summary`: the table of base against fine-tuned, in the terminal or in README.md.
 
 Reads metrics/compare_scores.json, metrics/*_cost.json and dvc.lock; writes reports/costs.js, from
 which the report shows minutes, memory and commit.
-
-    python -m medtune.commands.summary [--readme]
 """
 
-import argparse
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from medtune.commands.experiments import git
 from medtune.config.loading import read_yaml
-from medtune.report.costs import write_costs
-from medtune.report.rendering import markdown_table, percent
-from medtune.report.score_rows import score_rows
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_json, replacing
-from medtune.runtime.stage import one_line_errors, set_up_logging
 
+EXAMPLES = ("medtune summary", "medtune summary --readme")
 SCORES = Path("metrics/compare_scores.json")
 REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
@@ -34,6 +30,10 @@ README_SCORES = (
 
 def score_table(names: Collection[str] | None = None) -> tuple[str, str]:
     """The score table in Markdown, all of it or the named scores, and what it holds for."""
+    from medtune.report.rendering import markdown_table, percent
+    from medtune.report.score_rows import score_rows
+    from medtune.runtime.files import read_json
+
     scores = read_json(SCORES, "compare")
     if not LOCK.exists():
         raise InputError(f"{LOCK} is missing: run dvc repro")
@@ -76,6 +76,8 @@ def readme_block() -> str:
 
 
 def write_readme() -> None:
+    from medtune.runtime.files import replacing
+
     text = README.read_text(encoding="utf-8") if README.exists() else ""
     if not BLOCK.search(text):
         raise InputError(
@@ -86,17 +88,16 @@ def write_readme() -> None:
         temporary.write_text(BLOCK.sub(lambda _: block, text, count=1), encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
-    arguments = parser.parse_args()
-    set_up_logging("summary")
-    with one_line_errors():
-        if arguments.readme:
-            write_readme()
-        print(terminal_table())
-        write_costs(read_json(SCORES, "compare"), commit())
+def summary(
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write the table into README.md as well.")
+    ] = False,
+) -> None:
+    """Print the scores of base and fine-tuned model."""
+    from medtune.report.costs import write_costs
+    from medtune.runtime.files import read_json
 
-
-if __name__ == "__main__":
-    main()
+    if readme:
+        write_readme()
+    print(terminal_table())
+    write_costs(read_json(SCORES, "compare"), commit())

@@ -3,11 +3,10 @@
 Can the sources be had, does it fit into memory and on the disk, how long does it take, how many
 answers are cut? Writes nothing into the project. Exit code 1 if the run cannot work.
 
-    python -m medtune.preflight.checks            # times a few steps where the model is there
-    python -m medtune.preflight.checks --quick    # times nothing
+    medtune check           # times nothing
+    medtune check --time    # times a few steps where the model is there
 """
 
-import argparse
 import json
 import logging
 import os
@@ -27,8 +26,6 @@ from medtune.modeling.loading import BASE
 from medtune.preflight.cards import Cards, is_made, known_cards, largest_batches
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
-from medtune.runtime.progress import heartbeat
-from medtune.runtime.stage import one_line_errors, set_up_logging
 from medtune.sources.fetch import Target
 
 logger = logging.getLogger("medtune")
@@ -224,23 +221,14 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.preflight.checks",
-        description="Says what a run of params.yaml needs.",
-    )
-    parser.add_argument("--quick", action="store_true", help="times no steps")
-    arguments = parser.parse_args()
+def check(device: str | None, time_steps: bool) -> None:
+    """Prints a line for each subject and exits with 1 if the run cannot work."""
+    if device is not None:
+        raise InputError(f"the memory of {device} is not known: leave --device out")
     params = validate(read_yaml(PARAMS_FILE))
     problems = 0
     with TemporaryDirectory() as scratch:
-        for subject, verdict, text in run_checks(Check(params, Path(scratch)), arguments.quick):
+        for subject, verdict, text in run_checks(Check(params, Path(scratch)), not time_steps):
             print(f"{verdict:8}{subject:11}{text}", flush=True)
             problems += verdict == "problem"
     sys.exit(1 if problems else 0)
-
-
-if __name__ == "__main__":
-    set_up_logging("check")
-    with one_line_errors(), heartbeat():
-        main()

@@ -21,7 +21,7 @@ from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
 from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
-from medtune.scoring.scores import SCORES, Score, ratio
+from medtune.scoring.scores import SCORES, Score
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 HEADLINE_SCORES = ("rougeL", "perplexity")
@@ -130,7 +130,12 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
     known = [score for score in SCORES if score.name in found]
     others = sorted(found - {score.name for score in known})
     return known + [
-        Score(name, name.replace(".", " "), -1 if name.endswith(".ece") else +1, (), ratio)
+        Score(
+            name=name,
+            title=name.replace(".", " "),
+            higher_is_better=not name.endswith(".ece"),
+            columns=(),
+        )
         for name in others
     ]
 
@@ -138,7 +143,10 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
 def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
     """Accuracy on each set of multiple-choice questions, flat "choices.<set>.accuracy.base" …"""
     names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
-    scores = [Score(f"choices.{name}.accuracy", name, +1, (), ratio) for name in sorted(names)]
+    scores = [
+        Score(name=f"choices.{name}.accuracy", title=name, higher_is_better=True, columns=())
+        for name in sorted(names)
+    ]
     return score_rows(metrics, scores)
 
 

@@ -182,7 +182,8 @@ def _list_shards(index: Path) -> list[str]:
     names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
     if not names or any(Path(name).name != name for name in names):
         raise InputError(
-            f"{index.name} does not list files of its own folder in weight_map: get the model again"
+            f"{index.name} lists files outside its folder, or none, in weight_map: "
+            "get the model again"
         )
     return names
 

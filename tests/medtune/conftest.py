@@ -1,9 +1,11 @@
-"""The facts of a made-up run whose data tries to break out of its place on a page."""
+"""The command line, and a made-up run whose data tries to break out of its place on a page."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from medtune.__main__ import command_line
 from medtune.config.loading import load_params
 from medtune.report.run_facts import InputFile, RunFacts, Token
 from medtune.report.score_rows import Facts
@@ -32,6 +34,18 @@ def answer(name: str, difference: float, **changes: Any) -> dict[str, Any]:
     row |= {"reference": "A short answer.", "base": "Yes.", "finetuned": "No."}
     row |= {"base_score": 0.5, "finetuned_score": 0.5 + difference, "difference": difference}
     return row | {"base_stopped": True, "finetuned_stopped": False} | changes
+
+
+@pytest.fixture
+def medtune() -> Callable[..., int]:
+    """Runs a command in this process and returns its exit code."""
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as stopped:
+            command_line()(list(arguments), prog_name="medtune")
+        return int(stopped.value.code or 0)
+
+    return run
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from benchmarks.kill_resume import copy_project
+from tests.projects import copy_project
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"

@@ -70,9 +70,7 @@ def dvc(folder: Path, *arguments: str) -> None:
 
 
 def board(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(
-        folder, sys.executable, "-m", "medtune.commands.leaderboard", *arguments, check=False
-    )
+    return run(folder, sys.executable, "-m", "medtune", "leaderboard", *arguments, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +162,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1, done.stderr
         return done.stderr.removeprefix("leaderboard: ").rstrip()
 
+    (tmp_path / "params.yaml").touch()
     assert line().startswith("dvc.yaml or .dvc is missing in this folder: run the command in")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "dvc.yaml").write_text("stages: {}", encoding="utf-8")
@@ -219,4 +218,4 @@ def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.Monke
     }
     assert set(others) <= set(leaderboard.REMEDIES)
     with pytest.raises(InputError, match="no run has scores: unreadable: workspace, aaaaaaa"):
-        leaderboard.leaderboard("rougeL", 1)
+        leaderboard.write_board("rougeL", 1)

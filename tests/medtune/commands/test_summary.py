@@ -34,6 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         metrics |= {f"{score.name}.{key}": value for key, value in fields.items()}
     write_json(tmp_path / "metrics/compare_scores.json", metrics)
     (tmp_path / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    (tmp_path / "params.yaml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     return tmp_path
@@ -47,7 +48,7 @@ def git(*arguments: str) -> str:
 
 def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = Path(summary.__file__).parents[2]
-    command = [sys.executable, "-m", "medtune.commands.summary", *arguments]
+    command = [sys.executable, "-m", "medtune", "summary", *arguments]
     return subprocess.run(
         command, cwd=folder, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
     )
@@ -81,6 +82,19 @@ def test_readme_keeps_everything_around_the_block(project: Path) -> None:
     assert readme.read_text(encoding="utf-8") == f"# T\n{summary.readme_block()}\nrest\n"
     rows = [line.split(" |")[0] for line in summary.readme_block().splitlines()]
     assert "| ROUGE-L                         " in rows and "| words per answer" not in rows
+
+
+def test_readme_shows_six_scores_and_the_terminal_all_of_them(project: Path) -> None:
+    shown = re.findall(r"^\| ([^|]+) \| \d", summary.readme_block(), re.MULTILINE)
+    assert shown == [
+        "ROUGE-L",
+        "BLEU",
+        "perplexity",
+        "answers that end by themselves",
+        "repeated word 4-grams",
+        "answers with unsupported numbers",
+    ]
+    assert all(score.title in summary.terminal_table() for score in SCORES)
 
 
 def test_readme_without_block_is_left_alone(project: Path) -> None:

@@ -81,7 +81,7 @@ def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text().replace("lr: 1.0e-3", "lr: -1")
     (tmp_path / "params.yaml").write_text(text)
     answer = subprocess.run(
-        [sys.executable, "-m", "medtune.preflight.checks", "--quick"],
+        [sys.executable, "-m", "medtune", "check"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,

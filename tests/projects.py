@@ -1,0 +1,32 @@
+"""Copies of this repository in which tests may run commands."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def copy_project(folder: Path) -> None:
+    """Makes a repository of the files that git has or would add here, without what was run."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    for name in filter(None, subprocess.check_output(command, cwd=ROOT, text=True).split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q")
+    run(folder, "git", "config", "user.name", "medtune")  # DVC asks for it too
+    run(folder, "git", "config", "user.email", "medtune@example.org")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "copy")
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the folder, which has to succeed."""
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
