@@ -320,7 +320,7 @@ def test_the_figures_of_the_guard_are_those_of_the_committed_metrics() -> None:
 
 
 def test_the_figures_of_multiple_choice_are_those_of_the_committed_metrics() -> None:
-    metrics = json.loads((ROOT / "metrics/compare.json").read_text())
+    metrics = json.loads((ROOT / "metrics/compare_scores.json").read_text())
     for name in ("medical", "general"):
         values = {
             field: metrics[f"choices.{name}.accuracy.{field}"]

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import vl_convert
 
+from tests.chromium import CHROMIUM, OPTIONS
+
 ROOT = Path(__file__).parents[1]
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
 MARKS = """() => Object.fromEntries([...document.querySelectorAll("body > div")].map((plot) => [
   plot.id, plot.querySelectorAll("svg.marks .role-mark path").length]))"""
 
@@ -44,9 +43,7 @@ def test_every_plot_is_drawn_without_a_network_or_the_page_says_what_to_do(page:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         view = browser.new_context(offline=True).new_page()
         view.goto(page.as_uri())
         without = view.inner_text("body")
