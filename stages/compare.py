@@ -13,7 +13,6 @@ import logging
 from collections import Counter
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
 
 import pyarrow as pa
 
@@ -23,9 +22,8 @@ from medtune.comparison.main_scores import main_scores
 from medtune.comparison.multiple_choice import compared_choices, read_choices, write_reliability
 from medtune.comparison.statistics import Settings
 from medtune.config.loading import load_params
-from medtune.config.schema import Section
 from medtune.report.figures import write_figures
-from medtune.report.model_card import public_source
+from medtune.report.model_card import public_params
 from medtune.report.page import render_report
 from medtune.report.run_facts import read_run, read_splits
 from medtune.report.score_rows import (
@@ -96,16 +94,10 @@ def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
     return [(i * BIN_WORDS, model, bins[model][i]) for i in range(last + 1) for model in bins]
 
 
-def shown_params(**sections: Section) -> dict[str, dict[str, Any]]:
-    """The parameters of each section as they may be shown: sources without what is private."""
-    params = {name: section.model_dump() for name, section in sections.items()}
-    sources = params["download"].items()
-    params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
-    return params
-
-
-def write_metrics(facts: Facts, results: dict[str, dict[str, Any]]) -> None:
+def write_metrics(facts: Facts, settings: Settings, tables: dict[str, pa.Table]) -> None:
     """Writes the metrics and reads them back: what people read has the same rounding."""
+    results = compared_all(tables, settings)
+    results["compare_scores"] |= compared_choices(facts.choices, settings)
     for name, metrics in results.items():
         write_json(METRICS / f"{name}.json", metrics)
         facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
@@ -117,7 +109,7 @@ def main() -> None:
     preset, seed, download, clean, split, tokenize, train, evaluate, compare = load_params(
         "preset", "seed", "download", "clean", "split", "tokenize", "train", "evaluate", "compare"
     )
-    params = shown_params(
+    params = public_params(
         download=download,
         clean=clean,
         split=split,
@@ -126,7 +118,7 @@ def main() -> None:
         evaluate=evaluate,
         compare=compare,
     )
-    tables, choices = read_predictions(), read_choices()
+    tables = read_predictions()
     facts = Facts(
         preset=preset,
         seed=seed,
@@ -137,15 +129,12 @@ def main() -> None:
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
         splits=read_splits(),
-        choices=choices,
+        choices=read_choices(),
         run=read_run(params),
     )
-    settings = Settings(compare.resamples, compare.confidence, seed)
-    results = compared_all(tables, settings)
-    results["compare_scores"] |= compared_choices(choices, settings)
-    write_metrics(facts, results)
+    write_metrics(facts, Settings(compare.resamples, compare.confidence, seed), tables)
     write_plots(tables, facts)
-    write_reliability(PLOTS / "reliability.csv", choices)
+    write_reliability(PLOTS / "reliability.csv", facts.choices)
     report = render_report(facts, write_figures(facts).values())
     for path, text in ((REPORT, report), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:

@@ -80,6 +80,26 @@ def test_the_adapter_answers_in_the_terminal(project: Path) -> None:
     assert wrong.stderr.startswith("ask: evaluate.temperature must be greater than or equal to 0")
 
 
+@pytest.mark.slow
+def test_dvc_shows_what_one_changed_parameter_did(project: Path) -> None:
+    for command in (
+        ("git", "add", "-A"),
+        ("git", "commit", "-qm", "run"),
+        ("dvc", "exp", "run", "-q", "--temp", "--name", "faster", "-S", "train.lr=3e-2"),
+    ):
+        done = run(project, *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    values = json.loads(run(project, "dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert 5 < sum(len(file["data"]) for file in values.values()) <= 25
+    header, *changes = run(project, "dvc", "metrics", "diff", "HEAD", "faster").stdout.splitlines()
+    assert header.split() == ["Path", "Metric", "HEAD", "faster", "Change"]
+    assert {"loss", "perplexity"} <= {line.split()[1] for line in changes}
+    assert len(changes) < 30
+    shown = run(project, "env", "COLUMNS=120", "dvc", "exp", "show", "--only-changed", "--no-pager")
+    columns = shown.stdout.splitlines()[1].split()
+    assert {"loss", "perplexity", "train.lr"} <= set(columns), shown.stdout
+
+
 def setting(old: str, new: str) -> Callable[[str], str]:
     def change(text: str) -> str:
         assert old in text

@@ -62,7 +62,7 @@ class Facts:
     prompt: dict[str, Any]
     adapter: dict[str, Any]
     splits: KindCounts = field(default_factory=dict)
-    choices: Mapping[str, pa.Table] = field(default_factory=dict)
+    choices: dict[str, pa.Table] = field(default_factory=dict)
     run: RunFacts | None = None
 
 

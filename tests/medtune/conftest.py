@@ -57,7 +57,7 @@ def metrics() -> dict[str, dict[str, Any]]:
         "split": {"train": 8, "validation": 2, "test": 9, "groups": 10, **leaks},
         "tokenize": {f"{split}.{n}": 5 for split in SPLITS for n in TOKENS},
         "train": {"train_loss": 1.25, "steps": 1350, "tokens": 69312},
-        "compare": {"n": 9, "groups": 8, **flat_scores()},
+        "compare_scores": {"n": 9, "groups": 8, **flat_scores()},
         "compare_kinds": part("<b>a|b</b>") | part("onset"),
         "compare_topics": part("bones", difference=0.3) | part("heart", difference=-0.1),
         "compare_lengths": lengths,
