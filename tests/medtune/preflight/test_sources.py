@@ -1,30 +1,23 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 
 from medtune.preflight import sources as check_source
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
-from medtune.sources import hub as source_hub
 from medtune.sources.fetch import Target
-from tests.hub_server import HubServer, running_hub
+from tests.hub_server import HubServer
 
 MODEL = {"config.json": b"{}", "model.safetensors": b"weights" * 99, "tokenizer.json": b"{}"}
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    with running_hub() as server:
-        server.repositories = {"o/tiny": MODEL, "datasets/o/cards": {"a.csv": b"question,answer"}}
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setattr(source_hub, "RETRY_WAITS_S", (0.0, 0.0))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        yield server
+def hub(hub_server: HubServer) -> HubServer:
+    hub_server.repositories = {"o/tiny": MODEL, "datasets/o/cards": {"a.csv": b"question,answer"}}
+    return hub_server
 
 
 def message(uri: str, target: Target = "model") -> str:

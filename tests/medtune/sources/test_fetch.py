@@ -3,25 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from medtune.runtime.errors import InputError
 from medtune.sources.fetch import fetch
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
-    fetch(uri, "dataset", tmp_path / "out")
-    return tree(tmp_path / "out")
-
-
-def message(uri: str, tmp_path: Path, target: str = "dataset") -> str:
-    with pytest.raises(InputError) as caught:
-        fetch(uri, target, tmp_path / "out")  # type: ignore[arg-type]
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from tests.fetching import fetched, message, tree
 
 
 def test_unknown_scheme_lists_the_known_ones(tmp_path: Path) -> None:
