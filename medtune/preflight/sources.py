@@ -1,21 +1,20 @@
-"""Whether a source of params.yaml can be had, asked without downloading it."""
+"""Whether a source of params.yaml is within reach, asked without downloading it."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import expand_home
 from medtune.sources import hub, pypi
-from medtune.sources.conversion import RANDOM_LLAMA
-from medtune.sources.fetch import Target, fetch, unknown_source
+from medtune.sources.conversion import RANDOM_LLAMA, RANDOM_VOCABULARY
+from medtune.sources.fetch import Target, random_options, unknown_source
 
 TIMEOUT_S = 10
-LAYERS = "num_hidden_layers"
 
 
 def ask_source(uri: str, target: Target) -> int | None:
@@ -105,15 +104,17 @@ def _ask_server(url: str) -> int | None:
         answer.raise_for_status()
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{url} cannot be had ({reason}): check address and network") from None
+        raise InputError(
+            f"could not reach {url} ({reason}): check the address and the network"
+        ) from None
     size = answer.headers.get("Content-Length")
     return int(size) if size else None
 
 
 def find_config(uri: str, scratch: Path) -> Path | None:
-    """The folder of a model's config.json, had without its weights; None where they come together.
+    """The folder of a model's config.json without its weights; None where they come together.
 
-    What is fetched or made for it goes into `scratch`.
+    What is fetched or written for it goes into `scratch`.
     """
     scheme, _, rest = uri.partition("://")
     folder = expand_home(rest)
@@ -121,20 +122,12 @@ def find_config(uri: str, scratch: Path) -> Path | None:
         fetch_hub_config(uri, scratch)
         return scratch
     if scheme == "random":
-        return _random_config(uri, scratch / "random")
+        return _random_config(uri, scratch)
     return folder if scheme == "file" and (folder / "config.json").is_file() else None
 
 
 def _random_config(uri: str, folder: Path) -> Path:
-    """Makes the model with one layer: a large one is not needed for its configuration."""
-    family, _, query = uri.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    layers = options.get(LAYERS, str(RANDOM_LLAMA[LAYERS]))
-    if not layers.isdecimal() or int(layers) == 0:
-        raise InputError(f"{uri}: {LAYERS} must be a whole number greater than 0, got {layers!r}")
-    fetch(f"{family}?{urlencode({**options, LAYERS: 1})}", "model", folder)
-    path = folder / "config.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content.pop("layer_types", None)
-    path.write_text(json.dumps({**content, LAYERS: int(layers)}), encoding="utf-8")
+    """Writes the configuration that the model will have, without making its weights."""
+    content = {**RANDOM_LLAMA, **random_options(uri), "vocab_size": RANDOM_VOCABULARY}
+    (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     return folder

@@ -41,6 +41,7 @@ RANDOM_LLAMA = {
     "max_position_embeddings": 1024,
 }
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+RANDOM_VOCABULARY = 256 + len(SPECIAL_TOKENS)  # a token for each byte
 CHATML = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"

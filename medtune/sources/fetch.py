@@ -125,6 +125,11 @@ def _refuse_outward_link(path: Path, root: Path) -> None:
 
 
 def _write_random(uri: str, folder: Path) -> None:
+    write_random_llama(folder, **random_options(uri))
+
+
+def random_options(uri: str) -> dict[str, int]:
+    """The options of a random:// URI; raises InputError for another family or value."""
     family, _, query = uri.removeprefix("random://").partition("?")
     config = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -135,4 +140,4 @@ def _write_random(uri: str, folder: Path) -> None:
         raise InputError(
             f"{uri} names the family {family!r}: write random://llama?hidden_size=64&seed=0"
         )
-    write_random_llama(folder, **config)
+    return config
