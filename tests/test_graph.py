@@ -1,5 +1,6 @@
 """The whole graph on the smoke preset: what it writes, and what runs again after a change."""
 
+import json
 import re
 import shutil
 import subprocess
