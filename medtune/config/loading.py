@@ -1,4 +1,4 @@
-"""Reads and checks params.yaml; each problem is named by its key, value and remedy."""
+"""Reads and checks params.yaml; errors name the key, its value and the remedy."""
 
 import difflib
 import subprocess
@@ -19,7 +19,7 @@ PARAMS_FILE = Path("params.yaml")
 
 
 def read_yaml(path: Path) -> Any:
-    """Reads YAML 1.2 with comments kept: `1e-05`, as DVC writes it, is a number."""
+    """Reads YAML 1.2 and keeps its comments; `1e-05`, as DVC writes it, is a number."""
     try:
         return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def validate(content: Any, source: Path = PARAMS_FILE) -> Params:
 
 
 def read_params() -> Params:
-    """Reads and checks params.yaml; an error says how to undo what was changed in it.
+    """Reads and checks params.yaml; an error says how to undo changes to the file.
 
     `dvc exp run -S` writes a value into the file and leaves it there when a stage refuses it.
     """
@@ -58,7 +58,7 @@ def read_params() -> Params:
 
 
 def _is_changed(path: Path) -> bool:
-    """Whether a file differs from the last commit; no without git. DVC stages it while it runs."""
+    """Returns whether a file differs from the last commit, staged or not; False without git."""
     command = ["git", "status", "--porcelain", "--untracked-files=no", "--", str(path)]
     try:
         return bool(subprocess.run(command, capture_output=True, check=False).stdout)
@@ -67,10 +67,10 @@ def _is_changed(path: Path) -> bool:
 
 
 def load_params(*names: str) -> Any:
-    """Returns the named parts of params.yaml, and no other, after checking the whole file.
+    """Returns the named parts of params.yaml after checking the whole file.
 
-    A name is a section (`train`), a value (`seed`) or a dotted path (`download.model`). One name
-    gives its value, several give a tuple in their order.
+    A name is a section (`train`), a value (`seed`) or a dotted path (`download.model`). For one
+    name, returns its value; for several, a tuple in their order.
     """
     params = read_params()
     values = tuple(reduce(getattr, name.split("."), params) for name in names)
@@ -78,7 +78,7 @@ def load_params(*names: str) -> Any:
 
 
 def explained(error: ValidationError, content: Any, schema: Any) -> list[str]:
-    """One line for each wrong key: its value, and what it may be."""
+    """Returns one line for each wrong key, with its value and what is allowed."""
     problems: dict[str, list[Any]] = {}
     for problem in error.errors():
         problems.setdefault(_key(problem["loc"], content), []).append(problem)
@@ -86,7 +86,7 @@ def explained(error: ValidationError, content: Any, schema: Any) -> list[str]:
 
 
 def _key(location: tuple[Any, ...], content: Any) -> str:
-    """The dotted key in the file; pydantic's names for the branches of a union are left out."""
+    """Returns the dotted key in the file, without pydantic's names for branches of a union."""
     parts, node = [], content
     for part in location:
         if isinstance(node, dict):
@@ -100,7 +100,7 @@ def _key(location: tuple[Any, ...], content: Any) -> str:
 
 
 def _explain(key: str, problems: list[Any], schema: Any) -> str:
-    """One line for the problems of one key; of a union, pydantic reports one for each branch."""
+    """Returns one line for all problems of a key; pydantic reports one per branch of a union."""
     problem = problems[0]
     kind, value = problem["type"], problem["input"]
     if kind == "extra_forbidden":
@@ -121,4 +121,4 @@ def _suggestion(key: str, schema: Any) -> str:
         model = next((arm for arm in get_args(annotation) if arm is not NoneType), annotation)
     known = list(model.model_fields)
     near = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}"
+    return f": did you mean {near[0]}?" if near else f": known keys are {', '.join(known)}"

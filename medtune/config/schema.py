@@ -16,7 +16,7 @@ SchedulerName = Literal[
     "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
     "warmup_stable_decay", "greedy",
 ]
-ScoreName = Literal[  # those of medtune.scoring.scores with a better side
+ScoreName = Literal[  # the scores of medtune.scoring.scores that can get better or worse
     "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "perplexity", "stopped_rate",
     "repetition_rate", "unsupported_number_rate",
 ]
@@ -24,7 +24,7 @@ ScoreName = Literal[  # those of medtune.scoring.scores with a better side
 
 
 class Section(BaseModel):
-    """Closed and strict: no unknown key, no text where a number belongs, no default in code."""
+    """A section of params.yaml: rejects unknown keys and wrong types, and has no defaults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -37,7 +37,7 @@ class Download(Section):
 
 
 class Columns(Section):
-    """Which column of a table holds which field of a record; kind and topic may be left out."""
+    """The columns of a table with the fields of a record; kind and topic are optional."""
 
     question: str
     answer: str
@@ -46,7 +46,7 @@ class Columns(Section):
 
 
 class Rules(Section):
-    """Which rules of medtune.cards.cleaning are applied, in their order."""
+    """The rules of medtune.cards.cleaning to apply, in this order."""
 
     encoding: bool
     html: bool
@@ -76,12 +76,12 @@ class Clean(Section):
             if low > high:
                 raise ValueError(f"min_{cell}_words ({low}) exceeds max_{cell}_words ({high})")
         if (self.columns is not None) != (self.reader == "columns"):
-            raise ValueError("columns belongs to reader: columns, and that reader needs it")
+            raise ValueError("columns must be set if reader is columns, and null otherwise")
         return self
 
 
 class Shares(Section):
-    """Fractions of the records, which add up to 1, or counts of records."""
+    """Fractions of the records that add up to 1, or counts of records."""
 
     train: Annotated[float, Field(gt=0)]
     validation: Annotated[float, Field(gt=0)]
@@ -125,7 +125,7 @@ class Split(Section):
     max_group_share: Annotated[float, Field(gt=0, le=1)]
 
     def limit(self, name: SplitName) -> int | None:
-        """The most records that a split may have: its count or max_records, whichever is less."""
+        """Returns the most records a split may have: its count or max_records, if that is less."""
         limits = (self.shares.count(name), getattr(self.max_records, name))
         return min((limit for limit in limits if limit), default=None)
 

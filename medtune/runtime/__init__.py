@@ -1,4 +1,4 @@
-"""What every stage stands on: errors that a user can mend, files that are replaced whole,
-progress, and what a stage does around its work. Imports nothing else of medtune; everything may
-import it.
+"""What every stage builds on: errors that a user can fix, outputs that are replaced as a whole,
+progress bars, and the logging and costs of a stage. Imports no other package of medtune;
+everything may import it.
 """

@@ -1,4 +1,4 @@
-"""Rows of a table, and what of their cells is text."""
+"""Rows of a table, and the text of their cells."""
 
 import math
 import re
@@ -11,9 +11,9 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def text_of(cell: object) -> str | None:
-    """Returns a cell's text, or its number as text; None for all else (null, NaN, list …)."""
+    """Returns a cell's text, or its number as text; None for anything else (null, NaN, list …)."""
     if isinstance(cell, str):
-        return SURROGATE.sub("\ufffd", cell)  # JSON can hold halves of characters; UTF-8 cannot
+        return SURROGATE.sub("\ufffd", cell)  # JSON allows lone surrogates; UTF-8 does not
     if isinstance(cell, int) and not isinstance(cell, bool):
         return str(cell)
     if isinstance(cell, float | Decimal) and math.isfinite(cell):

@@ -1,5 +1,5 @@
-"""The one exception that a user is meant to read."""
+"""The exception whose message is written for the user."""
 
 
 class InputError(Exception):
-    """Something the user can mend. Its text is one line: the fact, the value, the remedy."""
+    """A problem that the user can fix. The message is one line: fact, value, remedy."""

@@ -1,4 +1,4 @@
-"""Writing outputs: whole or not at all, and the same bytes for the same content."""
+"""Writes outputs completely or not at all, with the same bytes for the same content."""
 
 import csv
 import json
@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 from medtune.runtime.errors import InputError
 
 DIGITS = 6
-# What starts a formula in one program or another (OWASP, CSV Injection), full-width signs too.
+# Characters that start a formula in some spreadsheet (OWASP, CSV Injection), also full-width.
 FORMULA = r"\A[=+\-@\t\r\n＝＋－＠]"
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 @contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, empty at the start, gone at the end."""
+    """Yields an unused temporary path beside `path` and removes it at the end."""
     temporary = path.with_name(f".{path.name}.partial")
     _remove(temporary)
     try:
@@ -34,9 +34,9 @@ def scratch(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path; what was written there, file or folder, then replaces `path`.
+    """Yields a temporary path; the file or folder written there then replaces `path`.
 
-    Until then, and for ever if the block raises, the earlier `path` stays as it was.
+    If the block raises, the earlier `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch(path) as temporary:
@@ -54,10 +54,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a plot's data: a header and rows, floats to 6 significant digits.
+    """Writes a plot's data: a header and rows, with floats rounded to 6 significant digits.
 
-    `<` becomes `‹`: DVC copies the data into a script of its HTML page without escaping it. Texts
-    that a spreadsheet would run get an apostrophe.
+    `<` becomes `‹` because DVC copies the data into a script of its HTML page without escaping it.
+    Texts that a spreadsheet would run as formulas get an apostrophe.
     """
     with (
         replacing(path) as temporary,
@@ -69,7 +69,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def inert(text: str) -> str:
-    """Puts an apostrophe before a text that a spreadsheet would run as a formula; not numbers."""
+    """Puts an apostrophe before a formula, so that no spreadsheet runs it; numbers stay."""
     return f"'{text}" if re.match(FORMULA, text) and not NUMBER.fullmatch(text) else text
 
 
@@ -79,13 +79,15 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_table(path: Path, stage: str) -> pa.Table:
-    """Reads a Parquet file that `stage` writes; raises InputError with the way to make it again."""
+    """Reads a Parquet file that `stage` writes; raises InputError that says how to remake it."""
     try:
         return pq.read_table(path)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run dvc repro {stage}") from None
     except pa.ArrowInvalid:
-        raise InputError(f"{path} is not a whole Parquet file: run dvc repro -f {stage}") from None
+        raise InputError(
+            f"{path} is an incomplete Parquet file: run dvc repro -f {stage}"
+        ) from None
 
 
 def read_json(path: Path, stage: str) -> dict[str, Any]:

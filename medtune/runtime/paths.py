@@ -1,4 +1,4 @@
-"""Files that somebody else named or filled, and the room on the disk for them."""
+"""Checks files that come from elsewhere: their names, permissions and size."""
 
 import os
 import shutil
@@ -6,15 +6,15 @@ from pathlib import Path, PurePosixPath
 
 from medtune.runtime.errors import InputError
 
-QUEUE = str(Path(".dvc/tmp/exps"))  # where DVC keeps the copies that queued experiments run in
-RESERVE_BYTES = 2**28  # left to everybody else
+QUEUE = str(Path(".dvc/tmp/exps"))  # queued experiments run in copies of the project here
+RESERVE_BYTES = 2**28  # left free for other programs
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Returns all below a folder that is no folder itself, links to folders included, sorted.
+    """Returns every file below a folder, sorted; a link to a folder counts as a file.
 
-    Raises InputError for a name that is no printable text, and where a folder can't be read, which
-    `Path.rglob` skips in silence.
+    Raises InputError for a name that is not printable and for a folder that can't be read, which
+    `Path.rglob` would skip silently.
     """
     found: list[Path] = []
     folders = [folder]
@@ -34,33 +34,33 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def in_queued_experiment() -> bool:
-    """Whether this runs in a copy of the project, which holds nothing that is not committed."""
+    """Returns whether this runs in DVC's copy of the project, which has committed files only."""
     return f"{os.sep}{QUEUE}{os.sep}" in str(Path.cwd())
 
 
 def expand_home(path: str) -> Path:
-    """Fills in `~`; where there is no such user it stays, and Path.expanduser would raise."""
+    """Expands `~`, but leaves it for an unknown user, where Path.expanduser would raise."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def check_member(source: object, name: str, target: str) -> None:
-    """Raises InputError where a file `name` of `source` may not become `target` of a folder."""
+    """Raises InputError if the file `name` of `source` must not be written to `target`."""
     if ".." in PurePosixPath(target).parts or target.startswith("/") or "\\" in target:
         raise InputError(f"{source}: {name} would be written outside the folder: refused")
     check_name(source, target)
 
 
 def check_name(source: object, name: str) -> None:
-    """Raises InputError for control characters and bytes that are no text."""
+    """Raises InputError for a name with control characters or undecodable bytes."""
     if not name.isprintable():
-        raise InputError(f"{source} holds a file named {name!a}: rename it to printable text")
+        raise InputError(f"{source} has a file named {name!a}: rename it with printable characters")
 
 
 def check_space(source: object, size_bytes: int, folder: Path) -> None:
-    """Raises InputError where `size_bytes` more in `folder`, which exists, would fill its disk."""
+    """Raises InputError if `size_bytes` more in `folder`, which must exist, would fill its disk."""
     free = shutil.disk_usage(folder).free
     if size_bytes > free - RESERVE_BYTES:
         raise InputError(
-            f"{source} takes {size_bytes / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free: "
-            "make room, or choose a smaller source"
+            f"{source} takes {size_bytes / 1e9:.2f} GB, but the disk has {free / 1e9:.2f} GB free: "
+            "free some space or choose a smaller source"
         )

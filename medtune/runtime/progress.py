@@ -1,4 +1,4 @@
-"""The one way to show progress: bars, and a sign of life where nothing else gives one."""
+"""Shows progress: bars, and the last line again when there is no other output."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 logger = logging.getLogger("medtune")
 
-QUIET_S = 4.0  # longest wait for the next sign of life
+QUIET_S = 4.0  # longest time without output
 
 
 class LastSign:
-    """What was last shown, and when (seconds of `time.monotonic`)."""
+    """What was shown last, and when (in seconds of `time.monotonic`)."""
 
     at = 0.0
     line, line_at = "starting", 0.0
@@ -40,7 +40,7 @@ class BesideBars(logging.Handler):
 
 
 def is_main_process() -> bool:
-    """Whether this process is the only one, or the one of several that speaks and writes."""
+    """Returns whether this is the only process, or the one of several that logs and writes."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -51,7 +51,7 @@ def progress(
     description: str | None = None,
     initial: int = 0,
 ) -> Any:
-    """A progress bar on standard error; in a log file, a line every few seconds."""
+    """Returns a progress bar on standard error; in a log file, it is a line every few seconds."""
     interval = 0.2 if sys.stderr.isatty() else QUIET_S
     return Bar(
         items,
@@ -71,7 +71,7 @@ def progress(
 
 @contextmanager
 def heartbeat() -> Iterator[None]:
-    """Whenever nothing was shown for a few seconds, shows the bar or the last line once more."""
+    """Shows the bar or the last line again whenever there was no output for a few seconds."""
     done = threading.Event()
     LastSign.at = LastSign.line_at = time.monotonic()
 

@@ -24,11 +24,11 @@ Work = int | Mapping[str, float] | None
 
 
 def run(name: str, main: Callable[[], Work]) -> NoReturn:
-    """Runs a stage and exits: 0 when done, 1 with one line on what the user can mend.
+    """Runs a stage and exits: with 0 when done, with 1 and one line if the user can fix an error.
 
-    `main` returns the number of tokens it worked through, other costs by name, or None; they go
-    into metrics/<name>_cost.json beside seconds and memory. Anything but a user's error keeps its
-    traceback: it is a bug of ours.
+    `main` returns the number of tokens it processed, other costs by name, or None; these are
+    written to metrics/<name>_cost.json with seconds and memory. Any other error is a bug of ours
+    and keeps its traceback.
     """
     set_up_logging(name)
     start = time.perf_counter()
@@ -42,25 +42,25 @@ def run(name: str, main: Callable[[], Work]) -> NoReturn:
 def set_up_logging(name: str) -> None:
     logging.basicConfig(format=f"{name}: %(message)s", handlers=[BesideBars()], force=True)
     logger.setLevel(logging.INFO if is_main_process() else logging.ERROR)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says what it would like installed
-    warnings.filterwarnings("ignore", category=FutureWarning)  # of peft about transformers
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it suggests packages to install
+    warnings.filterwarnings("ignore", category=FutureWarning)  # peft's, about transformers
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turns what a user can mend into one line on standard error and exit code 1."""
+    """Turns an error that the user can fix into one line on standard error and exit code 1."""
     try:
         yield
     except InputError as error:
         _stop(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        _stop("interrupted; earlier outputs are as they were: run the same command again")
+        _stop("interrupted; earlier outputs are unchanged: run the same command again")
     except PermissionError as error:
-        _stop(f"{error.filename} may not be read or written: change its permissions")
+        _stop(f"no permission to read or write {error.filename}: change its permissions")
     except Exception as error:
-        # safetensors reports a full disk as an error of its own.
+        # safetensors has its own error for a full disk.
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         if not full and f"os error {errno.ENOSPC}" not in str(error):
             raise

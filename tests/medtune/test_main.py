@@ -1,4 +1,4 @@
-"""The command line as a whole: instant, helpful, one line for what the user can mend."""
+"""The command line as a whole: instant, helpful, one line for an error that the user can fix."""
 
 import os
 import subprocess

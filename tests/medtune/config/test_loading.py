@@ -42,7 +42,7 @@ def test_every_problem_is_reported_at_once(content: Any) -> None:
     ("section", "key", "hint"),
     [
         ("train", "lora_alfa", "train.lora_alfa is unknown: did you mean lora_alpha?"),
-        ("compare", "zzz", "compare.zzz is unknown: known are resamples, confidence, fail_if_"),
+        ("compare", "zzz", "compare.zzz is unknown: known keys are resamples, confidence, "),
     ],
 )
 def test_an_unknown_key_gets_a_hint(content: Any, section: str, key: str, hint: str) -> None:

@@ -74,7 +74,7 @@ def test_a_missing_or_truncated_table_names_the_stage_that_makes_it(tmp_path: Pa
         read_table(path, "split")
     write_table(path, pa.table({"x": list(range(1000))}))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="not a whole Parquet file: run dvc repro -f split"):
+    with pytest.raises(InputError, match="an incomplete Parquet file: run dvc repro -f split"):
         read_table(path, "split")
     with pytest.raises(InputError, match="run dvc repro clean"):
         read_json(tmp_path / "none.json", "clean")

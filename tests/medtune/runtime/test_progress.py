@@ -9,7 +9,7 @@ from medtune.runtime.stage import set_up_logging
 logger = logging.getLogger("medtune")
 
 
-def test_a_long_call_repeats_what_is_going_on(
+def test_a_long_call_repeats_the_last_line(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(progress, "QUIET_S", 0.05)

@@ -25,13 +25,13 @@ def failing(error: BaseException) -> None:
     ("error", "line"),
     [
         (InputError("train.lr must be\n greater than 0"), "train.lr must be greater than 0"),
-        (KeyboardInterrupt(), "interrupted; earlier outputs are as they were"),
+        (KeyboardInterrupt(), "interrupted; earlier outputs are unchanged"),
         (OSError(errno.ENOSPC, "full", "data/raw/x"), "no space left on the disk for data/raw/x"),
         (RuntimeError("No space left (os error 28)"), "no space left on the disk for an output"),
-        (PermissionError(13, "denied", "data/raw/x"), "data/raw/x may not be read or written"),
+        (PermissionError(13, "denied", "data/raw/x"), "no permission to read or write data/raw/x"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_exit_code_1(
+def test_an_error_that_the_user_can_fix_is_one_line_and_exit_code_1(
     error: BaseException, line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -57,7 +57,7 @@ def test_a_stage_that_is_done_leaves_its_cost() -> None:
     assert 0 < cost["peak_memory_gib"] < 50
 
 
-def test_a_stage_may_name_costs_of_its_own() -> None:
+def test_a_stage_can_report_its_own_costs() -> None:
     with pytest.raises(SystemExit):
         stage.run("guard", lambda: {"question_ms": 2.5})
     cost = json.loads(Path("metrics/guard_cost.json").read_text())
