@@ -1,3 +1,3 @@
-"""Turns raw files into records, which are question-answer cards: readers of tables and ontologies,
-cleaning rules, personal data. Imports runtime and config; for the clean stage.
+"""Turns raw files into records, which are question-answer cards: reads tables and an ontology,
+cleans texts and finds personal data. Imports runtime and config; used by the clean stage.
 """

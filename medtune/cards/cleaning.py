@@ -1,6 +1,6 @@
-"""Repairs texts by named rules: wrong encodings, markup, what can't be seen, blanks.
+"""Repairs texts by named rules: wrong encodings, markup, invisible characters, whitespace.
 
-Content and style stay: µ, ², →, other scripts, quotes, *single stars*, list breaks.
+Content and style are kept: µ, ², →, other scripts, quotes, *single stars*, list breaks.
 """
 
 import functools
@@ -14,7 +14,7 @@ from ftfy.fixes import unescape_html
 
 Rule = Callable[[str], str]
 
-# Texts settle in two passes; tags built of tags (<<b>b>) could take a million.
+# Real texts are stable after two passes; tags inside tags (<<b>b>) could take a million.
 MAX_PASSES = 8
 
 # Curly quotes and full-width punctuation are the author's choice; the other steps that are switched
@@ -41,13 +41,13 @@ TAG = re.compile(
     re.IGNORECASE,
 )
 BLOCK = re.compile(BLOCK_TAGS, re.IGNORECASE)
-# Their content goes too. A second opening ends the search, or many of them would take n² steps.
+# Removed with their content. A second opening ends the match; else many would take O(n²) steps.
 HIDDEN = re.compile(
     r"<!--(?:(?!<!--).)*?-->|<(script|style|ref)\b[^<>]*(?<!/)>(?:(?!<\1\b).)*?</\1\s*>",
     re.IGNORECASE | re.DOTALL,
 )
 
-# (pattern, replacement), of Markdown, MediaWiki and Anki. What a text may mean otherwise stays:
+# (pattern, replacement) for Markdown, MediaWiki and Anki. What may be ordinary text stays:
 # *H. pylori*, CYP2C19*2, "# of cells", 5'' and 3'', [1], {{templates}}, LaTeX.
 MARKUP = [
     (re.compile(pattern, re.MULTILINE), replacement)
@@ -57,7 +57,7 @@ MARKUP = [
         (r"(?<![\w_])__(?=[^\s_])([^_\n]*[^\s_])__(?![\w_])", r"\1"),
         (r"^[ \t]{0,3}(?:#{2,6}[ \t]+)+(?=\S)", ""),  # ## Heading
         (r"!?(?<![\w\])])\[([^][\n]+)\]\((?:https?://|www\.|mailto:)[^\s()]*\)", r"\1"),
-        # ''italics''; up to the next '', or many openings would take n² steps
+        # ''italics'' up to the next ''; else many openings would take O(n²) steps
         (r"(?<![\w'])('''''|'''?)(?=[^\s'])((?:[^'\n]|'(?!'))*)(?<=[^\s'])\1(?!')", r"\2"),
         (r"^(={2,6})[ \t]*(?=[^=\s])([^=\n]*[^=\s])[ \t]*\1[ \t]*$", r"\2"),  # == Heading ==
         (r"(?<![\w\])])\[\[(?:File|Image|Category):[^][\n]*\]\]", ""),
@@ -69,22 +69,22 @@ MARKUP = [
 MARKS = ("**", "__", "##", "](", "''", "==", "[[", "{{", "[edit]", "[citation needed]")
 
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufff9-\ufffc\ufffe\uffff]")
-# Overrides, embeddings, isolates and marks: letters of right-to-left scripts need none of them.
+# Overrides, embeddings, isolates and marks: right-to-left scripts need none of them.
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-# Soft hyphens, joiners and the like. Joiners stay where they have a meaning: behind Arabic or Indic
-# letters and emoji; tag characters in the flags of England, Scotland and Wales.
+# Soft hyphens, joiners and the like. Joiners stay where they have a meaning: after Arabic or Indic
+# letters and emoji. So do tag characters in the flags of England, Scotland and Wales.
 ZERO_WIDTH = re.compile(
     "(\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f)"
     "|[\xad\u180e\u200b\u2060-\u2065\u206a-\u206f\ufeff\U000e0000-\U000e007f]"
     "|(?<![\u0590-\u109f\u1780-\u18af\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])[\u200c\u200d]"
 )
-# The vowels that are no marks themselves but decompose into two.
+# Vowels that are not combining marks themselves but decompose into two.
 TIBETAN_VOWELS = {0xF73: "\u0f71\u0f72", 0xF75: "\u0f71\u0f74", 0xF81: "\u0f71\u0f80"}
 LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-BLANKS = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")  # a single blank is no match: 3 × as fast
+BLANKS = re.compile(r"[^\S\n ][^\S\n]*| [^\S\n]+")  # skips single spaces: 3 times as fast
 AROUND_BREAK = re.compile(" ?\n ?")
 EMPTY_LINES = re.compile("\n{3,}")
-# The fast path: ASCII without & and <, and signs that are common in good text, need few rules.
+# The fast path: ASCII without & and <, and characters common in good text, need few rules.
 PLAIN = re.compile(r"[\t\n\r !-%'-;=-~–—‘’“”•…°µ±×≤≥]*")
 PLAIN_RULES = ("markup", "whitespace")
 
@@ -92,9 +92,9 @@ PLAIN_RULES = ("markup", "whitespace")
 def clean_text(text: str, rules: Mapping[str, Rule]) -> tuple[str | None, set[str]]:
     """Returns the repaired text and the names of the rules that changed it.
 
-    Cleaning the result again changes nothing: the rules repeat until none applies, because one's
-    result can be another's case (&lt;br&gt; becomes <br> becomes a line break). The text is None
-    where that takes more than MAX_PASSES.
+    Cleaning the result again changes nothing: the rules repeat until none applies, because the
+    result of one can be the input of another (&lt;br&gt; becomes <br> becomes a line break). The
+    text is None if that takes more than MAX_PASSES.
     """
     if PLAIN.fullmatch(text):
         rules = {name: rules[name] for name in PLAIN_RULES if name in rules}
@@ -112,10 +112,10 @@ def clean_text(text: str, rules: Mapping[str, Rule]) -> tuple[str | None, set[st
 
 
 def unreadable_share(text: str) -> float:
-    """The share (0 to 1) of characters that are U+FFFD or belong to mojibake that stayed.
+    """Returns the share (0 to 1) of characters that are U+FFFD or part of remaining mojibake.
 
-    U+FFFD stands for a byte or half of a character that an earlier program could not read. Mojibake
-    is what ftfy's heuristic holds for it: now and then it is wrong, on a few characters.
+    U+FFFD replaces a byte or half a character that an earlier program could not decode. ftfy's
+    heuristic detects the mojibake and is occasionally wrong about a few characters.
     """
     if text.isascii():
         return 0.0
@@ -128,7 +128,7 @@ def fix_encoding(text: str) -> str:
 
 
 def remove_html(text: str) -> str:
-    """Decodes entities and removes tags; a block's becomes a line break, <li> "- ", <sup> "^"."""
+    """Decodes entities and removes tags; blocks become line breaks, <li> "- " and <sup> "^"."""
     return TAG.sub(_replace_tag, HIDDEN.sub("", unescape_html(text)))
 
 
@@ -141,7 +141,7 @@ def _replace_tag(match: re.Match[str]) -> str:
 
 
 def remove_markup(text: str) -> str:
-    """Removes the marks of bold, headings, links and clozes, and keeps what they enclose."""
+    """Removes the marks of bold, headings, links and clozes, and keeps the text inside."""
     if any(mark in text for mark in MARKS):
         for pattern, replacement in MARKUP:
             text = pattern.sub(replacement, text)
@@ -174,13 +174,13 @@ def _long_run_of_marks() -> re.Pattern[str]:
 
 
 def _sort_marks(match: re.Match[str]) -> str:
-    """Sorts marks as NFC does, which needs time that is quadratic in the length of the run."""
+    """Sorts marks as NFC does, which takes time quadratic in the length of the run."""
     return "".join(sorted(match[0].translate(TIBETAN_VOWELS), key=unicodedata.combining))
 
 
 def normalise_whitespace(text: str) -> str:
-    """Makes one blank of each run; keeps line breaks, with at most one empty line between lines."""
-    if " ".join(text.split()) == text:  # the quickest answer to the commonest case
+    """Collapses each run to one space; keeps line breaks, with at most one empty line between."""
+    if " ".join(text.split()) == text:  # the fastest test for the most common case
         return text
     text = BLANKS.sub(" ", LINE_BREAK.sub("\n", text))
     return EMPTY_LINES.sub("\n\n", AROUND_BREAK.sub("\n", text)).strip()

@@ -1,7 +1,7 @@
-"""Rows of Parquet and Arrow files, a batch at a time.
+"""Reads the rows of Parquet and Arrow files, a batch at a time.
 
-Only the columns that are asked for are read. Of their cells text and numbers are taken; others
-(binary, dates, lists, structs …) are None, whatever they hold.
+Only the requested columns are read. Cells that are neither text nor numbers (binary, dates, lists,
+structs …) become None.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,12 +15,12 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from medtune.cards.table_errors import FETCH_AGAIN, MEND, check_columns, readable
+from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, check_columns, readable
 from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 
 BATCH_ROWS = 1000
-BATCH_BYTES = 2**26  # of texts that come from a dictionary
+BATCH_BYTES = 2**26  # for texts from a dictionary
 TEXT_TYPES = (pa.string(), pa.large_string())
 READ_TYPES = (
     types.is_string,
@@ -47,16 +47,16 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _longest_text(columns: Iterable[pa.DictionaryArray]) -> int:
-    """The bytes of the longest text in the dictionaries of columns, at least 1.
+    """Returns the bytes of the longest text in the columns' dictionaries, at least 1.
 
-    Parquet holds a text once that many rows share: a small file can stand for terabytes.
+    Parquet stores a text that many rows share only once: a small file can expand to terabytes.
     """
     texts = (column.dictionary for column in columns)
     return max((pc.max(pc.binary_length(values)).as_py() or 1 for values in texts), default=1)
 
 
 def read_arrow(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Reads a file of either Arrow format; memory holds one batch, as the writer cut it."""
+    """Reads a file in either Arrow format, one of the file's own batches at a time."""
     with _expect_whole(path), pa.OSFile(str(path)) as file:
         is_random_access = file.read(6) == b"ARROW1"
         file.seek(0)
@@ -72,7 +72,7 @@ def read_arrow(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 def _read_batch(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[Row]:
     wanted = batch.select(list(columns))
-    wanted.validate(full=True)  # Arrow trusts the offsets that a file gives
+    wanted.validate(full=True)  # Arrow trusts the offsets in a file
     for start in range(0, len(wanted), BATCH_ROWS):
         part = wanted.slice(start, BATCH_ROWS)
         for cells in zip(*map(_read_cells, part.columns), strict=True):
@@ -80,7 +80,7 @@ def _read_batch(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _read_cells(column: pa.Array) -> list[Any]:
-    if types.is_dictionary(column.type):  # decoded, one long text could fill the memory
+    if types.is_dictionary(column.type):  # decoded, copies of one long text could fill the memory
         cells: dict[int | None, Any] = {None: None}
         for index in column.indices.unique().drop_null().to_pylist():
             cells |= {index: _read_cells(column.dictionary.slice(index, 1))[0]}
@@ -97,5 +97,5 @@ def _expect_whole(path: Path) -> Iterator[None]:
             yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
-            raise InputError(f"{path} holds text that is not UTF-8: {MEND}") from None
-        raise InputError(f"{path} is damaged or cut off: {FETCH_AGAIN}") from None
+            raise InputError(f"{path} holds text that is not UTF-8: {FIX_SOURCE}") from None
+        raise InputError(f"{path} is damaged or truncated: {FETCH_AGAIN}") from None

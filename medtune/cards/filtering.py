@@ -1,4 +1,4 @@
-"""Cleans a card and decides whether it is kept, or for what reason it is dropped."""
+"""Cleans a card and decides whether to keep it, or why to drop it."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ from medtune.cards.cleaning import RULES, Rule, clean_text, unreadable_share
 from medtune.cards.personal_data import mask_personal_data
 from medtune.config.schema import Clean
 
-Texts = tuple[str | None, str | None]  # question and answer as they came; None is no text
+Texts = tuple[str | None, str | None]  # raw question and answer; None if not text
 
 REASONS = (
     "not_text",
@@ -24,7 +24,7 @@ REASONS = (
     "personal_data",
     "duplicate",
 )
-# Chinese, Japanese, Thai, Lao, Burmese and Khmer put no blanks between words.
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words.
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
@@ -32,7 +32,7 @@ UNSPACED = re.compile(
 
 
 class FilteredCard(NamedTuple):
-    """The cleaned texts of a card, or why it is dropped; duplicates are found later."""
+    """The cleaned texts of a card, or why it is dropped. Duplicates are found later."""
 
     question: str = ""
     answer: str = ""
@@ -42,7 +42,7 @@ class FilteredCard(NamedTuple):
 
 
 def filter_cards(cards: Sequence[Texts], clean: Clean) -> tuple[list[FilteredCard], Counter[str]]:
-    """Returns each card cleaned or with a reason, and how many cells each cleaning rule changed."""
+    """Returns each card, cleaned or with the reason to drop it, and the cells changed per rule."""
     rules = {name: rule for name, rule in RULES.items() if getattr(clean.rules, name)}
     fixed: Counter[str] = Counter()
     return [_judge(question, answer, clean, rules, fixed) for question, answer in cards], fixed

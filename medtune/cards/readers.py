@@ -1,4 +1,4 @@
-"""Readers: each turns one raw layout of data/raw into records."""
+"""Readers: each turns one layout of data/raw into records."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from medtune.runtime.cells import Row, text_of
 from medtune.runtime.errors import InputError
 
 DEFAULT_KIND = "flashcard"
-NumberedRow = tuple[str, int, Row]  # of a file
+NumberedRow = tuple[str, int, Row]  # file, row number from 0, row
 
 
 def read_records(folder: Path, clean: Clean) -> Iterator[Record]:
-    """Yields the records of the raw data set in a fixed order, as `clean.reader` understands it.
+    """Yields the records of the raw data set in a fixed order, with the reader `clean.reader`.
 
-    An empty topic means that the record shares its topic with no other. Raises InputError, naming
-    the file, when one can't be read or lacks a column.
+    An empty topic means that the record shares its topic with no other. Raises InputError that
+    names the file if one can't be read or lacks a column.
     """
     if clean.columns is not None:
         return _read_columns(folder, clean.columns)
@@ -29,7 +29,7 @@ def read_records(folder: Path, clean: Clean) -> Iterator[Record]:
 
 
 def _read_medical_meadow(folder: Path) -> Iterator[Record]:
-    """`instruction` is a fixed sentence, and the question itself only where `input` is empty."""
+    """Reads the question from `input`, or from `instruction` if `input` is empty."""
     for name, number, row in read_rows(folder, ("instruction", "input", "output")):
         question = text_of(row.get("input"))
         if not question or question.isspace():
@@ -63,7 +63,7 @@ def _read_columns(folder: Path, columns: Columns) -> Iterator[Record]:
 
 
 def _explain_leftovers(rows: Iterator[NumberedRow], columns: Columns) -> Iterator[NumberedRow]:
-    """Adds to the error of a missing kind or topic how `-S clean.columns={…}` may have kept it."""
+    """Explains how `-S clean.columns={…}` may have kept a kind or topic that is missing."""
     try:
         yield from rows
     except MissingColumnsError as error:

@@ -14,7 +14,7 @@ from medtune.runtime.files import replacing
 
 FIELDS = ("id", "question", "answer", "kind", "topic", "source")
 SCHEMA = pa.schema([(name, pa.string()) for name in FIELDS])
-ROW_GROUP = 32768  # rows that are held before they are written
+ROW_GROUP = 32768  # rows collected before they are written
 
 Item = TypeVar("Item")
 Row = tuple[Any, ...]
@@ -24,10 +24,10 @@ Row = tuple[Any, ...]
 class Record:
     """A question-answer card as a reader yields it, before cleaning.
 
-    `id` is unique in the data set and names the place in the raw file ("flashcards.json:17").
-    `kind` groups cards by what is asked ("definition"), `topic` by what they are about: cards of
-    one topic stay in one split, an empty topic stands for itself. `question` and `answer` are None
-    where the raw cell holds no text.
+    `id` is unique in the data set and gives the place in the raw file ("flashcards.json:17").
+    `kind` groups cards by what is asked ("definition"), `topic` by what they are about. Cards with
+    the same topic stay in one split; an empty topic is shared with no other card. `question` and
+    `answer` are None if the raw cell is not text.
     """
 
     id: str
@@ -46,9 +46,9 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 @contextmanager
 def writing_rows(path: Path, schema: pa.Schema) -> Iterator[Callable[[Row], None]]:
-    """Yields a function that adds a row, its cells in the schema's order, to a Parquet file.
+    """Yields a function that adds a row, with cells in the schema's order, to a Parquet file.
 
-    The file replaces `path` when the block ends; if it raises, the earlier one stays.
+    The file replaces `path` when the block ends; if it raises, the earlier file stays.
     """
     rows: list[Row] = []
 

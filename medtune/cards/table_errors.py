@@ -1,4 +1,4 @@
-"""What is said of a table that cannot be read, in one line however much it holds."""
+"""One-line errors about tables that cannot be read."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ from pathlib import Path
 from medtune.runtime.errors import InputError
 
 FETCH_AGAIN = "fetch it again with dvc repro -f download@dataset"
-MEND = "mend it at the source that download.dataset names, then dvc repro -f download@dataset"
+FIX_SOURCE = "fix it at its source, download.dataset, then run dvc repro -f download@dataset"
 MAX_NAMES = 50
 MAX_NAME = 80  # characters
 
 
 class MissingColumnsError(InputError):
-    """A table lacks `columns` that it was asked for."""
+    """A table lacks the requested `columns`."""
 
     def __init__(self, message: str, columns: Sequence[str]) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class MissingColumnsError(InputError):
 
 
 def listed(names: Iterable[str]) -> str:
-    """Joins names with commas: no more than 50, and 80 characters of each."""
+    """Joins names with commas: at most 50 names, and 80 characters of each."""
     names = iter(names)
     shown = islice(names, MAX_NAMES)
     text = ", ".join(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…" for name in shown)
@@ -31,25 +31,25 @@ def listed(names: Iterable[str]) -> str:
 
 
 def check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:
-    """Raises InputError where `found` lacks one of `columns`, or has it twice."""
+    """Raises InputError if `found` lacks one of `columns` or has it twice."""
     missing = [column for column in columns if column not in found]
     if missing:
         raise MissingColumnsError(
-            f"{path} has no column {listed(map(repr, missing))}, it has "
+            f"{path} has no column {listed(map(repr, missing))}, only "
             f"{listed(map(repr, found))}: choose the clean.reader that fits, or name the columns "
             "in clean.columns",
             missing,
         )
     if any(found.count(column) > 1 for column in columns):
-        raise InputError(f"{path} names two columns alike ({listed(found)}): {MEND}")
+        raise InputError(f"{path} has two columns of the same name ({listed(found)}): {FIX_SOURCE}")
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turns what the operating system has against reading a file into an InputError."""
+    """Turns the operating system's errors in reading a file into an InputError."""
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # one of pyarrow's
+        if error.errno is None:  # raised by pyarrow
             raise
         raise InputError(f"{path} can't be read ({error.strerror}): {FETCH_AGAIN}") from None

@@ -1,6 +1,6 @@
-"""Rows of CSV, TSV, JSON and JSON Lines files, with the line of a fault.
+"""Reads the rows of CSV, TSV, JSON and JSON Lines files; errors name the line.
 
-Memory holds one line or CSV row at a time, but all of a .json file that is one list.
+Memory holds one line or CSV row at a time, but the whole of a .json file that is one list.
 """
 
 import codecs
@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medtune.cards.table_errors import MEND, check_columns, readable
+from medtune.cards.table_errors import FIX_SOURCE, check_columns, readable
 from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 
-MAX_CHARACTERS = 2**25  # of a line and of a cell; what is longer is no card
+MAX_CHARACTERS = 2**25  # of a line and of a cell; no card is longer
 BLOCK_BYTES = 2**20
 
 
@@ -36,8 +36,8 @@ def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterat
                 places = [header.index(column) for column in columns]
             elif row and len(row) != len(header):
                 raise InputError(
-                    f"{path}, line {line} has {len(row)} cells, the header {len(header)}: "
-                    "put cells that hold a separator in double quotes"
+                    f"{path}, line {line} has {len(row)} cells, the header has {len(header)}: "
+                    "put cells that contain a separator in double quotes"
                 )
             elif row:
                 yield {column: row[place] for column, place in zip(columns, places, strict=True)}
@@ -49,8 +49,8 @@ def read_csv(path: Path, columns: Sequence[str], delimiter: str = ",") -> Iterat
 
 
 def read_json(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Reads one list of objects, alone or in an object, whole: in two to five times its bytes."""
-    if _is_json_lines(path):  # as many a .json of the hub
+    """Reads a list of objects, alone or in an object; memory holds two to five times its bytes."""
+    if _is_json_lines(path):  # as many .json files on the hub are
         yield from read_json_lines(path, columns)
         return
     content = load_json(path)
@@ -59,13 +59,15 @@ def read_json(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     candidates = content.values() if isinstance(content, dict) else [content]
     lists = [rows for rows in candidates if isinstance(rows, list)]
     if len(lists) != 1:
-        raise InputError(f"{path} must hold one list of objects, not {len(lists)} lists: {MEND}")
+        raise InputError(
+            f"{path} must hold one list of objects, not {len(lists)} lists: {FIX_SOURCE}"
+        )
     places = (f"{path}, item {number}" for number in range(len(lists[0])))
     yield from _check_objects(path, zip(places, lists[0], strict=True), columns)
 
 
 def load_json(path: Path) -> Any:
-    """Returns what a JSON file holds, None for an empty one."""
+    """Returns the content of a JSON file, or None if it is empty."""
     with _open(path) as file:
         text = file.read()
     return _parse(text, str(path)) if text.strip() else None
@@ -81,10 +83,10 @@ def read_json_lines(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 def _check_objects(
     path: Path, rows: Iterator[tuple[str, Any]], columns: Sequence[str]
 ) -> Iterator[Row]:
-    """Yields rows that came with their places; the first must have all columns."""
+    """Yields rows after checking that they are objects and that the first has all columns."""
     for number, (place, row) in enumerate(rows):
         if not isinstance(row, dict):
-            raise InputError(f"{place} must be an object, not {type(row).__name__}: {MEND}")
+            raise InputError(f"{place} must be an object, not {type(row).__name__}: {FIX_SOURCE}")
         if number == 0:
             check_columns(path, list(row), columns)
         yield row
@@ -96,18 +98,18 @@ def _parse(text: str, place: str) -> Any:
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if "\n" in text.rstrip("\r\n") else ""
         fault = f"{error.msg} at character {error.colno}"
-        raise InputError(f"{place}{line} is not JSON ({fault}): {MEND}") from None
+        raise InputError(f"{place}{line} is not JSON ({fault}): {FIX_SOURCE}") from None
     except ValueError as error:
-        raise InputError(f"{place} {error}: {MEND}") from None
+        raise InputError(f"{place} {error}: {FIX_SOURCE}") from None
     except RecursionError:
-        raise InputError(f"{place} is nested too deeply: {MEND}") from None
+        raise InputError(f"{place} is nested too deeply: {FIX_SOURCE}") from None
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> Row:
     row = dict(pairs)
     if len(row) < len(pairs):
         [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"holds the key {twice[:80]!r} twice in one object")
+        raise ValueError(f"has the key {twice[:80]!r} twice in one object")
     return row
 
 
@@ -122,7 +124,7 @@ DECODER = json.JSONDecoder(object_pairs_hook=_make_object, parse_int=_parse_inte
 
 
 def _is_json_lines(path: Path) -> bool:
-    """Whether the first of several lines is an object."""
+    """Returns whether the first of several lines is an object."""
     with _open(path) as file:
         parts = iter(partial(file.readline, MAX_CHARACTERS), "")
         lines = (part for part in parts if not part.isspace())
@@ -136,14 +138,14 @@ def _is_json_lines(path: Path) -> bool:
 
 
 def _read_lines(path: Path) -> Iterator[str]:
-    """Yields the lines with their ends: LF, CR LF or CR, which no JSON text may hold unescaped."""
+    """Yields the lines with their endings: LF, CR LF or CR, which JSON strings must escape."""
     with _open(path) as file:
         number = 1
         while line := file.readline(MAX_CHARACTERS + 1):
             if len(line) > MAX_CHARACTERS:
                 raise InputError(
-                    f"{path}, line {number} is longer than {MAX_CHARACTERS} characters, which no "
-                    f"card is: {MEND}"
+                    f"{path}, line {number} is longer than {MAX_CHARACTERS} characters, as no "
+                    f"card is: {FIX_SOURCE}"
                 )
             yield line
             number += 1

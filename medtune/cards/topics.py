@@ -1,11 +1,11 @@
-"""What a question of a usual wording asks for (its kind) and what it is about (its topic)."""
+"""Parses questions of common wordings: what they ask for (kind) and are about (topic)."""
 
 import re
 from urllib.parse import unquote
 
-# The kinds are MedQuAD's question types and two more; the wordings are those of MedQuAD
-# (github.com/abachaa/MedQuAD) and of WikiDoc's patient information in Medical Meadow.
-# `…` stands for the topic; the first that fits wins.
+# The kinds are MedQuAD's question types and two more; the wordings come from MedQuAD
+# (github.com/abachaa/MedQuAD) and WikiDoc's patient information in Medical Meadow.
+# `…` stands for the topic; the first match wins.
 TEMPLATES = {
     "symptoms": (
         "What are (?:the )?symptoms of …",
@@ -62,11 +62,11 @@ REMARK = re.compile(r"^(?:an?|the) | \((?:outlook/prognosis|diagnosis|patient in
 
 
 def parse_question(question: str) -> tuple[str, str]:
-    """Returns (kind, topic) of a question, two empty texts where no template fits.
+    """Returns the (kind, topic) of a question, or two empty texts if no template matches.
 
     "What causes Allergy?" and "Who is at highest risk for allergy ?" share the topic "allergy".
     """
-    question = " ".join(unquote(question).split())  # WikiDoc's titles stand URL-escaped: Ewing%27s
+    question = " ".join(unquote(question).split())  # WikiDoc's titles are URL-escaped: Ewing%27s
     for kind, pattern in PATTERNS:
         if match := pattern.fullmatch(question):
             return kind, fold_topic(match[1])
@@ -74,7 +74,7 @@ def parse_question(question: str) -> tuple[str, str]:
 
 
 def fold_topic(topic: str) -> str:
-    """Returns one spelling for topics that differ in capitals, blanks, article or remark only."""
+    """Returns one spelling for topics that differ only in case, spaces, article or remark."""
     topic = " ".join(topic.casefold().replace("’", "'").split())
     while (shorter := REMARK.sub("", topic).strip(" ?.!")) != topic:
         topic = shorter

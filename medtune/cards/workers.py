@@ -1,4 +1,4 @@
-"""Work spread over the cores of this machine, with results that do not depend on their number."""
+"""Spreads work over the cores of this machine; their number does not affect the results."""
 
 import multiprocessing
 import os
@@ -16,11 +16,11 @@ from medtune.runtime.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 2  # items per process that are worked on or wait: bounds the memory
+AHEAD = 2  # items per process in progress or waiting; limits the memory
 
 
 def core_count() -> int:
-    """The cores that this process may use, which can be fewer than the machine has."""
+    """Returns the number of cores that this process may use, not that of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -29,22 +29,22 @@ def core_count() -> int:
 def map_in_order(
     work: Callable[[Item], Result], items: Iterable[Item], alone: int
 ) -> Iterator[Result]:
-    """Yields work(item) of each item, in order; takes only a few items ahead.
+    """Yields work(item) for each item, in order, taking only a few items ahead.
 
-    The first `alone` items are done in this process, so that few of them do not pay for starting
-    others; the rest by one process per core. `work`, items and results must be picklable.
+    This process handles the first `alone` items, because starting others does not pay for a few;
+    one process per core handles the rest. `work`, items and results must be picklable.
     """
     items = iter(items)
     count = core_count()
     yield from map(work, islice(items, alone if count > 1 else None))
-    for item in items:  # one at most: the processes take the rest
+    for item in items:  # at most one: the processes take the rest
         yield from _map_in_processes(work, chain([item], items), count)
 
 
 def _map_in_processes(
     work: Callable[[Item], Result], items: Iterator[Item], count: int
 ) -> Iterator[Result]:
-    # Not forked: a copy of a process that has threads (Arrow's, the progress bar's) can hang.
+    # Not forked: a fork of a process with threads (Arrow's, the progress bar's) can hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_follow_parent)
     pending: deque[Future[Result]] = deque()
@@ -65,7 +65,7 @@ def _map_in_processes(
 
 
 def _follow_parent() -> None:
-    """Leaves Ctrl-C to the parent, which ends its workers; ends with it when it is killed."""
+    """Leaves Ctrl-C to the parent, which stops its workers, and exits if the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -169,7 +169,7 @@ TABLES = [
             "is nested too deeply: mend"),
     refused("key_twice", raw("a.json", '[{"q": "1", "a": "2", "q": "3"}]'),
             "holds the key 'q' twice"),
-    refused("column_twice", raw("a.csv", "q,a,q\n1,2,3\n"), "names two columns alike (q, a, q): "),
+    refused("column_twice", raw("a.csv", "q,a,q\n1,2,3\n"), "columns of the same name (q, a, q)"),
     refused("one_bad_line", raw("a.jsonl", '{"q": "1", "a": "2"}\n\n{"q": "1"\n'),
             "line 3 is not JSON"),
     refused("a_second_value", raw("a.jsonl", "{} {}\n"), "is not JSON (Extra data at character 4)"),
@@ -180,7 +180,7 @@ TABLES = [
             "holds no rows (a.csv, b.json, c.jsonl): choose"),
     refused("only_a_bom", raw("a.csv", b"\xef\xbb\xbf"), "holds no rows (a.csv)"),
     refused("only_a_header", raw("a.csv", "q,a\n"), "holds no rows (a.csv)"),
-    refused("ragged_rows", raw("a.csv", "q,a\n1,2\n1,2,3\n"), "line 3 has 3 cells, the header 2: "),
+    refused("ragged_rows", raw("a.csv", "q,a\n1,2\n1,2,3\n"), "3 has 3 cells, the header has 2: "),
     refused("unclosed_quote", raw("a.csv", lambda: 'q,a\n1,2\n"1,2\n' + "3,4\n" * 10**6),
             "row at line 3: unexpected end of data: double the quotes"),
     refused("an_endless_cell", raw("a.csv", lambda: 'q,a\n1,"' + "22\n" * 2**24),
@@ -198,7 +198,7 @@ TABLES = [
 text_array = pa.array([ANSWER])
 PARQUET = files.parquet(q=["x"], a=["y"])
 COLUMNAR = [
-    refused("another_schema", files.parquet(front=["x"]), "has no column 'q', 'a', it has 'front'"),
+    refused("another_schema", files.parquet(front=["x"]), "has no column 'q', 'a', only 'front'"),
     dropped("binary", answers([b"\xff", b"text of bytes"], pa.binary()), "not_text", 2),
     dropped("dates", answers([datetime.date(2024, 2, 29)], pa.date32()), "not_text"),
     dropped("wild_timestamps", answers([10**17], pa.timestamp("ms")), "not_text"),
@@ -210,15 +210,15 @@ COLUMNAR = [
     refused("not_utf8", files.parquet(q=pa.array([b"\xe9"]).view(pa.string()), a=text_array),
             "a.parquet holds text that is not UTF-8: mend"),
     refused("cut_off", files.cut(PARQUET, "a.parquet", stop=-9),
-            "a.parquet is damaged or cut off: fetch it again"),
+            "a.parquet is damaged or truncated: fetch it again"),
     refused("corrupt_footer", files.corrupt(PARQUET, "a.parquet", -60, b"\xff" * 40),
-            "a.parquet is damaged or cut off"),
+            "a.parquet is damaged or truncated"),
     refused("wrong_length_of_footer", files.corrupt(PARQUET, "a.parquet", -8, b"\xff" * 4),
-            "a.parquet is damaged or cut off"),
-    refused("wrong_magic", raw("a.parquet", b"PK\x03\x04" + bytes(400)), "is damaged or cut off"),
-    refused("empty_parquet", raw("a.parquet", b""), "a.parquet is damaged or cut off"),
-    refused("arrow_cut_off", files.cut(files.arrow, "a.arrow", stop=-200), "is damaged or cut off"),
-    refused("wild_offsets", files.arrow_with_wild_offsets, "a.arrow is damaged or cut off"),
+            "a.parquet is damaged or truncated"),
+    refused("wrong_magic", raw("a.parquet", b"PK\x03\x04" + bytes(400)), "is damaged or truncated"),
+    refused("empty_parquet", raw("a.parquet", b""), "a.parquet is damaged or truncated"),
+    refused("arrow_cut_off", files.cut(files.arrow, "a.arrow", stop=-200), "damaged or truncated"),
+    refused("wild_offsets", files.arrow_with_wild_offsets, "a.arrow is damaged or truncated"),
     refused("shard_elsewhere", files.saved_with_shard("../../a.arrow"),
             "does not list _data_files"),
     refused("shard_of_another_kind", files.saved_with_shard("a.obo"),
@@ -226,9 +226,9 @@ COLUMNAR = [
 ]  # fmt: skip
 
 FOLDERS = [
-    refused("bomb_named_gz", files.zip_bomb("cards.csv.gz"), "holds no table, but cards.csv.gz: "),
+    refused("bomb_named_gz", files.zip_bomb("cards.csv.gz"), "has no table, only cards.csv.gz: "),
     refused("bomb_named_csv", files.zip_bomb("cards.csv"), "cards.csv is not UTF-8 at byte 1: "),
-    refused("zip", files.archive, "holds no table, but cards.zip: download.dataset must give .csv"),
+    refused("zip", files.archive, "only cards.zip: choose a download.dataset with .csv"),
     refused("link_out", files.link("/etc/passwd"), "a.csv is a link to /etc/passwd, not to a file"),
     refused("link_loop", both(files.link("b.csv"), files.link("a.csv", "b.csv")), "is a link to b"),
     refused("link_loop_in_raw", files.link("a.csv"), "a.csv can't be read (Too many levels of",
@@ -240,7 +240,7 @@ FOLDERS = [
             where="data/raw", stages=("clean",)),
     refused("device_in_raw", files.link("/dev/zero"), "is a folder, pipe or device, not a file",
             where="data/raw", stages=("clean",)),
-    refused("larger_than_the_disk", files.sparse, "takes 8796.09 GB, the disk has "),
+    refused("larger_than_the_disk", files.sparse, "takes 8796.09 GB, but the disk has "),
     kept("folder_named_csv", files.folder_named_csv),
     kept("5000_files", files.many_files, 5000),
     kept("a_long_name", files.file_named(b"x" * 251 + b".csv")),
@@ -252,7 +252,7 @@ FOLDERS = [
 ]  # fmt: skip
 
 LOCKED = [
-    refused("unreadable_file", both(raw("a.csv", CSV), files.locked("a.csv")), "may not be read"),
+    refused("unreadable_file", both(raw("a.csv", CSV), files.locked("a.csv")), "no permission"),
     refused("unreadable_folder", both(raw("a.csv", CSV), files.locked_folder),
             "inner can't be read (Permission denied): change its permissions"),
 ]  # fmt: skip

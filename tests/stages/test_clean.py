@@ -186,7 +186,7 @@ def test_the_command_stops_with_one_line_and_leaves_earlier_outputs(project):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == (
-        "clean: data/raw/cards.json has no column 'qtype', 'Question', 'Answer', it has 'kind', "
+        "clean: data/raw/cards.json has no column 'qtype', 'Question', 'Answer', only 'kind', "
         "'q', 'a': choose the clean.reader that fits, or name the columns in clean.columns\n"
     )
     assert outputs() == before

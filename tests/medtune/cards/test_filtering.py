@@ -96,5 +96,5 @@ def test_personal_data_is_ignored_counted_masked_or_dropped(personal_data, answe
         ("", 0),
     ],
 )
-def test_words_are_counted_in_scripts_without_blanks(text, words):
+def test_words_are_counted_in_scripts_without_spaces(text, words):
     assert count_words(text) == words

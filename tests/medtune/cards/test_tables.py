@@ -82,7 +82,7 @@ def test_files_are_read_in_the_order_of_their_paths(tmp_path, caplog):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("q\nx\n")
     assert [name for name, _, _ in read_rows(tmp_path, ["q"])] == ["a/b.csv", "a/z.csv", "b.csv"]
-    assert caplog.messages == ["not read, since no table of records: README.md"]
+    assert caplog.messages == ["skipped files that are not tables of records: README.md"]
 
 
 def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
@@ -93,7 +93,7 @@ def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
     assert [row for _, _, row in read_rows(tmp_path, ["q", "a"])] == ROWS
     shard = tmp_path / "saved" / "data-00001-of-00002.arrow"
     shard.unlink()
-    with pytest.raises(InputError, match=r"data-00001-of-00002.arrow is missing, state.json lists"):
+    with pytest.raises(InputError, match=r"data-00001-of-00002.arrow is missing, but state.json"):
         list(read_rows(tmp_path, ["q"]))
 
 
@@ -104,11 +104,11 @@ def test_a_huge_cell_is_read_whole(tmp_path):
 
 
 BAD_FILES = [
-    ("a.csv", b'q,a\n1,2\n\n"x\ny",2\n1,2,3\n1\n', "a.csv, line 6 has 3 cells, the header 2: "),
+    ("a.csv", b'q,a\n1,2\n\n"x\ny",2\n1,2,3\n1\n', "a.csv, line 6 has 3 cells, the header has 2: "),
     ("a.csv", b'q,a\n1,2\n"open,2\n3,4\n', "a.csv, row at line 3: unexpected end of data: "),
-    ("a.csv", b"q,a,q\n1,2,3\n", "a.csv names two columns alike (q, a, q): "),
+    ("a.csv", b"q,a,q\n1,2,3\n", "a.csv has two columns of the same name (q, a, q): "),
     ("a.csv", b"\xef\xbb\xbfq,a\ncaf\xe9,2\n", "a.csv is not UTF-8 at byte 10: save it as UTF-8"),
-    ("a.csv", b"frage,antwort\n1,2\n", "a.csv has no column 'q', 'a', it has 'frage', 'antwort': "),
+    ("a.csv", b"frage,antwort\n1,2\n", "a.csv has no column 'q', 'a', only 'frage', 'antwort': "),
     ("a.json", b'[\n{"q": 1},\n]', "a.json, line 3 is not JSON ("),
     ("a.json", b'{"q": [1], "a": [2]}', "a.json must hold one list of objects, not 2 lists: "),
     ("a.json", b'"text"', "a.json must hold one list of objects, not 0 lists: "),
@@ -118,9 +118,9 @@ BAD_FILES = [
     (
         "a.parquet",
         b"PAR1 cut off",
-        "a.parquet is damaged or cut off: fetch it again with dvc repro",
+        "a.parquet is damaged or truncated: fetch it again with dvc repro",
     ),
-    ("a.arrow", b"", "a.arrow is damaged or cut off: fetch it again with dvc repro"),
+    ("a.arrow", b"", "a.arrow is damaged or truncated: fetch it again with dvc repro"),
     ("state.json", b"{}", "state.json does not list _data_files"),
 ]
 
@@ -143,7 +143,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path, name, write):
     whole = path.read_bytes()
     for size in range(16, len(whole) - 16, 97):
         path.write_bytes(whole[:size])
-        with pytest.raises(InputError, match=rf"{name} is damaged or cut off|holds no rows"):
+        with pytest.raises(InputError, match=rf"{name} is damaged or truncated|holds no rows"):
             list(read_rows(tmp_path, ["q", "a"]))
 
 
@@ -158,8 +158,8 @@ def test_text_of_parquet_that_is_not_utf8_is_refused(tmp_path):
     ("files", "message"),
     [
         (None, "raw is missing: run dvc repro download@dataset"),
-        ([], "raw holds no table, but no file: "),
-        (["hp.obo", "notes.pdf"], "raw holds no table, but hp.obo, notes.pdf: "),
+        ([], "raw has no files: "),
+        (["hp.obo", "notes.pdf"], "raw has no table, only hp.obo, notes.pdf: "),
         (["empty.csv", "empty.json", "empty.jsonl"], "raw holds no rows (empty.csv, empty.json, "),
     ],
 )
