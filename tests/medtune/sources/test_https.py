@@ -63,34 +63,34 @@ def test_plain_http_is_for_loopback_only(tmp_path: Path) -> None:
 
 def test_url_without_a_file_is_refused(tmp_path: Path) -> None:
     for url in ("https://example.org/", "https:///a.csv", "https://example.org/x/.."):
-        assert "names no file" in message(f"{url}#sha256={'0' * 64}", tmp_path)
+        assert "does not name a file" in message(f"{url}#sha256={'0' * 64}", tmp_path)
 
 
 def test_missing_page_and_dead_server_get_one_line(page: str, tmp_path: Path) -> None:
     wanted = f"#sha256={'0' * 64}"
     assert "404" in message(page.replace("/n/", "/gone/") + wanted, tmp_path / "1")
-    assert "check address" in message(f"http://127.0.0.1:9/a.csv{wanted}", tmp_path / "2")
+    assert "check the address" in message(f"http://127.0.0.1:9/a.csv{wanted}", tmp_path / "2")
 
 
-def test_what_is_no_address_or_name_is_refused(tmp_path: Path) -> None:
+def test_invalid_addresses_and_names_are_refused(tmp_path: Path) -> None:
     wanted = f"#sha256={'0' * 64}"
     assert "is not a valid address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
     assert "rename it" in message(f"https://example.org/a%00.csv{wanted}", tmp_path)
     for url in ("https://example.org/..%2f..%2f..", "https://example.org/%2e%2e"):
-        assert "names no file" in message(url + wanted, tmp_path)
+        assert "does not name a file" in message(url + wanted, tmp_path)
 
 
 def test_more_than_the_disk_holds_is_refused_before_it_comes(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RESERVE_BYTES", 2**62)
-    assert "takes 0.00 GB, the disk has" in message(f"{page}#sha256={'0' * 64}", tmp_path)
+    assert "takes 0.00 GB, but the disk has" in message(f"{page}#sha256={'0' * 64}", tmp_path)
 
 
 def test_an_endless_answer_ends_when_the_disk_is_nearly_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that sends without end, and a disk that has room for a million bytes of it."""
+    """A server that never stops sending, and a disk with room for a million bytes."""
     path = tmp_path / "out" / "a.csv"
 
     def disk_usage(folder: Path) -> SimpleNamespace:

@@ -109,7 +109,7 @@ def test_any_other_refusal_names_its_status(hub: HubServer, tmp_path: Path) -> N
 
 
 def test_missing_repository_and_revision_are_told_apart(hub: HubServer, tmp_path: Path) -> None:
-    assert "check owner and name" in message("hub://o/none@main", tmp_path)
+    assert "check the owner and name" in message("hub://o/none@main", tmp_path)
     assert "no such revision" in message("hub://o/cards@v2", tmp_path)
 
 
@@ -149,10 +149,10 @@ def test_more_than_the_disk_holds_is_refused_before_it_comes(
 ) -> None:
     monkeypatch.setattr(paths, "RESERVE_BYTES", 2**62)
     said = message("hub://o/cards@main", tmp_path)
-    assert said.startswith("dataset o/cards@main on ") and "takes 0.00 GB, the disk has" in said
+    assert said.startswith("dataset o/cards@main on ") and "takes 0.00 GB, but the disk has" in said
 
 
-def test_hub_out_of_reach_gets_one_line(
+def test_unreachable_hub_gets_one_line(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")

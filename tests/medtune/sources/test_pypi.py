@@ -56,7 +56,7 @@ def test_braces_take_several_members(wheel: Path, tmp_path: Path) -> None:
 def test_missing_member_names_the_nearest(wheel: Path, tmp_path: Path) -> None:
     said = message("pypi://cards==1.0/cards/data/a.cvs", tmp_path)
     assert "no cards/data/a.cvs" in said
-    assert "nearest in it are cards/data/a.csv" in said
+    assert "the closest names are cards/data/a.csv" in said
 
 
 def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -> None:
@@ -69,17 +69,17 @@ def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -
 def test_members_of_one_name_are_refused(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("other/a.csv", "x")
-    assert "one name" in message("pypi://cards==1.0/{cards/data,other}/a.csv", tmp_path)
+    assert "have the same name" in message("pypi://cards==1.0/{cards/data,other}/a.csv", tmp_path)
 
 
 def test_missing_version_names_the_newest(wheel: Path, tmp_path: Path) -> None:
     said = message("pypi://cards==9/cards/data", tmp_path)
-    assert said == "cards==9 is not on the package index, the newest wheels are 1.0"
+    assert said == "cards==9 is not on the package index; the newest wheels are 1.0"
 
 
 def test_unknown_package_gets_one_line(wheel: Path, tmp_path: Path) -> None:
     said = message("pypi://no-such-cards==1/x", tmp_path)
-    assert "no-such-cards==1: the package index has no wheel of it" in said
+    assert "no-such-cards==1 has no wheel on the package index" in said
 
 
 @pytest.mark.parametrize("uri", ["pypi://cards/x", "pypi://cards==1.0", "pypi://--index-url==1/x"])
@@ -87,7 +87,7 @@ def test_incomplete_pypi_uri_shows_the_whole_form(uri: str, tmp_path: Path) -> N
     assert "write pypi://package==version/" in message(uri, tmp_path)
 
 
-def test_package_index_out_of_reach_gets_one_line(
+def test_unreachable_package_index_gets_one_line(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
@@ -95,7 +95,7 @@ def test_package_index_out_of_reach_gets_one_line(
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     said = message("pypi://cards==1.0/cards/data", tmp_path)
-    assert said.startswith("cards==1.0: the package index is out of reach")
+    assert said.startswith("cards==1.0: cannot reach the package index")
 
 
 def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -105,9 +105,7 @@ def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) ->
     monkeypatch.setattr(pypi.sys, "executable", str(path))
 
 
-def test_full_disk_under_pip_is_told_as_such(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_under_pip_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_python(tmp_path, monkeypatch, "echo 'ERROR: [Errno 28] No space left on device'; exit 1")
     with pytest.raises(OSError) as caught:
         fetch_wheel_members("pypi://cards==1.0/cards", tmp_path / "out")
@@ -129,7 +127,7 @@ def test_member_that_climbs_out_of_the_wheel_is_not_found(
     member: str, wheel: Path, tmp_path: Path
 ) -> None:
     said = message(f"pypi://cards==1.0/{member}", tmp_path)
-    assert f"the wheel has no {member}, the nearest in it are" in said
+    assert f"the wheel has no {member}; the closest names are" in said
 
 
 def test_link_in_a_wheel_becomes_a_file(wheel: Path, tmp_path: Path) -> None:
@@ -155,7 +153,7 @@ def test_wheel_that_the_disk_cannot_hold_is_refused(
 ) -> None:
     monkeypatch.setattr(paths, "RESERVE_BYTES", 2**62)
     said = message("pypi://cards==1.0/cards/data", tmp_path)
-    assert "takes 0.00 GB, the disk has" in said
+    assert "takes 0.00 GB, but the disk has" in said
 
 
 def test_damaged_member_is_refused(tmp_path: Path) -> None:
