@@ -1,3 +1,3 @@
 """Groups records that belong together, draws the splits, and proves that nothing leaks from one
-into another. Imports runtime and config; for the split stage.
+into another. Imports runtime and config; used by the split stage.
 """

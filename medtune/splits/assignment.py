@@ -1,6 +1,6 @@
-"""Which split a group goes to, and which records stay where a split may have only so many.
+"""Assigns groups to splits, and selects the records to keep in a split of limited size.
 
-Both are decided by hashes, so that new cards leave the others where they were.
+Hashes decide both, so that new cards do not move the others.
 """
 
 import hashlib
@@ -12,15 +12,15 @@ from medtune.config.schema import Split
 
 
 def uniform(seed: int, key: str) -> float:
-    """A number in [0, 1) that depends on nothing but the seed and the key."""
+    """Returns a number in [0, 1) that depends only on the seed and the key."""
     digest = hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 
 def assign(groups: pd.Series, params: Split, seed: int) -> pd.Series:
-    """The split of each record: its group's hash against the cumulated shares.
+    """Returns the split of each record: its group's hash decides, by the cumulative shares.
 
-    A group above `max_group_share`, such as a topic of half of the data, goes to train.
+    A group above `max_group_share`, such as a topic with half of the data, goes to train.
     """
     test, validation = (params.shares.fraction(name) for name in ("test", "validation"))
     sizes = groups.value_counts()
@@ -31,9 +31,9 @@ def assign(groups: pd.Series, params: Split, seed: int) -> pd.Series:
 
 
 def over_limit(records: pd.DataFrame, limit: int, weights: pd.Series, seed: int) -> pd.Index:
-    """The index of the records beyond `limit`: of each kind, those with the highest hashes.
+    """Returns the index of the records beyond `limit`: those of each kind with the highest hash.
 
-    The kinds take turns in proportion to their weights until they have no record left
+    The kinds take turns in proportion to their weights until they have no records left
     (Sainte-Laguë). `records` has the columns `id` and `kind`, `weights` an entry for each kind.
     """
     hashes = records["id"].map(lambda key: uniform(seed, key))

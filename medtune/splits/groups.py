@@ -1,4 +1,4 @@
-"""Which records must stay together in one split."""
+"""Groups the records that must stay together in one split."""
 
 import numpy as np
 import pandas as pd
@@ -9,15 +9,15 @@ from medtune.runtime.progress import progress
 from medtune.splits.near_duplicates import Pairs, candidates, similar
 from medtune.splits.ngrams import Array, Texts
 
-LEAK_SHARE = 0.5  # of the 13-grams of an answer; with so many in other answers it counts as known
+LEAK_SHARE = 0.5  # of an answer's 13-grams; with that many in other answers, it counts as known
 
 
 def components(texts: Texts, similarity: float) -> Array:
-    """The connected component of each record, numbered from 0.
+    """Returns the connected component of each record, numbered from 0.
 
-    Linked are records of one topic (if they have one), one normalised question or answer, answers
-    whose sets of shingles have a Jaccard similarity of at least `similarity`, and a record of
-    whose answer's 13-grams half or more stand in others with these others.
+    Records are linked if they have the same topic, the same normalised question or answer, or
+    answers whose sets of shingles have a Jaccard similarity of at least `similarity`. If other
+    answers have at least half of a record's 13-grams, it is linked to all of them.
     """
     labels = strong_parts(texts)
     labels = _merged(labels, _same(texts.answer))
@@ -31,7 +31,7 @@ def components(texts: Texts, similarity: float) -> Array:
 
 
 def strong_parts(texts: Texts) -> Array:
-    """The components over topics and questions alone, numbered from 0."""
+    """Returns the components over topics and questions alone, numbered from 0."""
     labels = _merged(np.arange(len(texts)), _same(texts.question))
     return _merged(labels, _same(texts.topic, texts.topic != 0))
 
@@ -43,9 +43,9 @@ def without_boilerplate(texts: Texts, labels: Array, limit: float) -> Array:
 
 
 def group_names(texts: Texts, labels: Array) -> pd.Series:
-    """Names each group after the topic of its first record, so that a new card keeps the name.
+    """Names each group after the topic of its first record, so that new cards keep the name.
 
-    A record without a topic has its question for one.
+    For a record without a topic, its question is used.
     """
     keys = pd.Series(np.where(texts.topic != 0, texts.topic, texts.question))
     codes, names = pd.factorize(keys.groupby(labels).transform("first"))
@@ -70,7 +70,7 @@ def _shared_ngrams(texts: Texts) -> Pairs:
 
 
 def _merged(labels: Array, pairs: Pairs) -> Array:
-    """The labels, numbered anew from 0, after the components of each pair have become one."""
+    """Returns the labels, renumbered from 0, after merging the components of each pair."""
     left, right = (labels[rows] for rows in pairs)
     count = labels.max(initial=-1) + 1
     graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(count, count))

@@ -1,4 +1,4 @@
-"""Which held-out records share text with the records that a model may have seen."""
+"""Finds the held-out records that share text with records that a model may have seen."""
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,17 @@ NONE = -1
 
 
 def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
-    """Shares of the held-out records, 0 to 1, whose text stands in the known ones.
+    """Returns the shares, 0 to 1, of held-out records whose text is also in the known ones.
 
-    `question` and `answer`: the same normalised text; `ngram13`: at least half of the answer's
-    13-grams (an answer of fewer words has none, and does not count). `known` and `held` are masks.
+    `question` and `answer` mean the same normalised text, `ngram13` at least half of the answer's
+    13-grams (an answer of fewer words has none and does not count). `known` and `held` are masks.
     """
     found = _sources(texts, known, held)
     return {name: float((rows[held] != NONE).mean()) for name, rows in found.items()}
 
 
 def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[str, float]:
-    """Leak rates of the row-by-row split of the same sizes that most notebooks use."""
+    """Returns the leak rates of a row-by-row split, as most notebooks use, of the same sizes."""
     order = np.random.default_rng(seed).permutation(len(texts))
     known, held = np.zeros((2, len(texts)), bool)
     known[order[:train]], held[order[len(order) - test :]] = True, True
@@ -33,10 +33,10 @@ def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[st
 def shared_text(
     texts: Texts, splits: Array, among: Array, similarity: float
 ) -> tuple[Array, Array]:
-    """Why a record shares text with an earlier split, and with which record; of `among`, a mask.
+    """Finds the records of the mask `among` that share text with an earlier split.
 
-    `splits` are names, the first of train, validation and test keeps a text. Returns an array of
-    reasons ("" for a record that shares nothing) and one of records (-1 for nothing).
+    `splits` are names; the first of train, validation and test keeps a text. Returns, for each
+    record, the reason ("" if it shares nothing) and the record it shares text with (-1 for none).
     """
     reasons = np.full(len(texts), "", dtype="U14")
     partners = np.full(len(texts), NONE)
@@ -53,7 +53,7 @@ def shared_text(
 
 
 def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
-    """Of each reason, per record, a known one that a held-out one shares text with, or -1."""
+    """Returns, by reason and record, a known record that shares text with a held-out one, or -1."""
     found = {
         "question": np.where(held, _first(texts.question, known), NONE),
         "answer": np.where(held, _first(texts.answer, known), NONE),
@@ -72,16 +72,16 @@ def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
 
 
 def _first(hashes: Array, among: Array) -> Array:
-    """The first record of `among`, a mask, that has the hash of each record, or -1."""
+    """Returns, for each record, the first one of the mask `among` with the same hash, or -1."""
     codes, uniques = pd.factorize(hashes)
     first = np.full(len(uniques), NONE)
-    rows = np.flatnonzero(among)[::-1]  # of several assignments the last one stays
+    rows = np.flatnonzero(among)[::-1]  # the last of several assignments wins
     first[codes[rows]] = rows
     return first[codes]
 
 
 def _near_duplicates(texts: Texts, known: Array, held: Array, similarity: float) -> Array:
-    """Per record the known near-duplicate of a held-out one, or -1; equal answers count once."""
+    """Returns, for each held-out record, a known near-duplicate or -1; equal answers count once."""
     first_known, first_held = (_first(texts.answer, mask) for mask in (known, held))
     partners = np.full(len(texts), NONE)
     rows = np.concatenate([np.unique(first_known[known]), np.unique(first_held[held])])

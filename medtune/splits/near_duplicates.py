@@ -1,4 +1,4 @@
-"""Pairs of answers whose sets of shingles are similar: found by MinHash, verified exactly."""
+"""Finds pairs of answers with similar sets of shingles by MinHash, and verifies them exactly."""
 
 from collections.abc import Iterator
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from medtune.splits.ngrams import ODD, PERMUTATIONS, Array, Texts
 
-FOUND_SHARE = 0.98  # of the pairs just as similar as asked for; of more similar ones, more
-ESTIMATE_MARGIN = 0.1  # of MinHash: over two standard errors at 128 permutations
-NEIGHBOURS = 16  # with which a record of a large bucket is compared
+FOUND_SHARE = 0.98  # of the pairs just at the similarity; more of those above it
+ESTIMATE_MARGIN = 0.1  # for MinHash: over two standard errors at 128 permutations
+NEIGHBOURS = 16  # that a record of a large bucket is compared with
 BLOCK_PAIRS = 2**15
 
 Pairs = tuple[Array, Array]
 
 
 def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
-    """Yields, band by band, pairs of `rows` that agree in a whole band of their digests.
+    """Yields, band by band, pairs of `rows` whose digests agree in the whole band.
 
-    Boilerplate makes buckets of many thousand records: these are sorted by the next band, too, then
-    by hash, and each is paired with the NEIGHBOURS that follow.
+    Boilerplate makes buckets of many thousand records. Their records are sorted by the next band,
+    then by hash, and each is paired with the NEIGHBOURS that follow.
     """
     width = _band_rows(similarity)
     rows = rows[np.argsort(texts.answer[rows], kind="stable")]
@@ -31,7 +31,7 @@ def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
 
 
 def similar(texts: Texts, pairs: Pairs, similarity: float) -> Pairs:
-    """The pairs whose shingles have a Jaccard similarity of at least `similarity`."""
+    """Returns the pairs whose shingles have a Jaccard similarity of at least `similarity`."""
     kept = [np.zeros((2, 0), np.int64)]
     for start in range(0, len(pairs[0]), BLOCK_PAIRS):
         block = np.stack([side[start : start + BLOCK_PAIRS] for side in pairs])
@@ -43,7 +43,7 @@ def similar(texts: Texts, pairs: Pairs, similarity: float) -> Pairs:
 
 
 def _band_rows(similarity: float) -> int:
-    """The widest band with which MinHash finds FOUND_SHARE of the pairs of this similarity."""
+    """Returns the widest band that finds FOUND_SHARE of the pairs of this similarity."""
     for width in range(16, 1, -1):
         if 1 - (1 - similarity**width) ** (PERMUTATIONS // width) >= FOUND_SHARE:
             return width
@@ -71,7 +71,7 @@ def _neighbours(rows: Array, keys: Array, next_keys: Array) -> Pairs:
 
 
 def _jaccard(texts: Texts, left: Array, right: Array) -> Array:
-    """Exact, by counting the shingles that a pair has twice (48 bits of each are compared)."""
+    """Returns the exact similarity of each pair; shingles are compared by 48 of their bits."""
     sizes = np.diff(texts.offsets)
     entries = []
     for rows in (left, right):

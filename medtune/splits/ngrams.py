@@ -1,7 +1,7 @@
-"""The texts of all records as hashes: whole, in word n-grams, and as MinHash digests.
+"""Hashes the texts of all records: whole, as word n-grams, and as MinHash digests.
 
-Text is compared after normalisation: Unicode NFKC, lower case, letters and digits only, so that
-punctuation and spacing make no two texts out of one. A Chinese or Japanese character is a word.
+Texts are normalised first: Unicode NFKC, lower case, letters and digits only, so that punctuation
+and spacing make no difference. A Chinese or Japanese character counts as a word.
 """
 
 import re
@@ -19,11 +19,11 @@ from rensa import RMinHash
 from medtune.runtime.progress import progress
 
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
-SHINGLE_WORDS = 2  # of an answer between two marks, so that an edit at its end counts as much
+SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
 LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
 PERMUTATIONS = 128
 CHUNK_RECORDS = 20_000
-ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio (Knuth's multiplicative hash)
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio (Knuth's multiplicative hash)
 ROW = np.uint64(0xC2B2AE3D27D4EB4F)
 
 Array = np.ndarray
@@ -31,17 +31,17 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Texts:
-    """Hashes of the normalised texts of n records, each of 64 bits unless said otherwise."""
+    """Hashes of the normalised texts of n records, of 64 bits each unless noted."""
 
-    topic: Array  # (n,), 0 where there is none
+    topic: Array  # (n,), 0 if there is none
     question: Array  # (n,)
     answer: Array  # (n,)
     shingles: Array  # the distinct shingles of the answers, record by record
-    offsets: Array  # (n + 1,): those of record i are shingles[offsets[i] : offsets[i + 1]]
+    offsets: Array  # (n + 1,): record i has shingles[offsets[i] : offsets[i + 1]]
     digests: Array  # (n, PERMUTATIONS) uint32, MinHash of the shingles
     ngram_counts: Array  # (n,): distinct 13-grams of the answer
-    ngrams: Array  # (entries,): numbers from 0 of the 13-grams that stand in several answers …
-    ngram_rows: Array  # (entries,): … and the record that each entry is of, ascending per number
+    ngrams: Array  # (entries,): numbers, from 0, of the 13-grams that several answers share …
+    ngram_rows: Array  # (entries,): … and the record of each entry, ascending per number
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -95,7 +95,7 @@ def _hash_all(texts: Sequence[str]) -> Array:
 
 
 def _distinct_ngrams(words: Array, starts: Array, stops: Array, n: int) -> tuple[Array, Array]:
-    """How many distinct n-grams each row words[start:stop] has, and these, row by row."""
+    """Returns the number of distinct n-grams of each row words[start:stop], and the n-grams."""
     lengths = np.maximum(stops - starts - n + 1, 0)
     rows = np.repeat(np.arange(len(starts)), lengths)
     first = np.arange(len(rows)) + (starts - np.cumsum(lengths) + lengths)[rows]
@@ -107,7 +107,7 @@ def _distinct_ngrams(words: Array, starts: Array, stops: Array, n: int) -> tuple
 
 
 def _in_several(counts: Array, grams: Array) -> tuple[Array, Array]:
-    """Numbers the n-grams that stand in several rows; returns (numbers, rows), one per entry."""
+    """Numbers the n-grams that several rows share; returns (numbers, rows), one per entry."""
     order = np.argsort(grams, kind="stable")
     grams = grams[order]
     as_before = np.concatenate([[False], grams[1:] == grams[:-1]])[: len(grams)]

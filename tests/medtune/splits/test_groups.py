@@ -104,7 +104,7 @@ def test_a_large_component_is_cut_into_topics_and_questions() -> None:
     assert pd.Series(strong_parts(read)).groupby(labels).nunique().eq(1).all()
 
 
-def test_new_cards_of_a_group_leave_its_name() -> None:
+def test_new_cards_of_a_group_keep_its_name() -> None:
     cards = [(f"{n}?", text(n), f"topic {n % 7}" if n % 2 else "") for n in range(40)]
     read = texts(cards)
     names = group_names(read, components(read, SIMILARITY))

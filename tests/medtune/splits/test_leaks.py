@@ -42,7 +42,7 @@ def test_leak_rates_count_held_out_cards_whose_text_is_known() -> None:
     assert leak_rates(read, known, held) == {"question": 0.25, "answer": 0.25, "ngram13": 0.25}
 
 
-def test_half_of_the_13_grams_may_stand_in_several_known_answers() -> None:
+def test_half_of_the_13_grams_may_be_in_several_known_answers() -> None:
     first, second = text(1, 20), text(2, 20)
     read = texts(
         ("a", f"{first} {text(3)}"), ("b", f"{second} {text(4)}"), ("c", f"{first} {second}")
