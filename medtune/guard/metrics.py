@@ -1,4 +1,4 @@
-"""What the guard and the safeguards get right, as rates with 95 % intervals."""
+"""Measures the guard and its safeguards: rates and AUROC with 95 % intervals."""
 
 import numpy as np
 from scipy.special import expit, logit, ndtri
@@ -8,18 +8,18 @@ CONFIDENCE = 0.95
 
 
 def rate(name: str, hits: np.ndarray) -> dict[str, float]:
-    """The share of true values with its Wilson interval: "<name>", ".ci_low", ".ci_high", ".n"."""
+    """Returns the share of true values with its Wilson interval, and how many values there are."""
     count, n = int(hits.sum()), len(hits)
     interval = binomtest(count, n).proportion_ci(CONFIDENCE, method="wilson")
     return _with_interval(name, count / n, interval.low, interval.high) | {f"{name}.n": n}
 
 
 def auroc(name: str, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
-    """How often a positive scores above a negative, 0 to 1, ties half; 0.5 is chance.
+    """Returns how often a positive scores above a negative, 0 to 1; ties count half, chance is 0.5.
 
-    The interval is DeLong's (1988), by ranks (Sun and Xu 2014) and on the logit scale; NaN for a
-    single score, or where the two are wholly apart. Example: 2 and 1 against 1 and 0 are right in
-    3.5 of 4 pairs, 0.875.
+    The interval is DeLong's (1988), by ranks (Sun and Xu 2014) and on the logit scale. It is NaN
+    for a single score, or if the two do not overlap. Example: the positives 2 and 1 score above the
+    negatives 1 and 0 in 3.5 of 4 pairs, 0.875.
     """
     m, n = len(positive), len(negative)
     ranks = rankdata(np.concatenate([positive, negative]))

@@ -1,7 +1,7 @@
 """The lists of questions that the guard learns from and is tested on.
 
-A list is a text file. A line is a question; `#` begins a comment. `part = knee | hip` names words
-for all lists of the folder, `why does my {part} hurt` is a template that takes one of them.
+A list is a text file. A line is a question; `#` begins a comment. `part = knee | hip` defines words
+for all lists of the folder; `why does my {part} hurt` is a template that uses one of them.
 """
 
 import random
@@ -14,13 +14,13 @@ SLOT = re.compile(r"\{(\w+)\}")
 
 
 def read_list(path: Path) -> list[str]:
-    """The lines of a list, without comments."""
+    """Returns the lines of a list, without comments."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def words_of(folder: Path) -> dict[str, list[str]]:
-    """The words that templates take, by name."""
+    """Returns the words for templates, by name."""
     words: dict[str, list[str]] = {}
     for line in _lines(folder):
         if match := WORDS.fullmatch(line):
@@ -29,10 +29,10 @@ def words_of(folder: Path) -> dict[str, list[str]]:
 
 
 def questions(folder: Path, per_template: int) -> list[str]:
-    """The different questions of all lists of a folder, in order.
+    """Returns the distinct questions of all lists of a folder, in order.
 
-    A template gives `per_template` random ones; one that is nothing but a word ("{drug}?") gives
-    all. What is drawn depends on nothing but the template and the words.
+    A template gives `per_template` random questions; one that is only a word ("{drug}?") gives all.
+    The draw depends only on the template and the words.
     """
     words = words_of(folder)
     templates = [line for line in _lines(folder) if not WORDS.fullmatch(line)]

@@ -1,7 +1,7 @@
-"""Rules for what a question calls for beside its answer: signs of an emergency, personal doses.
+"""Rules that find signs of an emergency and questions about personal doses.
 
-Rules and messages stand in rules.toml, which says how to read them; `medtune.guard.classifier` adds
-classifiers that have learned from phrasings.
+Rules and messages are in rules.toml, which explains the format; `medtune.guard.classifier` adds
+classifiers trained on phrasings.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 from medtune.guard.question_lists import LISTS, words_of
 
 KINDS = ("emergency", "caution")
-MAX_CHARACTERS = 4000  # of a question; 32 KB made to be slow would take more than a second
+MAX_CHARACTERS = 4000  # of a question; 32 KB of hostile text would take more than a second
 RULES = Path(__file__).with_name("rules.toml")
 
 
@@ -40,22 +40,22 @@ class Kind:
 
 
 def reasons(kind: str, question: str) -> list[str]:
-    """Returns the names of the rules of a kind, emergency or caution, that a question meets."""
+    """Returns the names of the rules of a kind, emergency or caution, that a question matches."""
     return load_kinds()[kind].reasons(normalized(question))
 
 
 def is_excluded(kind: str, question: str) -> bool:
-    """Whether a question is one that no rule of a kind may find, such as an examination's case."""
+    """Returns whether no rule of a kind may find a question, as it is an exam case or the like."""
     return load_kinds()[kind].excludes(normalized(question))
 
 
 def message(kind: str) -> str:
-    """Returns the fixed text that stands before (emergency) or after (caution) an answer."""
+    """Returns the fixed text to show before (emergency) or after (caution) an answer."""
     return load_kinds()[kind].message
 
 
 def normalized(question: str) -> list[str]:
-    """Returns the sentences in lower case without punctuation; the point of 38.5 is kept.
+    """Returns the sentences in lower case without punctuation; the point in 38.5 is kept.
 
     >>> normalized("I CAN'T breathe!! It's 38.5.")
     ['i cant breathe', 'its 38.5']

@@ -1,4 +1,4 @@
-"""Learns the guard's weights from lists of questions."""
+"""Trains the guard's classifiers on lists of questions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +11,23 @@ from medtune.guard.question_lists import LISTS, questions, read_list
 from medtune.guard.rules import KINDS
 
 SIDES = ("medical", "general")
-MAX_CARDS = 200  # cards and examination questions are alike: more would outweigh the lists
+MAX_CARDS = 200  # cards and exam questions are repetitive: more would outweigh the lists
 MAX_EXAM = 300
-MAX_EXAM_CHARACTERS = 150  # long cases take long, and are told apart without
-OTHERS = 4  # every fourth question of the scope is one that calls for no safeguard
-GAMMA = 0.7  # of the kernel; higher looks at fewer, nearer questions
+MAX_EXAM_CHARACTERS = 150  # long cases are slow to encode and not needed for training
+OTHERS = 4  # every fourth question of the scope serves as one that needs no safeguard
+GAMMA = 0.7  # of the kernel; a higher value considers fewer, nearer questions
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Questions of both sides: the lists', and for medicine those of cards and examinations."""
+    """Questions of both sides, from the lists and, if medical, from cards and exams."""
 
     medical: list[str]
     general: list[str]
 
     @classmethod
     def read(cls, cards: Sequence[str], exam: Sequence[str], per_template: int) -> Self:
-        """Cards are taken evenly spaced; of the examination questions the first short ones."""
+        """Reads the lists, and selects evenly spaced cards and the first short exam questions."""
         medical, general = (questions(LISTS / "train" / side, per_template) for side in SIDES)
         few_cards = cards[:: -(-len(cards) // MAX_CARDS)]
         short = [question for question in exam if len(question) <= MAX_EXAM_CHARACTERS]
@@ -35,9 +35,9 @@ class Examples:
 
 
 def train(examples: Examples, regularization: float, max_false_block_rate: float) -> Guard:
-    """Fits all three classifiers; that of the scope gets its threshold from the validation lists.
+    """Fits all three classifiers and sets the threshold of the scope on the validation lists.
 
-    The threshold is the highest one that blocks no more than `max_false_block_rate` of them.
+    It is the highest threshold that blocks no more than `max_false_block_rate` of them.
     """
     medical, general = encoded(examples.medical), encoded(examples.general)
     scope = fit(medical, general, np.empty((0, DIMENSIONS)), regularization)
@@ -55,14 +55,14 @@ def train(examples: Examples, regularization: float, max_false_block_rate: float
 
 
 def phrasings(kind: str, name: str, role: str = "train") -> list[str]:
-    """Those that call for a safeguard (`found`), or sound alike and do not (`false`)."""
+    """Returns the phrasings that need a safeguard (`found`) or only sound like it (`false`)."""
     return read_list(LISTS / role / kind / f"{name}.txt")
 
 
 def fit(yes: np.ndarray, no: np.ndarray, others: np.ndarray, regularization: float) -> Kernel:
-    """A classifier of vectors (questions, 512) in which both sides weigh the same.
+    """Fits a classifier to vectors (questions, 512), with the same total weight on both sides.
 
-    `others` count for no too, in all as much as `no` does.
+    `others` are negatives too, and together weigh as much as `no`.
     """
     from sklearn.svm import SVC
 
@@ -70,7 +70,7 @@ def fit(yes: np.ndarray, no: np.ndarray, others: np.ndarray, regularization: flo
     share = len(no) / len(others) if len(others) else 1.0
     weights = np.repeat([1.0, 1.0, share], [len(yes), len(no), len(others)])
     weights[labels == 1] = weights[labels == 0].sum() / len(yes)
-    # A cache that holds the whole kernel, and a tenth of the usual accuracy: both save seconds.
+    # A cache for the whole kernel and ten times the default tolerance: both save seconds.
     model = SVC(C=1 / regularization, gamma=GAMMA, cache_size=800, tol=0.01)
     model.fit(np.concatenate([yes, no, others]), labels, sample_weight=weights)
     return Kernel.pack(

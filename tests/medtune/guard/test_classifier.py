@@ -24,7 +24,7 @@ def test_a_question_outside_medicine_gets_no_safeguard() -> None:
     assert (verdict.medical, verdict.before, verdict.after) == (False, None, None)
 
 
-def test_what_may_be_an_emergency_is_never_outside_the_scope() -> None:
+def test_a_possible_emergency_is_never_outside_the_scope() -> None:
     verdict = Guard(NEVER, NEVER, NEVER).check("I want to kill myself")
     assert verdict.medical and verdict.before and not verdict.after
 

@@ -15,7 +15,7 @@ def test_the_rules_find_nearly_all_phrasings_that_they_were_written_from(kind: s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_rules_leave_what_sounds_alike_alone(kind: str) -> None:
+def test_the_rules_ignore_phrasings_that_only_sound_alike(kind: str) -> None:
     others = phrasings(kind, "false")
     assert len(others) >= 100
     assert {

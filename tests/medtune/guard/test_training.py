@@ -1,4 +1,4 @@
-"""What the guard learns from vectors and lists."""
+"""Training the guard's classifiers on lists of questions and vectors."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def test_cards_are_few_and_evenly_spaced() -> None:
     assert "card 0" not in Examples.read(cards, [], 1).general
 
 
-def test_of_examinations_the_first_short_questions_are_taken() -> None:
+def test_the_first_short_exam_questions_are_taken() -> None:
     case = "case " + "x" * MAX_EXAM_CHARACTERS
     exam = [case, *(f"exam {n}" for n in range(2 * MAX_EXAM))]
     taken = [q for q in Examples.read(["card"], exam, 1).medical if q.startswith(("exam", "case"))]
