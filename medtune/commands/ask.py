@@ -1,4 +1,4 @@
-"""`medtune ask`: an answer in the terminal from the saved adapter, without training again."""
+"""`medtune ask`: answers a question in the terminal with the saved adapter."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,15 +42,15 @@ def answers(question: str, models: Sequence[str], params: Params) -> Iterator[tu
 
 
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In quotes.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in quotes.")],
     base: Annotated[bool, typer.Option("--base", help="Ask the base model instead.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Ask both models.")] = False,
     temperature: Annotated[
         float | None,
-        typer.Option(help="0 is greedy [default: evaluate.temperature in params.yaml]."),
+        typer.Option(help="0 is greedy decoding [default: evaluate.temperature in params.yaml]."),
     ] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="The longest answer. [default: evaluate.max_new_tokens]")
+        int | None, typer.Option(help="The longest answer [default: evaluate.max_new_tokens].")
     ] = None,
 ) -> None:
     """Ask the fine-tuned model a question."""

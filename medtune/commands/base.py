@@ -13,7 +13,7 @@ PARAMS_FILE = Path("params.yaml")
 
 
 class Command(TyperCommand):
-    """Runs in the project folder; what the user can mend becomes one line and exit code 1."""
+    """Runs in the project folder; an error that the user can fix is one line and exit code 1."""
 
     installed_by = "make .venv/run"
 
@@ -36,7 +36,7 @@ class Command(TyperCommand):
 
 
 def not_installed(error: ModuleNotFoundError, installed_by: str) -> str:
-    """One line for a package that is not installed; a missing module of ours is a bug."""
+    """Returns one line on a package that is not installed; a missing module of ours is a bug."""
     package = (error.name or "").partition(".")[0]
     if not package or package in FIRST_PARTY:
         raise error
@@ -44,7 +44,7 @@ def not_installed(error: ModuleNotFoundError, installed_by: str) -> str:
 
 
 def new_app(help: str) -> typer.Typer:
-    """An empty command line with the looks that all of ours share."""
+    """Returns an empty command line with the settings that all of ours share."""
     return typer.Typer(
         help=help,
         no_args_is_help=True,
@@ -60,6 +60,6 @@ def add(
     *examples: str,
     cls: type[Command] = Command,
 ) -> None:
-    """Makes a function with typer annotations a command of `app`, with examples in its help."""
+    """Adds a function with typer annotations to `app` as a command with examples in its help."""
     lines = ["\b", "Examples:", *(f"  {example}" for example in examples)]  # \b: not rewrapped
     app.command(cls=cls, epilog="\n".join(lines))(function)

@@ -1,4 +1,4 @@
-"""`medtune check`: what a run needs, before it starts."""
+"""`medtune check`: checks what a run needs before it starts."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ def check(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Calculate the memory for this GPU, which need not be here.",
+            help="Calculate the memory for this GPU, even if this machine lacks it.",
             autocompletion=complete_devices,
         ),
     ] = None,
@@ -28,7 +28,7 @@ def check(
 ) -> None:
     """Check memory, disk and sources before a long run.
 
-    Answers for the current params.yaml; the exit code is 1 if the run cannot work.
+    Checks the current params.yaml; the exit code is 1 if the run cannot work.
     """
     from medtune.preflight.checks import check
     from medtune.runtime.progress import heartbeat

@@ -1,4 +1,4 @@
-"""The runs that DVC knows: the workspace, the last commits and the experiments that start there."""
+"""Reads the runs that DVC knows: the workspace, the last commits and their experiments."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ class Experiment:
 
 
 def load_experiments(commits: int) -> tuple[list[Experiment], dict[str, list[str]]]:
-    """The runs with scores, and the names of all others by the reason why they have none.
+    """Returns the runs with scores, and the names of the others by the reason for having none.
 
     `commits` counts back from HEAD; -1 takes all.
     """
@@ -60,8 +60,8 @@ def _exp_show(commits: int) -> list[dict[str, Any]]:
         raise InputError("DVC is not installed: run pip install -r requirements.txt")
     if not git("rev-parse", "HEAD"):
         raise InputError(
-            "this folder has no Git commit, from which experiments start: install git if it is "
-            "missing, then run git init, git commit"
+            "this folder has no Git commit to start experiments from: install git if it is "
+            "missing, then run git init and git commit"
         )
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -73,7 +73,7 @@ def _exp_show(commits: int) -> list[dict[str, Any]]:
 
 
 def _states(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, str, str]]:
-    """Yields (state, name, queued, running, failed or nothing) of all that DVC lists."""
+    """Yields (state, name, reason) of each run; reason is queued, running, failed or empty."""
     for baseline in shown:
         yield baseline, baseline["name"] or _short(baseline["rev"]), ""
         for experiment in baseline["experiments"] or []:
@@ -95,9 +95,9 @@ def _run(state: Mapping[str, Any], name: str) -> Experiment:
 
 
 def _problem(run: Experiment) -> str:
-    """Why the scores are not those of the parameters, or nothing if they are.
+    """Returns why the scores do not belong to the parameters, or nothing if they do.
 
-    Scores lie in Git: a commit or the workspace may hold those of an earlier run.
+    Git tracks the scores: a commit or the workspace may have those of an earlier run.
     """
     lock = YAML(typ="safe").load(_text(run.commit, LOCK)) or {}
     stages = lock.get("stages", {})
@@ -109,14 +109,14 @@ def _problem(run: Experiment) -> str:
 
 
 def _text(commit: str, path: str) -> str:
-    """A file of a commit, or of the workspace if there is none; empty where it is missing."""
+    """Returns a file of a commit, or of the workspace if there is none; empty if missing."""
     if commit:
         return git("show", f"{commit}:./{path}")
     return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
 
 
 def git(*arguments: str) -> str:
-    """Returns what git prints; nothing where it fails, as without a repository or without git."""
+    """Returns what git prints, or nothing if it fails, as without a repository or without git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:

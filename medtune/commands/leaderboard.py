@@ -37,14 +37,14 @@ REMEDIES = {
 
 
 def differing(runs: Sequence[Experiment]) -> list[str]:
-    """The parameters that are not the same in all runs and have no column of their own."""
+    """Returns the parameters that differ between runs and are not in COLUMNS."""
     keys = sorted({key for run in runs for key in run.params} - set(COLUMNS.values()))
     texts = {key: {json.dumps(run.params.get(key)) for run in runs} for key in keys}
     return [key for key in keys if len(texts[key]) > 1]
 
 
 def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[str, Any]]:
-    """The table as it is written to CSV, one mapping per run."""
+    """Returns the table as it is written to CSV, one mapping per run."""
     more = {key: key for key in differing(runs)}
     table = []
     for run in runs:
@@ -62,7 +62,7 @@ def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[
 
 
 def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list["Score"]]:
-    """The table, best first by a score or smallest first by any other column, and its scores."""
+    """Returns the table, best first by a score or else ascending by a column, and its scores."""
     from medtune.report.score_rows import HEADLINE_SCORES, compared_scores
 
     known = {score.name: score for run in runs for score in compared_scores(run.scores)}
@@ -82,7 +82,7 @@ def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]],
 
 
 def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence["Score"], interval: str) -> str:
-    """The table for people, in Markdown whose columns align in a terminal too."""
+    """Returns the table in Markdown whose columns align in a terminal too."""
     from medtune.report.rendering import markdown_table
 
     rows = [_cells(record, scores, interval) for record in table]
@@ -90,7 +90,7 @@ def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence["Score"], inte
 
 
 def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) -> dict[str, str]:
-    """The cells of one run: a score and its fields share one, batch and accumulation too."""
+    """Returns a run's cells: a score and its fields share one, as do batch and accumulation."""
     from medtune.report.rendering import number
 
     by_name = {score.name: score for score in scores}
@@ -110,7 +110,7 @@ def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) 
 
 
 def _plain(value: Any) -> int | float | str | None:
-    """Numbers, text and None as they are, anything else as JSON."""
+    """Returns numbers, text and None unchanged, and anything else as JSON."""
     simple = value is None or isinstance(value, str | float) or type(value) is int
     return value if simple else json.dumps(value, ensure_ascii=False)
 
@@ -122,7 +122,7 @@ def _text(value: float | str | None) -> str:
 
 
 def write_board(sort: str, commits: int) -> str:
-    """Writes both files and returns the Markdown table with what is said below it."""
+    """Writes both files and returns the Markdown table with the remarks below it."""
     from medtune.report.rendering import percent
     from medtune.runtime.files import replacing, write_csv
 
@@ -155,7 +155,7 @@ def leaderboard(
 ) -> None:
     """Rank the experiments by a score.
 
-    A row shows what was set, what it scored and what it cost. The table is written to
-    reports/leaderboard.md and reports/leaderboard.csv too.
+    A row shows settings, scores and costs. The table is also written to
+    reports/leaderboard.md and reports/leaderboard.csv.
     """
     print(write_board(sort, num))

@@ -1,8 +1,8 @@
 """`medtune preset`: settings by name, written into params.yaml, and sweeps as DVC experiments.
 
 A preset is presets/NAME.yaml: keys of params.yaml, and under `sweep` a list of configurations such
-as {train.lr: 1.0e-4, train.r: 8}. What it leaves out has the value of presets/default.yaml, so the
-result does not depend on the preset written before.
+as {train.lr: 1.0e-4, train.r: 8}. Other keys get the values of presets/default.yaml, so the result
+does not depend on the preset written before.
 """
 
 import difflib
@@ -83,7 +83,7 @@ def load(name: str) -> Preset:
     for configuration in [{}, *sweep]:
         validate(_put({}, values | configuration), path)
     if content.get("preset") != name:
-        raise InputError(f"preset must be {name}, as the file is named ({path})")
+        raise InputError(f"preset must be {name}, the name of the file ({path})")
     comment = re.match(r"# *(.+)", path.read_text(encoding="utf-8"))
     return Preset(name, comment[1] if comment else "", values, sweep)
 
@@ -113,7 +113,7 @@ def queue_commands(preset: Preset) -> list[list[str]]:
     for configuration in preset.sweep:
         command = ["exp", "run", "--queue", "--name", _experiment_name(preset.name, configuration)]
         for key, value in configuration.items():
-            # Quoted, a comma in a text is no sweep and an equals sign no key to DVC.
+            # Without quotes, DVC takes a comma for a sweep and an equals sign for a key.
             text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _text(value)
             command += ["-S", f"{key}={text}"]
         commands.append(command)
@@ -127,7 +127,7 @@ def queue(preset: Preset) -> None:
         if code := subprocess.run([sys.executable, "-m", "dvc", *command], check=False).returncode:
             raise InputError(
                 f"dvc {shlex.join(command)} ended with exit code {code} after {count} of "
-                f"{len(commands)} were queued: mend what it says above (`dvc queue remove --all` "
+                f"{len(commands)} were queued: fix what it reports above (`dvc queue remove --all` "
                 "empties the queue, `dvc exp remove NAME` removes an earlier experiment)"
             )
     print(f"{len(commands)} experiments queued: start them with `dvc queue start`")
@@ -159,7 +159,7 @@ def preset(
     loaded = load(name)
     commands = queue_commands(loaded) if queue_ else []
     changes = write(loaded, dry_run)
-    print("\n".join(changes) or f"{PARAMS_FILE} already is preset {name}")
+    print("\n".join(changes) or f"{PARAMS_FILE} is already preset {name}")
     if dry_run:
         for command in commands:
             print(shlex.join(["dvc", *command]))
@@ -193,7 +193,7 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(content: Any, values: dict[str, Any]) -> Any:
-    """Sets values by dotted key, in place; what stands there goes, its comment stays."""
+    """Sets values by dotted key, in place; the comments of replaced values stay."""
     for key, value in values.items():
         *parents, last = key.split(".")
         mapping = content
@@ -206,7 +206,7 @@ def _put(content: Any, values: dict[str, Any]) -> Any:
 
 
 def _inline(value: Any) -> Any:
-    """Returns a copy for one line, without the comments of the file it comes from."""
+    """Returns a copy that is written on one line, without the comments of its file."""
     if not isinstance(value, dict | list):
         return value
     copy = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
@@ -217,7 +217,7 @@ def _inline(value: Any) -> Any:
 def _dump(content: Any) -> str:
     yaml = YAML(typ="rt")
     yaml.width = sys.maxsize
-    # ruamel writes nothing for None, params.yaml says null.
+    # ruamel writes nothing for None; params.yaml has null.
     yaml.representer.add_representer(
         type(None),
         lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
@@ -235,7 +235,7 @@ def _text(value: Any) -> str:
 
 
 def _experiment_name(preset: str, configuration: dict[str, Any]) -> str:
-    """Returns a name such as `smoke-lr1.0e-2`, made of what a git reference may hold."""
+    """Returns a name such as `smoke-lr1.0e-2`, of characters that a Git reference may have."""
     last = {key.rsplit(".", 1)[-1]: _text(value) for key, value in configuration.items()}
     name = "-".join([preset, *(SHORT_NAMES.get(key, key) + text for key, text in last.items())])
     return re.sub(r"[^\w.-]+", "_", name).rstrip("_.")

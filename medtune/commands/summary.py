@@ -1,4 +1,4 @@
-"""`medtune summary`: the table of base against fine-tuned, in the terminal or in README.md.
+"""`medtune summary`: the scores of base and fine-tuned model, in the terminal or README.md.
 
 Reads metrics/compare_scores.json, metrics/*_cost.json and dvc.lock; writes reports/costs.js, from
 which the report shows minutes, memory and commit.
@@ -21,7 +21,7 @@ REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
 README = Path("README.md")
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
-# The scores of README.md: one of each idea, whether fine-tuning made it better or worse.
+# The scores of README.md: one of each idea, whether or not fine-tuning improved it.
 README_SCORES = (
     *("rougeL", "bleu", "perplexity"),
     *("stopped_rate", "repetition_rate", "unsupported_number_rate"),
@@ -29,7 +29,7 @@ README_SCORES = (
 
 
 def score_table(names: Collection[str] | None = None) -> tuple[str, str]:
-    """The score table in Markdown, all of it or the named scores, and what it holds for."""
+    """Returns all scores or the named ones as a Markdown table, and a line on their origin."""
     from medtune.report.rendering import markdown_table, percent
     from medtune.report.score_rows import score_rows
     from medtune.runtime.files import read_json
@@ -58,7 +58,7 @@ def score_table(names: Collection[str] | None = None) -> tuple[str, str]:
 
 
 def commit() -> str:
-    """The commit that recorded dvc.lock, or `uncommitted` where it differs from the last commit."""
+    """Returns the commit that recorded dvc.lock, or `uncommitted` if it has changed since."""
     if git("status", "--porcelain", "--", str(LOCK)):
         return "uncommitted"
     return git("log", "-1", "--format=%h", "--", str(LOCK)) or "uncommitted"
@@ -70,7 +70,7 @@ def terminal_table() -> str:
 
 
 def readme_block() -> str:
-    """README_SCORES between the two comments that mark their place in README.md."""
+    """Returns README_SCORES between the two comments that mark their place in README.md."""
     table, origin = score_table(README_SCORES)
     return f"<!-- scores -->\n{table}\n\nBase against fine-tuned: {origin}.\n<!-- /scores -->"
 
@@ -93,7 +93,7 @@ def summary(
         bool, typer.Option("--readme", help="Write the table into README.md as well.")
     ] = False,
 ) -> None:
-    """Print the scores of base and fine-tuned model."""
+    """Print the scores of the base and the fine-tuned model."""
     from medtune.report.costs import write_costs
     from medtune.runtime.files import read_json
 

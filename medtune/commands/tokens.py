@@ -27,7 +27,7 @@ ROWS = 5
 
 @dataclass(frozen=True)
 class SplitSample:
-    """Rows of one split, which has `count` of them."""
+    """Some rows of a split that has `count` rows."""
 
     split: str
     count: int
@@ -35,7 +35,7 @@ class SplitSample:
 
 
 def parts(splits: Sequence[str], count: int, id_: str | None = None) -> list[SplitSample]:
-    """Up to `count` rows of each split, evenly spread, or those with the id."""
+    """Returns up to `count` evenly spread rows of each split, or those with the id."""
     import pyarrow.compute as pc
     from tokenizers import Tokenizer
 
@@ -58,20 +58,20 @@ def parts(splits: Sequence[str], count: int, id_: str | None = None) -> list[Spl
     if not found:
         which = "any card" if id_ is None else f"a card with the id {id_}"
         raise InputError(
-            f"{TOKENS} does not hold {which} in {', '.join(splits)}: data/split/ has the ids"
+            f"{TOKENS} does not have {which} in {', '.join(splits)}: see the ids in data/split/"
         )
     return found
 
 
 def spread(table: "pa.Table", count: int) -> list[dict[str, Any]]:
-    """`count` rows, or all if there are fewer, at equal distances."""
+    """Returns `count` rows at equal distances, or all if there are fewer."""
     count = min(count, table.num_rows)
     chosen = (table.slice(n * table.num_rows // count, 1) for n in range(count))
     return [row for one in chosen for row in one.to_pylist()]
 
 
 def render_page(shown: list[SplitSample]) -> str:
-    """Returns the page; nothing from data is markup in it."""
+    """Returns the page, with the data escaped."""
     from medtune.report.rendering import environment
 
     template = environment(autoescape=True).get_template("token_page.html.jinja")
@@ -80,7 +80,7 @@ def render_page(shown: list[SplitSample]) -> str:
 
 def tokens(
     split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
-    rows: Annotated[int, typer.Option(help="The number of cards of each split.", min=1)] = ROWS,
+    rows: Annotated[int, typer.Option(help="The number of cards from each split.", min=1)] = ROWS,
     id_: Annotated[
         str | None, typer.Option("--id", help="Only the card with this id.", metavar="ID")
     ] = None,

@@ -1,3 +1,3 @@
-"""Takes results elsewhere: cards as CSV, JSON Lines, Parquet and a `datasets` folder. Imports what
-it exports; for `medtune export`.
+"""Writes the cards for other programs, as CSV, JSON Lines, Parquet and a `datasets` folder. Imports
+what it exports; used by `medtune export`.
 """

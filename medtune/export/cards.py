@@ -1,4 +1,4 @@
-"""Writes the cards of each split for inspection, with tables and pictures of what they look like.
+"""Writes the cards of each split for inspection, with tables and figures that describe them.
 
 Reads data/split/, data/tokens/, metrics/clean.json and metrics/split.json; writes a folder of
 CSV, JSON Lines, Parquet, a DatasetDict for `datasets.load_from_disk`, tables/ and figures/.
@@ -34,16 +34,16 @@ MARK = "Written by medtune export cards, which replaces this folder whenever it 
 TEXT = f"""{MARK}
 
 csv/      for spreadsheets: a cell that begins like a formula (= + - @) has an apostrophe before it
-jsonl/    the cards as they are, one JSON object a line
-parquet/  the cards as they are
-dataset/  the cards as they are, for datasets.load_from_disk
+jsonl/    the cards unchanged, one JSON object per line
+parquet/  the cards unchanged
+dataset/  the cards unchanged, for datasets.load_from_disk
 tables/   lengths, kinds, sizes, repeated text, leak rates, what was dropped, left out and repaired
-figures/  the same as pictures
+figures/  the same as figures
 
-To make one of the four a data set: download.dataset=file://FOLDER/parquet, clean.reader=columns and
-clean.columns={{question: question, answer: answer, kind: kind, topic: topic}}.
+To make one of the four a data set, set download.dataset=file://FOLDER/parquet, clean.reader=columns
+and clean.columns={{question: question, answer: answer, kind: kind, topic: topic}}.
 """
-ROWS = {  # what is in no split, row by row, save for rows with personal data
+ROWS = {  # the rows in no split, except those with personal data
     "dropped_rows": Path("data/clean/dropped.parquet"),
     "left_out_cards": Path("data/split/left_out.parquet"),
 }
@@ -51,7 +51,7 @@ OWN = {ABOUT, "csv", "jsonl", "parquet", "dataset", "tables", "figures"}
 
 
 def export(folder: Path) -> None:
-    """Writes the folder anew; raises InputError for one that holds anything else."""
+    """Replaces the folder; raises InputError if it has anything else in it."""
     check_folder(folder)
     limit = load_params("tokenize").max_length_tokens
     cards, metrics = read_cards(), read_metrics()
@@ -86,19 +86,19 @@ def read_cards() -> pd.DataFrame:
             frame["tokens"] = pc.list_value_length(ids).to_numpy()
         frames.append(frame)
     if not has_tokens:
-        logger.info(f"left out, lengths in tokens: run dvc repro tokenize to get {TOKENS}")
+        logger.info(f"lengths in tokens are left out: run dvc repro tokenize to get {TOKENS}")
     return pd.concat(frames, ignore_index=True)
 
 
 def read_metrics() -> dict[str, Any]:
-    """Reads what clean and split have counted, as far as they have run."""
+    """Reads the metrics of clean and split, as far as they have run."""
     metrics: dict[str, Any] = {}
     for stage, shows in (("clean", "drops and repairs"), ("split", "leak rates")):
         path = METRICS / f"{stage}.json"
         if path.exists():
             metrics |= json.loads(path.read_text(encoding="utf-8"))
         else:
-            logger.info(f"left out, {shows}: run dvc repro {stage} to get {path}")
+            logger.info(f"{shows} are left out: run dvc repro {stage} to get {path}")
     return metrics
 
 
@@ -112,8 +112,8 @@ def check_folder(folder: Path) -> None:
     others = sorted(names - OWN if made else names)
     if others:
         raise InputError(
-            f"{folder} holds {others[0]}, which was not written by medtune export: "
-            "name another folder, or move it away"
+            f"{folder} contains {others[0]}, which was not written by medtune export: "
+            "name another folder, or move the file away"
         )
 
 

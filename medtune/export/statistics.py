@@ -1,4 +1,4 @@
-"""What the cards look like, as tables and as pictures of them."""
+"""Describes the cards in tables and figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from medtune.report.figure_style import drawn_in_style, new_figure, save
 from medtune.runtime.files import DIGITS
 
-# What is measured of each card, and its unit. Token counts are there once tokenize has run.
+# The lengths of each card and their units. Token counts exist once tokenize has run.
 LENGTHS = {
     "question_words": ("question", "words"),
     "answer_words": ("answer", "words"),
@@ -19,11 +19,11 @@ QUANTILES = {"min": "minimum", "5%": "p05", "50%": "median", "95%": "p95", "max"
 COUNTS = {"dropped": "reason", "fixed": "rule", "personal": "kind", "left_out": "reason"}
 LARGEST = 100  # topics
 BINS = 30
-SHOWN = 0.995  # quantile of the lengths up to which the axis reaches
+SHOWN = 0.995  # the axis ends at this quantile of the lengths
 # The tables that become bar charts, and what their bars count.
 BARS = {
     "kinds": "cards",
-    "repeated_text": "different texts that several cards have, their cards, cards of the commonest",
+    "repeated_text": "texts that several cards share, their cards, cards with the most common text",
     "leak_rates": "share of the test cards whose text is in train",
     "dropped": "rows",
     "fixed": "cells",
@@ -89,13 +89,13 @@ def draw_lengths(cards: pd.DataFrame, name: str, limit: int | None = None) -> An
 
 
 def draw_sizes(sizes: pd.DataFrame) -> Any:
-    """Draws how many groups and topics there are of each number of cards."""
+    """Draws how many groups and topics have each number of cards."""
     figure, panels = new_figure(3, 1, 2, sharey=True)
     for axes, what in zip(panels, ("group", "topic"), strict=True):
         found = sizes[sizes["what"] == what]
         if len(found):
             found.plot.scatter("size", "count", ax=axes, loglog=True)
-        axes.set(xlabel=f"cards per {what}", ylabel="how many there are")
+        axes.set(xlabel=f"cards per {what}", ylabel=f"number of {what}s")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
@@ -103,7 +103,7 @@ def draw_sizes(sizes: pd.DataFrame) -> Any:
 
 
 def draw_bars(table: pd.DataFrame, unit: str) -> Any:
-    """Draws the numbers of a table as bars, one group for each row, named by the first column."""
+    """Draws the numbers of a table as bars, one group per row, named by the first column."""
     numbers = table.set_index(table.columns[0])
     figure, (axes,) = new_figure(0.25 * numbers.size + 1)
     numbers.plot.barh(ax=axes, ylabel="", legend=False)
@@ -135,7 +135,7 @@ def _splits(cards: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lengths(cards: pd.DataFrame) -> pd.DataFrame:
-    """The distribution of each length in each split that has cards."""
+    """Returns the distribution of each length in each split that has cards."""
     by_split = cards.groupby("split", observed=True)
     described = {
         what: by_split[name].describe(percentiles=[0.05, 0.5, 0.95])
@@ -148,7 +148,7 @@ def _lengths(cards: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sizes(cards: pd.DataFrame) -> pd.DataFrame:
-    """How many groups, and how many topics, there are of each size; "" is no topic."""
+    """Returns how many groups and topics there are of each size; the topic "" is none."""
     sizes = {what: cards[what][cards[what] != ""].value_counts() for what in ("group", "topic")}
     counts = {what: found.value_counts().sort_index() for what, found in sizes.items()}
     table = pd.concat(counts, names=["what", "size"]).rename("count").reset_index()
@@ -163,7 +163,7 @@ def _largest_topics(cards: pd.DataFrame) -> pd.DataFrame:
 
 
 def _repeated_text(cards: pd.DataFrame) -> pd.DataFrame:
-    """Questions and answers that several cards have; only case and blanks may differ."""
+    """Counts the questions and answers that several cards share, up to case and spaces."""
     rows = []
     for what in ("question", "answer"):
         counts = cards[what].str.casefold().str.split().str.join(" ").value_counts()

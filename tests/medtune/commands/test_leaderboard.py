@@ -139,7 +139,7 @@ def test_dvc_shows_the_changed_parameter_and_all_main_scores_in_120_columns(proj
 
 
 @pytest.mark.slow
-def test_scores_of_other_parameters_are_no_row(project: Path) -> None:
+def test_scores_of_other_parameters_get_no_row(project: Path) -> None:
     params = project / "params.yaml"
     before = params.read_text(encoding="utf-8")
     params.write_text(before.replace("r: 16", "r: 32"), encoding="utf-8")
@@ -152,7 +152,7 @@ def test_scores_of_other_parameters_are_no_row(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_unknown_column_is_answered_with_those_that_there_are(project: Path) -> None:
+def test_an_unknown_column_is_answered_with_the_known_ones(project: Path) -> None:
     done = board(project, "--sort", "rouge")
     assert done.returncode == 1
     line = "leaderboard: --sort must be one of rougeL, chrf, perplexity, experiment, commit, lr, "
@@ -186,7 +186,7 @@ def made(name: str, lr: float | None, rouge: float | None, **metrics: float) -> 
     return Experiment(name, "", {"train.lr": lr}, metrics, {})
 
 
-def test_order_is_by_the_score_s_better_side_and_gaps_come_last() -> None:
+def test_better_scores_come_first_and_missing_ones_last() -> None:
     runs = [made("low", 1e-3, 0.25), made("none", None, None), made("high", 1e-5, 0.5)]
     runs[0].scores.update({"perplexity.finetuned": 4.0, "perplexity.difference": -1.0})
     runs[2].scores.update({"perplexity.finetuned": 5.0, "perplexity.difference": -1.0})

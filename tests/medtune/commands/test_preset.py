@@ -145,7 +145,7 @@ def test_command_prints_one_line_per_changed_key(medtune, capsys):
     assert lines[2].startswith("train.lr: ") and lines[2].endswith(" → 5.0e-5")
     assert len(lines) == 3
     medtune("preset", "mine")
-    assert capsys.readouterr().out == "params.yaml already is preset mine\n"
+    assert capsys.readouterr().out == "params.yaml is already preset mine\n"
 
 
 def test_dry_run_prints_and_writes_nothing(medtune, monkeypatch, capsys):
@@ -210,7 +210,7 @@ def test_queue_stops_at_the_first_refusal(medtune, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=next(codes)))
     assert medtune("preset", "smoke", "--queue") == 1
     said = capsys.readouterr().err
-    assert re.search(r"smoke-lr1.0e-5 .* code 255 after 1 of 2 were queued: mend", said)
+    assert re.search(r"smoke-lr1.0e-5 .* code 255 after 1 of 2 were queued: fix", said)
 
 
 def test_queue_without_a_sweep_is_refused_before_anything_is_written(medtune, capsys):
@@ -253,8 +253,8 @@ def test_published_preset_pins_its_downloads_and_uses_the_template_of_the_model(
         ("preset: bad\nsweep:\n- {train.lrr: 1}\n", r"train.lrr is unknown: did you mean lr\? "),
         ("preset: bad\nsweep:\n- {train.lr: -1}\n", r"train.lr must be greater than 0, got -1 "),
         ("preset: bad\nsweep: {train.lr: 1}\n", r"sweep must be a list of .* "),
-        ("preset: other\n", r"preset must be bad, as the file is named "),
-        ("seed: 1\n", r"preset must be bad, as the file is named "),
+        ("preset: other\n", r"preset must be bad, the name of the file "),
+        ("seed: 1\n", r"preset must be bad, the name of the file "),
     ],
 )
 def test_mistake_in_a_preset_names_its_file(text, problem):

@@ -66,7 +66,7 @@ def test_every_id_is_shown_once_though_an_answer_is_cut_within_a_character() -> 
         assert learned == row["input_ids"][row["loss_start"] :]
 
 
-def test_nothing_of_the_data_is_markup_and_nothing_is_fetched() -> None:
+def test_data_is_escaped_and_nothing_is_fetched() -> None:
     page = render_page(parts(["train", "test"], 3))
     tags = set()
 
@@ -82,7 +82,7 @@ def test_nothing_of_the_data_is_markup_and_nothing_is_fetched() -> None:
     assert "default-src 'none'" in page
 
 
-def test_learned_control_and_plain_tokens_have_markup_of_their_own() -> None:
+def test_learned_control_and_plain_tokens_have_their_own_markup() -> None:
     page = render_page(parts(["train"], 1, "train:3"))
     (line,) = re.findall('<p class="tokens">(.*?)</p>', page, re.DOTALL)
     prompt, learned = line.split("<mark>")
@@ -111,7 +111,7 @@ def test_the_command_writes_the_same_page_twice(medtune: Run) -> None:
 def test_what_cannot_be_shown_is_one_line(medtune: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert medtune("tokens", "--id", "none:1") == 1
     error = capsys.readouterr().err
-    assert error.startswith("tokens: data/tokens does not hold a card with the id none:1 in train")
+    assert error.startswith("tokens: data/tokens does not have a card with the id none:1 in train")
     assert error.count("\n") == 1
     assert medtune("tokens", "--rows", "0") == 2
     assert "should be greater than or equal to 1" in capsys.readouterr().err

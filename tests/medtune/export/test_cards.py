@@ -130,7 +130,7 @@ def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(exported: Pa
     assert contents(Path("exports")) == first
 
 
-def test_what_no_stage_has_made_is_left_out_and_said(
+def test_what_no_stage_has_made_is_left_out_with_a_message(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Path("data/tokens/test.arrow").unlink()
@@ -155,7 +155,7 @@ def test_only_cells_that_begin_like_formulas_get_an_apostrophe(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("make", ["stranger", "beside", "file"])
-def test_what_it_did_not_write_is_left_alone(project: Path, make: str) -> None:
+def test_files_of_others_are_left_alone(project: Path, make: str) -> None:
     folder = Path("exports")
     if make == "beside":
         export(folder)
@@ -165,7 +165,7 @@ def test_what_it_did_not_write_is_left_alone(project: Path, make: str) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "mine.txt").write_text("mine")
     before = contents(project)
-    with pytest.raises(InputError, match=r"is a file|holds mine\.txt, which was not written by"):
+    with pytest.raises(InputError, match=r"is a file|contains mine\.txt, which was not written by"):
         export(folder)
     assert contents(project) == before
 
