@@ -6,12 +6,12 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 
 .PHONY: all chat web lint check test lock
 
-# Runs what has changed since the last time and prints base against fine-tuned.
+# Runs the stages whose inputs have changed and prints the scores of base and fine-tuned model.
 all: .venv/run .dvc/plots/vega.js
 	dvc repro
 	@medtune summary
 
-# Serves base and fine-tuned model on this machine; `medtune chat --help` lists its options.
+# Serves the base and the fine-tuned model on this machine; `medtune chat --help` lists its options.
 chat: .venv/app
 	medtune chat
 
@@ -25,23 +25,23 @@ lint: .venv/dev
 	ruff format --check .
 	mypy
 
-# What to run while working: a minute on 2 cores.
+# The checks to run while working: a minute on 2 cores.
 check: lint
 	$(PYTEST) -m "not slow"
 
-# All tests, with those that run the whole graph.
+# All tests, including those that run the whole graph.
 test: lint
 	$(PYTEST)
 
 .venv/run: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("medtune needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("medtune needs Python 3.11 or newer, but this is " + sys.version.split()[0] + ": run make PYTHON=python3.12")'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@echo "installing the pinned requirements into .venv (some minutes)"
+	@echo "installing the pinned requirements into .venv (this takes some minutes)"
 	$(PIP_INSTALL) -r requirements.txt
 	$(PIP_INSTALL) --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The scripts that draw the page of `dvc plots show`, so that it needs no network.
+# The scripts of the page that `dvc plots show` opens, which then needs no network.
 .dvc/plots/vega.js: .venv/run
 	@python -c 'import vl_convert; open("$@", "w", encoding="utf-8").write(vl_convert.javascript_bundle())'
 
@@ -53,9 +53,8 @@ test: lint
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
-# Pins all packages anew from the ranges in pyproject.toml, together; pipeline and app take their share of those pins.
-# A local build of torch is pinned as the release, which itself pins the CUDA libraries that it brings on a machine
-# without such a build.
+# Pins all packages again from the ranges in pyproject.toml: one resolution, of which pipeline and app get their part.
+# A local build of torch is pinned as the release, which pins its own CUDA libraries where there is no such build.
 lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml

@@ -1,8 +1,8 @@
 """Cleans the raw data set: every raw row becomes a record, or is dropped with a reason.
 
 Reads data/raw and the section `clean` of params.yaml. Writes data/clean/records.parquet (in the
-order of the raw files), data/clean/dropped.parquet (raw rows as they came, with their position in
-`source`, from 0, and the reason), metrics/clean.json and plots/data/{answer_words,kinds}.csv.
+order of the raw files), data/clean/dropped.parquet (unchanged raw rows with the reason and their
+position in `source`, from 0), metrics/clean.json and plots/data/{answer_words,kinds}.csv.
 Run: python -m stages.clean
 """
 
@@ -41,8 +41,8 @@ ANSWER_WORDS = Path("plots/data/answer_words.csv")
 KINDS = Path("plots/data/kinds.csv")
 
 DROPPED_SCHEMA = pa.schema([*SCHEMA, ("position", pa.int64()), ("reason", pa.string())])
-BIN_WORDS = 10  # of the histogram of answer lengths; a bin is named by its lowest count
-BATCH = 4096  # records that a process cleans at a time
+BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count
+BATCH = 4096  # records that a process cleans at once
 ALONE = 16  # batches that are cleaned in this process before others are started
 
 raw_row = attrgetter(*FIELDS)
@@ -96,7 +96,7 @@ class Cleaning:
         return None
 
     def metrics(self) -> dict[str, int]:
-        """Returns the counts; every reason and rule is there, with 0 where it met nothing."""
+        """Returns the counts of all reasons and rules, also those that are 0."""
         names = ["records_in", "kept", "same_question_other_answer"]
         names += [f"dropped.{reason}" for reason in REASONS]
         names += [f"fixed.{rule}" for rule in RULES]
@@ -130,7 +130,7 @@ def main() -> None:
         if not counts["kept"]:
             raise InputError(
                 f"{RAW} has {counts['records_in']} records and none can be kept ({summary}): "
-                "check clean.reader and the limits of section clean"
+                "check clean.reader and the limits in section clean"
             )
     bins = sorted(cleaning.bins.items())
     rows = [(kind, first, count) for (kind, first), count in bins]

@@ -1,10 +1,10 @@
-"""Compares base and fine-tuned answers to the same test questions, and writes what people read.
+"""Compares base and fine-tuned answers to the same test questions and writes the report.
 
 Reads data/predictions/, data/split/, data/tokens/, metrics/{clean,split,tokenize,train}.json,
 plots/train/, models/, all of params.yaml and presets/default.yaml. Writes
 metrics/compare.json (the main scores, for DVC), metrics/compare_{scores,kinds,topics,lengths}.json
 (all scores with their intervals), plots/compare/, reports/ and the model card
-models/adapter/README.md; then fails where compare.fail_if_worse says so.
+models/adapter/README.md; then fails if compare.fail_if_worse says so.
 
     python -m stages.compare
 """
@@ -49,20 +49,20 @@ UPSTREAM = ("clean", "split", "tokenize", "train")
 PLOTS = Path("plots/compare")
 REPORT = Path("reports/report.html")
 MODEL_CARD = Path("models/adapter/README.md")
-BIN_WORDS = 10  # of the histogram of answer lengths; a bin is named by its lowest count
+BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count
 SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
-# From 0 to 1, so that they share an axis.
+# All are from 0 to 1, so that they share an axis.
 SHARES = (*ROUGE, *(f"{name}_rate" for name in ("stopped", "repetition", "unsupported_number")))
 
 
 def read_predictions() -> dict[str, pa.Table]:
-    """Both models' predictions; raises InputError unless they answer the same rows in order."""
+    """Reads both models' predictions; raises InputError unless they have the same rows in order."""
     tables = {model: read_table(path, f"evaluate@{model}") for model, path in PREDICTIONS.items()}
     base, finetuned = tables.values()
     remedy = "run dvc repro -f evaluate@base evaluate@finetuned"
     if base.num_rows != finetuned.num_rows or base.num_rows == 0:
         counts = f"{base.num_rows} and {finetuned.num_rows}"
-        raise InputError(f"base and fine-tuned predictions must pair, rows are {counts}: {remedy}")
+        raise InputError(f"base and fine-tuned predictions have {counts} rows: {remedy}")
     for name in SAME_COLUMNS:
         if not base.column(name).equals(finetuned.column(name)):
             raise InputError(f"base and fine-tuned predictions differ in column {name}: {remedy}")
@@ -88,14 +88,14 @@ def write_plots(tables: dict[str, pa.Table], facts: Facts) -> None:
 
 
 def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
-    """Answers per bin of ten words and model, empty bins too; the name is the lowest count."""
+    """Counts the answers per model and bin of ten words, including empty bins."""
     bins = {model: Counter(n // BIN_WORDS for n in values) for model, values in words.items()}
     last = max(max(counts) for counts in bins.values())
     return [(i * BIN_WORDS, model, bins[model][i]) for i in range(last + 1) for model in bins]
 
 
 def write_metrics(facts: Facts, settings: Settings, tables: dict[str, pa.Table]) -> None:
-    """Writes the metrics and reads them back: what people read has the same rounding."""
+    """Writes the metrics and reads them back, so that the report has the same rounding."""
     results = compared_all(tables, settings)
     results["compare_scores"] |= compared_choices(facts.choices, settings)
     for name, metrics in results.items():

@@ -1,7 +1,7 @@
-"""Fetches the base model, the data set or multiple-choice questions that params.yaml names.
+"""Downloads the base model, the data set or multiple-choice questions named in params.yaml.
 
 Reads download.<target> of params.yaml. Writes models/base/ (safetensors and tokenizer), data/raw/
-or data/choices/<set>/ (the files as they are; an empty folder where params.yaml says null).
+or data/choices/<set>/ (the unchanged files; an empty folder if params.yaml says null).
 
     python -m stages.download model
     python -m stages.download dataset

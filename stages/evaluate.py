@@ -51,7 +51,7 @@ def ask(
     params: Evaluate,
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
-    """The losses of the references, the choices, and the answers to the rows and to QUESTIONS."""
+    """Returns the references' losses, the choices, and answers to the rows and QUESTIONS."""
     from medtune.generation.generate import answer_all, end_ids
     from medtune.modeling.losses import summed_losses
 
@@ -67,7 +67,7 @@ def ask(
     if params.engine == "medtune":
         return losses, choices, answer_all(model, encoder, prompts, params, seed)
     ends = end_ids(model, encoder)
-    del model  # vLLM wants the memory
+    del model  # vLLM needs the memory
     from medtune.generation import vllm as vllm_engine
 
     adapter = ADAPTER if name == "finetuned" else None
@@ -82,7 +82,7 @@ def predictions(
     encoder: PromptEncoder,
     params: Evaluate,
 ) -> pa.Table:
-    """The test records with answers and the statistics that medtune.scoring.scores adds up."""
+    """Returns the test records with answers and the counts that medtune.scoring.scores sums."""
     score = TextScorer(params.use_stemmer)
     columns = ("id", "kind", "topic", "group", "question")
     table = []

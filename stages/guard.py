@@ -1,8 +1,8 @@
-"""Trains the guard, which reads questions before they are answered, and measures it.
+"""Trains the guard, which checks questions before they are answered, and measures it.
 
 Reads data/split/train.parquet (questions only), the lists of medtune/guard/questions and the
 multiple-choice questions of data/choices. Writes models/guard/guard.json and metrics/guard.json;
-the time that a question takes is in metrics/guard_cost.json.
+the time per question is in metrics/guard_cost.json.
 
     python -m stages.guard
 """
@@ -27,13 +27,13 @@ logger = logging.getLogger("medtune")
 
 TRAIN = Path("data/split/train.parquet")
 METRICS = Path("metrics/guard.json")
-CHOICES = 100  # multiple-choice questions of each set that are kept for the metrics
+CHOICES = 100  # multiple-choice questions of each set that are held out for the metrics
 
 Lists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
 
 
 def lists(role: str, side: str) -> Lists:
-    """The lists of a role, validation or test, for one side of the scope."""
+    """Reads the lists of a role, validation or test, for one side of the scope."""
     paths = sorted((LISTS / role / side).glob("*.txt"))
     return {path.stem: with_vectors(read_list(path)) for path in paths}
 
@@ -51,14 +51,14 @@ def blocked(guard: Guard, parts: Lists) -> np.ndarray:
 
 
 def scope_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, float]:
-    """AUROC and the shares blocked of general and of medical questions, of all lists together."""
+    """Returns AUROC and the blocked shares of general and medical questions, over all lists."""
     metrics = auroc("auroc", scores(guard, medical), scores(guard, general))
     metrics |= rate("block_rate", blocked(guard, general))
     return metrics | rate("false_block_rate", blocked(guard, medical))
 
 
 def list_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, float]:
-    """The same of each list, its AUROC against all of the other side."""
+    """Returns the same for each list, with its AUROC against all lists of the other side."""
     metrics: dict[str, float] = {}
     inside, outside = scores(guard, medical), scores(guard, general)
     for name, part in medical.items():
@@ -71,7 +71,7 @@ def list_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, floa
 
 
 def choice_metrics(guard: Guard, choices: dict[str, list[str]]) -> dict[str, float]:
-    """Shares blocked of multiple-choice questions; not all of a set are what its name says."""
+    """Returns the blocked shares of multiple-choice sets; not all questions fit their set."""
     metrics: dict[str, float] = {}
     for side, name in (("medical", "false_block_rate"), ("general", "block_rate")):
         if asked := choices[side][:CHOICES]:
@@ -80,9 +80,9 @@ def choice_metrics(guard: Guard, choices: dict[str, list[str]]) -> dict[str, flo
 
 
 def safeguard_metrics(guard: Guard, test: dict[str, Lists]) -> dict[str, float]:
-    """Shares that get a safeguard: of what calls for it, of what sounds alike, of other questions.
+    """Returns how often a safeguard is shown: if it is needed, if it only seems so, and otherwise.
 
-    `validation` lists are those that rules and training phrasings were settled with.
+    The rules and training phrasings were tuned on the `validation` lists.
     """
     metrics: dict[str, float] = {}
     for kind in KINDS:
@@ -97,7 +97,7 @@ def safeguard_metrics(guard: Guard, test: dict[str, Lists]) -> dict[str, float]:
 
 
 def latencies(guard: Guard, asked: list[str]) -> dict[str, float]:
-    """Milliseconds that the verdict on one question takes."""
+    """Returns the milliseconds that the verdict on a question takes."""
     seconds = []
     for question in asked:
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Splits the records so that nothing in the test set stands in the training set.
+"""Splits the records so that nothing in the test set is in the training set.
 
 Reads data/clean/records.parquet; writes data/split/{train,validation,test}.parquet (the records
-and their `group`), data/split/left_out.parquet (what is in none, and why) and metrics/split.json.
+and their `group`), data/split/left_out.parquet (the others, and why) and metrics/split.json.
 Run: python -m stages.split
 """
 
@@ -34,21 +34,21 @@ LEFT_OUT = (*REASONS, "over_limit")
 def check_counts(params: Split, count: int) -> None:
     if (wanted := sum(params.shares.count(name) or 0 for name in SPLITS)) > count:
         raise InputError(
-            f"split.shares asks for {wanted} records, there are {count}: ask for fewer, or for "
+            f"split.shares asks for {wanted} records, but there are {count}: ask for fewer, or "
             "fractions that add up to 1"
         )
 
 
 def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
-    """The component, group and split of each record, and why it is left out if it is."""
+    """Returns the component, group and split of each record, and why it is left out, if it is."""
     table = records.select(["id", "kind"]).to_pandas()
     linked = components(texts, params.near_duplicate_similarity)
     groups = without_boilerplate(texts, linked, max(1, params.max_group_share * len(table)))
     cut = groups != linked
     if cut.any():
         logger.info(
-            f"{cut.sum()} records are in components above split.max_group_share: those of one "
-            "topic or question stay together, what else shares text leaves validation and test"
+            f"{cut.sum()} records are in components above split.max_group_share: those with the "
+            "same topic or question stay together; validation and test lose others that share text"
         )
     table["component"], table["group"] = linked, group_names(texts, groups)
     table["split"] = assign(table["group"], params, seed)
@@ -60,20 +60,20 @@ def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.Data
 
 
 def members(table: pd.DataFrame) -> dict[SplitName, np.ndarray]:
-    """A mask for each split of the records that are not left out."""
+    """Returns a mask for each split of the records that are not left out."""
     splits = table["split"].where(table["reason"] == "", "")
     masks = {name: (splits == name).to_numpy() for name in SPLITS}
     if empty := [name for name, mask in masks.items() if not mask.any()]:
         raise InputError(
             f"{len(table)} records in {table['group'].nunique()} groups leave the split "
-            f"{' and '.join(empty)} empty, {(splits == '').sum()} left out because they share "
-            "text: add data, raise split.max_group_share, or change split.shares or seed"
+            f"{' and '.join(empty)} empty ({(splits == '').sum()} left out because they share "
+            "text): add data, raise split.max_group_share, or change split.shares or seed"
         )
     return masks
 
 
 def proven_leaks(texts: Texts, masks: dict[SplitName, np.ndarray]) -> dict[str, float]:
-    """The leak rates of test against train; they, and those of the other pairs, are zero."""
+    """Returns the leak rates of test against train; asserts that those of all pairs are 0."""
     pairs = combinations(SPLITS, 2)
     rates = {pair: leak_rates(texts, *(masks[name] for name in pair)) for pair in pairs}
     assert not any(rate for pair in rates.values() for rate in pair.values()), rates
@@ -81,14 +81,14 @@ def proven_leaks(texts: Texts, masks: dict[SplitName, np.ndarray]) -> dict[str, 
 
 
 def kind_deviation(table: pd.DataFrame) -> float:
-    """The largest difference, of any kind in any split, from the kind's share of all records."""
+    """Returns the largest deviation of a kind's share in a split from its share overall."""
     kept = table[table["reason"] == ""]
     shares = pd.crosstab(kept["split"], kept["kind"], normalize="index")
     return float((shares - table["kind"].value_counts(normalize=True)).abs().to_numpy().max())
 
 
 def measure(texts: Texts, table: pd.DataFrame, seed: int) -> dict[str, float]:
-    """What holds of all records, before any is over a limit."""
+    """Returns the metrics of all records, before limits are applied."""
     masks = members(table)
     by_rows = random_leak_rates(texts, masks["train"].sum(), masks["test"].sum(), seed)
     return {
@@ -103,7 +103,7 @@ def measure(texts: Texts, table: pd.DataFrame, seed: int) -> dict[str, float]:
 
 
 def apply_limits(table: pd.DataFrame, params: Split, seed: int) -> None:
-    """Gives a reason to the records for which a split has no room."""
+    """Marks the records that exceed the limit of their split with a reason."""
     counts = table["kind"].value_counts()
     weights = counts.clip(upper=1) if params.balance_kinds else counts
     for name, mask in members(table).items():

@@ -1,8 +1,8 @@
 """Turns the records of each split into the token ids that the model is trained and tested on.
 
 Reads data/split/ and the tokenizer in models/base/; writes
-data/tokens/{train,validation,test}.arrow, data/tokens/prompt.json (the prompt format, for whoever
-asks the model later) and metrics/tokenize.json.
+data/tokens/{train,validation,test}.arrow, data/tokens/prompt.json (the prompt format, for later
+questions to the model) and metrics/tokenize.json.
 
     python -m stages.tokenize
 """
@@ -36,7 +36,7 @@ COUNTS = ("records", "tokens", "supervised_tokens", "truncated", "dropped")
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yields the texts of a split; raises InputError with the way to make the file again."""
+    """Yields the texts of a split; raises InputError that says how to remake the file."""
     try:
         with (
             pq.ParquetFile(path) as file,
@@ -48,23 +48,23 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run dvc repro split") from None
     except pa.ArrowInvalid:
-        raise InputError(f"{path} is not a whole Parquet file: run dvc repro -f split") from None
+        raise InputError(f"{path} is an incomplete Parquet file: run dvc repro -f split") from None
 
 
 def token_batch(
     records: pa.RecordBatch, encoder: PromptEncoder, params: Tokenize, split: SplitName
 ) -> tuple[pa.RecordBatch, dict[str, int]]:
-    """The rows of a token file, and by id the lengths of prompts that leave an answer no room.
+    """Returns the rows of a token file, and the lengths of prompts without room for an answer.
 
     The loss covers `input_ids[loss_start:]`: the answer and its end-of-turn token, or all but the
-    first token, which nothing predicts. An answer that is too long is cut and keeps that token, or
-    its row is left out, as params.truncation says; a reference of the test split is always cut.
+    first token, which nothing predicts. params.truncation decides whether an answer that is too
+    long is cut, keeping that token, or its row is left out; test references are always cut.
     """
     added = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
     prompts = encoder.batch_question_ids(records["question"].to_pylist())
     answers = encoder.batch_answer_ids([text + added for text in records["answer"].to_pylist()])
     lengths = np.array([len(ids) for ids in prompts], np.int32)
-    rooms = params.max_length_tokens - lengths - 1  # for the answer, before its end
+    rooms = params.max_length_tokens - lengths - 1  # tokens for the answer before its end token
     truncated = np.array([len(ids) for ids in answers]) > rooms
     kept = rooms > 0
     no_room = {records["id"][n].as_py(): int(lengths[n]) for n in np.flatnonzero(~kept)}
@@ -83,7 +83,7 @@ def token_batch(
 def write_split(
     writer: pa.RecordBatchFileWriter, split: SplitName, encoder: PromptEncoder, params: Tokenize
 ) -> dict[str, int]:
-    """Writes the rows of a split and returns COUNTS of them."""
+    """Writes the rows of a split and returns their COUNTS."""
     counts = dict.fromkeys(COUNTS, 0)
     no_room: dict[str, int] = {}
     for records in read_batches(SPLIT / f"{split}.parquet"):
@@ -103,12 +103,12 @@ def write_split(
 def check_room(
     split: SplitName, counts: dict[str, int], no_room: dict[str, int], params: Tokenize
 ) -> None:
-    """Refuses prompts without room for an answer unless they may be dropped; says it of test's."""
+    """Raises InputError if prompts leave no room for an answer, unless they may be dropped."""
     limit = f"tokenize.max_length_tokens is {params.max_length_tokens}, which leaves"
     if no_room and params.truncation == "cut":
         raise InputError(
             f"{limit} no room for an answer in {len(no_room)} records of {split}, "
-            f"{next(iter(no_room))} the first: raise it to {max(no_room.values()) + 2} or more, or "
+            f"first in {next(iter(no_room))}: raise it to {max(no_room.values()) + 2} or more, or "
             "set tokenize.truncation to drop"
         )
     if counts["dropped"] and not counts["records"]:
@@ -116,7 +116,7 @@ def check_room(
             f"{limit} no record of {split}: raise it, or set tokenize.truncation to cut"
         )
     if no_room and split == "test":
-        logger.warning(f"{limit} {len(no_room)} test questions no room for an answer: not asked")
+        logger.warning(f"{limit} no room to answer {len(no_room)} test questions: they are skipped")
 
 
 def main() -> int:

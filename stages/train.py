@@ -43,12 +43,12 @@ def announce(model: Any, params: Train) -> tuple[int, float]:
         f"{resolve_precision(params.precision)} on {device()}, quantization {params.quantization}"
     )
     if device() == "cpu" and resolve_precision(params.precision) == "fp16":
-        logger.warning("fp16 crawls on a CPU: train.precision auto takes fp32 there")
+        logger.warning("fp16 is slow on a CPU: set train.precision to auto, which is fp32 there")
     return trainable, percent
 
 
 def stage_inputs(params: Train) -> list[Path]:
-    """Every file that this stage depends on, as dvc.yaml declares it."""
+    """Returns every file that this stage depends on, as declared in dvc.yaml."""
     deps = read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]
     paths = [Path(dep.replace("${train.launch}", params.launch)) for dep in deps]
     files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
@@ -56,7 +56,7 @@ def stage_inputs(params: Train) -> list[Path]:
 
 
 def checkpoint_folder(params: Train, seed: int) -> Path:
-    """Where runs with these very inputs, code, libraries and this processor keep checkpoints."""
+    """Returns the checkpoint folder for these very inputs, code, libraries and processor."""
     import torch
 
     values = {
@@ -71,7 +71,7 @@ def checkpoint_folder(params: Train, seed: int) -> Path:
 
 
 def write_results(points: list[Point], params: Train, trainable: int, percent: float) -> None:
-    """Writes the curves and metrics/train.json; the kept adapter's is the lowest loss, or last."""
+    """Writes the curves and metrics/train.json, with the validation loss of the kept adapter."""
     curves = {name: [p for p in points if p.curve == name] for name in ("train", "validation")}
     for curve, own in curves.items():
         columns = ("step", "epoch", "loss", "learning_rate")

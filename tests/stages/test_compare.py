@@ -267,7 +267,7 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(
+def test_different_rows_stop_the_stage_and_keep_its_earlier_outputs(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "write_figures", write_figures)
@@ -278,7 +278,7 @@ def test_other_rows_stop_the_stage_and_keep_its_earlier_outputs(
     with pytest.raises(InputError, match=r"differ in column id: run dvc repro -f evaluate@base"):
         compare.main()
     write_table(Path("data/predictions/finetuned.parquet"), shuffled.slice(0, 5))
-    with pytest.raises(InputError, match=r"rows are 12 and 5: run dvc repro"):
+    with pytest.raises(InputError, match=r"have 12 and 5 rows: run dvc repro"):
         compare.main()
     assert {name: Path(name).read_bytes() for name in OUTS} == first
 
@@ -311,7 +311,7 @@ def test_the_gate_lets_a_better_adapter_pass(project: Path) -> None:
     compare.main()
 
 
-def test_the_gate_stops_a_worse_adapter_when_all_is_written(project: Path) -> None:
+def test_the_gate_stops_a_worse_adapter_after_everything_is_written(project: Path) -> None:
     write_inputs(project, rougeL=0.0)
     names = ("base", "finetuned")
     base, finetuned = (project / f"data/predictions/{name}.parquet" for name in names)

@@ -1,4 +1,4 @@
-"""The stage: what it writes, on its own lists and a few cards."""
+"""What the guard stage writes, with its own lists and a few cards."""
 
 import json
 from pathlib import Path

@@ -166,21 +166,21 @@ def test_a_topic_of_half_of_the_data_goes_to_train(run: Callable[..., Parts]) ->
     assert Counter(places(parts).values())["test"] > 10
 
 
-def test_one_answer_for_all_cards_makes_no_three_splits(run: Callable[..., Parts]) -> None:
+def test_cards_with_one_answer_cannot_fill_three_splits(run: Callable[..., Parts]) -> None:
     rows = [card(f"disease {n}", "It is inherited.", f"disease {n}") for n in range(100)]
-    message = r"100 records in 100 groups leave the split validation and test empty, \d+ left out"
+    message = r"100 records in 100 groups leave the split validation and test empty \(\d+ left out"
     with pytest.raises(InputError, match=message):
         run(rows)
     assert not stage.SPLIT.exists()
 
 
-def test_one_record_makes_no_three_splits(run: Callable[..., Parts]) -> None:
+def test_one_record_cannot_fill_three_splits(run: Callable[..., Parts]) -> None:
     with pytest.raises(InputError, match=r"1 records in 1 groups leave the split .* empty"):
         run(findings(1))
     assert not stage.SPLIT.exists()
 
 
-def test_what_is_over_a_limit_is_listed(run: Callable[..., Parts]) -> None:
+def test_records_over_a_limit_are_listed(run: Callable[..., Parts]) -> None:
     parts = run(findings(600), max_records=ALL | {"test": 10})
     left_out = parts["left_out"]
     assert len(parts["test"]) == 10 and metrics()["left_out.over_limit"] == len(left_out) > 10
@@ -191,11 +191,11 @@ def test_shares_may_be_counts(run: Callable[..., Parts]) -> None:
     counts = {"train": 200, "validation": 20, "test": 25}
     parts = run(findings(600), shares=counts)
     assert {name: len(parts[name]) for name in SPLITS} == counts
-    with pytest.raises(InputError, match=r"split\.shares asks for 601 records, there are 600"):
+    with pytest.raises(InputError, match=r"split\.shares asks for 601 records, but there are 600"):
         run(findings(600), shares=counts | {"train": 556})
 
 
-def test_a_count_that_whole_groups_cannot_meet_is_told(
+def test_a_count_that_whole_groups_cannot_meet_is_reported(
     run: Callable[..., Parts], caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = run(findings(600), shares={"train": 480, "validation": 60, "test": 60})

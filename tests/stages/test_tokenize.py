@@ -117,7 +117,7 @@ def test_a_long_card_is_dropped_but_a_reference_of_the_test_split_is_cut(
         assert all(row["input_ids"][-1] == encoder.end_id for row in rows)
 
 
-def test_what_is_cut_and_dropped_is_counted_per_split(run_stage: Main) -> None:
+def test_cut_and_dropped_cards_are_counted_per_split(run_stage: Main) -> None:
     cut = run_stage(RECORD, LONG)
     dropped = run_stage(RECORD, LONG, truncation="drop")
     for split in ("train", "validation"):
@@ -144,7 +144,7 @@ def test_a_prompt_without_room_for_an_answer_is_an_error(run_stage: Main, tokeni
     question = ASKED_AT_LENGTH["question"]
     longest = len(PromptEncoder(tokenizer, PromptFormat("chat", system)).question_ids(question))
     message = (
-        "is 400, which leaves no room for an answer in 1 records of test, a:2 the first: raise it "
+        "is 400, which leaves no room for an answer in 1 records of test, first in a:2: raise it "
         rf"to {longest + 2} or more, or set tokenize\.truncation to drop"
     )
     with pytest.raises(InputError, match=message):
@@ -154,7 +154,7 @@ def test_a_prompt_without_room_for_an_answer_is_an_error(run_stage: Main, tokeni
     assert (metrics["test.records"], metrics["test.truncated"]) == (1, 1)
 
 
-def test_test_questions_without_room_are_dropped_aloud(
+def test_test_questions_without_room_are_dropped_with_a_warning(
     run_stage: Main, caplog: pytest.LogCaptureFixture
 ) -> None:
     cards = [RECORD, ASKED_AT_LENGTH]
@@ -163,10 +163,10 @@ def test_test_questions_without_room_are_dropped_aloud(
         assert not caplog.records
         metrics = run_stage(RECORD, LONG, truncation="drop", test=cards)
     assert (metrics["test.records"], metrics["test.dropped"]) == (1, 1)
-    assert "leaves 1 test questions no room for an answer: not asked" in caplog.text
+    assert "leaves no room to answer 1 test questions: they are skipped" in caplog.text
 
 
-def test_a_split_of_which_nothing_is_left_is_an_error(run_stage: Main) -> None:
+def test_a_split_without_records_is_an_error(run_stage: Main) -> None:
     with pytest.raises(InputError, match="400, which leaves no record of train: raise it, or set"):
         run_stage(LONG, truncation="drop")
 
@@ -209,7 +209,7 @@ def test_texts_that_another_library_wrote_as_large_strings_are_read(tmp_path: Pa
 
 def test_a_missing_or_cut_split_names_the_stage_that_makes_it(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="not a whole Parquet file: run dvc repro -f split"):
+    with pytest.raises(InputError, match="an incomplete Parquet file: run dvc repro -f split"):
         list(stage.read_batches(tmp_path / "x.parquet"))
     with pytest.raises(InputError, match="missing: run dvc repro split"):
         list(stage.read_batches(tmp_path / "y.parquet"))
