@@ -7,13 +7,13 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 .PHONY: all chat web lint check test lock
 
 # Runs what has changed since the last time and prints base against fine-tuned.
-all: .venv/run
+all: .venv/run .dvc/plots/vega.js
 	dvc repro
-	@python -m medtune.commands.summary
+	@medtune summary
 
-# Serves base and fine-tuned model on this machine; `python -m app --help` lists its options.
+# Serves base and fine-tuned model on this machine; `medtune chat --help` lists its options.
 chat: .venv/app
-	python -m app
+	medtune chat
 
 # Builds the React page, which `make chat` then serves at /web.
 web:
@@ -38,7 +38,12 @@ test: lint
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing the pinned requirements into .venv (some minutes)"
 	$(PIP_INSTALL) -r requirements.txt
+	$(PIP_INSTALL) --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The scripts that draw the page of `dvc plots show`, so that it needs no network.
+.dvc/plots/vega.js: .venv/run
+	@python -c 'import vl_convert; open("$@", "w", encoding="utf-8").write(vl_convert.javascript_bundle())'
 
 .venv/app: .venv/run requirements-app.txt
 	$(PIP_INSTALL) -r requirements-app.txt

@@ -1,31 +1,43 @@
-"""Serves base and fine-tuned model: a chat page, and OpenAI's chat API.
+"""`medtune chat`, or `python -m app`: base and fine-tuned model behind a chat page and an API."""
 
-python -m app                                     on http://127.0.0.1:8000
-python -m app --port 9000 --cors-origin http://localhost:5173
-MEDTUNE_API_KEY=… python -m app --host 0.0.0.0    asks for the key as a bearer token
-"""
-
-import argparse
+import inspect
 import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from app.limits import Limits
-from medtune.config.loading import load_params
-from medtune.disclaimer import DISCLAIMER
+from medtune.commands.base import Command, add, new_app
 from medtune.runtime.errors import InputError
-from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 
 KEY = "MEDTUNE_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 GRACE_S = 5  # for answers on their way when the server is stopped
+EXAMPLES = (
+    "medtune chat",
+    "medtune chat --port 9000 --cors-origin http://localhost:5173",
+    "MEDTUNE_API_KEY=… medtune chat --host 0.0.0.0",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the server listens and who may call it."""
+
+    host: str
+    port: int
+    cors_origin: list[str]
+    allowed_host: list[str]
+    share: bool
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -49,10 +61,11 @@ def share(host: str, port: int) -> str:
         raise InputError(" ".join(problem.split())) from None
 
 
-def serve(options: argparse.Namespace, limits: Limits) -> None:
+def serve(options: Options, limits: Limits) -> None:
     from app.loading import check_files, load
     from app.page import mount_page
     from app.server import create_app
+    from medtune.config.loading import load_params
 
     params, scope = load_params("evaluate", "guard.scope")
     check_files()
@@ -74,7 +87,7 @@ def serve(options: argparse.Namespace, limits: Limits) -> None:
         run(app, listener)
 
 
-def hosts_of(options: argparse.Namespace) -> list[str]:
+def hosts_of(options: Options) -> list[str]:
     """The names that requests may call the server by; any where others may reach it."""
     if options.share or options.host not in LOOPBACK:
         return ["*"]
@@ -98,43 +111,63 @@ def run(app: Any, listener: socket.socket) -> None:
         server.run(sockets=[listener])
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m app",
-        description=f"Serves base and fine-tuned model. {KEY}, if set, is asked of clients.",
-        epilog=DISCLAIMER,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 serves the whole network")
-    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
-    parser.add_argument(
-        "--cors-origin", action="append", default=[], help="a page that may call the server"
-    )
-    parser.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        help="another name of this machine, such as a proxy's; *.example.org is all of its names",
-    )
-    parser.add_argument(
-        "--share", action="store_true", help="a public address too, by Gradio's tunnel"
-    )
+def with_limits(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each of Limits, with its default and its help."""
+    signature = inspect.signature(function)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     for limit in fields(Limits):
-        name, default = limit.name.replace("_", "-"), limit.default
-        parser.add_argument(
-            f"--{name}", type=type(default), default=default, help=limit.metadata["help"]
+        option: Any = Annotated[type(limit.default), typer.Option(help=limit.metadata["help"])]
+        parameters.append(
+            inspect.Parameter(
+                limit.name, inspect.Parameter.KEYWORD_ONLY, default=limit.default, annotation=option
+            )
         )
-    return parser.parse_args()
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return function
+
+
+@with_limits
+def chat(
+    host: Annotated[str, typer.Option(help="0.0.0.0 serves the whole network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A page that may call the server; may be repeated."),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name of this machine, such as a proxy's; *.example.org is all of its "
+            "names; may be repeated.",
+        ),
+    ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Ask Gradio's tunnel for a public address too.")
+    ] = False,
+    **limits: float,
+) -> None:
+    """Serve base and fine-tuned model: a chat page and an API.
+
+    The API speaks OpenAI's protocol. Clients must send the key in MEDTUNE_API_KEY, if it is set.
+    """
+    options = Options(host, port, cors_origin or [], allowed_host or [], share)
+    serve(options, Limits(**limits))  # type: ignore[arg-type]
+
+
+class AppCommand(Command):
+    installed_by = "make .venv/app"
+
+
+def register(cli: typer.Typer) -> None:
+    """The entry point by which `medtune` finds the chat."""
+    add(cli, chat, *EXAMPLES, cls=AppCommand)
 
 
 def main() -> None:
-    options = parse()
-    set_up_logging("app")
-    with one_line_errors():
-        serve(
-            options,
-            Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)}),
-        )
+    cli = new_app("The chat.")
+    register(cli)
+    cli(prog_name="medtune chat")
 
 
 if __name__ == "__main__":

@@ -37,14 +37,6 @@ class Turn:
     liked: bool | None = None  # None until it is rated
 
 
-@dataclass(eq=False)
-class Rating:
-    """What a reader is about to say of an answer."""
-
-    turn: Turn
-    liked: bool
-
-
 @dataclass
 class Conversation:
     """One open page: the turns of its chat, the last comparison, and what is being computed."""
@@ -53,7 +45,7 @@ class Conversation:
     nearest_cards: NearestCards
     turns: list[Turn] = field(default_factory=list)
     compared: list[Turn] = field(default_factory=list)
-    rating: Rating | None = None
+    rated: tuple[Turn, bool] | None = None  # liked or not, before its comment has come
     is_busy: bool = False
     used: float = field(default_factory=time.monotonic)
     _answers: Sequence[Reply] = ()
@@ -101,7 +93,7 @@ class Conversation:
 
     def clear(self) -> None:
         self.stop()
-        self.turns, self.rating = [], None
+        self.turns, self.rated = [], None
 
     def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Reply:
         """Asks with as many of the earlier turns as fit, the newest of them."""

@@ -20,7 +20,7 @@ TOKENS_AT_ONCE = 1024  # of prompts that join in one turn, padding included; the
 
 
 class Batch(Protocol):
-    """What the engine needs of medtune.serving.batch.OpenBatch."""
+    """What the engine needs of medtune.serving.batch.ContinuousBatch."""
 
     @property
     def is_open(self) -> bool: ...

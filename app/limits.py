@@ -12,17 +12,17 @@ def limit(default: float, help: str) -> Any:
 
 @dataclass(frozen=True)
 class Limits:
-    """Each is an option of `python -m app`."""
+    """Each is an option of `medtune chat`."""
 
-    max_rows: int = limit(32, "answers computed together; more serves more at once, each slower")
-    max_waiting: int = limit(64, "requests that wait for a place; one more is refused with 503")
-    max_messages: int = limit(64, "messages of a conversation")
-    max_prompt_tokens: int = limit(1024, "tokens of a conversation, the template's included")
-    max_new_tokens: int = limit(512, "tokens of an answer that a request may ask for")
-    time_limit_s: float = limit(120.0, "for an answer, waiting included; then it is cut")
-    max_body_bytes: int = limit(32 * 1024, "size of a request")
-    body_time_limit_s: float = limit(10.0, "for a client to send its request")
-    retry_after_s: int = limit(5, "what a refused client is told to wait")
+    max_rows: int = limit(32, "Answers computed together; more serves more at once, each slower.")
+    max_waiting: int = limit(64, "Requests that wait for a place; one more is refused with 503.")
+    max_messages: int = limit(64, "Messages of a conversation.")
+    max_prompt_tokens: int = limit(1024, "Tokens of a conversation, the template's included.")
+    max_new_tokens: int = limit(512, "Tokens of an answer that a request may ask for.")
+    time_limit_s: float = limit(120.0, "For an answer, waiting included; then it is cut.")
+    max_body_bytes: int = limit(32 * 1024, "Size of a request.")
+    body_time_limit_s: float = limit(10.0, "For a client to send its request.")
+    retry_after_s: int = limit(5, "How long a refused client is told to wait.")
 
     def __post_init__(self) -> None:
         for each in fields(self):

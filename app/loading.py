@@ -41,14 +41,14 @@ def load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
 
 def _load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
     from medtune.generation.generate import end_ids
-    from medtune.serving.batch import OpenBatch
+    from medtune.serving.batch import ContinuousBatch
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
     adapter = SwitchedAdapter()
     model, beginning = adapter.model, _beginning(encoder)
     batches = {
-        "finetuned": OpenBatch(model, lambda: adapter.switch(True), beginning),
-        "base": OpenBatch(model, lambda: adapter.switch(False), beginning),
+        "finetuned": ContinuousBatch(model, lambda: adapter.switch(True), beginning),
+        "base": ContinuousBatch(model, lambda: adapter.switch(False), beginning),
     }
     for batch in batches.values():
         _warm_up(batch, encoder, params)

@@ -10,6 +10,10 @@ from app.errors import ApiError
 from app.limits import Limits
 
 
+def needs_key(path: str) -> bool:
+    return path.startswith("/v1")
+
+
 class RequireKey:
     """Lets a request to /v1 pass that bears the key."""
 
@@ -17,7 +21,7 @@ class RequireKey:
         self.app, self.expected = app, f"Bearer {key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/v1"):
+        if scope["type"] == "http" and needs_key(scope["path"]):
             given = Headers(scope=scope).get("authorization", "").encode("latin-1")
             if not secrets.compare_digest(given, self.expected):
                 headers = {"WWW-Authenticate": "Bearer"}

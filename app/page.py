@@ -9,9 +9,9 @@ import gradio as gr
 from fastapi import FastAPI
 
 from app.assistant import Assistant
-from app.conversations import READERS, Conversations
+from app.conversations import READERS, SYSTEM_PROMPT, Conversations
 from app.nearest_cards import NearestCards
-from app.page_events import LONGEST, Events
+from app.page_events import LONGEST, Asking, Components, Events, Rating
 from app.page_filter import PageFilter
 from app.page_text import NAMES, PANES
 from medtune.disclaimer import DISCLAIMER
@@ -29,6 +29,7 @@ STORED = (
     "comment, model and settings, nothing about you."
 )
 HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
 
 
 def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> FastAPI:
@@ -37,8 +38,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     `key`, if there is one, is asked of its readers as a password. `app.state.close_page()` ends the
     connections of open pages, which would otherwise outlast a server that stops.
     """
-    conversations = Conversations(assistant, NearestCards.load())
-    page = build(assistant, Events(conversations), examples())
+    page = build(Conversations(assistant, NearestCards.load()), examples())
     page.state_session_capacity = READERS
     gr.mount_gradio_app(
         app,
@@ -64,7 +64,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
 def examples(path: Path = TEST) -> list[str]:
     """The shortest question of each kind of a split, of the most frequent kinds if they are many.
 
-    None if the split is not there.
+    Empty if the split is not there.
     """
     import pyarrow.parquet as pq
 
@@ -77,49 +77,74 @@ def examples(path: Path = TEST) -> list[str]:
     return [min(by_kind[kind], key=lambda text: (len(text), text)) for kind in kinds[:EXAMPLES]]
 
 
-def build(assistant: Assistant, events: Events, questions: list[str]) -> gr.Blocks:
+def build(conversations: Conversations, questions: list[str]) -> gr.Blocks:
+    assistant = conversations.assistant
     with gr.Blocks(analytics_enabled=False, title="medtune", fill_width=True) as page:
-        with gr.Row(elem_id="header"):
-            gr.HTML(HEADER)
-            theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
-            theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
-        gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
+        _header()
         with gr.Tabs():
             with gr.Tab("Chat"):
                 with gr.Row(elem_id="chat-top"):
                     model = _model(assistant)
                     clear = gr.Button("New conversation", size="sm", scale=0, elem_id="clear")
                 chat = _chatbot("Conversation", "chat", [{"text": text} for text in questions])
-                question, send, stop, note = _asking("chat")
+                chat_asking = _asking("chat")
             with gr.Tab("Compare"):
-                asked = _asking("compare")
+                compare_asking = _asking("compare")
                 with gr.Row(equal_height=True):
-                    panes = [_chatbot(NAMES[name], f"answer-{name}", None) for name in PANES]
+                    panes = {name: _chatbot(NAMES[name], f"answer-{name}", None) for name in PANES}
         settings = _settings(assistant)
-        panel, comment, save, drop, problem = _rating()
-        chosen = [model, *settings]
-        changed = [chat, question, send, stop, note]
-        free: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
-        gr.on([question.submit, send.click], events.chat, [question, *chosen], changed, **free)
-        chat.example_select(events.take_example, None, question, **free).then(
-            events.chat, [question, *chosen], changed, **free
+        rating, save, drop = _rating()
+        components = Components(
+            model=model,
+            chat=chat,
+            chat_asking=chat_asking,
+            panes=panes,
+            compare_asking=compare_asking,
+            settings=settings,
+            rating=rating,
         )
-        clear.click(events.clear, None, [chat, panel, note], **free)
-        question, send, other_stop, note = asked
-        changed = [*panes, question, send, other_stop, note]
-        gr.on([question.submit, send.click], events.compare, [question, *settings], changed, **free)
-        gr.on([stop.click, other_stop.click], events.stop, **free)
-        rated = [panel, comment, problem]
-        gr.on([each.like for each in (chat, *panes)], events.rate, None, rated, **free).then(
-            None, js="() => medtune.focusRating()", **HIDDEN
-        )
-        saved = [panel, problem, chat, *panes]
-        gr.on([save.click, comment.submit], events.save, comment, saved, **free)
-        drop.click(lambda: gr.update(visible=False), None, panel, **free)
+        events = Events(conversations, components)
+        _connect_asking(events)
+        clear.click(events.clear, None, [chat, rating.panel, chat_asking.note], **FREE)
+        _connect_rating(events, save, drop)
         page.load(None, js="() => medtune.start()", **HIDDEN)
         page.unload(events.leave)
     page.queue(default_concurrency_limit=None, api_open=False)
     return page
+
+
+def _header() -> None:
+    with gr.Row(elem_id="header"):
+        gr.HTML(HEADER)
+        theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
+        theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
+    gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
+
+
+def _connect_asking(events: Events) -> None:
+    page = events.page
+    asking, settings = page.chat_asking, page.settings.values()
+    given = {asking.question, page.model, *settings}
+    changed = [page.chat, *asking]
+    gr.on([asking.question.submit, asking.send.click], events.chat, given, changed, **FREE)
+    page.chat.example_select(events.take_example, None, asking.question, **FREE).then(
+        events.chat, given, changed, **FREE
+    )
+    asking = page.compare_asking
+    given = {asking.question, *settings}
+    changed = [*page.panes.values(), *asking]
+    gr.on([asking.question.submit, asking.send.click], events.compare, given, changed, **FREE)
+    gr.on([page.chat_asking.stop.click, asking.stop.click], events.stop, **FREE)
+
+
+def _connect_rating(events: Events, save: gr.Button, drop: gr.Button) -> None:
+    rating, answers = events.page.rating, [events.page.chat, *events.page.panes.values()]
+    gr.on([each.like for each in answers], events.rate, None, [*rating], **FREE).then(
+        None, js="() => medtune.focusRating()", **HIDDEN
+    )
+    saved = [rating.panel, rating.problem, *answers]
+    gr.on([save.click, rating.comment.submit], events.save, rating.comment, saved, **FREE)
+    drop.click(lambda: gr.update(visible=False), None, rating.panel, **FREE)
 
 
 def _has_key(key: str) -> Callable[[str, str], bool]:
@@ -162,8 +187,7 @@ def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
     )
 
 
-def _asking(name: str) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
-    """The question, Send, Stop and a quiet line."""
+def _asking(name: str) -> Asking:
     with gr.Row(elem_classes="asking"):
         question = gr.Textbox(
             label="Your question",
@@ -179,11 +203,10 @@ def _asking(name: str) -> tuple[gr.Textbox, gr.Button, gr.Button, gr.HTML]:
         send = gr.Button("Send", variant="primary", scale=0, min_width=90)
         stop = gr.Button("Stop", variant="stop", scale=0, min_width=90, visible=False)
         stop.elem_classes = ["stop"]
-    return question, send, stop, gr.HTML(KEYS, elem_classes="note")
+    return Asking(question, send, stop, gr.HTML(KEYS, elem_classes="note"))
 
 
-def _settings(assistant: Assistant) -> list[gr.Slider | gr.Textbox]:
-    """Temperature, top-p, maximum length and system prompt, as Events takes them."""
+def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
     params, most = assistant.params, assistant.engine.limits.max_new_tokens
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         with gr.Row():
@@ -218,15 +241,20 @@ def _settings(assistant: Assistant) -> list[gr.Slider | gr.Textbox]:
             lines=2,
             max_length=LONGEST // 2,
         )
-    return [temperature, top_p, longest, system_prompt]
+    return {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_new_tokens": longest,
+        SYSTEM_PROMPT: system_prompt,
+    }
 
 
-def _rating() -> tuple[gr.Column, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
-    """The panel that asks for a comment, the comment, Save, Cancel and a line for problems."""
+def _rating() -> tuple[Rating, gr.Button, gr.Button]:
+    """The panel that asks for a comment, its Save and its Cancel."""
     with gr.Column(visible=False, elem_id="rating") as panel:
         comment = gr.Textbox(label="Comment", info=STORED, max_length=LONGEST // 2, autofocus=True)
         with gr.Row():
             save = gr.Button("Save rating", variant="primary", size="sm")
             drop = gr.Button("Cancel", size="sm")
         problem = gr.HTML(elem_classes="note")
-    return panel, comment, save, drop, problem
+    return Rating(panel, comment, problem), save, drop

@@ -1,91 +1,112 @@
 """What happens on the page: each method handles an event and says what changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from app.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Rating, Turn
+from app.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
 from app.errors import ApiError
 from app.feedback import FOLDER, Feedback
-from app.page_text import MESSAGES, PANES, messages, note_of, panes, sentence, thumbs
+from app.page_text import MESSAGES, PANES, messages, note_of, sentence, thumbs
 from app.protocol import ChatRequest
 from app.remarks import own_words
 from medtune.runtime.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
 
-Update = Any  # a component's new value, or what gr.update and gr.skip make
-Updates = tuple[Update, ...]
+Given = Mapping[Any, Any]  # the value of each component that an event takes
+Updates = dict[Any, Any]  # new values, or what gr.update makes, of the components that change
+HIDE, SHOW = gr.update(visible=False), gr.update(visible=True)
+
+
+class Asking(NamedTuple):
+    """Where a question is asked: its box, two buttons of which one shows, and a quiet line."""
+
+    question: Any
+    send: Any
+    stop: Any
+    note: Any
+
+    def running(self) -> Updates:
+        return {self.send: HIDE, self.stop: SHOW, self.note: ""}
+
+    def idle(self, note: str) -> Updates:
+        return {self.send: SHOW, self.stop: HIDE, self.note: escape(note)}
+
+
+class Rating(NamedTuple):
+    """The panel that asks what is good or wrong about an answer."""
+
+    panel: Any
+    comment: Any
+    problem: Any
+
+
+class Components(NamedTuple):
+    """The components of the page that events read or change."""
+
+    model: Any
+    chat: Any
+    chat_asking: Asking
+    panes: dict[str, Any]  # of a comparison, by model
+    compare_asking: Asking
+    settings: dict[str, Any]  # by the name that the engine knows them by
+    rating: Rating
 
 
 class Events:
     """The handlers; `folder` is where ratings are kept."""
 
-    def __init__(self, conversations: Conversations, folder: Path = FOLDER) -> None:
-        self.conversations, self.folder = conversations, folder
+    def __init__(
+        self, conversations: Conversations, page: Components, folder: Path = FOLDER
+    ) -> None:
+        self.conversations, self.page, self.folder = conversations, page, folder
 
-    async def chat(
-        self,
-        question: str,
-        model: str,
-        temperature: float,
-        top_p: float,
-        longest: float,
-        system_prompt: str,
-        request: gr.Request,
-    ) -> AsyncIterator[Updates]:
-        """New states of: chat, question, Send, Stop, note."""
-        conversation = self._of(request)
+    async def chat(self, given: Given, request: gr.Request) -> AsyncIterator[Updates]:
+        conversation, page, asking = self._of(request), self.page, self.page.chat_asking
+        question, model = given[asking.question], given[page.model]
         if refused := _refusal(conversation, question):
-            yield gr.skip(), gr.skip(), *_idle(refused)
+            yield asking.idle(refused)
             return
         turns = conversation.turns
-        waiting = Turn(question, model, {})
-        yield messages([*turns, waiting]), "", *_running()
+        waiting = messages([*turns, Turn(question, model, {})])
+        yield {page.chat: waiting, asking.question: "", **asking.running()}
         try:
-            settings = _settings(question, temperature, top_p, longest, system_prompt)
+            settings = self._settings(question, given)
             async with aclosing(conversation.chat(model, question, settings)) as growing:
                 async for turn in growing:
                     if conversation.turns is not turns:  # cleared
-                        yield gr.skip(), gr.skip(), *_idle("")
+                        yield asking.idle("")
                         return
-                    shown = turns if turn in turns else [*turns, turn]
-                    yield messages(shown), *[gr.skip()] * 4
+                    yield {page.chat: messages(turns if turn in turns else [*turns, turn])}
         except (ApiError, InputError) as error:
-            yield messages(turns), question, *_idle(sentence(str(error)))
+            back = {page.chat: messages(turns), asking.question: question}
+            yield back | asking.idle(sentence(str(error)))
             return
-        back = gr.skip() if turn in turns else question
-        yield messages(turns), back, *_idle(note_of([turn]))
+        back = {} if turn in turns else {asking.question: question}
+        yield {page.chat: messages(turns), **back, **asking.idle(note_of([turn]))}
 
-    async def compare(
-        self,
-        question: str,
-        temperature: float,
-        top_p: float,
-        longest: float,
-        system_prompt: str,
-        request: gr.Request,
-    ) -> AsyncIterator[Updates]:
-        """New states of: the panes, question, Send, Stop, note."""
-        conversation = self._of(request)
+    async def compare(self, given: Given, request: gr.Request) -> AsyncIterator[Updates]:
+        conversation, asking = self._of(request), self.page.compare_asking
+        question = given[asking.question]
         if refused := _refusal(conversation, question):
-            yield *[gr.skip()] * len(PANES), gr.skip(), *_idle(refused)
+            yield asking.idle(refused)
             return
-        yield *panes([Turn(question, model, {}) for model in PANES]), gr.skip(), *_running()
+        yield self._panes([Turn(question, model, {}) for model in PANES]) | asking.running()
         try:
-            settings = _settings(question, temperature, top_p, longest, system_prompt)
+            settings = self._settings(question, given)
             async with aclosing(conversation.compare(question, settings)) as growing:
                 async for turns in growing:
-                    yield *panes(turns), *[gr.skip()] * 4
+                    yield self._panes(turns)
         except (ApiError, InputError) as error:
-            yield *panes(conversation.compared), gr.skip(), *_idle(sentence(str(error)))
+            yield self._panes(conversation.compared) | asking.idle(sentence(str(error)))
             return
-        yield *panes(turns), gr.skip(), *_idle(note_of(turns))
+        yield self._panes(turns) | asking.idle(note_of(turns))
 
     async def stop(self, request: gr.Request) -> None:
         self._of(request).stop()
@@ -94,35 +115,37 @@ class Events:
         self.conversations.leave(str(request.session_hash))
 
     async def clear(self, request: gr.Request) -> Updates:
-        """New states of: chat, rating panel, note."""
         self._of(request).clear()
-        return gr.update(value=[], feedback_value=None), gr.update(visible=False), ""
+        return {
+            self.page.chat: gr.update(value=[], feedback_value=None),
+            self.page.rating.panel: HIDE,
+            self.page.chat_asking.note: "",
+        }
 
     def take_example(self, chosen: gr.SelectData) -> str:
         return str(chosen.value["text"])[:LONGEST]
 
     async def rate(self, given: gr.LikeData, request: gr.Request) -> Updates:
-        """New states of: rating panel, comment, note of the panel."""
-        conversation = self._of(request)
+        conversation, rating = self._of(request), self.page.rating
         turn = _rated(conversation, given)
         if turn is None or turn.liked is not None or not isinstance(given.liked, bool):
-            conversation.rating = None
-            return gr.update(visible=False), "", ""
-        conversation.rating = Rating(turn, given.liked)
+            conversation.rated = None
+            return {rating.panel: HIDE}
+        conversation.rated = turn, given.liked
         asked = "What is good about it?" if given.liked else "What is wrong with it?"
-        return gr.update(visible=True), gr.update(label=f"{asked} (optional)", value=""), ""
+        comment = gr.update(label=f"{asked} (optional)", value="")
+        return {rating.panel: SHOW, rating.comment: comment, rating.problem: ""}
 
     async def save(self, comment: str | None, request: gr.Request) -> Updates:
-        """New states of: rating panel, its note, chat, panes."""
-        conversation = self._of(request)
-        rating, conversation.rating = conversation.rating, None
-        if rating is None:
-            return gr.update(visible=False), "", *[gr.skip()] * (1 + len(PANES))
-        turn = rating.turn
+        conversation, rating = self._of(request), self.page.rating
+        rated, conversation.rated = conversation.rated, None
+        if rated is None:
+            return {rating.panel: HIDE}
+        turn, liked = rated
         feedback = Feedback(
             question=turn.question,
             answer=own_words(turn.answer),
-            liked=rating.liked,
+            liked=liked,
             comment=(comment or "").strip()[:LONGEST],
             model=turn.model,
             settings=turn.settings,
@@ -131,54 +154,38 @@ class Events:
         try:
             await asyncio.to_thread(feedback.save, self.folder)
         except OSError as error:
-            conversation.rating = rating
-            problem = f"The rating could not be saved ({error.strerror})."
-            return gr.skip(), problem, *[gr.skip()] * (1 + len(PANES))
-        turn.liked = rating.liked
-        by_model = {turn.model: turn for turn in conversation.compared}
-        ratings = [conversation.turns, *([by_model[m]] if m in by_model else [] for m in PANES)]
-        return gr.update(visible=False), "", *map(thumbs, ratings)
+            conversation.rated = rated
+            return {rating.problem: f"The rating could not be saved ({error.strerror})."}
+        turn.liked = liked
+        compared = {self.page.panes[each.model]: thumbs([each]) for each in conversation.compared}
+        return {rating.panel: HIDE, self.page.chat: thumbs(conversation.turns), **compared}
 
     def _of(self, request: gr.Request) -> Conversation:
         return self.conversations.of(str(request.session_hash))
 
+    def _panes(self, turns: Sequence[Turn]) -> Updates:
+        return {self.page.panes[turn.model]: messages([turn])[1:] for turn in turns}
 
-def _settings(
-    question: str, temperature: float, top_p: float, longest: float, system_prompt: str
-) -> dict[str, Any]:
-    """What a turn is asked with; raises InputError where the API would refuse it.
+    def _settings(self, question: str, given: Given) -> dict[str, Any]:
+        """What a turn is asked with; raises InputError where the API would refuse it.
 
-    A browser sends nothing of the kind, but not everybody who sends is one.
-    """
-    texts = (("system", system_prompt), ("user", question))
-    said = [{"role": role, "content": text} for role, text in texts]
-    body = {"model": "", "messages": said, "temperature": temperature, "top_p": top_p}
-    try:
-        ChatRequest.model_validate(body)
-    except ValueError:
-        raise InputError("the question or a setting cannot be read: reload the page") from None
-    return {
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_new_tokens": int(longest),
-        SYSTEM_PROMPT: system_prompt,
-    }
+        A browser sends nothing of the kind, but not everybody who sends is one.
+        """
+        settings = {name: given[component] for name, component in self.page.settings.items()}
+        texts = (("system", settings[SYSTEM_PROMPT]), ("user", question))
+        said = [{"role": role, "content": text} for role, text in texts]
+        numbers = {name: settings[name] for name in ("temperature", "top_p")}
+        try:
+            ChatRequest.model_validate({"model": "", "messages": said, **numbers})
+        except ValueError:
+            raise InputError("the question or a setting cannot be read: reload the page") from None
+        return settings | {"max_new_tokens": int(settings["max_new_tokens"])}
 
 
 def _refusal(conversation: Conversation, question: str | None) -> str | None:
     if conversation.is_busy:
         return BUSY
     return None if question and question.strip() else "Type a question first."
-
-
-def _running() -> Updates:
-    """Send, Stop, note."""
-    return gr.update(visible=False), gr.update(visible=True), ""
-
-
-def _idle(note: str) -> Updates:
-    """Send, Stop, note."""
-    return gr.update(visible=True), gr.update(visible=False), escape(note)
 
 
 def _rated(conversation: Conversation, given: gr.LikeData) -> Turn | None:

@@ -34,12 +34,6 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
 
 
-def panes(turns: Sequence[Turn]) -> list[list[dict[str, Any]]]:
-    """A comparison as the values of its panes."""
-    by_model = {turn.model: turn for turn in turns}
-    return [messages([by_model[model]])[1:] if model in by_model else [] for model in PANES]
-
-
 def note_of(turns: Sequence[Turn]) -> str:
     """What a reader should know of turns that have ended."""
     notes = []
@@ -48,8 +42,8 @@ def note_of(turns: Sequence[Turn]) -> str:
     if any(turn.finish_reason == "length" for turn in turns):
         notes.append("Cut at the maximum length, which the settings can raise.")
     if unread := max(turn.unread for turn in turns):
-        are = "question is" if unread == 1 else f"{unread} questions are"
-        notes.append(f"This talk is long: the first {are} no longer read by the model.")
+        first = "first question" if unread == 1 else f"first {unread} questions"
+        notes.append(f"This conversation is long; the model no longer sees your {first}.")
     return " ".join(notes)
 
 

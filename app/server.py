@@ -19,7 +19,7 @@ from app import protocol
 from app.assistant import Assistant, busy
 from app.docs import add_docs
 from app.errors import ApiError, ErrorBody, from_validation
-from app.middleware import LimitBody, RequireKey
+from app.middleware import LimitBody, RequireKey, needs_key
 from app.static import mount_web
 from app.streaming import EventStream, events, usage_of
 from medtune.disclaimer import DISCLAIMER
@@ -39,10 +39,17 @@ STREAM: dict[int | str, Any] = {
 
 
 class Server(FastAPI):
-    """Its OpenAPI document says which models and limits it has."""
+    """Its OpenAPI document says which models and limits it has, and what needs the key."""
 
     def openapi(self) -> dict[str, Any]:
         document, engine = super().openapi(), self.state.assistant.engine
+        if self.state.asks_for_key:
+            document["components"]["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "bearer"}
+            }
+            for path in filter(needs_key, document["paths"]):
+                for operation in document["paths"][path].values():
+                    operation["security"] = [{"key": []}]
         request = document["components"]["schemas"]["ChatRequest"]
         fields, question = request["properties"], {"role": "user", "content": "What is gout?"}
         request["examples"] = [{"model": engine.models[0], "messages": [question]}]
@@ -80,6 +87,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.assistant = assistant  # for pages of the same server
+    app.state.asks_for_key = bool(key)
     app.add_middleware(LimitBody, limits=assistant.engine.limits)
     if key:
         app.add_middleware(RequireKey, key=key)

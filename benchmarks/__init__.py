@@ -1,1 +1,1 @@
-"""Side-by-side speed against other tools: one command each, results in benchmarks/README.md."""
+"""Compares speed with other tools, one command each; results are in docs/benchmarks.md."""

@@ -15,7 +15,7 @@ import numpy as np
 from medtune.config.loading import load_params
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.shared_prefix import allow_one_row
+from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.modeling.token_files import PROMPT_FORMAT
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
@@ -64,7 +64,7 @@ def main() -> None:
     samples = sorted(results["samples"]["choices"], key=lambda sample: sample["doc_id"])
     theirs = [np.array([score for score, _ in sample["filtered_resps"]]) for sample in samples]
     model = load_base("fp32")
-    allow_one_row(model)
+    enable_prefix_sharing(model)
     ours = [log_likelihoods(model, encoder, [question])[0] for question in questions]
     gaps = [their - our for their, our in zip(theirs, ours, strict=True)]
     print(f"{len(questions)} {arguments.set} questions, {sum(map(len, ours))} options")

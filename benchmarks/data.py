@@ -1,52 +1,92 @@
 """Measures the stages clean, split and tokenize on ten thousand to a million cards.
 
 The cards are made from data/clean/records.parquet (see benchmarks/cards.py); the stages run as
-`dvc repro` runs them, in a temporary project with the default's parameters and no caps. Writes
-benchmarks/results/data.json and the table in benchmarks/README.md.
+`dvc repro` runs them, in a temporary project with the default's parameters and no caps. Then the
+obvious alternatives do the same work (benchmarks/data_peers.py). Prints two tables. Linux only.
 
     python -m benchmarks.data
-    python -m benchmarks.data --sizes 1000,4000 --compared 4000 --rounds 1 --output trial.json
+    python -m benchmarks.data --sizes 1000,4000 --compared 4000 --rounds 1
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
+import pandas as pd
+import psutil
 from ruamel.yaml import YAML
 
-from benchmarks.cards import RATES, make_cards, read_cards, write_cards
-from benchmarks.data_table import BLOCK, block
-from benchmarks.machine import machine, versions
-from benchmarks.process_tree import Cost, run
-from benchmarks.table import write_into_readme
+from benchmarks.cards import make_cards, read_cards, write_cards
+from benchmarks.measured import show
 from medtune.config.loading import read_yaml
 from medtune.config.schema import SPLITS
 from medtune.modeling.loading import BASE, require
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json
 from medtune.runtime.stage import one_line_errors, set_up_logging
 from medtune.splits.ngrams import PERMUTATIONS, SHINGLE_WORDS
 
 logger = logging.getLogger("medtune")
 
-RESULTS = Path("benchmarks/results/data.json")
 RECORDS = Path("data/clean/records.parquet")
 DEFAULT = Path("presets/default.yaml")
-STAGES = ("clean", "split", "tokenize")
-PEERS = {"clean": "pandas", "split": "datasketch", "tokenize": "chat_template"}
-PACKAGES = ("pandas", "pyarrow", "rensa", "tokenizers", "transformers")
-OUTPUTS = ("data/clean", "data/split", "data/tokens", "metrics", "plots")
+PEERS = {
+    "clean": ("pandas", "pandas `apply`, the same rules"),
+    "split": ("datasketch", "datasketch MinHashLSH, near-duplicates only"),
+    "tokenize": ("chat_template", "`apply_chat_template`, row by row"),
+}
 START_CARDS = 200  # what a stage takes for them is its start: interpreter, imports, tokenizer
 ROUNDS_UP_TO = 100_000  # cards; larger sizes run once
+SAMPLE_S = 0.1
+
+
+class Cost(NamedTuple):
+    seconds: float
+    peak_memory_gib: float
+    output: str
+
+
+def run(command: Sequence[str], folder: Path, **variables: str) -> Cost:
+    """Runs a command in a folder; raises InputError with its last line if it fails.
+
+    Peak memory is the largest sum over all of its processes, sampled ten times a second, of their
+    proportional set sizes: a page that several share counts once, pages of mapped files count too.
+    """
+    start, peak = time.perf_counter(), 0
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with psutil.Popen(command, cwd=folder, env=os.environ | variables, **pipes) as process:
+        while True:
+            try:
+                output, errors = process.communicate(timeout=SAMPLE_S)
+                break
+            except subprocess.TimeoutExpired:
+                peak = max(peak, _memory_bytes(process))
+            except BaseException:
+                process.terminate()
+                raise
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        last = errors.strip().rpartition("\n")[2]
+        raise InputError(f"{' '.join(command[1:])} ended with code {process.returncode}: {last}")
+    return Cost(seconds, peak / 2**30, output)
+
+
+def _memory_bytes(process: psutil.Process) -> int:
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        for each in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                total += each.memory_full_info().pss
+    return total
 
 
 class Project:
@@ -56,136 +96,105 @@ class Project:
         self.folder, self.size = folder, size
         (folder / "models").mkdir(parents=True)
         (folder / BASE).symlink_to(BASE.resolve())
-        params = read_yaml(DEFAULT)
+        self.params = read_yaml(DEFAULT)
         columns = {name: name for name in ("question", "answer", "kind", "topic")}
-        params["clean"].update(reader="columns", columns=columns)
-        params["split"].update(max_records=dict.fromkeys(SPLITS))
+        self.params["clean"].update(reader="columns", columns=columns)
+        self.params["split"].update(max_records=dict.fromkeys(SPLITS))
         with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-            YAML().dump(params, file)
-        self.params = params
+            YAML().dump(self.params, file)
         write_cards(folder / "data/raw/cards.parquet", make_cards(read_cards(RECORDS), size, 0))
 
     def run(self, module: str, *arguments: str, python: str = sys.executable) -> Cost:
         command = [python, "-m", module, *arguments]
-        return run(command, self.folder, {"PYTHONPATH": str(Path.cwd())})
+        return run(command, self.folder, PYTHONPATH=str(Path.cwd()))
 
-    def stages(self) -> dict[str, Any]:
-        """The cost of each stage, run one after the other."""
-        costs = {}
-        for stage in STAGES:
-            costs[stage] = self.run(f"stages.{stage}")
-            logger.info(
-                f"{stage}, {self.size} cards: {costs[stage].seconds:.1f} s, "
-                f"{costs[stage].peak_memory_gib:.2f} GiB"
-            )
-        return costs
+    def stages(self, number: int) -> list[dict[str, Any]]:
+        """A row for each stage, run one after the other."""
+        rows = []
+        for stage in PEERS:
+            seconds, gib, _ = self.run(f"stages.{stage}")
+            logger.info(f"{stage}, {self.size:,} cards: {seconds:.1f} s, {gib:.2f} GiB")
+            row = {"cards": self.size, "round": number, "stage": stage}
+            rows.append(row | {"seconds": seconds, "peak_memory_gib": gib})
+        return rows
 
-    def digest(self) -> str:
-        """The sha256 of all that the stages wrote, costs excepted."""
-        files = {path for name in OUTPUTS for path in (self.folder / name).rglob("*.*")}
-        whole = hashlib.sha256()
-        for path in sorted(path for path in files if not path.name.endswith("_cost.json")):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{path.relative_to(self.folder)} {content}\n".encode())
-        return whole.hexdigest()
-
-    def metrics(self) -> dict[str, dict[str, float]]:
-        paths = {stage: self.folder / f"metrics/{stage}.json" for stage in STAGES}
-        return {stage: json.loads(path.read_text("utf-8")) for stage, path in paths.items()}
-
-
-def measure(project: Project, rounds: int, start_s: Mapping[str, float]) -> dict[str, Any]:
-    """Median seconds, µs per card beyond the start, and memory of each stage; what came out."""
-    costs = [project.stages() for _ in range(rounds)]
-    results: dict[str, Any] = {"metrics": project.metrics()}
-    for stage in STAGES:
-        seconds = [cost[stage].seconds for cost in costs]
-        results[stage] = {
-            "seconds": median(seconds),
-            "seconds_of_rounds": seconds,
-            "cards_per_s": project.size / median(seconds),
-            "us_per_card": 1e6 * (median(seconds) - start_s.get(stage, 0.0)) / project.size,
-            "peak_memory_gib": max(cost[stage].peak_memory_gib for cost in costs),
+    def peers(self, datasketch_python: str | None) -> list[dict[str, Any]]:
+        """A row for the alternative to each stage; their seconds leave imports out."""
+        near = {
+            "threshold": self.params["split"]["near_duplicate_similarity"],
+            "permutations": PERMUTATIONS,
+            "words": SHINGLE_WORDS,
         }
-    return results
+        rows = []
+        for stage, (peer, title) in PEERS.items():
+            python = datasketch_python if peer == "datasketch" else sys.executable
+            if python is None:
+                logger.info("split is compared with nothing: there is no --datasketch-python")
+                continue
+            cost = self.run("benchmarks.data_peers", peer, json.dumps(near), python=python)
+            found = json.loads(cost.output)
+            logger.info(f"{peer}: {found}")
+            row = {"stage": stage, "alternative": title, "peak_memory_gib": cost.peak_memory_gib}
+            rows.append(row | found)
+        return rows
 
 
-def compare(
-    project: Project, stages: Mapping[str, Any], datasketch_python: str | None
-) -> dict[str, Any]:
-    """What the alternative to each stage takes in the same project."""
-    near = {
-        "threshold": project.params["split"]["near_duplicate_similarity"],
-        "permutations": PERMUTATIONS,
-        "words": SHINGLE_WORDS,
-    }
-    peers = {}
-    for stage, peer in PEERS.items():
-        python = datasketch_python if peer == "datasketch" else sys.executable
-        if python is None:
-            logger.info("without --datasketch-python nothing stands beside split")
-            continue
-        cost = project.run("benchmarks.data_peers", peer, json.dumps(near), python=python)
-        found = json.loads(cost.output)
-        us_per_card = 1e6 * found["seconds"] / project.size
-        peers[peer] = {
-            **found,
-            "us_per_card": us_per_card,
-            "peak_memory_gib": cost.peak_memory_gib,
-            "ours_is_faster": us_per_card / stages[stage]["us_per_card"],
-        }
-        logger.info(f"{peer}, {project.size} cards: {found['seconds']:.1f} s")
-    return peers
-
-
-def same_on_one_processor(project: Project) -> bool:
-    """Whether the stages, bound to one processor, write the bytes that stand there."""
-    before, processors = project.digest(), os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(processors)})  # the stages inherit it
-    try:
-        project.stages()
-    finally:
-        os.sched_setaffinity(0, processors)
-    return project.digest() == before
-
-
-def benchmark(sizes: Sequence[int], rounds: int, compared: int, python: str | None) -> Any:
-    results: dict[str, Any] = {"sizes": {}}
-    start_s: dict[str, float] = {}
+def measure(
+    sizes: Sequence[int], rounds: int, compared: int, datasketch_python: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the stages, START_CARDS among their sizes, and those of the alternatives."""
+    rows, peers = [], []
     with tempfile.TemporaryDirectory(prefix="medtune-data-") as scratch:
         for size in (START_CARDS, *sizes):
             project = Project(Path(scratch, str(size)), size)
-            times = rounds if size <= ROUNDS_UP_TO else 1
-            found = measure(project, times, start_s)
-            if size == START_CARDS:
-                start_s = {stage: found[stage]["seconds"] for stage in STAGES}
-                continue
-            results["sizes"][str(size)] = found
+            for number in range(rounds if size <= ROUNDS_UP_TO else 1):
+                rows += project.stages(number)
             if size == compared:
-                results["peers"] = compare(project, found, python)
-                results["same_on_one_processor"] = same_on_one_processor(project)
+                peers = project.peers(datasketch_python)
             shutil.rmtree(project.folder)
-    first, last = results["sizes"][str(sizes[0])], results["sizes"][str(sizes[-1])]
-    results["start_s"] = start_s
-    results["growth"] = {
-        stage: last[stage]["us_per_card"] / first[stage]["us_per_card"] for stage in STAGES
-    }
-    return results
+    return pd.DataFrame(rows), pd.DataFrame(peers)
+
+
+def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table of the stages, and the µs a card that each takes beyond its start, by size."""
+    seconds = rows.pivot_table(
+        index="stage", columns="cards", values="seconds", aggfunc="median", sort=False
+    )
+    seconds.loc["all three"] = seconds.sum()
+    start, seconds = seconds[START_CARDS], seconds.drop(columns=START_CARDS)
+    sizes = [int(size) for size in seconds.columns]
+    cost_us = 1e6 * seconds.sub(start, axis=0).div(sizes)
+    first, last = cost_us.iloc[:, 0], cost_us.iloc[:, -1]
+    peaks = rows.groupby("stage")["peak_memory_gib"].max()
+    peaks["all three"] = peaks.max()
+    table = seconds.map("{:,.1f} s".format).rename(columns="{:,} cards".format)
+    table["µs a card"] = first.map("{:.0f}".format) + last.map(" → {:.0f}".format)
+    table["growth"] = (last / first).map("{:.2f} ×".format)
+    table["peak memory"] = peaks.map("{:.2f} GiB".format)
+    table["cards/s"] = (sizes[-1] / seconds.iloc[:, -1]).map("{:,.0f}".format)
+    return table, cost_us
+
+
+def compare(peers: pd.DataFrame, ours_us: pd.Series) -> pd.DataFrame:
+    """The alternatives beside the stages, whose µs a card are given."""
+    cost_us = 1e6 * peers["seconds"] / peers["cards"]
+    table = peers[["stage", "alternative"]].copy()
+    table["time"] = peers["seconds"].map("{:,.1f} s".format)
+    table["µs a card"] = cost_us.map("{:.0f}".format)
+    table["medtune is faster"] = (cost_us / ours_us[peers["stage"]].values).map("{:.2f} ×".format)
+    table["peak memory"] = peers["peak_memory_gib"].map("{:.2f} GiB".format)
+    return table.set_index("stage")
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m benchmarks.data", description=__doc__.splitlines()[0]
-    )
-    add = made.add_argument
-    add(
-        "--sizes", type=whole_numbers, default=[10_000, 100_000, 1_000_000], help="numbers of cards"
-    )
+    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add: Any = made.add_argument
+    default = [10_000, 100_000, 1_000_000]
+    add("--sizes", type=whole_numbers, default=default, help="numbers of cards")
     add("--rounds", type=int, default=3, help=f"runs of each size up to {ROUNDS_UP_TO} cards")
     add("--compared", type=int, default=100_000, help="the size at which the alternatives run too")
-    add("--datasketch-python", help="an interpreter that has datasketch and pyarrow")
-    add("--output", type=Path, default=RESULTS)
+    add("--datasketch-python", help="a Python interpreter that has datasketch and pyarrow")
+    add("--output", type=Path, help="a CSV file for the cost of each run")
     return made
 
 
@@ -203,15 +212,13 @@ def main() -> None:
             raise InputError(f"--rounds must be 1 or more, each of --sizes above {START_CARDS}")
         require(BASE / "tokenizer.json", "download@model")
         require(RECORDS, "clean")
-        arguments = (options.sizes, options.rounds, options.compared, options.datasketch_python)
-        results = benchmark(*arguments)
-        results["machine"] = machine(len(os.sched_getaffinity(0)))
-        results["versions"] = versions(PACKAGES)
-        results["rates"] = RATES
-        write_json(options.output, results)
-        if options.output == RESULTS:
-            write_into_readme(BLOCK, block(results))
-        print(block(results))
+        rows, peers = measure(
+            options.sizes, options.rounds, options.compared, options.datasketch_python
+        )
+        table, cost_us = summary(rows)
+        print(compare(peers, cost_us[options.compared]).to_markdown(disable_numparse=True), "\n")
+        packages = ("pandas", "pyarrow", "rensa", "tokenizers", "transformers")
+        show(table, *packages, output=options.output, rows=rows)
 
 
 if __name__ == "__main__":

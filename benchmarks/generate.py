@@ -1,197 +1,185 @@
-"""Compares the speed of greedy answers with other ways and engines, on the same questions.
+"""Compares the speed of greedy answers with transformers' ways, on the same questions.
 
-In a round each arm answers the questions, one after the other in rotating order; one at a time, the
-published way, answers its share of them, another in each round. Reads data/tokens/ and
-models/base/; writes benchmarks/results/generate.json and the table in benchmarks/README.md.
+In a round each arm answers the questions, in rotating order; one at a time, the published way,
+answers its share of them, another in each round. Reads data/tokens/ and models/base/; prints a
+table.
 
     python -m benchmarks.generate
-    python -m benchmarks.generate --questions 40 --rounds 2 --sizes 20 --output trial.json
-    python -m benchmarks.generate --openvino-python .venv/openvino/bin/python
+    python -m benchmarks.generate --questions 40 --rounds 2
 """
 
 import argparse
 import logging
-import re
 import time
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from benchmarks import engines, table
-from benchmarks.asked import Asked, load, questions
-from benchmarks.engines import Ids, Job
-from benchmarks.machine import hardware_text, machine, versions, versions_text
-from medtune.modeling.loading import BASE, resolve_precision
+import pandas as pd
+
+from benchmarks.measured import OURS, compare, show
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.modeling.collation import by_length
+from medtune.modeling.loading import BASE, load_base, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json
 from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 
-RESULTS = Path("benchmarks/results/generate.json")
-BLOCK = re.compile(r"<!-- answers -->\n.*?<!-- /answers -->", re.DOTALL)
-PACKAGES = ("torch", "transformers")
-TITLES = {
-    "one_by_one": "transformers, one at a time",
-    "unsorted": "transformers, batches in the file's order",
-    "sorted": "transformers, batches by length",
-    "continuous": "transformers, continuous batching",
-    **engines.TITLES,
-    "ours": "medtune",
+ONE_BY_ONE = "transformers, one at a time"
+Ids = list[list[int]]
+
+
+@dataclass
+class Answering:
+    """A model, how long an answer may get and what ends it; each method is an arm."""
+
+    model: Any
+    params: Evaluate
+    ends: set[int]
+
+    def one_by_one(self, prompts: Ids) -> Ids:
+        return [self.batch([ids])[0] for ids in prompts]
+
+    def unsorted(self, prompts: Ids) -> Ids:
+        size = self.params.batch_size
+        batches = [prompts[start : start + size] for start in range(0, len(prompts), size)]
+        return [ids for batch in batches for ids in self.batch(batch)]
+
+    def sorted(self, prompts: Ids) -> Ids:
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        answers = self.unsorted([prompts[number] for number in order])
+        return [ids for _, ids in sorted(zip(order, answers, strict=True))]
+
+    def continuous(self, prompts: Ids) -> Ids:
+        from transformers import GenerationConfig
+
+        config = GenerationConfig(**self.settings())
+        outputs = self.model.generate_batch(prompts, generation_config=config)
+        answers = sorted(outputs.values(), key=lambda output: int(output.request_id.split("_")[-1]))
+        if any(output.error for output in answers):
+            raise InputError(f"continuous batching failed: {answers[0].error}")
+        return [self.ended(output.generated_tokens) for output in answers]
+
+    def ours(self, prompts: Ids) -> Ids:
+        from medtune.generation.generate import generate
+
+        answers: dict[int, list[int]] = {}
+        for numbers in by_length([len(ids) for ids in prompts], self.params.batch_size):
+            rows = generate(self.model, [prompts[n] for n in numbers], self.params, self.ends)
+            answers |= dict(zip(numbers, rows, strict=True))
+        return [answers[number] for number in range(len(prompts))]
+
+    def batch(self, prompts: Ids) -> Ids:
+        """The answers of transformers' `generate` to one batch, padded on the left."""
+        import torch
+
+        width = max(len(ids) for ids in prompts)
+        padded = torch.tensor([[0] * (width - len(ids)) + ids for ids in prompts])
+        lengths = torch.tensor([len(ids) for ids in prompts])
+        mask = (torch.arange(width) >= (width - lengths)[:, None]).long()
+        device = self.model.device
+        output = self.model.generate(
+            padded.to(device), attention_mask=mask.to(device), **self.settings()
+        )
+        return [self.ended(ids) for ids in output[:, width:].tolist()]
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "max_new_tokens": self.params.max_new_tokens,
+            "do_sample": False,
+            "eos_token_id": sorted(self.ends),
+            "pad_token_id": 0,
+        }
+
+    def ended(self, ids: list[int]) -> list[int]:
+        """The ids up to the first end token."""
+        stop = next((n for n, token in enumerate(ids) if token in self.ends), len(ids))
+        return ids[: stop + 1]
+
+
+ARMS = {
+    ONE_BY_ONE: Answering.one_by_one,
+    "transformers, batches in the file's order": Answering.unsorted,
+    "transformers, batches by length": Answering.sorted,
+    "transformers, continuous batching": Answering.continuous,
+    OURS: Answering.ours,
 }
-Arm = Callable[[Ids, int], Ids]  # from prompts and a size of batches to answers
 
 
-def timed(arm: Arm, prompts: Ids, size: int) -> tuple[Ids, float]:
-    start = time.perf_counter()
-    answers = arm(prompts, size)
-    return answers, sum(map(len, answers)) / (time.perf_counter() - start)
+def load(folder: Path, batch_size: int | None) -> Answering:
+    from medtune.generation.generate import end_ids
+
+    params = load_params("evaluate")
+    greedy = {"temperature": 0.0, "repetition_penalty": 1.0}
+    params = params.model_copy(update=greedy | {"batch_size": batch_size or params.batch_size})
+    model = load_base(folder=folder)
+    encoder = PromptEncoder(load_tokenizer(folder), PromptFormat.load(PROMPT_FORMAT))
+    return Answering(model, params, end_ids(model, encoder))
 
 
-def compare(
-    asked: Asked,
-    prompts: Ids,
-    arms: list[str],
-    rounds: int,
-    sizes: list[int],
-    others: Mapping[str, Arm],
-) -> Any:
-    """Tokens per second of each arm in each round, the answers of the last, and the best size.
+def questions(count: int) -> Ids:
+    """The prompts of the first test and validation cards."""
+    tables = [read_tokens(TOKENS / f"{split}.arrow") for split in ("test", "validation")]
+    rows = [row for table in tables for row in table.to_pylist()]
+    if count > len(rows):
+        raise InputError(f"--questions is {count}, but there are {len(rows)} cards to ask")
+    return [row["input_ids"][: row["prompt_length"]] for row in rows[:count]]
 
-    `others` are the arms that `asked` has not.
-    """
-    best = sizes[0]
-    if len(sizes) > 1:
-        found = {size: timed(asked.sorted, prompts, size)[1] for size in sizes}
-        logger.info(f"batches by length, tokens/s by size: {found}")
-        best = max(sizes, key=lambda size: found[size])
-    rates: dict[str, list[float]] = {arm: [] for arm in arms}
-    answers: dict[str, Ids] = {arm: [] for arm in arms}
+
+def measure(answering: Answering, prompts: Ids, rounds: int) -> tuple[pd.DataFrame, dict[str, Ids]]:
+    """A row for each arm and round, and each arm's answers."""
+    rows, arms = [], list(ARMS)
+    answers: dict[str, Ids] = {arm: [[] for _ in prompts] for arm in arms}
     for number in range(rounds):
         shift = number % len(arms)
         for arm in arms[shift:] + arms[:shift]:
-            asked.model.set_attn_implementation("sdpa")
-            share = prompts[number::rounds] if arm == "one_by_one" else prompts
-            got, rate = timed(others.get(arm) or getattr(asked, arm), share, best)
-            rates[arm].append(rate)
-            answers[arm] = [*answers[arm], *got] if arm == "one_by_one" else got
+            answering.model.set_attn_implementation("sdpa")  # continuous batching sets its own
+            step = rounds if arm == ONE_BY_ONE else 1
+            asked = range(number % step, len(prompts), step)
+            start = time.perf_counter()
+            got = ARMS[arm](answering, [prompts[n] for n in asked])
+            rate = sum(map(len, got)) / (time.perf_counter() - start)
+            rows.append({"round": number, "arm": arm, "tokens_per_s": rate})
             logger.info(f"round {number + 1}: {arm} {rate:.1f} tokens/s")
-    if "one_by_one" in arms:
-        order = [n for number in range(rounds) for n in range(number, len(prompts), rounds)]
-        answers["one_by_one"] = [answers["one_by_one"][order.index(n)] for n in range(len(prompts))]
-    return rates, answers, best
+            for n, ids in zip(asked, got, strict=True):
+                answers[arm][n] = ids
+    return pd.DataFrame(rows), answers
 
 
 def equal_tokens(answer: list[int], other: list[int]) -> int:
     """How many tokens come before the first that differs."""
-    return sum(
-        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(answer, other, strict=False))
-    )
+    pairs = zip(answer, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def describe(rates: Mapping[str, list[float]], answers: Mapping[str, Ids]) -> dict[str, Any]:
-    """Per arm: the median rate, how many times faster ours was, what was equal to ours."""
-    return {
-        arm: {
-            "tokens_per_s": median(own),
-            "tokens_per_s_of_rounds": own,
-            "ours_is_faster": median(o / r for o, r in zip(rates["ours"], own, strict=True)),
-            "equal_answers": sum(
-                a == b for a, b in zip(answers[arm], answers["ours"], strict=True)
-            ),
-            "equal_tokens": sum(map(equal_tokens, answers[arm], answers["ours"])),
-        }
-        for arm, own in rates.items()
-    }
-
-
-def block(results: Mapping[str, Any]) -> str:
-    run, arms = results["run"], results["arms"]
-    lines = [
-        "<!-- answers -->",
-        "| answers by | tokens/s (rounds) | ours is faster | answers equal to ours | tokens |",
-        "|---|---:|---:|---:|---:|",
-        *(
-            f"| {TITLES[name]} | {arm['tokens_per_s']:.0f} "
-            f"({min(arm['tokens_per_s_of_rounds']):.0f}–{max(arm['tokens_per_s_of_rounds']):.0f}) "
-            f"| {arm['ours_is_faster']:.2f} × | {arm['equal_answers']} of {run['questions']} "
-            f"| {arm['equal_tokens'] / run['tokens']:.1%} |"
-            for name, arm in arms.items()
-        ),
-        "",
-        f"{run['questions']} questions, {run['tokens']:,} answer tokens, greedy, at most "
-        f"{run['max_new_tokens']} each; transformers' batches of {run['size']}, the fastest of "
-        f"{', '.join(map(str, run['sizes']))}, ours of {run['batch_size']}; "
-        f"{run['rounds']} rounds; "
-        f"models/base, {run['precision']}. Machine: {hardware_text(results)}; "
-        f"{versions_text(results)}.",
-        "<!-- /answers -->",
-    ]
-    return "\n".join(lines)
-
-
-def chosen(named: list[str] | None, pythons: Mapping[str, str | None]) -> list[str]:
-    """The arms to run, ours among them; by default all but engines without an interpreter."""
-    arms = named or [arm for arm in TITLES if pythons.get(arm, "here")]
-    for arm in arms:
-        if arm not in TITLES:
-            raise InputError(f"--arms names {arm!r}: known are {', '.join(TITLES)}")
-        if not pythons.get(arm, "here"):
-            option = f"--{arm.replace('_', '-')}-python"
-            raise InputError(f"the arm {arm} needs {option}: see benchmarks/README.md")
-    return [*dict.fromkeys([*arms, "ours"])]
-
-
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
-    pythons = {name: getattr(options, f"{name}_python") for name in engines.TITLES}
-    arms = chosen(options.arms, pythons)
-    asked, prompts = load(BASE), questions(options.questions)
-    longest, limit = max(map(len, prompts)), asked.params.max_new_tokens
-    threads, ends = torch.get_num_threads(), sorted(asked.ends)
-    job = Job(str(BASE), threads, len(prompts), longest, limit, ends)
-    with engines.started({arm: pythons[arm] for arm in arms if arm in pythons}, job) as others:
-        rates, answers, size = compare(asked, prompts, arms, options.rounds, options.sizes, others)
-        peers = {engine.package: engine.version for engine in others.values()}
-    return {
-        "arms": describe(rates, answers),
-        "machine": machine(threads),
-        "versions": versions(PACKAGES) | peers,
-        "run": {
-            "questions": len(prompts),
-            "tokens": sum(map(len, answers["ours"])),
-            "rounds": options.rounds,
-            "size": size,
-            "sizes": options.sizes,
-            "batch_size": asked.params.batch_size,
-            "max_new_tokens": limit,
-            "precision": resolve_precision("auto"),
-        },
-    }
+def summary(rows: pd.DataFrame, answers: dict[str, Ids]) -> pd.DataFrame:
+    table, own = compare(rows).loc[list(answers)], answers[OURS]
+    tokens = sum(map(len, own))
+    equal = [sum(a == b for a, b in zip(ids, own, strict=True)) for ids in answers.values()]
+    shares = [sum(map(equal_tokens, ids, own)) / tokens for ids in answers.values()]
+    table["answers equal to medtune's"] = [f"{count} of {len(own)}" for count in equal]
+    table["tokens"] = [f"{share:.1%}" for share in shares]
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("--arms", type=lambda text: text.split(","), help=f"of {', '.join(TITLES)}")
+    add: Any = parser.add_argument
     add("--questions", type=int, default=200)
-    add("--rounds", type=int, default=5)
-    add("--sizes", type=lambda text: [int(n) for n in text.split(",")], default=[25, 50, 100, 200])
-    add("--output", type=Path, default=RESULTS)
-    for name, package in engines.PACKAGES.items():
-        option = f"--{name.replace('_', '-')}-python"
-        add(option, metavar="PYTHON", help=f"an interpreter that has {package}")
+    add("--rounds", type=int, default=3)
+    add("--batch-size", type=int, help="of all arms (default: evaluate.batch_size)")
+    add("--output", type=Path, help="a CSV file for the rate of each round")
     options = parser.parse_args()
     set_up_logging("benchmark")
     with one_line_errors():
-        results = run(options)
-        write_json(options.output, results)
-        if options.output == RESULTS:
-            table.write_into_readme(BLOCK, block(results))
-        print(block(results))
+        answering = load(BASE, options.batch_size)
+        rows, answers = measure(answering, questions(options.questions), options.rounds)
+        show(summary(rows, answers), "torch", "transformers", output=options.output, rows=rows)
 
 
 if __name__ == "__main__":

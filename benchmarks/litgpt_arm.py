@@ -1,20 +1,18 @@
 """LitGPT's own training loop on our cards; runs in an interpreter that has litgpt."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks.turns import Report, Turns, gpu
+from benchmarks.trainers import Clock, Job, Result, gpu
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from benchmarks.worker import Job
 
 ALL_LINEAR = {f"lora_{part}": True for part in ("query", "key", "value", "projection", "mlp")}
 
@@ -27,7 +25,7 @@ class Loader:
         cut = range(0, len(order), batch_size)
         self.rows, self.batches = rows, [order[start : start + batch_size] for start in cut]
         self.dataset = [{"input_ids": ids} for ids in rows["input_ids"]]
-        self.turns: Turns | None = None
+        self.clock: Clock | None = None
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -36,12 +34,12 @@ class Loader:
         for numbers in self.batches:
             batch = _batch(self.rows, numbers)
             tokens = batch["attention_mask"].sum()
-            if self.turns:
-                self.turns.count(int(tokens))
+            if self.clock:
+                self.clock.count(int(tokens))
             yield {**batch, "token_counts": {"raw": tokens, "raw_plus_prompt_template": tokens}}
 
 
-def train(job: "Job", turns: Turns) -> Report:
+def train(job: Job, clock: Clock) -> Result:
     """Trains with `litgpt.finetune.lora.fit`; gradients are clipped, which its script leaves out.
 
     Its LoRA and schedule are set to what params.yaml says; what it does not know is refused.
@@ -56,11 +54,11 @@ def train(job: "Job", turns: Turns) -> Report:
     size = params.per_device_train_batch_size
     loader = Loader(job.rows("train"), size, seed)
     check = Loader(job.rows("validation"), size, seed)
-    loader.turns = turns
+    loader.clock = clock
     fabric = lightning.Fabric(devices=1, precision="bf16-true" if gpu() else "32-true")
     fabric.seed_everything(seed, verbose=False)
     model = fabric.setup_module(_model(job, params))
-    optimizer = fabric.setup_optimizers(_optimizer(model, params, turns))
+    optimizer = fabric.setup_optimizers(_optimizer(model, params, clock))
     warmup = params.warmup_steps * (1 if params.warmup_steps >= 1 else len(loader))
     steps = TrainArgs(
         save_interval=None,
@@ -80,28 +78,22 @@ def train(job: "Job", turns: Turns) -> Report:
             train_dataloader=loader,
             val_dataloader=check,
             devices=1,
-            checkpoint_dir=job.model,
+            checkpoint_dir=Path(job.model),
             out_dir=Path(folder),
             train=steps,
             eval=EvalArgs(interval=len(loader) + 1, max_new_tokens=1),
             data=None,
         )
-    turns.check_finished()
-    lora = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    head = job.config()["vocab_size"] * job.config()["hidden_size"]
-    body = sum(weight.numel() for weight in model.parameters()) - lora - head
-    return {
-        "validation_loss": _mean_loss(model, job.rows("validation"), size),
-        "parameters": {"lora": lora, "head": head, "body": body},
-    }
+    loss = _mean_loss(model, job.rows("validation"), size)
+    return clock.finished() | {"validation_loss": loss}
 
 
-def _model(job: "Job", params: Any) -> Any:
+def _model(job: Job, params: Any) -> Any:
     from litgpt.lora import GPT, Config, mark_only_lora_as_trainable
     from litgpt.scripts.convert_hf_checkpoint import copy_weights_hf_llama
     from safetensors.torch import load_file
 
-    ours = job.config()
+    ours = json.loads(Path(job.model, "config.json").read_text(encoding="utf-8"))
     config = Config(
         block_size=ours["max_position_embeddings"],
         vocab_size=ours["vocab_size"],
@@ -125,7 +117,7 @@ def _model(job: "Job", params: Any) -> Any:
         **ALL_LINEAR,
     )
     state: dict[str, Any] = {}
-    weights = load_file(job.model / "model.safetensors")
+    weights = load_file(Path(job.model, "model.safetensors"))
     copy_weights_hf_llama(config, {}, state, weights)
     model = GPT(config)
     model.load_state_dict(state, strict=False)
@@ -134,7 +126,7 @@ def _model(job: "Job", params: Any) -> Any:
     return model
 
 
-def _optimizer(model: Any, params: Any, turns: Turns) -> torch.optim.AdamW:
+def _optimizer(model: Any, params: Any, clock: Clock) -> torch.optim.AdamW:
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=params.lr, weight_decay=params.weight_decay)
 
@@ -142,7 +134,7 @@ def _optimizer(model: Any, params: Any, turns: Turns) -> torch.optim.AdamW:
         torch.nn.utils.clip_grad_norm_(trained, params.max_grad_norm)
 
     optimizer.register_step_pre_hook(clip)
-    optimizer.register_step_post_hook(lambda *_: turns.end_step())
+    optimizer.register_step_post_hook(lambda *_: clock.end_step())
     return optimizer
 
 

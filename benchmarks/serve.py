@@ -1,7 +1,7 @@
 """Measures the server: time to the first token, one client, several at once, many for a while.
 
-Starts `python -m app` over models/base and models/adapter and asks it test questions over loopback,
-greedy and streamed. Writes benchmarks/results/serve.json.
+Starts `medtune chat` over models/base and models/adapter and asks it test questions over loopback,
+greedy and streamed. Prints what it found.
 
     python -m benchmarks.serve
     python -m benchmarks.serve --load-clients 50 --load-seconds 120
@@ -12,9 +12,14 @@ import asyncio
 import itertools
 import json
 import logging
+import os
+import re
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,20 +27,50 @@ from typing import Any
 
 import httpx2
 import numpy as np
+import psutil
 
-from benchmarks.chat_server import Server, running
-from benchmarks.machine import hardware_text, machine, versions, versions_text
+from benchmarks.measured import machine, versions
+from medtune.modeling.loading import require
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json
 from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 
-RESULTS = Path("benchmarks/results/serve.json")
 PACKAGES = ("torch", "transformers", "fastapi", "uvicorn")
 MEMORY_AT = {"start": 0.1, "middle": 0.5, "end": 1.0}  # of the load's seconds; before, it warms up
 MODEL = "finetuned"
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Server:
+    address: str
+    pid: int
+
+    def memory_gib(self) -> float:
+        return psutil.Process(self.pid).memory_info().rss / 2**30
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """Starts the server in a project's folder, on a free port of the loopback interface."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "--port", "0"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            said = process.stdout.readline() if process.stdout else ""
+            found = re.search(r"http://\S+?:\d+", said)
+            if not found:
+                raise InputError("the server did not start: see its error above")
+            yield Server(found[0], process.pid)
+        finally:
+            process.terminate()
 
 
 @dataclass
@@ -151,6 +186,7 @@ async def measure(server: Server, questions: list[str], options: Any) -> dict[st
         "tokens_per_s_together": median(together),
         "times_one": median(b / a for a, b in zip(alone, together, strict=True)),
         "equal_answers": sum(map(str.__eq__, texts[1], texts[options.clients])),
+        "questions": len(questions),
     }
     if options.load_clients:
         replies, gib = await asyncio.gather(
@@ -173,48 +209,41 @@ def describe_load(replies: Sequence[Reply], seconds: float) -> dict[str, Any]:
     }
 
 
-def shown(results: dict[str, Any]) -> str:
-    run = results["run"]
+def shown(results: dict[str, Any], options: argparse.Namespace) -> str:
     lines = [
         f"first token after the start {results['first_token_s']:.2f} s",
-        f"one client {results['tokens_per_s_of_one']:.1f} tokens/s, {run['clients']} clients "
+        f"one client {results['tokens_per_s_of_one']:.1f} tokens/s, {options.clients} clients "
         f"{results['tokens_per_s_together']:.1f}: {results['times_one']:.2f} ×, "
-        f"{results['equal_answers']} of {run['questions']} answers equal",
+        f"{results['equal_answers']} of {results['questions']} answers equal",
     ]
     if load := results.get("load"):
         gib = [f"{load[f'memory_{name}_gib']:.2f}" for name in MEMORY_AT]
         lines.append(
-            f"{run['load_clients']} clients for {run['load_seconds']:g} s: answers by status "
+            f"{options.load_clients} clients for {options.load_seconds:g} s: answers by status "
             f"{load['statuses']}, first token after {load['first_token_p50_s']:.2f} s (median), "
             f"{load['first_token_p95_s']:.2f} s (p95), {load['tokens_per_s']:.0f} tokens/s, "
             f"memory {' → '.join(gib)} GiB"
         )
-    return "\n".join([*lines, f"{hardware_text(results)}; {versions_text(results)}"])
+    return "\n".join([*lines, f"{machine()}; {versions(*PACKAGES)}"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
+    add: Any = parser.add_argument
     add("--questions", type=int, default=24)
     add("--clients", type=int, default=8)
     add("--rounds", type=int, default=3)
     add("--max-tokens", type=int, default=96)
     add("--load-clients", type=int, default=0, help="0 leaves the load test out")
     add("--load-seconds", type=float, default=120)
-    add("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     set_up_logging("benchmark")
     with one_line_errors():
+        require(TOKENS / "test.arrow", "tokenize")
         questions = read_tokens(TOKENS / "test.arrow")["question"].to_pylist()[: options.questions]
         with running(Path.cwd()) as server:
             results = asyncio.run(measure(server, questions, options))
-        run = vars(options) | {"questions": len(questions), "output": None}
-        import torch
-
-        results |= {"run": run, "versions": versions(PACKAGES)}
-        results |= {"machine": machine(torch.get_num_threads())}
-        write_json(options.output, results)
-        print(shown(results))
+        print(shown(results, options))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Reads data/predictions/, data/split/, data/tokens/, metrics/{clean,split,tokenize,train}.json,
 plots/train/, models/, all of params.yaml and presets/default.yaml. Writes
-metrics/compare{,_kinds,_topics,_lengths}.json, plots/compare/, reports/ and the model card
+metrics/compare.json (the main scores, for DVC), metrics/compare_{scores,kinds,topics,lengths}.json
+(all scores with their intervals), plots/compare/, reports/ and the model card
 models/adapter/README.md; then fails where compare.fail_if_worse says so.
 
     python -m stages.compare
@@ -17,13 +18,14 @@ import pyarrow as pa
 
 from medtune.comparison.breakdowns import compared_all, part_names
 from medtune.comparison.gate import check_scores
+from medtune.comparison.main_scores import main_scores
 from medtune.comparison.multiple_choice import compared_choices, read_choices, write_reliability
 from medtune.comparison.statistics import Settings
 from medtune.config.loading import load_params
 from medtune.report.figures import write_figures
-from medtune.report.model_card import public_source
+from medtune.report.model_card import public_params
 from medtune.report.page import render_report
-from medtune.report.run_facts import read_run
+from medtune.report.run_facts import read_run, read_splits
 from medtune.report.score_rows import (
     Facts,
     headline,
@@ -31,7 +33,6 @@ from medtune.report.score_rows import (
     render_model_card,
     side_by_side,
 )
-from medtune.report.tables import read_splits, write_tables
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_json, read_table, replacing, write_csv, write_json
 from medtune.runtime.stage import run
@@ -69,9 +70,9 @@ def read_predictions() -> dict[str, pa.Table]:
 
 
 def write_plots(tables: dict[str, pa.Table], facts: Facts) -> None:
-    compare, kinds = facts.metrics["compare"], facts.metrics["compare_kinds"]
-    scores = [(name, model, compare[f"{name}.{model}"]) for name in SHARES for model in tables]
-    write_csv(PLOTS / "scores.csv", ("score", "model", "value"), scores)
+    scores, kinds = facts.metrics["compare_scores"], facts.metrics["compare_kinds"]
+    shares = [(name, model, scores[f"{name}.{model}"]) for name in SHARES for model in tables]
+    write_csv(PLOTS / "scores.csv", ("score", "model", "value"), shares)
     per_kind = [(k, m, kinds[f"{k}.rougeL.{m}"]) for k in part_names(kinds) for m in tables]
     write_csv(PLOTS / "kinds.csv", ("kind", "model", "rougeL"), per_kind)
     questions = []
@@ -93,15 +94,31 @@ def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
     return [(i * BIN_WORDS, model, bins[model][i]) for i in range(last + 1) for model in bins]
 
 
+def write_metrics(facts: Facts, settings: Settings, tables: dict[str, pa.Table]) -> None:
+    """Writes the metrics and reads them back: what people read has the same rounding."""
+    results = compared_all(tables, settings)
+    results["compare_scores"] |= compared_choices(facts.choices, settings)
+    for name, metrics in results.items():
+        write_json(METRICS / f"{name}.json", metrics)
+        facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
+    main = main_scores(facts.metrics["compare_scores"], facts.metrics["train"])
+    write_json(METRICS / "compare.json", main)
+
+
 def main() -> None:
-    preset, seed, *sections = load_params(
+    preset, seed, download, clean, split, tokenize, train, evaluate, compare = load_params(
         "preset", "seed", "download", "clean", "split", "tokenize", "train", "evaluate", "compare"
     )
-    params = {type(section).__name__.lower(): section.model_dump() for section in sections}
-    sources = params["download"].items()
-    params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
-    settings = Settings(sections[-1].resamples, sections[-1].confidence, seed)
-    tables, choices, splits = read_predictions(), read_choices(), read_splits()
+    params = public_params(
+        download=download,
+        clean=clean,
+        split=split,
+        tokenize=tokenize,
+        train=train,
+        evaluate=evaluate,
+        compare=compare,
+    )
+    tables = read_predictions()
     facts = Facts(
         preset=preset,
         seed=seed,
@@ -111,25 +128,22 @@ def main() -> None:
         answers=side_by_side(tables),
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
+        splits=read_splits(),
+        choices=read_choices(),
         run=read_run(params),
     )
-    results = compared_all(tables, settings)
-    results["compare"] |= compared_choices(choices, settings)
-    for name, metrics in results.items():
-        write_json(METRICS / f"{name}.json", metrics)
-        # Read back: what people read has the same rounding.
-        facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
+    write_metrics(facts, Settings(compare.resamples, compare.confidence, seed), tables)
     write_plots(tables, facts)
-    write_reliability(PLOTS / "reliability.csv", choices)
-    write_figures(facts, splits, choices)
-    write_tables(facts, splits)
-    for path, text in ((REPORT, render_report(facts)), (MODEL_CARD, render_model_card(facts))):
+    write_reliability(PLOTS / "reliability.csv", facts.choices)
+    report = render_report(facts, write_figures(facts).values())
+    for path, text in ((REPORT, report), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    logger.info(headline(facts.metrics["compare"], settings.confidence))
+    scores = facts.metrics["compare_scores"]
+    logger.info(headline(scores, compare.confidence))
     n = len(facts.answers)
     logger.info(f"{n} + {n} answers in → {n} pairs, 0 dropped → {REPORT}, {MODEL_CARD}")
-    check_scores(facts.metrics["compare"], sections[-1].fail_if_worse, str(REPORT))
+    check_scores(scores, compare.fail_if_worse, str(REPORT))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.hub_server import HubServer, running_hub
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
 # Every process that a test starts inherits this variable, and keeps it when its parent ends.
@@ -25,6 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "robustness" in item.path.parts:
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of tests that make up their own cases, for long runs."""
+    add = parser.getgroup("medtune").addoption
+    add("--fuzz-cases", type=int, default=250, help="damaged files of each format")
+    add("--kills", type=int, default=21, help="trainings that are killed")
+    add("--api-examples", type=int, default=20, help="made-up requests of each operation")
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +54,19 @@ def tokenizer(base_folder: Path) -> Any:
     return load_tokenizer(base_folder)
 
 
+@pytest.fixture
+def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A model hub on loopback, which is asked in place of the real one, without waits."""
+    import huggingface_hub.constants
+
+    with running_hub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr("medtune.sources.hub.RETRY_WAITS_S", (0.0, 0.0))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        yield server
+
+
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which the smoke preset has run. Copy it before changing anything.
@@ -60,7 +83,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not done.exists():
             folder.mkdir()
             copy_project(folder)
-            run(folder, "python", "-m", "medtune.commands.preset", "smoke")
+            run(folder, "python", "-m", "medtune", "preset", "smoke")
             run(folder, "dvc", "repro")
             done.touch()
     return folder

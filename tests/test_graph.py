@@ -1,5 +1,6 @@
 """The whole graph on the smoke preset: what it writes, and what runs again after a change."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -63,23 +64,41 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and not undeclared
 
 
-def test_the_script_of_the_readme_loads_the_adapter(project: Path) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
     done = run(project, "python", "-c", script)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_adapter_answers_in_the_terminal(project: Path) -> None:
-    done = run(project, "python", "-m", "medtune.commands.ask", "--compare", "What is gout?")
+    done = run(project, "python", "-m", "medtune", "ask", "--compare", "What is gout?")
     assert [line.split(":")[0] for line in done.stdout.splitlines()[:1]] == ["base"]
     assert "finetuned: " in done.stdout
     assert done.stderr.endswith("never medical advice.\n")
-    wrong = run(
-        project, "python", "-m", "medtune.commands.ask", "--temperature", "-1", "What is gout?"
-    )
+    wrong = run(project, "python", "-m", "medtune", "ask", "--temperature", "-1", "What is gout?")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("ask: evaluate.temperature must be greater than or equal to 0")
+
+
+@pytest.mark.slow
+def test_dvc_shows_what_one_changed_parameter_did(project: Path) -> None:
+    for command in (
+        ("git", "add", "-A"),
+        ("git", "commit", "-qm", "run"),
+        ("dvc", "exp", "run", "-q", "--temp", "--name", "faster", "-S", "train.lr=3e-2"),
+    ):
+        done = run(project, *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    values = json.loads(run(project, "dvc", "metrics", "show", "--json").stdout)[""]["data"]
+    assert 5 < sum(len(file["data"]) for file in values.values()) <= 25
+    header, *changes = run(project, "dvc", "metrics", "diff", "HEAD", "faster").stdout.splitlines()
+    assert header.split() == ["Path", "Metric", "HEAD", "faster", "Change"]
+    assert {"loss", "perplexity"} <= {line.split()[1] for line in changes}
+    assert len(changes) < 30
+    shown = run(project, "env", "COLUMNS=120", "dvc", "exp", "show", "--only-changed", "--no-pager")
+    columns = shown.stdout.splitlines()[1].split()
+    assert {"loss", "perplexity", "train.lr"} <= set(columns), shown.stdout
 
 
 def setting(old: str, new: str) -> Callable[[str], str]:

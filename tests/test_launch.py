@@ -78,8 +78,11 @@ def test_accelerate_reads_every_configuration() -> None:
 
 def test_an_unknown_name_lists_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InputError, match=r"launch/dpd.yaml does not exist: there are cpu, ddp, fs"):
-        launch("dpd", "stages.train")
+    names = "cpu, ddp, fsdp, gpu, local, two_cpus, two_nodes"
+    for name, end in (("gpus", "gpus: did you mean gpu?"), ("slurm", "slurm")):
+        with pytest.raises(InputError) as caught:
+            launch(name, "stages.train")
+        assert str(caught.value) == f"train.launch must be one of {names}, got {end}"
 
 
 @pytest.mark.parametrize("name", ["gpu", "ddp", "fsdp"])

@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def use(folder: Path, name: str) -> presets.Preset:
     """Writes a preset with the default's downloads and few cards into params.yaml."""
-    run(folder, "python", "-m", "medtune.commands.preset", name)
+    run(folder, "python", "-m", "medtune", "preset", name)
     default, preset = presets.load("default"), presets.load(name)
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
@@ -70,7 +70,7 @@ def test_its_sweep_queues(project: Path, name: str, monkeypatch: pytest.MonkeyPa
         return SimpleNamespace(returncode=dvc(command[3:]))
 
     preset = presets.load(name)
-    run(project, "python", "-m", "medtune.commands.preset", name)
+    run(project, "python", "-m", "medtune", "preset", name)
     monkeypatch.chdir(project)
     monkeypatch.setattr(presets.subprocess, "run", dvc_here)
     presets.queue(preset)

@@ -23,8 +23,12 @@ BATCH_ROWS = 1000
 BATCH_BYTES = 2**26  # of texts that come from a dictionary
 TEXT_TYPES = (pa.string(), pa.large_string())
 READ_TYPES = (
-    *(types.is_string, types.is_large_string, types.is_string_view),
-    *(types.is_integer, types.is_floating, types.is_decimal),
+    types.is_string,
+    types.is_large_string,
+    types.is_string_view,
+    types.is_integer,
+    types.is_floating,
+    types.is_decimal,
 )
 
 

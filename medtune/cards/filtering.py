@@ -96,5 +96,5 @@ def _reason_to_drop(question: str, answer: str, answer_words: int, clean: Clean)
 
 
 def count_words(text: str) -> int:
-    """Counts words between blanks; of scripts without blanks each sign counts as a word."""
+    """Counts words; in scripts without spaces, each character counts as one word."""
     return len((text if text.isascii() else UNSPACED.sub(r" \g<0> ", text)).split())

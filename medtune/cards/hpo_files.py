@@ -17,7 +17,12 @@ FREQUENCIES = {
 }
 FREQUENCY = re.compile(r"\d{1,9}/\d{1,9}|\d{1,9}(\.\d*)?%|", re.ASCII)
 ANNOTATION_COLUMNS = {
-    *("database_id", "disease_name", "qualifier", "hpo_id", "frequency", "aspect"),
+    "database_id",
+    "disease_name",
+    "qualifier",
+    "hpo_id",
+    "frequency",
+    "aspect",
 }
 
 

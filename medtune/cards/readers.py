@@ -5,12 +5,15 @@ from pathlib import Path
 
 from medtune.cards.hpo import read_hpo
 from medtune.cards.records import Record
+from medtune.cards.table_errors import MissingColumnsError
 from medtune.cards.tables import read_rows
 from medtune.cards.topics import fold_topic, parse_question
 from medtune.config.schema import Clean, Columns
-from medtune.runtime.cells import text_of
+from medtune.runtime.cells import Row, text_of
+from medtune.runtime.errors import InputError
 
 DEFAULT_KIND = "flashcard"
+NumberedRow = tuple[str, int, Row]  # of a file
 
 
 def read_records(folder: Path, clean: Clean) -> Iterator[Record]:
@@ -46,7 +49,8 @@ def _read_medquad(folder: Path) -> Iterator[Record]:
 
 def _read_columns(folder: Path, columns: Columns) -> Iterator[Record]:
     named = (columns.question, columns.answer, columns.kind, columns.topic)
-    for name, number, row in read_rows(folder, [column for column in named if column is not None]):
+    rows = read_rows(folder, [column for column in named if column is not None])
+    for name, number, row in _explain_leftovers(rows, columns):
         question, answer, kind, topic = (row.get(column) if column else None for column in named)
         yield Record(
             f"{name}:{number}",
@@ -56,6 +60,23 @@ def _read_columns(folder: Path, columns: Columns) -> Iterator[Record]:
             fold_topic(_label(topic)),
             name,
         )
+
+
+def _explain_leftovers(rows: Iterator[NumberedRow], columns: Columns) -> Iterator[NumberedRow]:
+    """Adds to the error of a missing kind or topic how `-S clean.columns={…}` may have kept it."""
+    try:
+        yield from rows
+    except MissingColumnsError as error:
+        named = columns.model_dump()
+        left = [key for key in ("kind", "topic") if named[key] in error.columns]
+        if not left or not {columns.question, columns.answer}.isdisjoint(error.columns):
+            raise
+        named |= dict.fromkeys(left, "null")
+        wanted = ", ".join(f"{key}: {column}" for key, column in named.items() if column)
+        raise InputError(
+            f"{error}; `dvc exp run -S` keeps the earlier value of a key that it does not name, "
+            f"such as {' and '.join(left)}: write clean.columns={{{wanted}}}"
+        ) from None
 
 
 def _label(cell: object) -> str:

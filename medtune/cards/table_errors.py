@@ -13,6 +13,14 @@ MAX_NAMES = 50
 MAX_NAME = 80  # characters
 
 
+class MissingColumnsError(InputError):
+    """A table lacks `columns` that it was asked for."""
+
+    def __init__(self, message: str, columns: Sequence[str]) -> None:
+        super().__init__(message)
+        self.columns = columns
+
+
 def listed(names: Iterable[str]) -> str:
     """Joins names with commas: no more than 50, and 80 characters of each."""
     names = iter(names)
@@ -24,11 +32,13 @@ def listed(names: Iterable[str]) -> str:
 
 def check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:
     """Raises InputError where `found` lacks one of `columns`, or has it twice."""
-    missing = listed(repr(column) for column in columns if column not in found)
+    missing = [column for column in columns if column not in found]
     if missing:
-        raise InputError(
-            f"{path} has no column {missing}, it has {listed(map(repr, found))}: "
-            "choose the clean.reader that fits, or name the columns in clean.columns"
+        raise MissingColumnsError(
+            f"{path} has no column {listed(map(repr, missing))}, it has "
+            f"{listed(map(repr, found))}: choose the clean.reader that fits, or name the columns "
+            "in clean.columns",
+            missing,
         )
     if any(found.count(column) > 1 for column in columns):
         raise InputError(f"{path} names two columns alike ({listed(found)}): {MEND}")

@@ -1,27 +1,30 @@
-"""Answers questions in the terminal from the saved adapter, without training again.
+"""`medtune ask`: an answer in the terminal from the saved adapter, without training again."""
 
-python -m medtune.commands.ask "What is gout?"            the fine-tuned model
-python -m medtune.commands.ask --base "What is gout?"     the base model
-python -m medtune.commands.ask --compare "What is gout?"  both
-"""
-
-import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+import typer
+
+from medtune.config.loading import PARAMS_FILE, read_params, read_yaml, validate
 from medtune.config.schema import Params
 from medtune.disclaimer import DISCLAIMER
-from medtune.modeling.adapters import ADAPTER, load_adapter
-from medtune.modeling.loading import load_base, load_tokenizer, require
-from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import PROMPT_FORMAT
-from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.runtime.errors import InputError
+
+EXAMPLES = (
+    'medtune ask "What is gout?"',
+    'medtune ask --compare "What is gout?"',
+    'medtune ask --temperature 0.7 --max-new-tokens 100 "What is gout?"',
+)
 
 
-def answers(question: str, models: list[str], params: Params) -> Iterator[tuple[str, str]]:
+def answers(question: str, models: Sequence[str], params: Params) -> Iterator[tuple[str, str]]:
     """Yields (model, answer) for each of `models`: base, finetuned, or both in this order."""
     from medtune.generation.generate import answer_all
+    from medtune.modeling.adapters import ADAPTER, load_adapter
+    from medtune.modeling.loading import load_base, load_tokenizer, require
+    from medtune.modeling.prompts import PromptEncoder, PromptFormat
+    from medtune.modeling.token_files import PROMPT_FORMAT
 
     if "finetuned" in models:
         require(ADAPTER / "adapter_model.safetensors", "train")
@@ -38,33 +41,27 @@ def answers(question: str, models: list[str], params: Params) -> Iterator[tuple[
         yield name, answer.text
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.commands.ask",
-        description="Asks the fine-tuned model.",
-        epilog=DISCLAIMER,
-    )
-    parser.add_argument("question")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--base", action="store_true", help="ask the base model instead")
-    which.add_argument("--compare", action="store_true", help="ask both")
-    parser.add_argument("--temperature", type=float, help="0 is greedy (default: evaluate's)")
-    parser.add_argument("--max-new-tokens", type=int, help="longest answer (default: evaluate's)")
-    arguments = parser.parse_args()
-    set_up_logging("ask")
-    models = ["base", "finetuned"] if arguments.compare else ["finetuned"]
-    if arguments.base:
-        models = ["base"]
-    with one_line_errors():
-        content = read_yaml(PARAMS_FILE)
-        validate(content)
-        for name in ("temperature", "max_new_tokens"):
-            if getattr(arguments, name) is not None:
-                content["evaluate"][name] = getattr(arguments, name)
-        for name, text in answers(arguments.question, models, validate(content)):
-            print(f"{name}: {text}" if arguments.compare else text, flush=True)
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In quotes.")],
+    base: Annotated[bool, typer.Option("--base", help="Ask the base model instead.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Ask both models.")] = False,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="0 is greedy [default: evaluate.temperature in params.yaml]."),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="The longest answer. [default: evaluate.max_new_tokens]")
+    ] = None,
+) -> None:
+    """Ask the fine-tuned model a question."""
+    if base and compare:
+        raise InputError("--base asks one model and --compare asks both: choose one of them")
+    models = ["base", "finetuned"] if compare else ["base" if base else "finetuned"]
+    read_params()
+    content = read_yaml(PARAMS_FILE)
+    for name, value in (("temperature", temperature), ("max_new_tokens", max_new_tokens)):
+        if value is not None:
+            content["evaluate"][name] = value
+    for name, text in answers(question, models, validate(content)):
+        print(f"{name}: {text}" if compare else text, flush=True)
     print(DISCLAIMER, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,14 +13,14 @@ from ruamel.yaml import YAML
 
 from medtune.runtime.errors import InputError
 
-PARAMS, METRICS, COST = "params.yaml", "metrics/compare.json", "metrics/train_cost.json"
-LOCK = "dvc.lock"
+PARAMS, LOCK = "params.yaml", "dvc.lock"
+SCORES, COST = "metrics/compare_scores.json", "metrics/train_cost.json"
 WORKSPACE = "workspace"  # DVC's name for it
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Parameters by dotted key, flat metrics of the comparison, cost of the training.
+    """Parameters by dotted key, flat scores of the comparison, cost of the training.
 
     `commit` is empty for the workspace.
     """
@@ -28,7 +28,7 @@ class Experiment:
     name: str
     commit: str
     params: dict[str, Any]
-    metrics: dict[str, Any]
+    scores: dict[str, Any]
     cost: dict[str, Any]
 
 
@@ -58,9 +58,10 @@ def _exp_show(commits: int) -> list[dict[str, Any]]:
         )
     if find_spec("dvc") is None:
         raise InputError("DVC is not installed: run pip install -r requirements.txt")
-    if not _git("rev-parse", "HEAD"):
+    if not git("rev-parse", "HEAD"):
         raise InputError(
-            "this folder has no Git commit, from which experiments start: run git init, git commit"
+            "this folder has no Git commit, from which experiments start: install git if it is "
+            "missing, then run git init, git commit"
         )
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -83,44 +84,44 @@ def _states(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, str, str]
 
 
 def _run(state: Mapping[str, Any], name: str) -> Experiment:
-    params, metrics = state["data"]["params"], state["data"]["metrics"]
+    commit = "" if state["rev"] == WORKSPACE else _short(state["rev"])
     return Experiment(
         name=name,
-        commit="" if state["rev"] == WORKSPACE else _short(state["rev"]),
-        params=flat(params.get(PARAMS, {}).get("data") or {}),
-        metrics=metrics.get(METRICS, {}).get("data") or {},
-        cost=metrics.get(COST, {}).get("data") or {},
+        commit=commit,
+        params=flat(state["data"]["params"].get(PARAMS, {}).get("data") or {}),
+        scores=json.loads(_text(commit, SCORES) or "{}"),
+        cost=json.loads(_text(commit, COST) or "{}"),
     )
 
 
 def _problem(run: Experiment) -> str:
     """Why the scores are not those of the parameters, or nothing if they are.
 
-    Metrics lie in Git: a commit or the workspace may hold those of an earlier run.
+    Scores lie in Git: a commit or the workspace may hold those of an earlier run.
     """
-    stages = _lock(run.commit).get("stages", {})
-    if not run.metrics or "compare" not in stages:
+    lock = YAML(typ="safe").load(_text(run.commit, LOCK)) or {}
+    stages = lock.get("stages", {})
+    if not run.scores or "compare" not in stages:
         return "without scores"
     scored = flat(stages["compare"]["params"][PARAMS])
     same = all(key in run.params and run.params[key] == scored[key] for key in scored)
     return "" if same else "scored with other parameters"
 
 
-def _lock(commit: str) -> dict[str, Any]:
+def _text(commit: str, path: str) -> str:
+    """A file of a commit, or of the workspace if there is none; empty where it is missing."""
     if commit:
-        text = _git("show", f"{commit}:./{LOCK}")
-    else:
-        text = Path(LOCK).read_text(encoding="utf-8") if Path(LOCK).exists() else ""
-    return YAML(typ="safe").load(text) or {}
+        return git("show", f"{commit}:./{path}")
+    return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
 
 
-def _git(*arguments: str) -> str:
-    """What git says; nothing where it fails, as without a repository."""
+def git(*arguments: str) -> str:
+    """Returns what git prints; nothing where it fails, as without a repository or without git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise InputError("git is not installed: install it") from None
-    return done.stdout if done.returncode == 0 else ""
+        return ""
+    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
 
 
 def _short(revision: str) -> str:

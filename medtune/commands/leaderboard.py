@@ -1,25 +1,23 @@
-"""One row per experiment, from DVC's own records: what was set, what it scored, what it cost.
-
-    python -m medtune.commands.leaderboard [--sort SCORE] [--num COMMITS]
+"""`medtune leaderboard`: one row per experiment, from DVC's own records.
 
 The workspace and the commit that experiments start from are rows too. Prints the table and writes
 it to reports/leaderboard.md and reports/leaderboard.csv.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from medtune.commands.experiments import Experiment, load_experiments
-from medtune.report.score_rows import HEADLINE_SCORES, number, percent
-from medtune.report.tables import compared_scores
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing, write_csv
-from medtune.runtime.stage import one_line_errors, set_up_logging
-from medtune.scoring.scores import Score
 
+if TYPE_CHECKING:
+    from medtune.report.score_rows import Score
+
+EXAMPLES = ("medtune leaderboard", "medtune leaderboard --sort perplexity --num -1")
 BOARD = Path("reports/leaderboard")
 COLUMNS = {
     "lr": "train.lr",
@@ -45,7 +43,7 @@ def differing(runs: Sequence[Experiment]) -> list[str]:
     return [key for key in keys if len(texts[key]) > 1]
 
 
-def records(runs: Sequence[Experiment], scores: Sequence[Score]) -> list[dict[str, Any]]:
+def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[str, Any]]:
     """The table as it is written to CSV, one mapping per run."""
     more = {key: key for key in differing(runs)}
     table = []
@@ -53,9 +51,9 @@ def records(runs: Sequence[Experiment], scores: Sequence[Score]) -> list[dict[st
         record: dict[str, Any] = {"experiment": run.name, "commit": run.commit}
         record |= {name: _plain(run.params.get(key)) for name, key in (COLUMNS | more).items()}
         for score in scores:
-            record[score.name] = run.metrics.get(f"{score.name}.finetuned")
+            record[score.name] = run.scores.get(f"{score.name}.finetuned")
             for field in ("difference", "ci_low", "ci_high"):
-                record[f"{score.name}.{field}"] = run.metrics.get(f"{score.name}.{field}")
+                record[f"{score.name}.{field}"] = run.scores.get(f"{score.name}.{field}")
         elapsed_s = run.cost.get("elapsed_s")
         record["minutes"] = None if elapsed_s is None else round(elapsed_s / 60, 1)
         record["device"] = run.cost.get("device")
@@ -63,9 +61,11 @@ def records(runs: Sequence[Experiment], scores: Sequence[Score]) -> list[dict[st
     return table
 
 
-def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list[Score]]:
+def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list["Score"]]:
     """The table, best first by a score or smallest first by any other column, and its scores."""
-    known = {score.name: score for run in runs for score in compared_scores(run.metrics)}
+    from medtune.report.score_rows import HEADLINE_SCORES, compared_scores
+
+    known = {score.name: score for run in runs for score in compared_scores(run.scores)}
     shown = [known[name] for name in dict.fromkeys((*HEADLINE_SCORES, sort)) if name in known]
     table = records(runs, shown)
     if sort not in table[0]:
@@ -81,17 +81,18 @@ def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]],
     return sorted(table, key=order), shown
 
 
-def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence[Score], interval: str) -> str:
+def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence["Score"], interval: str) -> str:
     """The table for people, in Markdown whose columns align in a terminal too."""
-    lines = [_cells(record, scores, interval) for record in table]
-    texts = [list(lines[0]), *(list(line.values()) for line in lines)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    texts.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in texts)
+    from medtune.report.rendering import markdown_table
+
+    rows = [_cells(record, scores, interval) for record in table]
+    return markdown_table([list(rows[0]), *(list(row.values()) for row in rows)], len(rows[0]))
 
 
-def _cells(record: Mapping[str, Any], scores: Sequence[Score], interval: str) -> dict[str, str]:
+def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) -> dict[str, str]:
     """The cells of one run: a score and its fields share one, batch and accumulation too."""
+    from medtune.report.rendering import number
+
     by_name = {score.name: score for score in scores}
     cells = {}
     for name, value in record.items():
@@ -115,11 +116,16 @@ def _plain(value: Any) -> int | float | str | None:
 
 
 def _text(value: float | str | None) -> str:
-    return "" if value is None else " ".join(str(value).split()).replace("|", "\\|")
+    from medtune.report.rendering import cell
+
+    return "" if value is None else cell(str(value))
 
 
-def leaderboard(sort: str, commits: int) -> str:
+def write_board(sort: str, commits: int) -> str:
     """Writes both files and returns the Markdown table with what is said below it."""
+    from medtune.report.rendering import percent
+    from medtune.runtime.files import replacing, write_csv
+
     runs, others = load_experiments(commits)
     said = [f"{why}: {', '.join(names)} ({REMEDIES[why]})" for why, names in others.items()]
     if not runs:
@@ -136,24 +142,20 @@ def leaderboard(sort: str, commits: int) -> str:
     return text
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.commands.leaderboard", description="Shows one row per experiment."
-    )
-    parser.add_argument(
-        "--sort",
-        default=HEADLINE_SCORES[0],
-        metavar="COLUMN",
-        help="a score, best first, or another column, smallest first (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--num", type=int, default=1, help="experiments of so many commits; -1: all (default: 1)"
-    )
-    arguments = parser.parse_args()
-    set_up_logging("leaderboard")
-    with one_line_errors():
-        print(leaderboard(arguments.sort, arguments.num))
+def leaderboard(
+    sort: Annotated[
+        str,
+        typer.Option(
+            help="A score, best first, or another column, smallest first.", metavar="COLUMN"
+        ),
+    ] = "rougeL",
+    num: Annotated[
+        int, typer.Option(help="Show the experiments of this many commits; -1 shows all.")
+    ] = 1,
+) -> None:
+    """Rank the experiments by a score.
 
-
-if __name__ == "__main__":
-    main()
+    A row shows what was set, what it scored and what it cost. The table is written to
+    reports/leaderboard.md and reports/leaderboard.csv too.
+    """
+    print(write_board(sort, num))

@@ -1,34 +1,35 @@
-"""Presets: settings by name, written into params.yaml, and their sweeps as DVC experiments.
-
-    python -m medtune.commands.preset NAME [--dry-run] [--queue]
-    python -m medtune.commands.preset --list
+"""`medtune preset`: settings by name, written into params.yaml, and sweeps as DVC experiments.
 
 A preset is presets/NAME.yaml: keys of params.yaml, and under `sweep` a list of configurations such
 as {train.lr: 1.0e-4, train.r: 8}. What it leaves out has the value of presets/default.yaml, so the
 result does not depend on the preset written before.
 """
 
-import argparse
 import difflib
+import glob
 import io
 import json
 import re
 import shlex
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
-from medtune.runtime.stage import one_line_errors, set_up_logging
 
+EXAMPLES = (
+    "medtune preset --list",
+    "medtune preset med-llama --dry-run",
+    "medtune preset med-llama --queue",
+    "medtune preset default",
+)
 PRESETS = Path("presets")
 DEFAULT = "default"
 ABSENT = object()
@@ -55,19 +56,21 @@ def names() -> list[str]:
     if DEFAULT not in found or not PARAMS_FILE.exists():
         raise InputError(
             f"{PRESETS}/{DEFAULT}.yaml or {PARAMS_FILE} is missing in this folder: "
-            "run the command in the root of the repository"
+            "run the command in the root of the project"
         )
     return sorted(found, key=lambda name: name != DEFAULT)
+
+
+def complete_names(incomplete: str) -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob(f"{glob.escape(incomplete)}*.yaml"))
 
 
 def load(name: str) -> Preset:
     """Reads a preset and checks it and its sweep; raises InputError that names the file."""
     if name not in names():
-        near = ", ".join(difflib.get_close_matches(name, names(), n=3)) or "none is near"
-        raise InputError(
-            f"preset {name} is unknown: did you mean {near}? "
-            "python -m medtune.commands.preset --list shows all"
-        )
+        near = ", ".join(difflib.get_close_matches(name, names(), n=3))
+        hint = f"did you mean {near}? " if near else ""
+        raise InputError(f"preset {name} is unknown: {hint}`medtune preset --list` shows all")
     path = PRESETS / f"{name}.yaml"
     content = _read_mapping(path)
     sweep = content.pop("sweep", None) or []
@@ -87,11 +90,12 @@ def load(name: str) -> Preset:
 
 def write(preset: Preset, dry_run: bool = False) -> list[str]:
     """Writes the preset into params.yaml, keeping its comments; returns a line per changed key."""
+    from medtune.runtime.files import replacing
+
     content = _read_mapping(PARAMS_FILE)
     before = _flat(content)
     _put(content, preset.values)
     validate(content)
-    _align_comments(content)
     if not dry_run and (text := _dump(content)) != PARAMS_FILE.read_text(encoding="utf-8"):
         with replacing(PARAMS_FILE) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -129,32 +133,45 @@ def queue(preset: Preset) -> None:
     print(f"{len(commands)} experiments queued: start them with `dvc queue start`")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.commands.preset", description="Writes a preset into params.yaml."
-    )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a preset of presets/")
-    parser.add_argument("--list", action="store_true", help="show all presets")
-    parser.add_argument("--dry-run", action="store_true", help="show, change nothing")
-    parser.add_argument("--queue", action="store_true", help="queue its sweep as DVC experiments")
-    arguments = parser.parse_args()
-    if arguments.list:
-        for preset in map(load, names()):
-            print(f"{preset.name}: {preset.description}")
-            print(f"  model  {preset.values['download.model']}")
-            print(f"  data   {preset.values['download.dataset']}")
+def preset(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A file of presets/, without .yaml.",
+            autocompletion=complete_names,
+        ),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show all presets.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
+    ] = False,
+    queue_: Annotated[
+        bool, typer.Option("--queue", help="Queue the preset's sweep as DVC experiments.")
+    ] = False,
+) -> None:
+    """Write a preset into params.yaml, or list the presets."""
+    if list_:
+        print_list()
         return
-    if arguments.name is None:
-        raise InputError("no preset is named: python -m medtune.commands.preset --list shows all")
-    preset = load(arguments.name)
-    commands = queue_commands(preset) if arguments.queue else []
-    changes = write(preset, arguments.dry_run)
-    print("\n".join(changes) or f"{PARAMS_FILE} already is preset {preset.name}")
-    if arguments.dry_run:
+    if name is None:
+        raise InputError("no preset is named: `medtune preset --list` shows all")
+    loaded = load(name)
+    commands = queue_commands(loaded) if queue_ else []
+    changes = write(loaded, dry_run)
+    print("\n".join(changes) or f"{PARAMS_FILE} already is preset {name}")
+    if dry_run:
         for command in commands:
             print(shlex.join(["dvc", *command]))
-    elif arguments.queue:
-        queue(preset)
+    elif queue_:
+        queue(loaded)
+
+
+def print_list() -> None:
+    for each in map(load, names()):
+        print(f"{each.name}: {each.description}")
+        print(f"  model  {each.values['download.model']}")
+        print(f"  data   {each.values['download.dataset']}")
 
 
 def _read_mapping(path: Path) -> Any:
@@ -197,26 +214,6 @@ def _inline(value: Any) -> Any:
     return copy
 
 
-def _align_comments(content: Any) -> None:
-    """Moves the end-of-line comments of each section to its commonest column.
-
-    ruamel pushes the comment of a long value to the right and would leave it there for a short one.
-    """
-    groups = [_comment_marks(node) for node in [content, *content.values()]]
-    everywhere = Counter(mark.column for marks in groups for mark in marks).most_common(1)
-    for marks in filter(None, groups):
-        ((column, count),) = Counter(mark.column for mark in marks).most_common(1)
-        for mark in marks:
-            mark.column = column if count > 1 else everywhere[0][0]
-
-
-def _comment_marks(node: Any) -> list[Any]:
-    """Returns the positions of end-of-line comments: ruamel keeps them third of a key's tokens."""
-    tokens = node.ca.items.values() if isinstance(node, CommentedMap) else []
-    comments = [comment for token in tokens for comment in token[2:3] if comment]
-    return [comment.start_mark for comment in comments if comment.value.startswith("#")]
-
-
 def _dump(content: Any) -> str:
     yaml = YAML(typ="rt")
     yaml.width = sys.maxsize
@@ -242,9 +239,3 @@ def _experiment_name(preset: str, configuration: dict[str, Any]) -> str:
     last = {key.rsplit(".", 1)[-1]: _text(value) for key, value in configuration.items()}
     name = "-".join([preset, *(SHORT_NAMES.get(key, key) + text for key, text in last.items())])
     return re.sub(r"[^\w.-]+", "_", name).rstrip("_.")
-
-
-if __name__ == "__main__":
-    set_up_logging("presets")
-    with one_line_errors():
-        main()

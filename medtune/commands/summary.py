@@ -1,77 +1,83 @@
-"""Prints the base against fine-tuned table, in the terminal or into README.md.
+"""`medtune summary`: the table of base against fine-tuned, in the terminal or in README.md.
 
-Reads metrics/compare.json and dvc.lock. Run: python -m medtune.commands.summary [--readme]
+Reads metrics/compare_scores.json, metrics/*_cost.json and dvc.lock; writes reports/costs.js, from
+which the report shows minutes, memory and commit.
 """
 
-import argparse
 import re
-import subprocess
+from collections.abc import Collection
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from medtune.commands.experiments import git
 from medtune.config.loading import read_yaml
-from medtune.report.score_rows import ScoreRow, percent, score_rows
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_json, replacing
-from medtune.runtime.stage import one_line_errors, set_up_logging
 
-METRICS = Path("metrics/compare.json")
+EXAMPLES = ("medtune summary", "medtune summary --readme")
+SCORES = Path("metrics/compare_scores.json")
 REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
 README = Path("README.md")
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
+# The scores of README.md: one of each idea, whether fine-tuning made it better or worse.
+README_SCORES = (
+    *("rougeL", "bleu", "perplexity"),
+    *("stopped_rate", "repetition_rate", "unsupported_number_rate"),
+)
 
 
-def load_scores() -> tuple[list[ScoreRow], str, float]:
-    """The rows of the score table, the line that says what they hold for, and their confidence."""
-    metrics = read_json(METRICS, "compare")
+def score_table(names: Collection[str] | None = None) -> tuple[str, str]:
+    """The score table in Markdown, all of it or the named scores, and what it holds for."""
+    from medtune.report.rendering import markdown_table, percent
+    from medtune.report.score_rows import score_rows
+    from medtune.runtime.files import read_json
+
+    scores = read_json(SCORES, "compare")
     if not LOCK.exists():
         raise InputError(f"{LOCK} is missing: run dvc repro")
     try:
         params = read_yaml(LOCK)["stages"]["compare"]["params"]["params.yaml"]
     except KeyError:
         raise InputError(f"{LOCK} records no run of compare: run dvc repro") from None
+    interval = f"{percent(params['compare']['confidence'])} interval"
+    table = [
+        ["score", "base", "fine-tuned", "difference", interval, "p"],
+        *(
+            [row.title, row.base, row.finetuned, row.difference, row.interval, row.p_value]
+            for row in score_rows(scores)
+            if names is None or row.name in names
+        ),
+    ]
     origin = (
-        f"n = {metrics['n']} in {metrics['groups']} groups, seed {params['seed']}, "
+        f"n = {scores['n']} in {scores['groups']} groups, seed {params['seed']}, "
         f"preset {params['preset']}, commit {commit()}"
     )
-    return score_rows(metrics), origin, params["compare"]["confidence"]
+    return markdown_table(table), origin
 
 
 def commit() -> str:
     """The commit that recorded dvc.lock, or `uncommitted` where it differs from the last commit."""
-    if _git("status", "--porcelain", "--", str(LOCK)):
+    if git("status", "--porcelain", "--", str(LOCK)):
         return "uncommitted"
-    return _git("log", "-1", "--format=%h", "--", str(LOCK)) or "uncommitted"
+    return git("log", "-1", "--format=%h", "--", str(LOCK)) or "uncommitted"
 
 
 def terminal_table() -> str:
-    rows, origin, confidence = load_scores()
-    header = ("score", "base", "fine-tuned", "difference", f"[{percent(confidence)} interval]", "p")
-    table = [header, *(_cells(row, f"[{row.interval}]") for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
-    lines = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-        for line in table
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", origin, f"report: {REPORT}"])
+    table, origin = score_table()
+    return f"{table}\n\n{origin}\nreport: {REPORT}"
 
 
 def readme_block() -> str:
-    """The same table in Markdown, between the two comments that mark its place in README.md."""
-    rows, origin, confidence = load_scores()
-    lines = [
-        "<!-- scores -->",
-        f"| score | base | fine-tuned | difference | {percent(confidence)} interval | p |",
-        "|---|---:|---:|---:|---:|---:|",
-        *("| " + " | ".join(_cells(row, row.interval)) + " |" for row in rows),
-        "",
-        f"Base against fine-tuned: {origin}.",
-        "<!-- /scores -->",
-    ]
-    return "\n".join(lines)
+    """README_SCORES between the two comments that mark their place in README.md."""
+    table, origin = score_table(README_SCORES)
+    return f"<!-- scores -->\n{table}\n\nBase against fine-tuned: {origin}.\n<!-- /scores -->"
 
 
 def write_readme() -> None:
+    from medtune.runtime.files import replacing
+
     text = README.read_text(encoding="utf-8") if README.exists() else ""
     if not BLOCK.search(text):
         raise InputError(
@@ -82,28 +88,16 @@ def write_readme() -> None:
         temporary.write_text(BLOCK.sub(lambda _: block, text, count=1), encoding="utf-8")
 
 
-def _cells(row: ScoreRow, interval: str) -> tuple[str, ...]:
-    return row.title, row.base, row.finetuned, row.difference, interval, row.p_value
+def summary(
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write the table into README.md as well.")
+    ] = False,
+) -> None:
+    """Print the scores of base and fine-tuned model."""
+    from medtune.report.costs import write_costs
+    from medtune.runtime.files import read_json
 
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
-    arguments = parser.parse_args()
-    set_up_logging("summary")
-    with one_line_errors():
-        if arguments.readme:
-            write_readme()
-        print(terminal_table())
-
-
-if __name__ == "__main__":
-    main()
+    if readme:
+        write_readme()
+    print(terminal_table())
+    write_costs(read_json(SCORES, "compare"), commit())

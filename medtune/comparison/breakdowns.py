@@ -1,4 +1,4 @@
-"""Parts of the test set, each compared on its own, and the rows that changed most."""
+"""Parts of the test set, each compared on its own."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ MIN_CARDS = 5  # a topic with fewer says nothing of its own
 MAX_TOPICS = 20  # in a table that a person reads
 OTHER_TOPICS = "other topics"
 LENGTHS = (5, 10, 20, 40)  # longest reference of each bucket, in words
-Row = dict[str, Any]
 
 
 def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, dict[str, Any]]:
@@ -25,7 +24,7 @@ def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, d
         "topics": topic_parts(rows["topic"]),
         "lengths": length_parts(rows["reference"]),
     }
-    metrics = {"compare": compared(tables, SCORES, settings)}
+    metrics = {"compare_scores": compared(tables, SCORES, settings)}
     for name, part in parts.items():
         metrics[f"compare_{name}"] = compared_parts(tables, part, settings)
     return metrics
@@ -81,13 +80,3 @@ def part_names(flat: Mapping[str, Any]) -> list[str]:
         return name == OTHER_TOPICS, int(first) if first.isdecimal() else 10**9, name
 
     return sorted((key.removesuffix(".n") for key in flat if key.endswith(".n")), key=order)
-
-
-def extremes(rows: Sequence[Row], n: int = 10) -> tuple[list[Row], list[Row]]:
-    """The `n` largest gains, largest first, and the `n` worst regressions, worst first.
-
-    Rows are in the order of `medtune.report.score_rows.side_by_side`; equal scores are neither.
-    """
-    gains = [row for row in reversed(rows) if row["difference"] > 0]
-    regressions = [row for row in rows if row["difference"] < 0]
-    return gains[:n], regressions[:n]

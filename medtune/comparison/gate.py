@@ -12,8 +12,8 @@ BETTER = {score.name: score.better for score in SCORES if score.better}
 def check_scores(metrics: Mapping[str, Any], tolerances: Mapping[str, float], report: str) -> None:
     """Raises InputError that names each score by which fine-tuned is worse beyond its tolerance.
 
-    `metrics` are those of compare.json. The point estimates decide, so that the tolerance alone
-    says how much noise is allowed; a score that is not defined does not pass.
+    `metrics` are those of compare_scores.json. The point estimates decide, so that the tolerance
+    alone says how much noise is allowed; a score that is not defined does not pass.
     """
     failed = []
     for name, tolerance in sorted(tolerances.items()):

@@ -10,10 +10,15 @@ from medtune.comparison.statistics import Settings, compare_tables
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_csv
 from medtune.scoring.calibration import calibration_error, reliability, sets_of
-from medtune.scoring.scores import Score, ratio
+from medtune.scoring.scores import Score
 
 PREDICTIONS = Path("data/predictions")
-ACCURACY = Score("accuracy", "multiple-choice accuracy", +1, ("hit", "rows"), ratio)
+ACCURACY = Score(
+    name="accuracy",
+    title="multiple-choice accuracy",
+    higher_is_better=True,
+    columns=("hit", "rows"),
+)
 SAME_COLUMNS = ["set", "id", "question", "options", "correct"]
 
 

@@ -1,6 +1,7 @@
 """Reads and checks params.yaml; each problem is named by its key, value and remedy."""
 
 import difflib
+import subprocess
 from functools import reduce
 from pathlib import Path
 from types import NoneType
@@ -12,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from medtune.config.schema import Params
 from medtune.runtime.errors import InputError
+from medtune.runtime.paths import in_queued_experiment
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -40,13 +42,37 @@ def validate(content: Any, source: Path = PARAMS_FILE) -> Params:
         raise InputError(f"{problems} ({source})") from None
 
 
+def read_params() -> Params:
+    """Reads and checks params.yaml; an error says how to undo what was changed in it.
+
+    `dvc exp run -S` writes a value into the file and leaves it there when a stage refuses it.
+    """
+    try:
+        return validate(read_yaml(PARAMS_FILE))
+    except InputError as error:
+        if in_queued_experiment() or not _is_changed(PARAMS_FILE):
+            raise
+        raise InputError(
+            f"{error}; `git checkout {PARAMS_FILE}` undoes all changes in the file"
+        ) from None
+
+
+def _is_changed(path: Path) -> bool:
+    """Whether a file differs from the last commit; no without git. DVC stages it while it runs."""
+    command = ["git", "status", "--porcelain", "--untracked-files=no", "--", str(path)]
+    try:
+        return bool(subprocess.run(command, capture_output=True, check=False).stdout)
+    except OSError:
+        return False
+
+
 def load_params(*names: str) -> Any:
     """Returns the named parts of params.yaml, and no other, after checking the whole file.
 
     A name is a section (`train`), a value (`seed`) or a dotted path (`download.model`). One name
     gives its value, several give a tuple in their order.
     """
-    params = validate(read_yaml(PARAMS_FILE))
+    params = read_params()
     values = tuple(reduce(getattr, name.split("."), params) for name in names)
     return values[0] if len(values) == 1 else values
 

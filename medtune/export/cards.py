@@ -3,36 +3,34 @@
 Reads data/split/, data/tokens/, metrics/clean.json and metrics/split.json; writes a folder of
 CSV, JSON Lines, Parquet, a DatasetDict for `datasets.load_from_disk`, tables/ and figures/.
 
-    python -m medtune.export.cards
-    python -m medtune.export.cards FOLDER
+    medtune export cards
+    medtune export cards FOLDER
 """
 
-import argparse
-import hashlib
+import csv
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pandas as pd
 import pyarrow.compute as pc
 
 from medtune.config.loading import load_params
-from medtune.export import tables as data_tables
-from medtune.export.figures import write_figures
-from medtune.export.spreadsheets import as_table, write_spreadsheet
-from medtune.export.tables import Cards, read_cards
+from medtune.config.schema import SPLITS
+from medtune.export.statistics import draw_figures, make_tables
+from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table, replacing, write_table
-from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.runtime.files import inert, read_table, replacing
+from medtune.runtime.stage import METRICS
 
 logger = logging.getLogger("medtune")
 
 FOLDER = Path("exports")
-BATCH = 1000  # cards
+SPLIT = Path("data/split")
+COLUMNS = ["id", "question", "answer", "kind", "topic", "group", "source"]
 ABOUT = "README.txt"
-MARK = "Written by python -m medtune.export.cards, which replaces this folder whenever it runs."
+MARK = "Written by medtune export cards, which replaces this folder whenever it runs."
 TEXT = f"""{MARK}
 
 csv/      for spreadsheets: a cell that begins like a formula (= + - @) has an apostrophe before it
@@ -56,17 +54,52 @@ def export(folder: Path) -> None:
     """Writes the folder anew; raises InputError for one that holds anything else."""
     check_folder(folder)
     limit = load_params("tokenize").max_length_tokens
-    cards = read_cards()
+    cards, metrics = read_cards(), read_metrics()
+    tables = make_tables(cards, metrics)
+    for name, path in ROWS.items():
+        if path.exists():
+            rows = read_table(path, path.parent.name).to_pandas()
+            tables[name] = rows[rows["reason"] != "personal_data"]
     with replacing(folder) as temporary:
-        temporary.mkdir()
-        escaped = write_splits(temporary, cards.splits)
-        write_tables(temporary / "tables", cards)
-        write_figures(temporary / "figures", cards, limit)
+        for name in ("csv", "jsonl", "parquet", "tables", "figures"):
+            (temporary / name).mkdir(parents=True)
+        escaped = write_splits(temporary, cards)
+        for name, table in tables.items():
+            write_spreadsheet(temporary / "tables" / f"{name}.csv", table)
+        draw_figures(temporary / "figures", cards, tables, limit)
         (temporary / ABOUT).write_text(TEXT, encoding="utf-8")
-    for line in cards.missing:
-        logger.info(f"left out, {line}")
     if escaped:
         logger.info(f"{escaped} cells of the CSV files begin like formulas and got an apostrophe")
+
+
+def read_cards() -> pd.DataFrame:
+    """Reads the cards of all splits with their lengths; raises InputError if a split is missing."""
+    frames = []
+    has_tokens = all((TOKENS / f"{name}.arrow").exists() for name in SPLITS)
+    for name in SPLITS:
+        frame = read_table(SPLIT / f"{name}.parquet", "split").select(COLUMNS).to_pandas()
+        frame["split"] = pd.Categorical([name] * len(frame), SPLITS)
+        for text in ("question", "answer"):
+            frame[f"{text}_words"] = frame[text].str.split().str.len()
+        if has_tokens:
+            ids = read_tokens(TOKENS / f"{name}.arrow").column("input_ids")
+            frame["tokens"] = pc.list_value_length(ids).to_numpy()
+        frames.append(frame)
+    if not has_tokens:
+        logger.info(f"left out, lengths in tokens: run dvc repro tokenize to get {TOKENS}")
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_metrics() -> dict[str, Any]:
+    """Reads what clean and split have counted, as far as they have run."""
+    metrics: dict[str, Any] = {}
+    for stage, shows in (("clean", "drops and repairs"), ("split", "leak rates")):
+        path = METRICS / f"{stage}.json"
+        if path.exists():
+            metrics |= json.loads(path.read_text(encoding="utf-8"))
+        else:
+            logger.info(f"left out, {shows}: run dvc repro {stage} to get {path}")
+    return metrics
 
 
 def check_folder(folder: Path) -> None:
@@ -79,84 +112,34 @@ def check_folder(folder: Path) -> None:
     others = sorted(names - OWN if made else names)
     if others:
         raise InputError(
-            f"{folder} holds {others[0]}, which is no export, and would be replaced: "
+            f"{folder} holds {others[0]}, which was not written by medtune export: "
             "name another folder, or move it away"
         )
 
 
-def write_splits(folder: Path, splits: Mapping[str, pa.Table]) -> int:
+def write_splits(folder: Path, cards: pd.DataFrame) -> int:
     """Writes each split in each format; returns how many CSV cells got an apostrophe."""
-    for name in ("csv", "jsonl", "parquet"):
-        (folder / name).mkdir()
-    escaped = 0
-    for split, table in splits.items():
-        escaped += write_spreadsheet(folder / "csv" / f"{split}.csv", table)
-        write_table(folder / "parquet" / f"{split}.parquet", table)
-        with (folder / "jsonl" / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-            for batch in table.to_batches(max_chunksize=BATCH):
-                lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
-                file.writelines(lines)
-        _write_dataset(folder / "dataset" / split, split, table)
-    _write_json(folder / "dataset/dataset_dict.json", {"splits": list(splits)})
+    from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bars
+
+    disable_progress_bars()
+    features = Features({name: Value("string") for name in COLUMNS})
+    splits, escaped = DatasetDict(), 0
+    for name in SPLITS:
+        frame = cards[cards["split"] == name][COLUMNS]
+        splits[name] = Dataset.from_pandas(frame, features, split=name, preserve_index=False)
+        splits[name].to_parquet(folder / "parquet" / f"{name}.parquet")
+        splits[name].to_json(folder / "jsonl" / f"{name}.jsonl", force_ascii=False)
+        escaped += write_spreadsheet(folder / "csv" / f"{name}.csv", frame)
+    splits.save_to_disk(folder / "dataset")
     return escaped
 
 
-def write_tables(folder: Path, cards: Cards) -> None:
-    folder.mkdir()
-    for name, (columns, rows) in data_tables.tables(cards).items():
-        write_spreadsheet(folder / f"{name}.csv", as_table(columns, rows))
-    for name, path in ROWS.items():
-        if path.exists():
-            rows = read_table(path, path.parent.name)
-            public = rows.filter(pc.not_equal(rows.column("reason"), "personal_data"))
-            write_spreadsheet(folder / f"{name}.csv", public)
+def write_spreadsheet(path: Path, table: pd.DataFrame) -> int:
+    """Writes a CSV file that is safe to open in a spreadsheet; returns how many cells it changed.
 
-
-def _write_dataset(folder: Path, split: str, table: pa.Table) -> None:
-    """Writes what `Dataset.save_to_disk` writes (datasets 5), which a user need not install."""
-    folder.mkdir(parents=True)
-    data = folder / "data-00000-of-00001.arrow"
-    with pa.OSFile(str(data), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table, max_chunksize=BATCH)
-    with data.open("rb") as file:
-        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    state: dict[str, Any] = {
-        "_data_files": [{"filename": data.name}],
-        "_fingerprint": fingerprint,
-        "_format_columns": None,
-        "_format_kwargs": {},
-        "_format_type": None,
-        "_output_all_columns": False,
-        "_split": split,
-    }
-    _write_json(folder / "state.json", state)
-    features = {name: {"dtype": "string", "_type": "Value"} for name in table.column_names}
-    _write_json(folder / "dataset_info.json", {"features": features})
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.export.cards",
-        description="Writes the cards of each split as CSV, JSON Lines, Parquet and a datasets "
-        "folder, with tables and pictures of their lengths, kinds, sizes and shared text.",
-    )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        default=FOLDER,
-        help="replaced if this command wrote it, else new or empty (default: %(default)s)",
-    )
-    folder = parser.parse_args().folder
-    set_up_logging("export")
-    with one_line_errors():
-        export(folder.resolve())
-        print(folder)
-
-
-if __name__ == "__main__":
-    main()
+    Texts that would run as formulas get an apostrophe. Without the byte order mark, Excel would
+    not read the file as UTF-8.
+    """
+    safe = table.map(lambda cell: inert(cell) if isinstance(cell, str) else cell)
+    safe.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, encoding="utf-8-sig")
+    return int((safe.ne(table) & table.notna()).to_numpy().sum())

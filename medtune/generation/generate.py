@@ -1,4 +1,10 @@
-"""Answers to questions, many at a time: for the evaluate stages and for whoever asks the model."""
+"""Answers many questions at a time, for the evaluate stage and `medtune ask`.
+
+Greedy answers equal those of transformers' `generate`, up to rounding. What differs is the speed: a
+row leaves the batch as soon as it ends, the cache grows in place, and a prefix that all prompts
+share runs once. Sampled answers depend on the question's own seed, not on the rest of its batch.
+Beam search and other ways of decoding are not supported.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -9,15 +15,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from medtune.config.schema import Evaluate
-from medtune.generation.kv_cache import PaddedCache, Pass, RowCache
+from medtune.generation.kv_cache import (
+    DecoderInputs,
+    GenerationCache,
+    PaddedCache,
+    SharedPrefixCache,
+)
 from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
 from medtune.modeling.losses import head_logits
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
-from medtune.modeling.shared_prefix import allow_one_row
+from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.runtime.progress import progress
 
 
@@ -35,32 +52,33 @@ def answer_all(
 ) -> list[Answer]:
     """The answers to prompts (token ids), in their order.
 
-    Prompts of similar length go together; batches are spread over the processes there are.
+    Prompts of similar length go together, and the batches are divided between the processes.
     """
     ends = end_ids(model, encoder)
     size = min(params.batch_size, math.ceil(len(prompts) / process_count()))
     batches = by_length([len(ids) for ids in prompts], size)
 
-    def answer(batches: Sequence[list[int]]) -> list[list[Answer]]:
+    def answer_batches(batches: Sequence[list[int]]) -> list[list[Answer]]:
         answered = []
         with progress(total=len(batches) * params.max_new_tokens, unit="step") as bar:
             for numbers in batches:
-                asked, seeds = [prompts[n] for n in numbers], [(seed, n) for n in numbers]
-                rows = generate(model, asked, params, ends, seeds, bar.update)
+                batch, seeds = [prompts[n] for n in numbers], [(seed, n) for n in numbers]
+                rows = generate(model, batch, params, ends, seeds, bar.update)
                 answered.append(
                     [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
                 )
+                # A batch may end early; the bar counts it as if it had not.
                 bar.update(len(answered) * params.max_new_tokens - bar.n)
         return answered
 
-    answers = zip(chain(*batches), chain(*spread(answer, batches)), strict=True)
+    answers = zip(chain(*batches), chain(*spread(answer_batches, batches)), strict=True)
     return [answer for _, answer in sorted(answers, key=itemgetter(0))]
 
 
 def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:
     """The tokens that end an answer: the template's end of turn and the model's own."""
-    own = model.generation_config.eos_token_id
-    return {encoder.end_id, *(own if isinstance(own, list) else [own])} - {None}
+    eos = model.generation_config.eos_token_id  # an id, a list of ids, or None
+    return {encoder.end_id, *(eos if isinstance(eos, list) else [eos])} - {None}
 
 
 @torch.inference_mode()
@@ -72,21 +90,22 @@ def generate(
     seeds: Sequence[Any] = (),
     on_token: Callable[[], object] = lambda: None,
 ) -> list[list[int]]:
-    """The new ids of each prompt, its end token included where it came.
+    """The new ids of each prompt, up to and including the first id in `ends`, if there is one.
 
-    One pass over all prompts, then one token a step for each row that still runs. With a
-    temperature, `seeds` holds one for each prompt, as numpy's default_rng takes them; what is
-    sampled depends on it and not on the other rows. `on_token` is called after each pass.
+    The prompts run once (prefill), then each row that has not ended runs one token a step. With a
+    temperature, `seeds` holds one seed for each prompt, of any kind that numpy's default_rng takes;
+    what is sampled depends on it and not on the other rows. `on_token` is called after each step.
     """
-    kind = RowCache if allow_one_row(model) else PaddedCache
-    cache, choose = kind(model, prompts, params.max_new_tokens), Chooser(prompts, params, seeds)
+    cache_type = SharedPrefixCache if enable_prefix_sharing(model) else PaddedCache
+    cache = cache_type(model, prompts, params.max_new_tokens)
+    sampler = Sampler(prompts, params, seeds)
     new: list[list[int]] = [[] for _ in prompts]
-    running = list(range(len(prompts)))  # the prompt that each row of the cache belongs to
-    inputs: Iterable[Pass] = cache.first_passes()
+    running = list(range(len(prompts)))  # running[row] is the number of the row's prompt
+    passes: Iterable[DecoderInputs] = cache.prefill_inputs()
     with packed_weights(model, len(prompts)):
         while True:
-            hidden = [last_states(model, cache, arguments) for arguments in inputs]
-            tokens = choose(head_logits(model, torch.cat(hidden)))
+            hidden = [last_states(model, cache, inputs) for inputs in passes]
+            tokens = sampler(head_logits(model, torch.cat(hidden)))  # (rows,)
             for prompt, token in zip(running, tokens.tolist(), strict=True):
                 new[prompt].append(token)
             on_token()
@@ -95,55 +114,56 @@ def generate(
                 return new
             if len(alive) < len(running):
                 order = cache.keep(alive)
-                choose.keep(order)
+                sampler.keep(order)
                 tokens, running = tokens[order], [running[row] for row in order]
-            inputs = [cache.next_pass(tokens)]
+            passes = [cache.next_inputs(tokens)]
 
 
-def last_states(model: Any, cache: Any, inputs: Pass) -> torch.Tensor:
+def last_states(model: Any, cache: GenerationCache, inputs: DecoderInputs) -> torch.Tensor:
+    """Runs the decoder; returns the hidden states (rows, dim) of each row's last token."""
     output = model.get_decoder()(**inputs, past_key_values=cache, use_cache=True)
-    return cache.last(output.last_hidden_state)
+    return cache.last_tokens(output.last_hidden_state)
 
 
-class Chooser:
-    """Chooses the next token of each row: the likeliest one, or by the row's own random numbers."""
+class Sampler:
+    """Chooses the next token of each row: the likeliest, or one drawn at random.
+
+    Draws use the row's own random numbers, so that they do not depend on the batch.
+    """
 
     def __init__(
         self, prompts: Sequence[list[int]], params: Evaluate, seeds: Sequence[Any]
     ) -> None:
-        from transformers import (
-            LogitsProcessorList,
-            RepetitionPenaltyLogitsProcessor,
-            TemperatureLogitsWarper,
-            TopPLogitsWarper,
-        )
-
         self.processors: Any = LogitsProcessorList()
         if params.repetition_penalty != 1:
             self.processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
-        self.draws = None
+        self.generators = None  # without a temperature, decoding is greedy
         if params.temperature > 0:
-            self.draws = [np.random.default_rng(seed) for seed in seeds]
+            self.generators = [np.random.default_rng(seed) for seed in seeds]
             self.processors.append(TemperatureLogitsWarper(params.temperature))
             if params.top_p < 1:
                 self.processors.append(TopPLogitsWarper(params.top_p))
         width = max(len(ids) for ids in prompts)
-        # Filled up with the row's first id, so that a repetition penalty sees no other.
-        self.seen = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
+        # (rows, width) prompt and answer so far. The padding repeats the row's first id, so that
+        # the repetition penalty counts no token that the row does not have.
+        self.ids = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
-        """Maps logits (rows, vocabulary) to the next ids (rows,)."""
-        logits = self.processors(self.seen.to(logits.device), logits)
-        if self.draws is None:
+        """Maps logits (rows, vocabulary) in fp32 to the next ids (rows,)."""
+        logits = self.processors(self.ids.to(logits.device), logits)
+        if self.generators is None:
             tokens = logits.argmax(dim=-1)
         else:
-            reached = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
-            drawn = torch.tensor([[draw.random()] for draw in self.draws], device=logits.device)
-            tokens = torch.searchsorted(reached, drawn * reached[:, -1:], right=True)[:, 0]
-        self.seen = torch.cat([self.seen, tokens[:, None].to(self.seen.device)], dim=1)
+            # By the inverse of the cumulative distribution: one random number for each token.
+            cumulative = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
+            numbers = [[generator.random()] for generator in self.generators]
+            drawn = torch.tensor(numbers, device=logits.device)  # (rows, 1) in [0, 1)
+            tokens = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)[:, 0]
+        self.ids = torch.cat([self.ids, tokens[:, None].to(self.ids.device)], dim=1)
         return tokens
 
     def keep(self, rows: Sequence[int]) -> None:
-        self.seen = self.seen[rows]
-        if self.draws is not None:
-            self.draws = [self.draws[row] for row in rows]
+        """Drops all rows but these, which then stand in this order."""
+        self.ids = self.ids[rows]
+        if self.generators is not None:
+            self.generators = [self.generators[row] for row in rows]

@@ -1,166 +1,237 @@
-"""Keys and values of the rows that are being answered, filled in place.
+"""Keys and values of the rows that are being answered, kept so that no token runs twice.
 
-The prompts go through the decoder some at a time, as one row that medtune.modeling.shared_prefix
-makes: [beginning | rest of prompt 1 | rest of prompt 2 | …], shorter rests padded on the left. From
-then on each row gets one token a step. A row that has ended leaves, and the last takes its place.
+A row is one prompt and its answer. The cache reserves memory for whole answers at the start; each
+row has a slot in it. The prompts share a prefix `p p`, and their suffixes are padded on the left,
+so that the next token `n` of all rows goes to the same column:
+
+    column       0 1  2 3 4  5 6
+    slot 0       p p  a a a  n _
+    slot 1       p p  . . b  n _      .  padding, hidden by the key mask
+    slot 2       p p  . c c  n _      _  reserved, not yet in use
+                prefix suffix answer
+
+The prompts run first (prefill), in groups that are packed as in medtune.modeling.shared_prefix. The
+prefix runs once for each group and is copied into all its slots. Then each row runs one token a
+step (decode). When a row has ended, a row from the last slots moves into its slot.
+
+transformers' own cache copies all keys and values at each step, to append one column. It remains
+in use for models that cannot share a prefix (`PaddedCache`). Answers are the same either way, up to
+rounding.
+
+Comments give shapes in these letters:
+
+    N  rows                  P  tokens of the shared prefix      H  heads of keys and values
+    C  capacity in columns   R  columns of a group's suffixes    E  size of a head
+    D  hidden size
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-PROMPTS_AT_ONCE = 32  # enough for full speed; more would need more padding
+from medtune.modeling.collation import common_prefix_length
 
-Pass = dict[str, torch.Tensor]  # a decoder's arguments
+PROMPTS_AT_ONCE = 32  # enough for full speed; a larger group needs more padding
+
+DecoderInputs = dict[str, torch.Tensor]  # keyword arguments of a decoder's forward pass
 
 
-class RowCache(Cache):
-    """The cache of prompts (token ids), with room for `max_new_tokens` more each."""
+class GenerationCache(Protocol):
+    """What a generation loop asks of a cache; the decoder uses it as a transformers `Cache`."""
 
-    def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
-        count = model.config.get_text_config().num_hidden_layers
-        self.own_layers = [_Rows(self) for _ in range(count)]
-        super().__init__(layers=[*self.own_layers])
-        self.prompts, self.rows = prompts, len(prompts)
-        self.device = model.device
-        lengths = torch.tensor([len(ids) for ids in prompts], device=self.device)
-        self.length = int(lengths.max())  # places in use
-        self.room = self.length + max_new_tokens
-        columns = zip(*(ids[:-1] for ids in prompts), strict=False)
-        self.shared = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, columns))
-        self.positions = lengths - 1  # of each row's last token
-        places = torch.arange(self.room, device=self.device)
-        padding = (self.length - lengths)[:, None]
-        # (rows, room): what later tokens of a row see, all but its padding
-        self.seen = (places < self.shared) | (places >= self.shared + padding)
-        self.filled = slice(0, 0)  # the rows of the present first pass
+    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+        """The inputs that append one token (N,) to each row."""
 
-    def first_passes(self) -> Iterator[Pass]:
-        """For all prompts, some at a time, each to be taken before the next."""
-        for start in range(0, self.rows, PROMPTS_AT_ONCE):
-            self.filled = slice(start, min(start + PROMPTS_AT_ONCE, self.rows))
-            yield self._first_pass(self.prompts[self.filled])
-
-    def _first_pass(self, prompts: Sequence[list[int]]) -> Pass:
-        shared, length = self.shared, max(len(ids) for ids in prompts)
-        rests = torch.tensor([[0] * (length - len(ids)) + ids[shared:] for ids in prompts])
-        ids = torch.cat([torch.tensor(prompts[0][:shared], dtype=torch.long), rests.flatten()])
-        padding = torch.tensor([length - len(ids) for ids in prompts])[:, None]
-        places = torch.arange(length)
-        own = places[shared:, None]
-        seen = (places < shared) | (places >= shared + padding)
-        mask = seen[:, None, None] & (places <= own) | (places == own)  # padding sees itself
-        positions = (places[shared:] - padding).clamp(min=0)
-        return {
-            "input_ids": ids[None].to(self.device),
-            "position_ids": torch.cat([places[:shared], positions.flatten()])[None].to(self.device),
-            "attention_mask": mask.to(self.device),
-        }
-
-    def last(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The hidden state of each row's last token, (rows, dim), of those that a pass gives."""
-        if hidden.shape[1] > 1:
-            rows = self.filled.stop - self.filled.start
-            hidden = hidden[0, self.shared :].unflatten(0, (rows, -1))
-        return hidden[:, -1]
-
-    def next_pass(self, tokens: torch.Tensor) -> Pass:
-        """For one more token (rows,) of each row."""
-        self.positions = self.positions + 1
-        self.length += 1
-        return {
-            "input_ids": tokens[:, None],
-            "position_ids": self.positions[:, None],
-            "attention_mask": self.seen[:, None, None, : self.length],
-        }
+    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The hidden states (N, D) of each row's last token, out of all that a pass returns."""
 
     def keep(self, rows: Sequence[int]) -> list[int]:
-        """Keeps these rows; returns them in the order in which they now stand."""
+        """Drops all rows but these. Returns the old number of each row, in its new order."""
+
+
+class SlotLayer(DynamicLayer):
+    """The keys and values of one decoder layer, with a slot for each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffers: list[torch.Tensor] = []  # keys and values, each (slots, H, C, E)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` columns of one slot to another."""
+        for buffer in self.buffers:
+            buffer[target, :, :length] = buffer[source, :, :length]
+
+
+class SlotCache(Cache):
+    """A cache whose rows occupy the first slots of its layers, without a gap."""
+
+    def __init__(self, model: Any, slot_layers: Sequence[SlotLayer]) -> None:
+        super().__init__(layers=[*slot_layers])
+        self.slot_layers = slot_layers
+        self.device = model.device
+
+    def close_gaps(self, rows: Sequence[int], lengths: Sequence[int]) -> list[int]:
+        """Moves these rows into the first slots; returns which row each slot now holds.
+
+        As few rows move as possible: those in the last slots, into slots that have become free.
+        `lengths` says for every old row how many of its columns to copy.
+        """
         order = list(range(len(rows)))
-        free = [place for place in order if place not in set(rows)]
-        for place, row in zip(free, (row for row in rows if row >= len(rows)), strict=True):
-            order[place] = row
-            for layer in self.own_layers:
-                layer.move(row, place)
-        self.rows = len(rows)
-        self.seen, self.positions = self.seen[order], self.positions[order]
+        free = [slot for slot in order if slot not in set(rows)]
+        moving = [row for row in rows if row >= len(rows)]
+        for slot, row in zip(free, moving, strict=True):
+            order[slot] = row
+            for layer in self.slot_layers:
+                layer.move(row, slot, lengths[row])
         return order
 
 
+class SharedPrefixCache(SlotCache):
+    """The cache of prompts (token ids) and of up to `max_new_tokens` more tokens for each."""
+
+    def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
+        count = model.config.get_text_config().num_hidden_layers
+        super().__init__(model, [_SharedPrefixLayer(self) for _ in range(count)])
+        self.prompts, self.row_count = prompts, len(prompts)
+        lengths = torch.tensor([len(ids) for ids in prompts], device=self.device)  # (N,)
+        self.length = int(lengths.max())  # columns in use
+        self.capacity = self.length + max_new_tokens
+        # Each row keeps at least its last token as a suffix: its state chooses the next token.
+        self.prefix_length = common_prefix_length([ids[:-1] for ids in prompts])
+        self.positions = lengths - 1  # (N,) of each row's last token
+        columns = torch.arange(self.capacity, device=self.device)  # (C,)
+        padding = (self.length - lengths)[:, None]  # (N, 1) columns between prefix and suffix
+        # (N, C) bool: every column but padding; columns to come count as well
+        self.key_mask = (columns < self.prefix_length) | (columns >= self.prefix_length + padding)
+        self.group = slice(0, 0)  # the rows of the present prefill pass
+
+    def prefill_inputs(self) -> Iterator[DecoderInputs]:
+        """The inputs of one pass for each group of prompts, to be run in this order."""
+        for start in range(0, self.row_count, PROMPTS_AT_ONCE):
+            self.group = slice(start, min(start + PROMPTS_AT_ONCE, self.row_count))
+            yield self._group_inputs(self.prompts[self.group])
+
+    def _group_inputs(self, prompts: Sequence[list[int]]) -> DecoderInputs:
+        """One packed row: the prefix, then the suffixes, each padded on the left to R columns."""
+        prefix, length = self.prefix_length, max(len(ids) for ids in prompts)
+        suffixes = torch.tensor([[0] * (length - len(ids)) + ids[prefix:] for ids in prompts])
+        packed_ids = torch.cat([suffixes.new_tensor(prompts[0][:prefix]), suffixes.flatten()])
+        padding = torch.tensor([length - len(ids) for ids in prompts])[:, None]  # (N, 1)
+        columns = torch.arange(length)  # (P + R,)
+        queries = columns[prefix:, None]  # (R, 1)
+        key_mask = (columns < prefix) | (columns >= prefix + padding)  # (N, P + R)
+        mask = key_mask[:, None, None] & (columns <= queries)  # (N, 1, R, P + R)
+        # Padding attends to itself, which marks it as a token: all suffixes have R of them.
+        mask |= columns == queries
+        positions = (columns[prefix:] - padding).clamp(min=0)  # (N, R)
+        packed_positions = torch.cat([columns[:prefix], positions.flatten()])
+        return {
+            "input_ids": packed_ids[None].to(self.device),  # (1, P + N · R)
+            "position_ids": packed_positions[None].to(self.device),  # (1, P + N · R)
+            "attention_mask": mask.to(self.device),  # (N, 1, R, P + R)
+        }
+
+    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+        self.positions = self.positions + 1
+        self.length += 1
+        return {
+            "input_ids": tokens[:, None],  # (N, 1)
+            "position_ids": self.positions[:, None],  # (N, 1)
+            "attention_mask": self.key_mask[:, None, None, : self.length],  # (N, 1, 1, length)
+        }
+
+    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Takes (1, P + N · R, D) of a prefill pass, or (N, 1, D) of a decode pass."""
+        if hidden.shape[1] > 1:
+            rows = self.group.stop - self.group.start
+            hidden = hidden[0, self.prefix_length :].unflatten(0, (rows, -1))  # (N, R, D)
+        return hidden[:, -1]
+
+    def keep(self, rows: Sequence[int]) -> list[int]:
+        order = self.close_gaps(rows, [self.length] * self.row_count)
+        self.row_count = len(rows)
+        self.key_mask, self.positions = self.key_mask[order], self.positions[order]
+        return order
+
+
+class _SharedPrefixLayer(SlotLayer):
+    """One layer of a SharedPrefixCache."""
+
+    def __init__(self, cache: SharedPrefixCache) -> None:
+        super().__init__()
+        self.cache = cache
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Stores the keys and values of a pass; returns those that its attention needs.
+
+        A prefill pass gives and gets (1, H, P + N · R, E). A decode pass gives (N, H, 1, E) and
+        gets (N, H, length, E).
+        """
+        if key_states.shape[0] == 1 and key_states.shape[2] > 1:
+            self._store_prompts(key_states, value_states)
+            return key_states, value_states
+        rows, length = self.cache.row_count, self.cache.length
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:rows, :, length - 1 : length] = new
+        keys, values = (buffer[:rows, :, :length] for buffer in self.buffers)
+        return keys, values
+
+    def _store_prompts(self, *states: torch.Tensor) -> None:
+        """Copies packed keys and values (1, H, P + N · R, E) into the slots of their rows."""
+        cache, prefix = self.cache, self.cache.prefix_length
+        _, heads, _, size = states[0].shape
+        if not self.buffers:
+            shape = (cache.row_count, heads, cache.capacity, size)
+            self.buffers = [new.new_empty(shape) for new in states]
+            for buffer in self.buffers:  # NaN in padding would spoil attention even where hidden
+                buffer[:, :, prefix : cache.length] = 0
+        for buffer, new in zip(self.buffers, states, strict=True):
+            slots = buffer[cache.group]  # (N, H, C, E), a view
+            slots[:, :, :prefix] = new[:, :, :prefix]
+            suffixes = new[0, :, prefix:].unflatten(1, (len(slots), -1)).transpose(0, 1)
+            slots[:, :, cache.length - suffixes.shape[2] : cache.length] = suffixes  # (N, H, R, E)
+
+
 class PaddedCache(DynamicCache):
-    """The same for models that can't share a prefix: whole prompts, padded on the left."""
+    """transformers' cache with the methods of a SharedPrefixCache, for prompts padded on the left.
+
+    It serves models whose attention cannot take packed rows, such as those with sliding windows.
+    """
 
     def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
         super().__init__(config=model.config)
         width = max(len(ids) for ids in prompts)
         padded = [[0] * (width - len(ids)) + ids for ids in prompts]
-        self.ids = torch.tensor(padded, device=model.device)
-        places = torch.arange(width + max_new_tokens, device=model.device)
-        lengths = torch.tensor([len(ids) for ids in prompts], device=model.device)
-        self.positions = places - (width - lengths)[:, None]  # (rows, room), negative in padding
-        self.length = width
+        self.ids = torch.tensor(padded, device=model.device)  # (N, width)
+        columns = torch.arange(width + max_new_tokens, device=model.device)  # (C,)
+        lengths = torch.tensor([len(ids) for ids in prompts], device=model.device)  # (N,)
+        self.positions = columns - (width - lengths)[:, None]  # (N, C), negative in padding
+        self.length = width  # columns in use
 
-    def first_passes(self) -> Iterator[Pass]:
-        yield self._pass(self.ids)
+    def prefill_inputs(self) -> Iterator[DecoderInputs]:
+        yield self._inputs(self.ids)
 
-    def last(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden[:, -1]
-
-    def next_pass(self, tokens: torch.Tensor) -> Pass:
+    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
         self.length += 1
-        return self._pass(tokens[:, None])
+        return self._inputs(tokens[:, None])
 
-    def _pass(self, ids: torch.Tensor) -> Pass:
+    def _inputs(self, ids: torch.Tensor) -> DecoderInputs:
+        """The inputs for the last columns, whose ids (N, columns) are given."""
         positions = self.positions[:, : self.length]
         return {
             "input_ids": ids,
             "position_ids": positions[:, -ids.shape[1] :].clamp(min=0),
-            "attention_mask": (positions >= 0).long(),
+            "attention_mask": (positions >= 0).long(),  # (N, length)
         }
+
+    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden[:, -1]
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         self.batch_select_indices(torch.tensor(rows, device=self.positions.device))
         self.positions = self.positions[rows]
         return list(rows)
-
-
-class _Rows(DynamicLayer):
-    """One layer: keys and values, each (rows, heads, room, dim)."""
-
-    def __init__(self, cache: RowCache) -> None:
-        super().__init__()
-        self.cache = cache
-        self.kept: list[torch.Tensor] = []
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Adds what a pass has computed; returns what its attention needs."""
-        rows, length = self.cache.rows, self.cache.length
-        if key_states.shape[0] == 1 and key_states.shape[2] > 1:
-            self._fill(key_states, value_states)
-            return key_states, value_states
-        for kept, new in zip(self.kept, (key_states, value_states), strict=True):
-            kept[:rows, :, length - 1 : length] = new
-        keys, values = (kept[:rows, :, :length] for kept in self.kept)
-        return keys, values
-
-    def move(self, row: int, place: int) -> None:
-        for kept in self.kept:
-            kept[place, :, : self.cache.length] = kept[row, :, : self.cache.length]
-
-    def _fill(self, *states: torch.Tensor) -> None:
-        """Spreads keys and values (1, heads, shared + rows · rest, dim) over the rows."""
-        cache, (_, heads, _, dim) = self.cache, states[0].shape
-        if not self.kept:
-            self.kept = [s.new_empty((cache.rows, heads, cache.room, dim)) for s in states]
-            for kept in self.kept:  # padding is not seen, yet must be finite
-                kept[:, :, cache.shared : cache.length] = 0
-        for kept, new in zip(self.kept, states, strict=True):
-            rows = kept[cache.filled]
-            rows[:, :, : cache.shared] = new[:, :, : cache.shared]
-            rests = new[0, :, cache.shared :].unflatten(1, (len(rows), -1)).transpose(0, 1)
-            rows[:, :, cache.length - rests.shape[2] : cache.length] = rests

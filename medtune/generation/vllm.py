@@ -1,8 +1,9 @@
-"""Answers by vLLM, for large test sets on a GPU: `evaluate.engine: vllm`.
+"""Answers many questions with vLLM, for large test sets on a GPU: `evaluate.engine: vllm`.
 
-It reads the same prompts (token ids) and stops at the same tokens as our own loop; its kernels
- round differently, so that now and then a near-tie falls the other way. It was never run
-here, where there is no GPU: its calls are those of vLLM's documented offline interface.
+vLLM gets the same prompts (token ids) and stops at the same tokens as medtune.generation.generate.
+Its kernels round differently, so a few greedy answers differ where two tokens are almost equally
+likely. This module follows vLLM's documentation of offline inference but was never run with vLLM
+itself: its tests replace vLLM with a module that records the calls.
 """
 
 import json
@@ -16,7 +17,7 @@ from medtune.modeling.loading import BASE
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
 
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the sizes that vLLM makes room for
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # values that vLLM accepts for max_lora_rank
 
 
 def answer_all(
@@ -27,7 +28,7 @@ def answer_all(
     ends: set[int],
     adapter: Path | None = None,
 ) -> list[Answer]:
-    """The answers to prompts (token ids), in their order, of the base model or with an adapter."""
+    """The answers of the base model, or of `adapter` on it, to prompts (token ids), in order."""
     try:
         from vllm import LLM, SamplingParams
         from vllm.lora.request import LoRARequest
@@ -39,7 +40,7 @@ def answer_all(
     lora: dict[str, Any] = {}
     if adapter:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        lora = {"enable_lora": True, "max_lora_rank": _room(config["r"])}
+        lora = {"enable_lora": True, "max_lora_rank": _max_lora_rank(config["r"])}
     engine = LLM(model=str(BASE), seed=seed, **lora)
     sampling = SamplingParams(
         temperature=params.temperature,
@@ -59,11 +60,12 @@ def answer_all(
     return [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
 
 
-def _room(rank: int) -> int:
-    fitting = [size for size in RANKS if size >= rank]
-    if not fitting:
-        raise InputError(
-            f"vLLM takes adapters up to rank {RANKS[-1]}, this one has {rank}: "
-            "set evaluate.engine to medtune"
-        )
-    return fitting[0]
+def _max_lora_rank(rank: int) -> int:
+    """The smallest accepted value that an adapter of this rank fits into."""
+    for accepted in LORA_RANKS:
+        if accepted >= rank:
+            return accepted
+    raise InputError(
+        f"vLLM takes adapters up to rank {LORA_RANKS[-1]}, this one has {rank}: "
+        "set evaluate.engine to medtune"
+    )

@@ -1,4 +1,7 @@
-"""One process or many: which work is whose, and tensors that FSDP spreads over processes."""
+"""Divides work between processes and gathers the results; copies tensors that FSDP has sharded.
+
+With one process, everything here is a plain call: no process group is needed.
+"""
 
 import math
 import os
@@ -14,14 +17,18 @@ from medtune.modeling.loading import device
 
 
 def accelerator() -> Accelerator:
-    """How many processes there are and what connects them; precision and placement are ours."""
+    """accelerate's view of the processes; medtune itself sets devices and mixed precision."""
     return Accelerator(cpu=device() == "cpu", device_placement=False, mixed_precision="no")
 
 
 def share(passes: list[list[int]], count: int, process: int) -> list[tuple[list[int], int]]:
-    """The passes of one process of `count`, with weight 1.
+    """The forward passes of one of `count` processes, each with the weight of its loss.
 
-    DDP and FSDP want as many from each process: what is missing is filled up with weight 0.
+    A pass is a list of row numbers. Passes are dealt out in turn. DDP and FSDP need equally many
+    from each process, so some passes come a second time, with weight 0 instead of 1.
+
+    >>> share([[0, 1], [2, 3], [4]], count=2, process=1)
+    [([2, 3], 1), ([0, 1], 0)]
     """
     turns = range(process, math.ceil(len(passes) / count) * count, count)
     return [(passes[n % len(passes)], int(n < len(passes))) for n in turns]
@@ -36,22 +43,29 @@ def process_count() -> int:
 
 
 def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
-    """The results of work(items), one for each item; each process does its share, all get all."""
+    """The results of work(items), one for each item, in order.
+
+    Each process works on its share of the items, and each gets all the results. Without
+    `accelerate launch` there is one process, which simply calls `work`.
+    """
     count = process_count()
     if count == 1:
         return work(items)
-    parts = gather_object([work(items[accelerator().process_index :: count])])
-    return [parts[n % count][n // count] for n in range(len(items))]
+    by_process = gather_object([work(items[accelerator().process_index :: count])])
+    return [by_process[n % count][n // count] for n in range(len(items))]
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy of a tensor; one that FSDP has spread is gathered, which all processes join."""
+    """A full copy of a tensor. If FSDP has sharded it, all processes must call this together."""
     tensor = tensor.detach()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor.clone()
 
 
 def placed(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The tensor on the device of `like`, and spread like it where the shapes agree."""
+    """The full tensor on the device of `like`, and sharded as `like` is if their shapes agree.
+
+    Shapes differ for an optimiser's scalars, such as its step count: these stay full.
+    """
     tensor = tensor.to(like.device)
     if isinstance(like, DTensor) and tensor.shape == like.shape:
         return distribute_tensor(tensor, like.device_mesh, like.placements)

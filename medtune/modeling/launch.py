@@ -1,5 +1,6 @@
 """Starts a stage in as many processes as an accelerate configuration in launch/ asks for."""
 
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -22,8 +23,7 @@ def launch(name: str, module: str, *arguments: str) -> None:
         return
     path = LAUNCH / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in LAUNCH.glob("*.yaml")))
-        raise InputError(f"launch is {name}, but {path} does not exist: there are {known}")
+        raise unknown_launch(name, module.rpartition(".")[2])
     config = read_yaml(path)
     os.environ["ACCELERATE_USE_CPU"] = str(config["use_cpu"])
     if not config["use_cpu"] and "gpu_ids" in config:
@@ -36,6 +36,14 @@ def launch(name: str, module: str, *arguments: str) -> None:
     command += [f"--num_cpu_threads_per_process={threads}", "-m", module, *arguments]
     sys.stderr.flush()
     os.execv(sys.executable, command)
+
+
+def unknown_launch(name: str, section: str) -> InputError:
+    """What to say of a `launch` in a section of params.yaml that names no file of launch/."""
+    known = sorted(path.stem for path in LAUNCH.glob("*.yaml"))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f": did you mean {near[0]}?" if near else ""
+    return InputError(f"{section}.launch must be one of {', '.join(known)}, got {name}{hint}")
 
 
 def _require_gpu(path: Path) -> None:

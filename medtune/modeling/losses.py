@@ -1,4 +1,8 @@
-"""The loss of supervised tokens, for training and for perplexity."""
+"""The loss of supervised tokens, for training and for perplexity.
+
+Logits are by far the largest tensor of a small model: 49,152 numbers for each token of the default.
+They are computed only where a supervised token is predicted, not for prompts and padding.
+"""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -11,26 +15,27 @@ from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import spread
 from medtune.modeling.loading import device
 from medtune.modeling.onednn import packed_weights
-from medtune.modeling.shared_prefix import allow_one_row, hidden_states
+from medtune.modeling.shared_prefix import enable_prefix_sharing, hidden_states
 from medtune.runtime.progress import progress
 
-LOSS_BATCH = 16  # rows; more are slower on a CPU, their logits leave its caches
+LOSS_BATCH = 16  # rows; with more, the logits leave a CPU's caches and it gets slower
+TOKENS_PER_ROW = 50  # about; only the choice of a memory layout depends on it
 
 
 def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Negative log-likelihood in nats of each supervised token of a batch.
 
-    `batch` holds `input_ids`, `attention_mask`, `labels`, each (batch, seq). The head, a third of a
-    small model's work, runs at the supervised positions only; after `share_prefix` what all rows
-    begin with runs once. Returns the losses (supervised,) in fp32 and the row of the batch that
-    each belongs to (supervised,).
+    `batch` holds `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64 and
+    right-padded. Returns the losses (supervised,) in fp32 and, for each, the number of the row that
+    it belongs to (supervised,). The head runs at the supervised positions only. After
+    `enable_prefix_sharing` the prefix that all rows share runs through the decoder once.
     """
-    hidden = hidden_states(model, batch)  # of the last positions of each row
-    first = batch["labels"].shape[1] - hidden.shape[1]
-    targets = batch["labels"][:, first + 1 :]
-    rows, positions = torch.nonzero(targets != IGNORED, as_tuple=True)
-    logits = head_logits(model, hidden[rows, positions])
-    return cross_entropy(logits, targets[rows, positions], reduction="none"), rows
+    hidden = hidden_states(model, batch)  # (rows, last columns, dim)
+    first = batch["labels"].shape[1] - hidden.shape[1]  # the column that hidden[:, 0] belongs to
+    targets = batch["labels"][:, first + 1 :]  # a state predicts the token of the next column
+    rows, columns = torch.nonzero(targets != IGNORED, as_tuple=True)  # (supervised,) each
+    logits = head_logits(model, hidden[rows, columns])  # (supervised, vocabulary)
+    return cross_entropy(logits, targets[rows, columns], reduction="none"), rows
 
 
 class SupervisedLoss(torch.nn.Module):
@@ -38,7 +43,7 @@ class SupervisedLoss(torch.nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        allow_one_row(model)
+        enable_prefix_sharing(model)
         self.model = model
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -48,29 +53,34 @@ class SupervisedLoss(torch.nn.Module):
 def summed_losses(
     model: Any, input_ids: Sequence[list[int]], loss_start: Sequence[int]
 ) -> list[tuple[float, int]]:
-    """Summed negative log-likelihood in nats and number of the tokens from `loss_start` on.
+    """For each row, the summed negative log-likelihood in nats and the number of its tokens.
 
-    One pair for each row, in their order; batches are spread over the processes there are.
+    The tokens from the row's `loss_start` on count. Rows of similar length go together, and the
+    batches are divided between the processes.
     """
-    allow_one_row(model)
+    enable_prefix_sharing(model)
     batches = by_length([len(ids) for ids in input_ids], LOSS_BATCH)
 
-    def losses_of(numbers: list[int]) -> list[tuple[float, int]]:
+    def batch_losses(numbers: list[int]) -> list[tuple[float, int]]:
         rows, starts = [input_ids[n] for n in numbers], [loss_start[n] for n in numbers]
         batch = {name: tensor.to(device()) for name, tensor in padded(rows, starts, 0).items()}
-        losses, owners = token_losses(model, batch)
-        own = [losses[owners == row].double() for row in range(len(numbers))]
-        return [(part.sum().item(), len(part)) for part in own]
+        losses, row_of_loss = token_losses(model, batch)
+        by_row = [losses[row_of_loss == row].double() for row in range(len(numbers))]
+        return [(own.sum().item(), len(own)) for own in by_row]
 
-    with torch.inference_mode(), packed_weights(model, rows=LOSS_BATCH * 50):
-        found = spread(lambda own: list(map(losses_of, progress(own, unit="batch"))), batches)
+    def all_losses(batches: Sequence[list[int]]) -> list[list[tuple[float, int]]]:
+        return [batch_losses(numbers) for numbers in progress(batches, unit="batch")]
+
+    with torch.inference_mode(), packed_weights(model, tokens=LOSS_BATCH * TOKENS_PER_ROW):
+        found = spread(all_losses, batches)
     return [losses for _, losses in sorted(zip(chain(*batches), chain(*found), strict=True))]
 
 
 def head_logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Logits (n, vocabulary) in fp32 of hidden states (n, dim), scaled as the model does it.
+    """Logits (tokens, vocabulary) in fp32 of hidden states (tokens, dim).
 
-    Cohere, Granite and Gemma 2 scale or cap what their head gives.
+    They are scaled and capped as the model's own forward pass does it: Cohere multiplies them,
+    Granite divides them, Gemma 2 caps them.
     """
     config = model.config
     logits = model.get_output_embeddings()(hidden).float()

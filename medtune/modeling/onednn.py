@@ -1,7 +1,11 @@
-"""Linear layers with weights packed for oneDNN's matrix products, which outrun torch's own.
+"""Faster linear layers on a CPU: weights are reordered once into the layout that oneDNN prefers.
 
-On a CPU torch multiplies fp32 matrices by MKL. oneDNN, which comes with torch too, takes weights
-in blocks that suit the processor. These are the operators that torch.compile packs weights with.
+torch multiplies fp32 matrices with MKL. oneDNN, which also comes with torch, is faster where it
+may store the weights in blocks that suit the processor's vector units. The two operators used here
+are those that torch.compile uses for frozen weights (`torch/_inductor/fx_passes/mkldnn_fusion.py`).
+They are private, so where a version of torch lacks them, its own layers run instead.
+
+Results differ from MKL's by rounding. There is no backward pass: for inference only.
 """
 
 from collections.abc import Iterator
@@ -13,18 +17,19 @@ import torch
 
 
 @contextmanager
-def packed_weights(model: Any, rows: int) -> Iterator[None]:
-    """While it lasts, linear layers multiply by packed copies of their weights, for inference.
+def packed_weights(model: Any, tokens: int) -> Iterator[None]:
+    """Within this context, linear layers multiply by reordered copies of their weights.
 
-    For fp32 on x86 only, elsewhere nothing changes. The copies take as much memory as the weights.
-    `rows`: how many tokens, about, go through a layer at a time; for a single one it would not pay.
+    This applies to fp32 weights on an x86 CPU; anything else runs as before. The copies take as
+    much memory as the weights, and do not follow a weight that changes. oneDNN chooses the layout
+    for `tokens`, the number that goes through a layer at a time, about. A single one gains nothing.
     """
     layers = []
-    if rows > 1 and _has_operators():
-        layers = [layer for layer in model.modules() if _packable(layer)]
+    if tokens > 1 and _has_operators():
+        layers = [layer for layer in model.modules() if _can_pack(layer)]
     for layer in layers:
-        weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), rows)
-        layer.forward = partial(_multiply, weight, layer.bias)
+        packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), tokens)
+        layer.forward = partial(_linear, packed, layer.bias)  # on the instance, hides the class's
     try:
         yield
     finally:
@@ -32,12 +37,13 @@ def packed_weights(model: Any, rows: int) -> Iterator[None]:
             del layer.forward
 
 
-def _multiply(weight: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+def _linear(packed: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
+    """Maps x (…, in) to (…, out); `packed` is a weight (out, in) in oneDNN's opaque layout."""
+    return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")  # no activation
 
 
-def _packable(layer: Any) -> bool:
-    if type(layer) is not torch.nn.Linear or "forward" in vars(layer):
+def _can_pack(layer: Any) -> bool:
+    if type(layer) is not torch.nn.Linear or "forward" in vars(layer):  # a subclass, or packed
         return False
     return layer.weight.dtype == torch.float32 and layer.weight.device.type == "cpu"
 

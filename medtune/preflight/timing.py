@@ -1,133 +1,97 @@
-"""How long train and evaluate will take: a few steps of theirs, timed and scaled to all."""
+"""How long train and evaluate will take: a few real steps, timed and scaled to all cards."""
 
 import time
-from collections.abc import Sequence
-from itertools import islice
-from statistics import median
+from statistics import mean
 from typing import Any
 
-from medtune.config.schema import Evaluate, Params, Train
-from medtune.generation.generate import generate
-from medtune.modeling.adapters import add_adapter
-from medtune.modeling.collation import by_length
-from medtune.modeling.loading import load_base
-from medtune.modeling.losses import LOSS_BATCH, summed_losses
-from medtune.modeling.prompts import PromptEncoder
-from medtune.preflight.cards import Cards, encoder_for, known_questions, running, stand_ins
-from medtune.scoring.choice_questions import Question
-from medtune.scoring.multiple_choice import answer_choices
-from medtune.training.loop import mean_loss, plan_steps, train
+from medtune.config.schema import Evaluate, Train
+from medtune.modeling.collation import by_length, padded, training_order
 
-TIMED_STEPS = 2
-TIMED_QUESTIONS = 6
+STEPS = 3  # timed, after one that warms up
 NEW_TOKENS = 4
+CHOICE_TOKENS = 100  # of a multiple-choice question with its options; MMLU has 87
+Rows = dict[str, list[Any]]  # columns of a token file
 
 
-def train_seconds(params: Train, seed: int, cards: Cards, validation: Cards) -> tuple[float, int]:
-    """Seconds of all optimiser steps and validations, and the number of steps.
+def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) -> float:
+    """Seconds of all optimiser steps and validations on this machine."""
+    import torch
 
-    A warm-up and two steps of typical length are taken.
-    """
-    model = load_base(
-        params.precision,
-        params.quantization,
-        double_quantization=params.bnb_4bit_use_double_quant,
-    )
+    from medtune.modeling.adapters import add_adapter
+    from medtune.modeling.loading import autocast, device, load_base
+    from medtune.modeling.losses import SupervisedLoss
+
+    double = params.bnb_4bit_use_double_quant
+    model = load_base(params.precision, params.quantization, double_quantization=double)
     model = add_adapter(model, params.model_copy(update={"init_lora_weights": True}), seed)
-    plan = plan_steps(len(cards.lengths), params, seed)
-    costs = [_taken(cards.lengths, passes, cards.beginning) for passes in plan]
-    typical = sorted(range(len(plan)), key=lambda step: abs(costs[step] - median(costs)))
-    chosen = [row for step in typical[: TIMED_STEPS + 2] for rows in plan[step] for row in rows]
-    rows = _rows(cards, chosen)
-    short = params.model_copy(
-        update={
-            "num_train_epochs": 1,
-            "logging_steps": 1,
-            "eval_steps": float(len(plan) + TIMED_STEPS),
-            "early_stopping_patience": None,
-        }
-    )
-    few = _rows(validation, range(min(len(validation.lengths), 2 * LOSS_BATCH)))
-    times = [
-        (time.perf_counter(), point.step)
-        for point in islice(train(model, rows, few, short, seed, 0), TIMED_STEPS + 1)
-    ]
-    lengths = [len(ids) for ids in rows["input_ids"]]
-    tried = plan_steps(len(lengths), short, seed)
-    timed = [_taken(lengths, passes, cards.beginning) for passes in tried]
-    tokens = sum(timed[times[0][1] : times[-1][1]])
-    a_token = (times[-1][0] - times[0][0]) / max(1, tokens)
-    start = time.perf_counter()
-    mean_loss(model, few, params, 0)
-    a_validation_token = (time.perf_counter() - start) / sum(len(ids) for ids in few["input_ids"])
-    whole = cards.count / len(cards.lengths)
-    steps = round(len(plan) * whole)
-    every = params.eval_steps if params.eval_steps >= 1 else max(1, params.eval_steps * steps)
-    validations = max(1, round(steps / every))
-    all_validation = sum(validation.lengths) / len(validation.lengths) * validation.count
-    seconds = a_token * sum(costs) * whole + validations * a_validation_token * all_validation
-    return seconds, steps
+    loss = SupervisedLoss(model).train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
+    lengths = [len(ids) for ids in training["input_ids"]]
+    batches = training_order(len(lengths), params.per_device_train_batch_size, seed, 0)
+    typical = sorted(batches, key=lambda batch: sum(lengths[n] for n in batch))
+    middle = max(0, len(typical) // 2 - STEPS // 2)
+    tokens, seconds = [], []
+    for batch in typical[middle:][: STEPS + 1]:
+        start = time.perf_counter()
+        ids, starts = ([training[name][n] for n in batch] for name in ("input_ids", "loss_start"))
+        tensors = {name: t.to(device()) for name, t in padded(ids, starts, 0).items()}
+        with autocast(params.precision):
+            losses = loss(tensors)
+        losses.mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.perf_counter() - start)
+        tokens.append(sum(map(len, ids)))
+    timed = slice(1 if len(seconds) > 1 else 0, None)
+    a_token = sum(seconds[timed]) / sum(tokens[timed])
+    steps = len(batches) / params.gradient_accumulation_steps * params.num_train_epochs
+    every = params.eval_steps if params.eval_steps >= 1 else params.eval_steps * steps
+    validations = max(1, steps / max(1, every))
+    validated = validations * sum(map(len, validation["input_ids"])) / 3  # no backward pass
+    return a_token * (sum(lengths) * params.num_train_epochs + validated)
 
 
-def evaluate_seconds(params: Params, cards: Cards) -> float:
-    """Seconds of likelihoods, choices and answers of one model, if those are as long as the cards'.
+def evaluate_seconds(params: Evaluate, test: Rows) -> float:
+    """Seconds of one evaluate stage, if the answers are as long as the cards' and one never ends.
 
-    A token costs what a pass costs by itself, and each row in it; two batches tell them apart.
+    A step of a batch costs what it costs one row, and more with every further row.
     """
+    from medtune.modeling.loading import load_base
+    from medtune.modeling.losses import LOSS_BATCH, summed_losses
+
     model = load_base()
-    likelihood = _likelihood_seconds(model, cards)
-    questions, evaluate = known_questions(params), params.evaluate
-    choices = _choice_seconds(model, encoder_for(params.tokenize), questions) if questions else 0.0
-    batches = by_length(cards.prompts, evaluate.batch_size)
-    lengths = [cards.prompts[row] for row in batches[len(batches) // 2]]
-    typical = stand_ins(lengths, cards.beginning)
-    prefill, large = _generation_seconds(model, evaluate, typical)
-    _, small = _generation_seconds(model, evaluate, typical[: max(1, len(typical) // 5)])
-    rows = len(typical), max(1, len(typical) // 5)
-    a_row = (large - small) / max(1, rows[0] - rows[1])
-    seconds = 0.0
-    for batch in batches:
-        answers = [cards.lengths[row] - cards.prompts[row] for row in batch]
-        counts = running(answers, evaluate.max_new_tokens)
-        seconds += sum(max(0.0, large - a_row * (rows[0] - count)) for count in counts)
-        seconds += prefill * sum(cards.prompts[row] for row in batch) / sum(lengths)
-    return likelihood + choices + seconds * cards.count / len(cards.lengths)
-
-
-def _likelihood_seconds(model: Any, cards: Cards) -> float:
-    batches = by_length(cards.lengths, LOSS_BATCH)
-    rows = _rows(cards, batches[len(batches) // 2])
+    batches = by_length([len(ids) for ids in test["input_ids"]], LOSS_BATCH)
+    rows, starts = (
+        [test[name][n] for n in batches[len(batches) // 2]]
+        for name in ("input_ids", "prompt_length")
+    )
     start = time.perf_counter()
-    summed_losses(model, rows["input_ids"], rows["loss_start"])
-    tokens = sum(len(ids) for ids in rows["input_ids"])
-    mean_tokens = sum(cards.lengths) / len(cards.lengths)
-    return (time.perf_counter() - start) / tokens * mean_tokens * cards.count
+    summed_losses(model, rows, starts)
+    a_token = (time.perf_counter() - start) / sum(map(len, rows))
+    scored = sum(map(len, test["input_ids"]))
+    choices = 300 if params.choice_questions is None else 2 * params.choice_questions
+    cut = list(zip(test["input_ids"], test["prompt_length"], strict=True))
+    prompts = [ids[:length] for ids, length in cut][: params.batch_size]
+    first, a_step = generation_seconds(model, prompts)
+    _, a_row_alone = generation_seconds(model, prompts[:1])
+    answer = min(params.max_new_tokens, mean(len(ids) - length for ids, length in cut))
+    a_batch = first + a_step * answer + a_row_alone * (params.max_new_tokens - answer)
+    return a_token * (scored + choices * CHOICE_TOKENS) + a_batch * len(cut) / len(prompts)
 
 
-def _choice_seconds(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> float:
-    some = sorted(questions, key=lambda question: len(question.question))
-    some = some[:: max(1, len(some) // TIMED_QUESTIONS)]
-    start = time.perf_counter()
-    answer_choices(model, encoder, some)
-    return (time.perf_counter() - start) / len(some) * len(questions)
+def generation_seconds(model: Any, prompts: list[list[int]]) -> tuple[float, float]:
+    """Seconds of the pass over the prompts, and of a new token of all rows after it."""
+    import torch
+    from transformers import DynamicCache
 
+    from medtune.modeling.onednn import packed_weights
 
-def _generation_seconds(
-    model: Any, params: Evaluate, prompts: list[list[int]]
-) -> tuple[float, float]:
-    """Seconds of the pass over the prompts, and of a token of all rows after it."""
-    times = [time.perf_counter()]
-    short = params.model_copy(update={"max_new_tokens": NEW_TOKENS})
-    generate(model, prompts, short, set(), (), lambda: times.append(time.perf_counter()))
-    return times[1] - times[0], (times[-1] - times[1]) / (NEW_TOKENS - 1)
-
-
-def _rows(cards: Cards, numbers: Any) -> dict[str, list[Any]]:
-    ids = stand_ins([cards.lengths[n] for n in numbers], cards.beginning)
-    return {"input_ids": ids, "loss_start": [cards.loss_starts[n] for n in numbers]}
-
-
-def _taken(lengths: list[int], passes: list[list[int]], beginning: int) -> int:
-    """The tokens that an optimiser step takes, what all begin with once a pass."""
-    rests = (sum(lengths[row] - beginning for row in rows) for rows in passes)
-    return len(passes) * beginning + sum(rests)
+    cache = DynamicCache(config=model.config)
+    ids = padded(prompts, [0] * len(prompts), 0)["input_ids"].to(model.device)
+    marks = [time.perf_counter()]
+    with torch.inference_mode(), packed_weights(model, len(prompts)):
+        for _ in range(NEW_TOKENS + 1):
+            logits = model(input_ids=ids, past_key_values=cache, logits_to_keep=1).logits
+            ids = logits[:, -1:].argmax(dim=-1)
+            marks.append(time.perf_counter())
+    return marks[1] - marks[0], (marks[-1] - marks[1]) / NEW_TOKENS

@@ -1,12 +1,19 @@
-"""Pictures for papers and slides, PNG and SVG in reports/figures/: one function each."""
+"""The pictures of the report and of reports/figures/ (PNG and SVG): one function each.
 
+To add a picture, write a function that returns a matplotlib figure and name it in PICTURES with the
+section of the report that shows it. Colours, marks and sizes are those of figure_style.
+"""
+
+import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist, median
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from scipy.stats import binomtest
 
 from medtune.comparison.breakdowns import part_names
 from medtune.report.figure_style import (
@@ -24,9 +31,12 @@ from medtune.report.figure_style import (
     save,
     shortened,
 )
-from medtune.report.score_rows import Facts, ScoreRow, percent, score_rows
-from medtune.report.tables import KindCounts, compared_scores, kind_counts
+from medtune.report.rendering import percent
+from medtune.report.run_facts import KindCounts
+from medtune.report.score_rows import Facts, ScoreRow, compared_scores, score_rows
 from medtune.runtime.files import replacing
+from medtune.scoring.calibration import reliability as reliability_curve
+from medtune.scoring.calibration import sets_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,33 +49,44 @@ UNITS = {
 MOST_PARTS = 25  # kinds in a picture
 MOST_MARKS = 50  # on a curve
 LENGTH_BINS = 30  # at most
-RELIABILITY_BINS = 10
 
 
-def write_figures(
-    facts: Facts, splits: KindCounts, choices: Mapping[str, pa.Table] | None = None
-) -> None:
-    """Writes reports/figures/ anew; `choices` are the multiple-choice results of each model."""
-    confidence = facts.params["compare"]["confidence"]
-    draw: dict[str, Callable[[], Figure]] = {
-        "scores": lambda: scores(facts.metrics["compare"], confidence),
-        "kinds": lambda: kinds(facts.metrics["compare_kinds"], confidence),
-        "questions": lambda: questions(facts.answers),
-        "answer_words": lambda: answer_words(facts.answers),
-        "data": lambda: data(splits),
-    }
-    if any(math.isfinite(loss) for points in facts.curves.values() for _, loss in points):
-        draw["loss"] = lambda: loss_curves(facts.curves)
-    if choices and choices["base"].num_rows:
-        draw["reliability"] = lambda: reliability(choices, confidence)
+@dataclass(frozen=True)
+class Picture:
+    """`section` is that of the report; `draw` returns None where the run has nothing to show."""
+
+    section: str
+    about: str
+    draw: Callable[[Facts], "Figure | None"]
+
+
+@dataclass(frozen=True)
+class DrawnPicture:
+    """A picture as the report shows it: `source` is the address of an <img>, the SVG itself."""
+
+    section: str
+    about: str
+    source: str
+
+
+def write_figures(facts: Facts) -> dict[str, DrawnPicture]:
+    """Writes reports/figures/ anew and returns the pictures by name."""
+    drawn = {}
     with replacing(FIGURES) as folder, drawn_in_style():
         folder.mkdir()
-        for name, figure in draw.items():
-            save(figure(), folder, name)
+        for name, picture in PICTURES.items():
+            if figure := picture.draw(facts):
+                save(figure, folder, name)
+                svg = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
+                source = f"data:image/svg+xml;base64,{svg}"
+                drawn[name] = DrawnPicture(picture.section, picture.about, source)
+    return drawn
 
 
-def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure":
-    """Training and validation loss over optimiser steps."""
+def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure | None":
+    """Training and validation loss over optimiser steps; None without a finite loss."""
+    if not any(math.isfinite(loss) for points in curves.values() for _, loss in points):
+        return None
     figure, (axes,) = new_figure(3.4)
     for split, points in curves.items():
         steps, losses = zip(*points, strict=True) if points else ((), ())
@@ -179,7 +200,9 @@ def answer_words(answers: Sequence[Mapping[str, Any]]) -> "Figure":
 
 def data(splits: KindCounts) -> "Figure":
     """Number of cards of each kind in each split."""
-    counts = sorted(kind_counts(splits), key=lambda item: -sum(item[1]))
+    names = sorted({kind for counts in splits.values() for kind in counts})
+    counts = [(kind, [split.get(kind, 0) for split in splits.values()]) for kind in names]
+    counts.sort(key=lambda item: -sum(item[1]))
     shown = counts[:MOST_PARTS]
     figure, panels = new_figure(0.3 * len(shown) + 1.1, 1, len(splits), sharey=True)
     for n, (axes, split) in enumerate(zip(panels, splits, strict=True)):
@@ -196,20 +219,27 @@ def data(splits: KindCounts) -> "Figure":
     return figure
 
 
-def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure":
-    """How often the chosen option is right, by the probability that the model gives it."""
-    sets = sorted(choices["base"].column("set").unique().to_pylist())
+def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure | None":
+    """How often the chosen option is right, by the probability that the model gives it.
+
+    The intervals are those of Wilson (1927). None where no multiple-choice question was asked.
+    """
+    sets = {model: sets_of(table) for model, table in choices.items()}
+    names = sorted({name for parts in sets.values() for name in parts})
+    if not names:
+        return None
     figure, panels = new_figure(
-        min(5.8 / len(sets), 4.0) + 1.2, 1, len(sets), sharex=True, sharey=True
+        min(5.8 / len(names), 4.0) + 1.2, 1, len(names), sharex=True, sharey=True
     )
-    for axes, name in zip(panels, sets, strict=True):
+    for axes, name in zip(panels, names, strict=True):
         axes.plot([0, 1], [0, 1], color="#999999", linestyle=":")
-        for model, table in choices.items():
-            rows = [row for row in table.to_pylist() if row["set"] == name]
-            means, rates, lower, upper = zip(*reliability_curve(rows, confidence), strict=True)
+        for model, parts in sets.items():
+            counts, means, rates = zip(*reliability_curve(parts[name]), strict=True)
+            reach = [wilson_reach(*point, confidence) for point in zip(counts, rates, strict=True)]
             look = {"color": COLORS[model], "marker": MARKS[model], "markersize": 5}
+            lower, upper = zip(*reach, strict=True)
             axes.errorbar(means, rates, yerr=(lower, upper), capsize=2, linewidth=1, **look)
-        axes.set_title(f"{shortened(name)}, {len(rows)} questions", loc="left")
+        axes.set_title(f"{shortened(name)}, {sum(counts)} questions", loc="left")
         axes.set(xlabel="mean probability of the chosen option", xlim=(0, 1), ylim=(0, 1))
         axes.set_aspect("equal")
     panels[0].set_ylabel(f"share that is right, {percent(confidence)} interval")
@@ -217,26 +247,50 @@ def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure":
     return figure
 
 
-def reliability_curve(
-    rows: Sequence[Mapping[str, Any]], confidence: float
-) -> list[tuple[float, float, float, float]]:
-    """(mean probability, share right, its interval's reach down and up) of each bin with rows.
+def wilson_reach(n: int, share: float, confidence: float) -> tuple[float, float]:
+    """How far Wilson's interval reaches below and above a share of `n`."""
+    interval = binomtest(round(n * share), n).proportion_ci(confidence, method="wilson")
+    return max(0.0, share - interval.low), max(0.0, interval.high - share)
 
-    Ten bins of equal width, (0, 0.1] … (0.9, 1] (Guo et al. 2017); the interval is that of Wilson
-    (1927).
-    """
-    bins: dict[int, list[tuple[float, bool]]] = {}
-    for row in rows:
-        bin_number = math.ceil(row["probability"] * RELIABILITY_BINS)
-        right = row["chosen"] == row["correct"]
-        bins.setdefault(bin_number, []).append((row["probability"], right))
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    curve = []
-    for _, members in sorted(bins.items()):
-        n = len(members)
-        share = sum(right for _, right in members) / n
-        center = (share + z * z / (2 * n)) / (1 + z * z / n)
-        reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-        down, up = max(0.0, share - center + reach), max(0.0, center + reach - share)
-        curve.append((sum(p for p, _ in members) / n, share, down, up))
-    return curve
+
+def _confidence(facts: Facts) -> float:
+    return facts.params["compare"]["confidence"]
+
+
+PICTURES = {
+    "scores": Picture(
+        "scores",
+        "Difference of every score with its interval",
+        lambda facts: scores(facts.metrics["compare_scores"], _confidence(facts)),
+    ),
+    "data": Picture(
+        "data",
+        "Cards of each kind in each split",
+        lambda facts: data(facts.splits),
+    ),
+    "loss": Picture(
+        "training",
+        "Training and validation loss over optimiser steps",
+        lambda facts: loss_curves(facts.curves),
+    ),
+    "kinds": Picture(
+        "parts",
+        "ROUGE-L of both models per kind of card",
+        lambda facts: kinds(facts.metrics["compare_kinds"], _confidence(facts)),
+    ),
+    "questions": Picture(
+        "answers",
+        "Difference of ROUGE-L of each test question",
+        lambda facts: questions(facts.answers),
+    ),
+    "answer_words": Picture(
+        "answers",
+        "Length of the answers and of the references",
+        lambda facts: answer_words(facts.answers),
+    ),
+    "reliability": Picture(
+        "forgetting",
+        "Share of right answers by the probability that the model gives them",
+        lambda facts: reliability(facts.choices, _confidence(facts)),
+    ),
+}

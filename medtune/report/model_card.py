@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from medtune.config.schema import Section
 from medtune.scoring.scores import SCORES
 
 UNKNOWN_LICENCE = "see the source"
@@ -50,13 +51,21 @@ def public_source(uri: str) -> str:
     return re.sub(r"^(https?://)([^/@]*@)?([^?#]*)(\?[^#]*)?", r"\1\3", uri)
 
 
+def public_params(**sections: Section) -> dict[str, dict[str, Any]]:
+    """The parameters of each section by name, sources without what is private."""
+    params = {name: section.model_dump() for name, section in sections.items()}
+    sources = params["download"].items()
+    params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
+    return params
+
+
 def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """The YAML block by which the Hugging Face hub files the adapter."""
     from huggingface_hub import EvalResult, ModelCardData
 
     model, dataset = params["download"]["model"], params["download"]["dataset"]
     package, base_model = package_of(model), hub_name_of(model)
-    compare = metrics["compare"]
+    compare = metrics["compare_scores"]
     results = [
         EvalResult(
             task_type="text-generation",

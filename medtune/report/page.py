@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medtune.comparison.breakdowns import OTHER_TOPICS
-from medtune.report.charts import Chart, IntervalAxis, line_chart
+from medtune.report.costs import run_mark
+from medtune.report.figures import DrawnPicture
 from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
 from medtune.scoring.scores import SCORES
@@ -31,6 +32,21 @@ OUTCOMES = ("better", "worse", "same")
 SAME = 0.0005  # differences that are shown as 0.000
 
 
+class IntervalAxis:
+    """One axis for the intervals of several rows, so that they can be compared by eye.
+
+    >>> IntervalAxis([-0.1, 0.3]).at(0.0)
+    25.0
+    """
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.low, self.high = min(0.0, *values), max(0.0, *values)
+
+    def at(self, value: float) -> float:
+        """The position of a value in percent of the axis, which holds zero."""
+        return round(100 * (value - self.low) / ((self.high - self.low) or 1.0), 1)
+
+
 @dataclass(frozen=True)
 class Parts:
     """One table of parts of the test set; `what` is the heading of its first column."""
@@ -40,19 +56,26 @@ class Parts:
     axis: IntervalAxis
 
 
-def render_report(facts: Facts) -> str:
-    """Returns the page; nothing from data is markup in it, and no script runs but its own."""
-    compare = facts.metrics["compare"]
-    chart, tables = line_chart(facts.curves), part_tables(facts)
+def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
+    """Returns the page; nothing from data is markup in it.
+
+    No script runs but its own and reports/costs.js, which it loads if that file is there.
+    """
+    compare = facts.metrics["compare_scores"]
+    tables = part_tables(facts)
+    shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
+    for picture in pictures:
+        shown[picture.section].append(picture)
     training = {name.replace("_", " "): figure(n) for name, n in facts.metrics["train"].items()}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return render(
         "report.html.jinja",
         facts,
-        sections=present(facts, chart, tables),
+        sections=present(facts, tables),
+        pictures=shown,
+        run_mark=run_mark(compare),
         script=script,
         script_hash=content_hash(script),
-        chart=chart,
         part_tables=tables,
         verdicts=verdicts(facts),
         answers=[answer_row(row) for row in facts.answers],
@@ -66,14 +89,14 @@ def render_report(facts: Facts) -> str:
     )
 
 
-def present(facts: Facts, chart: Chart | None, tables: list[Parts]) -> dict[str, str]:
+def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
     """The sections that have something to show."""
     has = {
         "tokens": facts.run is not None and bool(facts.run.examples),
-        "training": chart is not None,
+        "training": any(facts.curves.values()),
         "parts": bool(tables),
         "general": facts.run is not None and bool(facts.run.general),
-        "forgetting": bool(choice_rows(facts.metrics["compare"])),
+        "forgetting": bool(choice_rows(facts.metrics["compare_scores"])),
     }
     return {name: title for name, title in SECTIONS.items() if has.get(name, True)}
 
@@ -100,7 +123,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """The titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in score_rows(facts.metrics["compare"]):
+    for row in score_rows(facts.metrics["compare_scores"]):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,18 @@ def cell(value: Any) -> str:
     """Makes any value safe and plain in a cell of a Markdown table."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def markdown_table(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A Markdown table whose columns align in a terminal too; the first row is the header.
+
+    The first `texts` columns are aligned to the left, all others, which hold numbers, to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    adjust = [str.ljust if n < texts else str.rjust for n in range(len(widths))]
+    rules = ["-" * w if n < texts else "-" * (w - 1) + ":" for n, w in enumerate(widths)]
+    lines = [
+        " | ".join(fit(text, width) for fit, text, width in zip(adjust, row, widths, strict=True))
+        for row in (rows[0], rules, *rows[1:])
+    ]
+    return "\n".join(f"| {line} |" for line in lines)

@@ -1,6 +1,7 @@
 """What a run was made from: its files, its unusual parameters, the tokens its loss sees."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from medtune.config.schema import SPLITS
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.report.model_card import public_source
 from medtune.runtime.errors import InputError
+from medtune.runtime.files import read_table
 
 DEFAULT = Path("presets/default.yaml")
 BASE = Path("models/base")
@@ -21,6 +23,8 @@ ADAPTER_WEIGHTS = Path("models/adapter/adapter_model.safetensors")
 TOKENIZER = Path("models/adapter/tokenizer.json")
 GENERAL = {name: Path(f"data/predictions/{name}_general.parquet") for name in ("base", "finetuned")}
 EXAMPLES = 3
+
+KindCounts = Mapping[str, Mapping[str, int]]  # cards of each kind, by split
 
 
 @dataclass(frozen=True)
@@ -129,3 +133,9 @@ def general_answers() -> list[dict[str, Any]]:
     tables = {model: pq.read_table(path).to_pylist() for model, path in GENERAL.items()}
     pairs = zip(*tables.values(), strict=True)
     return [{"question": b["question"], "base": b, "finetuned": f} for b, f in pairs]
+
+
+def read_splits() -> KindCounts:
+    """The number of cards of each kind in each split."""
+    tables = {name: read_table(Path(f"data/split/{name}.parquet"), "split") for name in SPLITS}
+    return {name: Counter(table.column("kind").to_pylist()) for name, table in tables.items()}

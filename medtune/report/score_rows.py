@@ -8,7 +8,7 @@ import csv
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from medtune.comparison.breakdowns import part_names
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
-from medtune.report.run_facts import RunFacts
+from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
-from medtune.scoring.scores import SCORES, Score, ratio
+from medtune.scoring.scores import SCORES, Score
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 HEADLINE_SCORES = ("rougeL", "perplexity")
@@ -49,7 +49,8 @@ class Facts:
 
     `params` are those of each section, `metrics` the flat metrics of each file, `curves` the (step,
     loss) points of each split; `answers` has one mapping per test record, worst regression first;
-    the report leaves out what it would show of `run` where that is None.
+    `choices` are each model's answers to multiple-choice questions. The report leaves out what it
+    would show of `run` where that is None.
     """
 
     preset: str
@@ -60,6 +61,8 @@ class Facts:
     answers: list[dict[str, Any]]
     prompt: dict[str, Any]
     adapter: dict[str, Any]
+    splits: KindCounts = field(default_factory=dict)
+    choices: dict[str, pa.Table] = field(default_factory=dict)
     run: RunFacts | None = None
 
 
@@ -81,7 +84,7 @@ class ScoredPart:
 def score_rows(
     metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES, prefix: str = ""
 ) -> list[ScoreRow]:
-    """The score table of flat metrics: of compare.json, or with its prefix of a kind of cards.
+    """The score table of compare_scores.json, or with its prefix of a kind of cards.
 
     Scores that an older file does not hold are left out.
     """
@@ -117,10 +120,33 @@ def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
     return found
 
 
+def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
+    """Every score that was compared, those of medtune.scoring.scores first.
+
+    Of the others, accuracies and calibration errors (ece) of multiple choice, only the name, a
+    title and the better side are known.
+    """
+    found = {key.removesuffix(".difference") for key in metrics if key.endswith(".difference")}
+    known = [score for score in SCORES if score.name in found]
+    others = sorted(found - {score.name for score in known})
+    return known + [
+        Score(
+            name=name,
+            title=name.replace(".", " "),
+            higher_is_better=not name.endswith(".ece"),
+            columns=(),
+        )
+        for name in others
+    ]
+
+
 def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
     """Accuracy on each set of multiple-choice questions, flat "choices.<set>.accuracy.base" …"""
     names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
-    scores = [Score(f"choices.{name}.accuracy", name, +1, (), ratio) for name in sorted(names)]
+    scores = [
+        Score(name=f"choices.{name}.accuracy", title=name, higher_is_better=True, columns=())
+        for name in sorted(names)
+    ]
     return score_rows(metrics, scores)
 
 
@@ -208,7 +234,7 @@ def render_model_card(facts: Facts) -> str:
 
 def render(template: str, facts: Facts, **more: Any) -> str:
     """Fills a template with the facts and what report and model card have in common."""
-    compare = facts.metrics["compare"]
+    compare = facts.metrics["compare_scores"]
     filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
     return filled.render(
         facts=facts,

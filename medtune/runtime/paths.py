@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from medtune.runtime.errors import InputError
 
+QUEUE = str(Path(".dvc/tmp/exps"))  # where DVC keeps the copies that queued experiments run in
 RESERVE_BYTES = 2**28  # left to everybody else
 
 
@@ -30,6 +31,11 @@ def list_files(folder: Path) -> list[Path]:
                 "change its permissions or leave it out"
             ) from None
     return sorted(found)
+
+
+def in_queued_experiment() -> bool:
+    """Whether this runs in a copy of the project, which holds nothing that is not committed."""
+    return f"{os.sep}{QUEUE}{os.sep}" in str(Path.cwd())
 
 
 def expand_home(path: str) -> Path:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json
 from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
 
 logger = logging.getLogger("medtune")
@@ -74,6 +73,8 @@ def _stop(line: str) -> NoReturn:
 
 
 def _write_cost(name: str, elapsed_s: float, work: Work) -> None:
+    from medtune.runtime.files import write_json
+
     torch: Any = sys.modules.get("torch")  # a stage that has not imported it did not use it
     on_gpu = torch is not None and torch.cuda.is_available()
     on_gpu = on_gpu and torch.cuda.max_memory_allocated() > 0

@@ -43,8 +43,8 @@ def calibration_error(answers: pa.Table) -> float:
     """Expected calibration error, 0 to 1, lower is better (Guo et al. 2017, equation 3).
 
     The gap between mean probability and accuracy of each bin, weighed by its answers. It is never
-    negative, so that chance alone lifts it where answers are few. Example: two answers held for
-    probable by 0.9, one of them right: |0.9 - 0.5| = 0.4.
+    negative, so that chance alone lifts it where answers are few. Example: two answers of
+    probability 0.9, one of them right: |0.9 - 0.5| = 0.4.
     """
     gaps = [n * abs(probability - accuracy) for n, probability, accuracy in reliability(answers)]
     return sum(gaps) / answers.num_rows

@@ -39,16 +39,16 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
     """
     from medtune.modeling.distributed import spread
     from medtune.modeling.onednn import packed_weights
-    from medtune.modeling.shared_prefix import allow_one_row
+    from medtune.modeling.shared_prefix import enable_prefix_sharing
 
-    allow_one_row(model)
+    enable_prefix_sharing(model)
     batches = by_length([len(q.question) + sum(map(len, q.options)) for q in questions], BATCH)
 
     def answer(numbers: list[int]) -> list[dict[str, Any]]:
         asked = [questions[n] for n in numbers]
         return list(map(_answer, asked, log_likelihoods(model, encoder, asked)))
 
-    with packed_weights(model, rows=BATCH * 50):
+    with packed_weights(model, tokens=BATCH * 50):
         found = spread(lambda own: list(map(answer, progress(own, unit="batch"))), batches)
     rows = dict(zip(chain(*batches), chain(*found), strict=True))
     return pa.Table.from_pylist([rows[n] for n in range(len(rows))], schema=SCHEMA)
@@ -79,17 +79,17 @@ def log_likelihoods(
     from torch.nn.functional import cross_entropy
 
     from medtune.modeling.losses import head_logits
-    from medtune.modeling.shared_prefix import branch_states
+    from medtune.modeling.shared_prefix import continuation_states
 
     prompts = [encoder.question_ids(question.question) for question in questions]
     options = [[encoder.answer_ids(text) for text in question.options] for question in questions]
-    # What an option's tokens are foretold by: the prompt's last token and those before them.
-    branches = [
+    # Each token is predicted by the one before it: the first of an option by the prompt's last.
+    continuations = [
         [[prompt[-1], *ids[:-1]] for ids in own]
         for prompt, own in zip(prompts, options, strict=True)
     ]
     with torch.inference_mode():
-        hidden = branch_states(model, [prompt[:-1] for prompt in prompts], branches)
+        hidden = continuation_states(model, [prompt[:-1] for prompt in prompts], continuations)
         targets = torch.tensor([*chain(*chain(*options))], device=hidden.device)
         losses = cross_entropy(head_logits(model, hidden), targets, reduction="none")
     parts = iter(losses.double().split([len(ids) for own in options for ids in own]))

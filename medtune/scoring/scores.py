@@ -17,26 +17,36 @@ from medtune.scoring.words import UnicodeTokenizer, beyond_ascii, repetition
 
 Array = np.ndarray
 ROUGE = ("rouge1", "rouge2", "rougeL")
-ROUGE_ABOUT = "F-measure of each answer and its reference (Lin 2004), mean over answers: 0 to 1."
 CHRF_BETA = 2.0
 
 
-@dataclass(frozen=True)
+def ratio(sums: Array) -> Array:
+    """First sum over second: a mean per row, NaN without rows."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return sums[..., 0] / sums[..., 1]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """One score of a table of predictions.
 
     `columns` are the statistics of a row; `value` turns their sums, shape (..., k), into scores,
-    shape (...). `better` is +1 where higher is better, -1 where lower is, 0 where neither is.
-    `about` says what is counted over what, its range, and an example.
+    shape (...). `higher_is_better` is None where neither is. `about` says what is counted over
+    what, its range, and an example.
     """
 
     name: str
     title: str
-    better: int
+    higher_is_better: bool | None
     columns: tuple[str, ...]
-    value: Callable[[Array], Array]
+    value: Callable[[Array], Array] = ratio
     digits: int = 3
     about: str = ""
+
+    @property
+    def better(self) -> int:
+        """The sign of a change for the better: +1, -1, or 0 where there is none."""
+        return 0 if self.higher_is_better is None else 1 if self.higher_is_better else -1
 
 
 def statistics(predictions: pa.Table, score: Score) -> Array:
@@ -58,12 +68,6 @@ def score_table(predictions: pa.Table) -> dict[str, float]:
         score.name: float(score.value(statistics(predictions, score).sum(axis=0)))
         for score in SCORES
     }
-
-
-def ratio(sums: Array) -> Array:
-    """First sum over second: a mean per row, NaN without rows."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return sums[..., 0] / sums[..., 1]
 
 
 def perplexity(sums: Array) -> Array:
@@ -111,13 +115,9 @@ def chrf(sums: Array) -> Array:
     return np.where(np.isfinite(score), 100.0 * score, 0.0)
 
 
-def _mean(name: str, title: str, better: int, column: str, about: str, digits: int = 3) -> Score:
-    return Score(name, title, better, (column, "rows"), ratio, digits, about)
-
-
 def _rouge(name: str, title: str, about: str) -> Score:
     about += ": F-measure of answer and reference (Lin 2004), mean over answers, 0 to 1."
-    return _mean(name, title, +1, name, about)
+    return Score(name=name, title=title, higher_is_better=True, columns=(name, "rows"), about=about)
 
 
 SCORES = (
@@ -129,39 +129,79 @@ SCORES = (
         "ROUGE-L, all letters",
         'ROUGE-L with the letters beyond a-z that it drops ("β cell" for "α cell": 0.5, not 1)',
     ),
-    Score("bleu", "BLEU", +1, ("bleu_statistics",), bleu, 1, "All answers as one text, 0 to 100."),
-    Score("chrf", "chrF", +1, ("chrf_statistics",), chrf, 1, "All answers as one text, 0 to 100."),
     Score(
-        *("perplexity", "perplexity", -1, ("nll", "answer_tokens"), perplexity, 2),
+        name="bleu",
+        title="BLEU",
+        higher_is_better=True,
+        columns=("bleu_statistics",),
+        value=bleu,
+        digits=1,
+        about="All answers as one text, 0 to 100.",
+    ),
+    Score(
+        name="chrf",
+        title="chrF",
+        higher_is_better=True,
+        columns=("chrf_statistics",),
+        value=chrf,
+        digits=1,
+        about="All answers as one text, 0 to 100.",
+    ),
+    Score(
+        name="perplexity",
+        title="perplexity",
+        higher_is_better=False,
+        columns=("nll", "answer_tokens"),
+        value=perplexity,
+        digits=2,
         about="Surprise at the reference answers, over the tokens of all of them, 1 (none) and up "
         "(probabilities 1/2 and 1/8: 4).",
     ),
-    _mean(
-        *("stopped_rate", "answers that end by themselves", +1, "stopped"),
+    Score(
+        name="stopped_rate",
+        title="answers that end by themselves",
+        higher_is_better=True,
+        columns=("stopped", "rows"),
         about="Share of answers that end before evaluate.max_new_tokens, 0 to 1.",
     ),
-    _mean(
-        *("repetition_rate", "repeated word 4-grams", -1, "repetition"),
+    Score(
+        name="repetition_rate",
+        title="repeated word 4-grams",
+        higher_is_better=False,
+        columns=("repetition", "rows"),
         about="Share of an answer's runs of four words that it held before, mean over answers, "
         '0 to 1 ("a b c d a b c d": 0.2).',
     ),
-    _mean(
-        *("unsupported_number_rate", "answers with unsupported numbers", -1, "unsupported"),
+    Score(
+        name="unsupported_number_rate",
+        title="answers with unsupported numbers",
+        higher_is_better=False,
+        columns=("unsupported", "rows"),
         about="Share of answers with a number or dose that stands in neither reference nor "
         'question, 0 to 1 ("5 mg" for "50 mg": 1).',
     ),
-    _mean(
-        *("disclaimer_rate", "answers with the disclaimer", 0, "disclaimer"),
+    Score(
+        name="disclaimer_rate",
+        title="answers with the disclaimer",
+        higher_is_better=None,
+        columns=("disclaimer", "rows"),
         about="Share of answers with tokenize.disclaimer, 0 to 1; other scores do without it.",
     ),
     Score(
-        *("length_ratio", "length over reference", 0, ("words", "reference_words"), ratio, 2),
+        name="length_ratio",
+        title="length over reference",
+        higher_is_better=None,
+        columns=("words", "reference_words"),
+        digits=2,
         about="Words of all answers over words of all references, 0 and up (30 for 20: 1.5).",
     ),
-    _mean(
-        *("mean_words", "words per answer", 0, "words"),
-        about="Words, split at blanks, mean over answers, 0 and up.",
+    Score(
+        name="mean_words",
+        title="words per answer",
+        higher_is_better=None,
+        columns=("words", "rows"),
         digits=1,
+        about="Words, split at blanks, mean over answers, 0 and up.",
     ),
 )
 

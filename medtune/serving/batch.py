@@ -1,7 +1,7 @@
-"""Answers whose rows join and leave between two tokens: for whoever is asked now and then.
+"""A running batch of answers: questions join and leave it between two tokens, for the chat.
 
-What a row is answered depends on its prompt, its settings and its seed, not on the others; greedy
-answers are those of medtune.generation.generate.
+The answer to a question depends on its prompt, settings and seed, not on the other rows. Greedy
+answers equal those of medtune.generation.generate, up to rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,91 +10,88 @@ from typing import Any
 import torch
 
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import Chooser, last_states
-from medtune.generation.kv_cache import PaddedCache, Pass
+from medtune.generation.generate import Sampler, last_states
+from medtune.generation.kv_cache import DecoderInputs, PaddedCache
 from medtune.modeling.losses import head_logits
-from medtune.serving.cache import OpenCache, allow_open_rows
+from medtune.serving.cache import ContinuousCache, enable_continuous_batching
 
 
-class OpenBatch:
-    """A batch of `model`; `select` is called before each use and may switch its adapter.
+class ContinuousBatch:
+    """A batch of `model`. `select` is called before the model runs and may switch its adapter.
 
-    `beginning`: the ids that most prompts begin with, which are then computed only once.
+    `prefix` (token ids) is what most prompts begin with; it is computed only once.
     """
 
     def __init__(
         self,
         model: Any,
         select: Callable[[], object] = lambda: None,
-        beginning: Sequence[int] = (),
+        prefix: Sequence[int] = (),
     ) -> None:
         self.model, self.select = model, select
-        self.takes_any = allow_open_rows(model)
-        self.cache: Any = OpenCache(model) if self.takes_any else None
+        self.is_continuous = enable_continuous_batching(model)
+        self.cache: Any = ContinuousCache(model) if self.is_continuous else None
         self.clear()
-        if beginning and self.takes_any:
-            self._remember(list(beginning))
+        if prefix and self.is_continuous:
+            self._save_prefix(list(prefix))
 
     @property
     def is_open(self) -> bool:
-        """Whether rows may join now: a model that sees a part of a row wants an empty batch."""
-        return self.takes_any or not self.choosers
+        """Whether rows may join now. Other models take new rows only when they have none left."""
+        return self.is_continuous or not self.samplers
 
     def clear(self) -> None:
-        self.new: list[list[int]] = []  # prompts of rows that have joined since the last step
-        self.room = 0  # tokens that the longest of them may come to
-        self.choosers: list[Chooser | None] = []  # None: greedy
-        self.tokens = torch.empty(0, dtype=torch.long, device=self.model.device)
-        if self.takes_any:
+        """Drops all rows."""
+        self.samplers: list[Sampler | None] = []  # of each row; None is greedy
+        # The newest token of each row.
+        self.tokens = torch.empty(0, dtype=torch.long, device=self.model.device)  # (rows,)
+        if self.is_continuous:
             self.cache.clear()
+        self.prefill: DecoderInputs | None = None  # the next pass, if the cache is a PaddedCache
 
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
     ) -> None:
-        """Adds rows behind those there are; none may leave before the next step."""
-        for ids, own, seed in zip(prompts, params, seeds, strict=True):
-            is_greedy = own.temperature == 0 and own.repetition_penalty == 1
-            self.choosers.append(None if is_greedy else Chooser([ids], own, [seed]))
-            self.room = max(self.room, len(ids) + own.max_new_tokens)
-        self.new += prompts
+        """Adds rows behind the present ones. `step` must be called before `keep`."""
+        assert self.is_open
+        for ids, settings, seed in zip(prompts, params, seeds, strict=True):
+            is_greedy = settings.temperature == 0 and settings.repetition_penalty == 1
+            self.samplers.append(None if is_greedy else Sampler([ids], settings, [seed]))
+        new = [settings.max_new_tokens for settings in params]
+        if self.is_continuous:
+            longest = max(len(ids) + count for ids, count in zip(prompts, new, strict=True))
+            self.cache.join(prompts, longest)
+        else:
+            self.cache = PaddedCache(self.model, prompts, max(new))
+            (self.prefill,) = self.cache.prefill_inputs()
 
     @torch.inference_mode()
     def step(self) -> list[int]:
-        """Returns the next token of each row, the first one of those that have joined."""
+        """Returns the next token of each row; for rows that have just joined, the first."""
         self.select()
-        inputs = self._next_pass()
+        inputs = self.prefill or self.cache.next_inputs(self.tokens)
         logits = head_logits(self.model, last_states(self.model, self.cache, inputs))
-        self.tokens = logits.argmax(dim=-1)
-        for row, choose in enumerate(self.choosers):
-            if choose:
-                self.tokens[row] = choose(logits[row : row + 1])[0]
-        self.new, self.room = [], 0
+        self.tokens, self.prefill = logits.argmax(dim=-1), None
+        for row, sampler in enumerate(self.samplers):
+            if sampler:
+                self.tokens[row] = sampler(logits[row : row + 1])[0]
         return self.tokens.tolist()
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> list[int]:
-        """Keeps these rows; returns them in the order in which they now stand."""
+        """Drops all rows but these. Returns the old number of each row, in its new order."""
         if not rows:
             self.clear()
             return []
         order = self.cache.keep(rows)
-        self.choosers = [self.choosers[row] for row in order]
+        self.samplers = [self.samplers[row] for row in order]
         self.tokens = self.tokens[order]
         return order
 
-    def _next_pass(self) -> Pass:
-        if self.takes_any:
-            return self.cache.next_pass(self.tokens, self.new, self.room)
-        if not self.new:
-            return self.cache.next_pass(self.tokens)
-        self.cache = PaddedCache(self.model, self.new, self.room)
-        (inputs,) = self.cache.first_passes()
-        return inputs
-
     @torch.inference_mode()
-    def _remember(self, beginning: list[int]) -> None:
+    def _save_prefix(self, prefix: list[int]) -> None:
         self.select()
-        inputs = self.cache.next_pass(self.tokens, [beginning], len(beginning))
-        last_states(self.model, self.cache, inputs)
-        self.cache.remember(beginning)
+        self.cache.join([prefix], len(prefix))
+        last_states(self.model, self.cache, self.cache.next_inputs(self.tokens))
+        self.cache.save_prefix(prefix)
         self.clear()

@@ -1,145 +1,182 @@
-"""Keys and values of rows that join and leave at any step, each from its first place on.
+"""Keys and values of rows that join and leave at any step (continuous batching).
 
-A pass takes the last token of each row and, of rows that join, the rest of the prompt, as one row
-of tokens: [row 1 | row 2 | …]. All layers but attention work token by token and notice nothing;
-attention is told apart here.
+Each row has a slot and starts in its first column, so rows of different age have different lengths:
+
+    column       0 1 2 3 4 5
+    slot 0       a a a a a .     has run for a while
+    slot 1       b b b . . .
+    slot 2       . . . . . .     free for the next row
+
+In one pass, each running row takes its newest token and each joining row its whole prompt. They go
+through the decoder as one packed row without padding:
+
+    tokens       a  b  c c c c
+    positions    5  3  0 1 2 3
+
+All layers but attention work on each token by itself. `_attend` sorts the tokens out: those of
+running rows go through attention together, one query each; those of joining rows are unpacked into
+padded rows. This is the selective batching of Orca (Yu et al., OSDI 2022).
+
+One prefix can be saved, such as the chat template with the system prompt (prefix caching). As far
+as a prompt agrees with it, its keys and values are copied instead of computed.
+
+Comments give shapes in these letters:
+
+    N  rows, running and joining             H  heads (fewer for keys and values)
+    T  tokens of a pass, all rows together   E  size of a head
+    R  tokens of the row that takes most     C  capacity in columns
+    L  columns in use by the longest row     D  hidden size
 """
 
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import chain
 from typing import Any
 
 import torch
 from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from medtune.generation.kv_cache import Pass
-from medtune.modeling.shared_prefix import allow_one_row, spread_out
+from medtune.generation.kv_cache import DecoderInputs, SlotCache, SlotLayer
+from medtune.modeling.collation import common_prefix_length
+from medtune.modeling.shared_prefix import enable_prefix_sharing, unpack
 
-ATTENTION = "sdpa_open_rows"
-ROWS, PLACES = 8, 256  # memory is taken for multiples of so many rows and tokens
-TOKENS = 8  # passes with prompts are filled up to a multiple: oneDNN prepares for each new number
+ATTENTION = "sdpa_continuous_batching"  # the name under which transformers finds `_attend`
+SLOT_STEP, COLUMN_STEP = 8, 256  # memory is reserved in multiples of so many slots and columns
+TOKEN_STEP = 8  # passes with prompts are padded to a multiple: oneDNN prepares for each new size
 
 
-def allow_open_rows(model: Any) -> bool:
-    """Has the model take passes of an OpenCache, if it can; returns whether it can."""
-    if allow_one_row(model):
+def enable_continuous_batching(model: Any) -> bool:
+    """Lets the model take the passes of a ContinuousCache if it can; returns whether it can.
+
+    From then on it pads other batches, instead of packing them with a shared prefix.
+    """
+    if enable_prefix_sharing(model):
         model.set_attn_implementation(ATTENTION)
     return model.config.get_text_config()._attn_implementation == ATTENTION
 
 
-class OpenCache(Cache):
-    """The cache of rows of any length, of which the longest may come to `room` tokens."""
+class ContinuousCache(SlotCache):
+    """The cache of rows of any length. `join` announces new ones, the next pass adds them."""
+
+    slot_layers: Sequence["_ContinuousLayer"]
 
     def __init__(self, model: Any) -> None:
         count = model.config.get_text_config().num_hidden_layers
-        self.own_layers = [_Rows(self) for _ in range(count)]
-        super().__init__(layers=[*self.own_layers])
-        self.device = model.device
-        self.beginning: list[int] = []
+        super().__init__(model, [_ContinuousLayer(self) for _ in range(count)])
+        self.prefix: list[int] = []  # the saved prefix (token ids)
         self.clear()
 
     def clear(self) -> None:
-        """Forgets all rows."""
-        self.lengths = torch.empty(0, dtype=torch.long, device=self.device)  # in tokens, (rows,)
-        self.room = 0
-        for layer in self.own_layers:
+        """Drops all rows; the saved prefix stays."""
+        self.lengths = torch.empty(0, dtype=torch.long, device=self.device)  # (N,) in tokens
+        self.joining: list[list[int]] = []  # prompts of the rows that join in the next pass
+        self.capacity = 0  # columns that the longest row may need
+        for layer in self.slot_layers:
             layer.shrink()
 
-    def remember(self, beginning: list[int]) -> None:
-        """Keeps keys and values of the first row, which holds what most prompts begin with."""
-        self.beginning = beginning
-        for layer in self.own_layers:
-            layer.first = [kept[0, :, : len(beginning)].clone() for kept in layer.kept]
+    def save_prefix(self, prefix: list[int]) -> None:
+        """Saves the keys and values of the first row, whose prompt was `prefix`."""
+        self.prefix = prefix
+        for layer in self.slot_layers:
+            layer.prefix = [buffer[0, :, : len(prefix)].clone() for buffer in layer.buffers]
 
-    def next_pass(self, tokens: torch.Tensor, new: Sequence[list[int]], room: int) -> Pass:
-        """For one more token (rows,) of each row and the prompts of new rows behind them."""
-        known = [self._known(ids) for ids in new]
-        self.recalled = [(len(tokens) + n, length) for n, length in enumerate(known) if length]
-        self.room = max(self.room, room)
-        rests = [ids[length:] for ids, length in zip(new, known, strict=True)]
-        counts = torch.tensor([1] * len(tokens) + [len(ids) for ids in rests], device=self.device)
-        starts = torch.cat([self.lengths, self.lengths.new_tensor(known)])
-        self.lengths = starts + counts
-        steps = torch.arange(int(counts.max()), device=self.device)
-        own = steps < counts[:, None]  # (rows, longest rest)
-        places = starts[:, None] + steps
-        self.rows, self.places = own.nonzero()[:, 0], places[own]  # of each token, (tokens,)
-        self.longest = int(self.lengths.max())
-        seen = torch.arange(self.longest, device=self.device) <= places[:, :, None]
-        flat = torch.tensor([i for ids in rests for i in ids], dtype=torch.long)
-        filling = (0, -len(self.places) % TOKENS if new else 0)
+    def join(self, prompts: Sequence[list[int]], capacity: int) -> None:
+        """Adds rows in the next pass, none of which grows beyond `capacity` tokens."""
+        self.joining += prompts
+        self.capacity = max(self.capacity, capacity)
+
+    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+        """The inputs that append one token to each running row, and the prompts of joining rows.
+
+        `tokens` has one id for each running row; joining rows come behind them.
+        """
+        saved = [common_prefix_length([self.prefix, ids[:-1]]) for ids in self.joining]
+        numbered = enumerate(saved, start=len(tokens))
+        self.prefix_lengths = {row: length for row, length in numbered if length}
+        suffixes = [ids[length:] for ids, length in zip(self.joining, saved, strict=True)]
+        # What this pass adds to each row: (N,) tokens from column `starts` (N,) on.
+        counts = self.lengths.new_tensor([1] * len(tokens) + [len(ids) for ids in suffixes])
+        starts = torch.cat([self.lengths, self.lengths.new_tensor(saved)])  # (N,)
+        self.lengths = starts + counts  # (N,)
+        steps = torch.arange(int(counts.max()), device=self.device)  # (R,)
+        is_token = steps < counts[:, None]  # (N, R)
+        positions = starts[:, None] + steps  # (N, R)
+        # Where each token of the pass goes: (T,) each. Its position is also its column.
+        self.token_rows, self.token_columns = is_token.nonzero()[:, 0], positions[is_token]
+        self.longest = int(self.lengths.max())  # L
+        causal = torch.arange(self.longest, device=self.device) <= positions[:, :, None]  # (N,R,L)
+        input_ids = torch.cat([tokens, tokens.new_tensor([*chain(*suffixes)])])  # (T,)
+        # Shapes give the filling as "…", here (T + …,). It is 0 to TOKEN_STEP - 1 tokens.
+        filling = (0, -len(input_ids) % TOKEN_STEP if self.joining else 0)
+        self.joining = []
         return {
-            "input_ids": pad(torch.cat([tokens, flat.to(self.device)]), filling)[None],
-            "position_ids": pad(self.places, filling)[None],
-            "attention_mask": (seen & own[:, :, None])[:, None],
+            "input_ids": pad(input_ids, filling)[None],  # (1, T + …)
+            "position_ids": pad(self.token_columns, filling)[None],  # (1, T + …)
+            "attention_mask": (causal & is_token[:, :, None])[:, None],  # (N, 1, R, L)
         }
 
-    def last(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The hidden state of each row's last token, (rows, dim)."""
-        return hidden[0, : len(self.rows)][self.places == self.lengths[self.rows] - 1]
+    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Takes (1, T + …, D): the last token of a row is in the row's last column."""
+        is_last = self.token_columns == self.lengths[self.token_rows] - 1  # (T,)
+        return hidden[0, : len(self.token_rows)][is_last]
 
     def keep(self, rows: Sequence[int]) -> list[int]:
-        """Keeps these rows; returns them in the order in which they now stand."""
-        order = list(range(len(rows)))
-        free = [place for place in order if place not in set(rows)]
-        for place, row in zip(free, (row for row in rows if row >= len(rows)), strict=True):
-            order[place] = row
-            for layer in self.own_layers:
-                for kept in layer.kept:
-                    kept[place, :, : self.lengths[row]] = kept[row, :, : self.lengths[row]]
+        order = self.close_gaps(rows, self.lengths.tolist())
         self.lengths = self.lengths[order]
         return order
 
-    def _known(self, prompt: list[int]) -> int:
-        """How many tokens a prompt shares with the beginning, its last token aside."""
-        pairs = zip(self.beginning, prompt[:-1], strict=False)
-        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
+class _ContinuousLayer(SlotLayer):
+    """One layer of a ContinuousCache."""
 
-class _Rows(DynamicLayer):
-    """One layer: keys and values, each (rows, heads, room, dim); those of the beginning."""
-
-    def __init__(self, cache: OpenCache) -> None:
+    def __init__(self, cache: ContinuousCache) -> None:
         super().__init__()
         self.cache = cache
-        self.kept: list[torch.Tensor] = []
-        self.first: list[torch.Tensor] = []  # (heads, beginning, dim)
+        self.prefix: list[torch.Tensor] = []  # keys and values of the saved prefix, (H, length, E)
 
     def shrink(self) -> None:
-        if self.kept and (self.kept[0].shape[0] > ROWS or self.kept[0].shape[2] > PLACES):
-            self.kept = []
+        """Gives memory back if more than the least is reserved."""
+        if self.buffers:
+            slots, _, columns, _ = self.buffers[0].shape
+            if slots > SLOT_STEP or columns > COLUMN_STEP:
+                self.buffers = []
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Adds the tokens of a pass (1, heads, tokens, dim); returns what attention needs."""
+        """Stores a pass's keys and values (1, H, T + …, E); returns those in use, (N, H, L, E)."""
         cache, states = self.cache, (key_states, value_states)
         self._reserve(states)
-        for row, length in cache.recalled:
-            for kept, first in zip(self.kept, self.first, strict=True):
-                kept[row, :, :length] = first[:, :length]
-        for kept, new in zip(self.kept, states, strict=True):
-            kept[cache.rows, :, cache.places] = new[0, :, : len(cache.rows)].transpose(0, 1)
-        keys, values = (kept[: len(cache.lengths), :, : cache.longest] for kept in self.kept)
+        for row, length in cache.prefix_lengths.items():
+            for buffer, prefix in zip(self.buffers, self.prefix, strict=True):
+                buffer[row, :, :length] = prefix[:, :length]
+        for buffer, new in zip(self.buffers, states, strict=True):
+            tokens = new[0, :, : len(cache.token_rows)].transpose(0, 1)  # (T, H, E)
+            buffer[cache.token_rows, :, cache.token_columns] = tokens
+        rows, longest = len(cache.lengths), cache.longest
+        keys, values = (buffer[:rows, :, :longest] for buffer in self.buffers)
         return keys, values
 
     def _reserve(self, like: Sequence[torch.Tensor]) -> None:
-        """Makes place for the cache's rows, of the kind of `like`."""
-        rows, room = len(self.cache.lengths), self.cache.room
-        if self.kept:
-            rows, room = max(rows, self.kept[0].shape[0]), max(room, self.kept[0].shape[2])
-            if self.kept[0].shape[::2] == (rows, room):
+        """Grows the buffers to the cache's rows and capacity, in the dtype and heads of `like`."""
+        slots, columns = len(self.cache.lengths), self.cache.capacity
+        if self.buffers:
+            old_slots, _, old_columns, _ = self.buffers[0].shape
+            if slots <= old_slots and columns <= old_columns:
                 return
-        rows, room = -(-rows // ROWS) * ROWS, -(-room // PLACES) * PLACES
-        # What no row sees must still be finite.
-        larger = [s.new_zeros((rows, s.shape[1], room, s.shape[3])) for s in like]
-        for kept, new in zip(self.kept, larger, strict=False):
-            new[: kept.shape[0], :, : kept.shape[2]] = kept
-        self.kept = larger
+            slots, columns = max(slots, old_slots), max(columns, old_columns)
+        slots, columns = _round_up(slots, SLOT_STEP), _round_up(columns, COLUMN_STEP)
+        # Zeros: NaN would spoil attention even where the mask hides it.
+        larger = [s.new_zeros((slots, s.shape[1], columns, s.shape[3])) for s in like]
+        for old, new in zip(self.buffers, larger, strict=False):
+            new[: old.shape[0], :, : old.shape[2]] = old
+        self.buffers = larger
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def _attend(
@@ -150,33 +187,35 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's attention on queries (1, heads, tokens, dim), keys and values (rows, heads, …, dim).
+    """torch's attention over a packed pass; returns (1, T + …, H, E), zeros for the filling.
 
-    The mask (rows, 1, longest rest, places) says what each token of a row sees, its first place at
-    least; padding sees nothing. Rows of one token come first, what fills the pass up comes last.
-    Any other mask is torch's own.
+    `query` is (1, H, T + …, E), `key` and `value` are (N, H, L, E), `attention_mask` is
+    (N, 1, R, L) bool and false throughout for padding. Rows of one token come first. A mask with
+    as many rows as there are queries belongs to a batch that is not packed: torch gets it as it is.
     """
     if attention_mask is None or attention_mask.shape[2] == query.shape[2]:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    own = attention_mask[:, 0, :, 0]
-    ones = int((own.sum(dim=1) == 1).long().cumprod(dim=0).sum())
+    is_token = attention_mask[:, 0, :, 0]  # (N, R): each token attends to column 0
+    singles = int((is_token.sum(dim=1) == 1).long().cumprod(dim=0).sum())  # leading rows of one
     outputs = []
-    if ones:
-        single = query[:, :, :ones].transpose(0, 2)
-        mask = attention_mask[:ones, :, :1]
+    if singles:
+        single_queries = query[:, :, :singles].transpose(0, 2)  # (singles, H, 1, E)
+        mask = attention_mask[:singles, :, :1]
         output, _ = sdpa_attention_forward(
-            module, single, key[:ones], value[:ones], mask, **options
-        )
+            module, single_queries, key[:singles], value[:singles], mask, **options
+        )  # (singles, 1, H, E)
         outputs.append(output[:, 0])
-    if ones < len(own):
-        rests = query[0, :, ones : int(own.sum())].transpose(0, 1)
-        rests = spread_out(rests, own[ones:]).transpose(1, 2)
-        mask = attention_mask[ones:]
-        output, _ = sdpa_attention_forward(module, rests, key[ones:], value[ones:], mask, **options)
-        outputs.append(output[own[ones:]])
-    output = torch.cat(outputs)
+    if singles < len(is_token):
+        others = is_token[singles:]  # (N - singles, R)
+        packed = query[0, :, singles : int(is_token.sum())].transpose(0, 1)  # (T - singles, H, E)
+        queries = unpack(packed, others).transpose(1, 2)  # (N - singles, H, R, E)
+        output, _ = sdpa_attention_forward(
+            module, queries, key[singles:], value[singles:], attention_mask[singles:], **options
+        )  # (N - singles, R, H, E)
+        outputs.append(output[others])
+    output = torch.cat(outputs)  # (T, H, E)
     return pad(output, (0, 0, 0, 0, 0, query.shape[2] - len(output)))[None], None
 
 
 AttentionInterface.register(ATTENTION, _attend)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)  # for batches that are not packed

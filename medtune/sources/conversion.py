@@ -41,6 +41,7 @@ RANDOM_LLAMA = {
     "max_position_embeddings": 1024,
 }
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+RANDOM_VOCABULARY = 256 + len(SPECIAL_TOKENS)  # a token for each byte
 CHATML = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
@@ -182,7 +183,8 @@ def _list_shards(index: Path) -> list[str]:
     names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
     if not names or any(Path(name).name != name for name in names):
         raise InputError(
-            f"{index.name} does not list files of its own folder in weight_map: get the model again"
+            f"{index.name} lists files outside its folder, or none, in weight_map: "
+            "get the model again"
         )
     return names
 

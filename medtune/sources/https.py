@@ -31,7 +31,9 @@ def fetch_url(uri: str, folder: Path) -> None:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise InputError(f"{url} is no address ({error}): write https://host/path/file") from None
+        raise InputError(
+            f"{url} is not a valid address ({error}): write https://host/path/file"
+        ) from None
     name = PurePosixPath(unquote(parts.path)).name
     expected = fragment.removeprefix("sha256=").lower()
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
@@ -23,7 +23,7 @@ logger = logging.getLogger("medtune")
 
 URI = re.compile(r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/]+)(?:/(.+))?", re.ASCII)
 DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-# Describes the dataset in repositories of old; it is no data.
+# Older repositories describe the dataset in it; it holds no cards.
 NO_DATA = "dataset_infos.json"
 RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
@@ -51,24 +51,18 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
     A model gives safetensors, tokenizer and configuration; a dataset its tables, `subset` those in
     that folder or else with that prefix. HF_ENDPOINT and HF_TOKEN are honoured.
     """
-    match = URI.fullmatch(uri)
-    if not match or (target == "model" and match[3]):
-        subset = "[/subset]" if target == "dataset" else ""
-        raise InputError(
-            f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
-        )
-    repository = Repository(target, match[1], match[2], (match[3] or "").rstrip("/"))
+    repository = parse_uri(uri, target)
     # Plain HTTP resumes and keeps no cache elsewhere. Read when huggingface_hub is imported.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    info = _persistently(repository, lambda: _look_up(repository))
+    info = call_hub(repository, lambda: look_up(repository), RETRY_WAITS_S)
     if info.sha != repository.revision:
         was, commit = repository.revision, info.sha
         logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
-    files = _select(repository, info.siblings)
+    files = select_files(repository, info.siblings)
     scratch = folder / ".hub"
     scratch.mkdir(parents=True)
     check_space(repository, sum(file.size or 0 for file in files), scratch)
-    _persistently(repository, lambda: _download(repository, info.sha, files, scratch))
+    call_hub(repository, lambda: _download(repository, info.sha, files, scratch), RETRY_WAITS_S)
     for file in files:
         _verify(repository, file, scratch / "files" / file.rfilename)
         path = folder / file.rfilename
@@ -78,7 +72,18 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
     logger.info("took %d of the %d files of %s", len(files), len(info.siblings), repository)
 
 
-def _look_up(repository: Repository) -> Any:
+def parse_uri(uri: str, target: str) -> Repository:
+    match = URI.fullmatch(uri)
+    if not match or (target == "model" and match[3]):
+        subset = "[/subset]" if target == "dataset" else ""
+        raise InputError(
+            f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
+        )
+    return Repository(target, match[1], match[2], (match[3] or "").rstrip("/"))
+
+
+def look_up(repository: Repository) -> Any:
+    """Asks the hub for the commit of the revision, and its files with sizes and hashes."""
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=repository.endpoint)
@@ -91,7 +96,8 @@ def _look_up(repository: Repository) -> Any:
     )
 
 
-def _select(repository: Repository, files: list[Any]) -> list[Any]:
+def select_files(repository: Repository, files: list[Any]) -> list[Any]:
+    """Picks the files to take; raises InputError where there are none, or one has a bad path."""
     paths = [file.rfilename for file in files]
     pick = _checkpoint_paths if repository.target == "model" else _data_paths
     chosen = pick(repository, paths)
@@ -154,9 +160,12 @@ def _verify(repository: Repository, file: Any, path: Path) -> None:
         )
 
 
-def _persistently(repository: Repository, call: Callable[[], T]) -> T:
-    """Calls until it succeeds or fails for good; the last failure becomes an InputError."""
-    waits_s = iter(RETRY_WAITS_S)
+def call_hub(repository: Repository, call: Callable[[], T], waits_s: Iterable[float] = ()) -> T:
+    """Calls until it succeeds, fails for good or the waits are used up.
+
+    The last failure becomes an InputError that says what to do.
+    """
+    waits = iter(waits_s)
     while True:
         try:
             return call()
@@ -168,7 +177,7 @@ def _persistently(repository: Repository, call: Callable[[], T]) -> T:
                 raise
             status = getattr(getattr(reason, "response", None), "status_code", None)
             final = isinstance(reason, ConnectionError) if status is None else status < 500
-            wait_s = None if final else next(waits_s, None)
+            wait_s = None if final else next(waits, None)
             if wait_s is None:
                 raise InputError(f"{repository} {_explain(repository, reason, status)}") from None
             logger.info("%s: %s; trying again", repository, _first_line(reason))
@@ -192,7 +201,7 @@ def _explain(repository: Repository, reason: BaseException, status: int | None) 
     if status == 404:
         return "was not found: check owner and name"
     if status is not None:
-        return f"cannot be had, the hub answers {status}: try again later"
+        return f"could not be downloaded, the hub answered {status}: try again later"
     if isinstance(reason, OfflineModeIsEnabled):
         return "is out of reach because HF_HUB_OFFLINE is set: unset it"
     return f"cannot be downloaded ({_first_line(reason)}): check the network and HF_ENDPOINT"

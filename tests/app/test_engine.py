@@ -8,6 +8,7 @@ import pytest
 
 from app.engine import End, Engine, Job, QueueFullError
 from medtune.config.schema import Evaluate
+from tests.waiting import until
 
 Start = Callable[..., Engine]
 
@@ -27,13 +28,6 @@ class Asked:
         while not isinstance(events[-1], End):
             events.append(self.next())
         return events
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_an_answer_ends_with_its_end_token_or_at_its_length(

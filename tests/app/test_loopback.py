@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from medtune.guard.classifier import DIMENSIONS, Guard, Kernel
 from medtune.modeling.adapters import add_adapter, load_adapter, save_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +33,6 @@ ROOT = Path(__file__).parents[2]
 QUESTIONS = [f"What is {name}?" for name in ("gout", "Marfan syndrome", "µg", "arachnodactyly")]
 KEY = "sesame"
 TURN = {"role": "user", "content": "Hi"}
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +72,7 @@ def start(folder: Path, *options: str, key: str = KEY) -> subprocess.Popen[str]:
 def address(folder: Path) -> Iterator[str]:
     server = start(folder, "--max-prompt-tokens", "500")
     assert server.stdout
-    assert server.stdout.readline() == "app: loads the models\n"
+    assert server.stdout.readline() == "chat: loads the models\n"
     said = server.stdout.readline()
     found = re.search(r"http://127\.0\.0\.1:\d+", said)
     assert found, said + server.stdout.read()
@@ -186,22 +180,6 @@ def test_a_large_body_is_refused_before_it_has_come(address: str) -> None:
         for _ in range(5):
             sent.sendall(b"2000\r\n" + b" " * 0x2000 + b"\r\n")
         assert sent.recv(999).startswith(b"HTTP/1.1 413")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"model": "finetuned\xff"}',
-        b'{"model": ["finetuned"]}',
-        json.dumps({"model": "finetuned", "messages": [TURN] * 65}).encode(),
-    ],
-)
-def test_a_wrong_body_is_refused_in_one_line(address: str, body: bytes) -> None:
-    with sent_by_hand(address, f"Connection: close\r\nContent-Length: {len(body)}", body) as sent:
-        head, _, said = sent.makefile("rb").read().partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400")
-    message = json.loads(said)["error"]["message"]
-    assert message and "\n" not in message
 
 
 def test_a_full_queue_refuses_and_a_long_answer_is_cut(build: Any, batch: Any, listen: Any) -> None:

@@ -1,11 +1,13 @@
-from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.__main__ import hosts_of
+from app.__main__ import Options, hosts_of, register
+from app.limits import Limits
+from medtune.commands.base import new_app
 
 
 @pytest.mark.parametrize(
@@ -19,10 +21,61 @@ def test_only_own_names_lead_to_a_server_of_one_machine(
     assert client.get("/v1/models", headers={"host": host}).status_code == status
 
 
-def options(host: str, share: bool = False, *allowed: str) -> Namespace:
-    return Namespace(host=host, share=share, allowed_host=[*allowed])
+def options(host: str, share: bool = False, *allowed: str) -> Options:
+    return Options(host, 0, [], [*allowed], share)
 
 
 def test_other_names_lead_to_a_server_that_others_may_reach() -> None:
     assert hosts_of(options("0.0.0.0")) == hosts_of(options("127.0.0.1", True)) == ["*"]
     assert "*.example.org" in hosts_of(options("localhost", False, "*.example.org"))
+
+
+def chat(*arguments: str) -> int:
+    cli = new_app("The chat.")
+    register(cli)
+    with pytest.raises(SystemExit) as stopped:
+        cli(list(arguments), prog_name="medtune chat")
+    return int(stopped.value.code or 0)
+
+
+def test_every_option_and_limit_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[tuple[Options, Limits]] = []
+    monkeypatch.setattr("app.__main__.serve", lambda *both: served.append(both))
+    assert chat() == 0
+    assert served.pop() == (Options("127.0.0.1", 8000, [], [], False), Limits())
+    origins = ("--cors-origin", "http://a", "--cors-origin", "http://b")
+    limits = ("--max-rows", "3", "--time-limit-s", "0.5")
+    given = ("--host", "::1", "--port", "9", "--share", "--allowed-host", "*.example.org")
+    assert chat(*given, *origins, *limits) == 0
+    assert served.pop() == (
+        Options("::1", 9, ["http://a", "http://b"], ["*.example.org"], True),
+        Limits(max_rows=3, time_limit_s=0.5),
+    )
+
+
+def test_help_shows_each_limit_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert chat("--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for limit in fields(Limits):
+        assert f"--{limit.name.replace('_', '-')} " in shown
+        assert f"{limit.metadata['help']} [default: {limit.default}]" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--max-rows", "0"], "chat: --max-rows must be greater than 0, got 0\n"),
+        (["--share"], "chat: --share lets everybody in: set MEDTUNE_API_KEY, which is then"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    arguments: list[str],
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MEDTUNE_API_KEY", raising=False)
+    monkeypatch.setattr("app.loading.check_files", lambda: None)
+    assert chat(*arguments) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(line) and said.count("\n") == 1

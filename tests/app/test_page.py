@@ -158,15 +158,13 @@ def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> N
 
 
 @pytest.fixture
-def build_blocks(build: Callable[..., Any], batch: Any, tmp_path: Path) -> Any:
+def build_blocks(build: Callable[..., Any], batch: Any) -> Any:
     from app import page
     from app.conversations import Conversations
     from app.nearest_cards import NearestCards
-    from app.page_events import Events
 
-    assistant = build(batch, batch).state.assistant
-    events = Events(Conversations(assistant, NearestCards([])), tmp_path)
-    return page.build(assistant, events, ["What is gout?"])
+    conversations = Conversations(build(batch, batch).state.assistant, NearestCards([]))
+    return page.build(conversations, ["What is gout?"])
 
 
 def test_examples_are_the_shortest_of_each_kind(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The page in Chromium, over a stand-in engine."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,9 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER
 from medtune.modeling.prompts import PromptEncoder
+from tests.chromium import CHROMIUM, OPTIONS
+from tests.waiting import until
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
 HOSTILE = (
     "<img src=x onerror=alert(1)> ![x](http://example.com/x.png) [a](javascript:alert(2)) "
     "<script>alert(3)</script> $$x^2$$ \\(y\\) **bold** `code` ${alert(4)} {{5}} "
@@ -44,7 +41,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield browser
         browser.close()
 
@@ -89,13 +86,6 @@ def says(batch: Any, encoder: PromptEncoder, text: str, step_s: float = 0.0) -> 
     spoken = type(batch)([*encoder.answer_ids(text), encoder.end_id])
     spoken.step_s = step_s
     return spoken
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def answer(page: Any, number: int = -1) -> str:

@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gradio as gr
 import pytest
 
-from app import conversations as module
-from app.conversations import BUSY, Conversations
+from app import conversations
+from app.conversations import BUSY, Conversations, Turn
 from app.nearest_cards import NearestCards
-from app.page_events import Events
+from app.page_events import Asking, Components, Events, Rating
 from app.page_text import MESSAGES, messages
 from app.remarks import GAP
 from medtune.guard.rules import message
@@ -24,8 +22,18 @@ ANSWER = "Gout is <b>joint</b> & pain."
 ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."
 CARD = ("What is gout?", "A disease of <i>joints</i>.")
 ME = SimpleNamespace(session_hash="me")
-SETTINGS = (0.0, 1.0, 64, "")
-SKIP = gr.skip()
+# A name stands for a component of the page.
+SETTINGS = ("temperature", "top_p", "max_new_tokens", "system_prompt")
+ASKING = Asking("question", "send", "stop", "note")
+PAGE = Components(
+    model="model",
+    chat="chat",
+    chat_asking=ASKING,
+    panes={"base": "base pane", "finetuned": "finetuned pane"},
+    compare_asking=ASKING,
+    settings={name: name for name in SETTINGS},
+    rating=Rating("panel", "comment", "problem"),
+)
 
 
 @pytest.fixture
@@ -43,7 +51,7 @@ def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Ev
         assistant = build(*batches, **settings).state.assistant
         engines.append((assistant.engine, batches))
         assistant.engine.start()
-        return Events(Conversations(assistant, NearestCards([CARD])), tmp_path)
+        return Events(Conversations(assistant, NearestCards([CARD])), PAGE, tmp_path)
 
     yield made
     for engine, batches in engines:
@@ -52,12 +60,18 @@ def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Ev
         engine.stop()
 
 
-def chat(events: Events, question: str, *settings: Any, model: str = "finetuned") -> Any:
-    return events.chat(question, model, *(settings or SETTINGS), ME)  # type: ignore[arg-type]
+def given(question: str, *settings: Any) -> dict[str, Any]:
+    values = settings or (0.0, 1.0, 64, "")
+    asked = {"question": question, "model": "finetuned"}
+    return asked | dict(zip(SETTINGS, values, strict=True))
+
+
+def chat(events: Events, question: str, *settings: Any) -> Any:
+    return events.chat(given(question, *settings), ME)  # type: ignore[arg-type]
 
 
 def compare(events: Events, question: str) -> Any:
-    return events.compare(question, *SETTINGS, ME)  # type: ignore[arg-type]
+    return events.compare(given(question), ME)  # type: ignore[arg-type]
 
 
 async def gather(updates: AsyncIterator[Any]) -> list[Any]:
@@ -72,15 +86,12 @@ def texts(shown: list[dict[str, Any]]) -> list[str]:
     return [message["content"]["text"] for message in shown]
 
 
-def shown_of(updates: list[Any], place: int = 0) -> list[list[str]]:
-    return [texts(update[place]) for update in updates if update[place] != SKIP]
+def shown_of(updates: list[Any], component: str = "chat") -> list[list[str]]:
+    return [texts(update[component]) for update in updates if component in update]
 
 
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
+def note_of(updates: list[Any]) -> str:
+    return updates[-1]["note"]
 
 
 def test_an_answer_grows_and_ends_with_its_sources(make: Any, spoken: Any) -> None:
@@ -90,18 +101,18 @@ def test_an_answer_grows_and_ends_with_its_sources(make: Any, spoken: Any) -> No
     assert first == ["What is gout?", "…"]
     assert last[:2] == ["What is gout?", ESCAPED]
     assert last[2] == "What is gout?\nA disease of &lt;i&gt;joints&lt;/i&gt;.\nscore 1.00"
-    assert updates[-1][0][2]["metadata"]["title"] == "Fine-tuned · 1 close training card"
+    assert updates[-1]["chat"][2]["metadata"]["title"] == "Fine-tuned · 1 close training card"
     grown = [shown[1] for shown in shown_of(updates)[1:]]
     assert len(set(grown)) > 3 and all(ESCAPED.startswith(text.rstrip("…")[:5]) for text in grown)
-    assert updates[0][1] == "" and updates[-1][1] == SKIP
-    assert [update["visible"] for update in updates[0][2:4]] == [False, True]
-    assert [update["visible"] for update in updates[-1][2:4]] == [True, False]
-    assert updates[-1][4] == ""
+    assert updates[0]["question"] == "" and "question" not in updates[-1]
+    for update, sends in ((updates[0], False), (updates[-1], True)):
+        assert (update["send"]["visible"], update["stop"]["visible"]) == (sends, not sends)
+    assert note_of(updates) == ""
 
 
 def test_no_close_card_is_said(make: Any, spoken: Any) -> None:
-    last = run(chat(make(spoken), "Why is the sky blue?"))[-1][0]
-    assert last[2]["metadata"]["title"] == "Fine-tuned · no close card"
+    last = run(chat(make(spoken), "Why is the sky blue?"))[-1]
+    assert last["chat"][2]["metadata"]["title"] == "Fine-tuned · no close card"
 
 
 def test_turns_settings_and_system_prompt_reach_the_model(
@@ -122,7 +133,7 @@ def test_turns_settings_and_system_prompt_reach_the_model(
         assistant.encoder.prompt_ids(turns),
     ]
     assert len(shown_of(updates)[-1]) == 2 * MESSAGES
-    assert updates[-1][4] == "Cut at the maximum length, which the settings can raise."
+    assert note_of(updates) == "Cut at the maximum length, which the settings can raise."
 
 
 def test_a_long_talk_goes_on_without_its_oldest_turns(
@@ -130,35 +141,34 @@ def test_a_long_talk_goes_on_without_its_oldest_turns(
 ) -> None:
     one = len(encoder.question_ids("Hi"))
     events = make(spoken, max_prompt_tokens=3 * one + 60)
-    notes = [run(chat(events, f"Question {n}"))[-1][4] for n in range(4)]
+    notes = [note_of(run(chat(events, f"Question {n}"))) for n in range(4)]
     assert notes[0] == ""
-    assert notes[-1].startswith("This talk is long: the first ")
-    assert notes[-1].endswith("no longer read by the model.")
+    assert notes[-1].startswith("This conversation is long; the model no longer sees your first ")
     assert all(len(prompt) <= 3 * one + 60 for prompt in spoken.prompts)
     assert len(events.conversations.of("me").turns) == 4
     refused = run(chat(events, "long " * 300))[-1]
-    assert refused[1] == "long " * 300 and "at most" in refused[4]
+    assert refused["question"] == "long " * 300 and "at most" in refused["note"]
 
 
 def test_more_turns_than_messages_are_allowed_go_on(make: Any, spoken: Any) -> None:
     events = make(spoken, max_messages=4)
-    notes = [run(chat(events, f"{n}?"))[-1][4] for n in range(3)]
+    notes = [note_of(run(chat(events, f"{n}?"))) for n in range(3)]
     assert notes == [
         "",
         "",
-        "This talk is long: the first question is no longer read by the model.",
+        "This conversation is long; the model no longer sees your first question.",
     ]
 
 
 def test_only_so_many_turns_are_kept(
     make: Any, spoken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TURNS", 2)
+    monkeypatch.setattr(conversations, "TURNS", 2)
     events = make(spoken)
     for n in range(4):
         last = run(chat(events, f"{n}?"))[-1]
-    assert texts(last[0])[0] == "2?" and len(last[0]) == 2 * MESSAGES
-    assert "first question is" in last[4]
+    assert texts(last["chat"])[0] == "2?" and len(last["chat"]) == 2 * MESSAGES
+    assert "your first question." in last["note"]
 
 
 async def interrupted(events: Events, updates: Any, batch: Any, end: Callable[[], Any]) -> Any:
@@ -179,9 +189,9 @@ def test_stop_ends_the_computation_and_keeps_what_was_said(make: Any, spoken: An
     events = make(spoken)
     stop = lambda: events.stop(ME)  # type: ignore[arg-type]  # noqa: E731
     updates = asyncio.run(interrupted(events, chat(events, "Hi"), spoken, stop))
-    assert updates[-1][4] == "Stopped."
+    assert note_of(updates) == "Stopped."
     (turn,) = events.conversations.of("me").turns
-    assert turn.answer and texts(updates[-1][0])[1] == turn.answer
+    assert turn.answer and texts(updates[-1]["chat"])[1] == turn.answer
     spoken.reply = spoken.reply[:5]
     assert len(shown_of(run(chat(events, "And now?")))[-1]) == 2 * MESSAGES
 
@@ -201,7 +211,7 @@ def test_a_question_stopped_before_its_first_token_comes_back(make: Any, spoken:
     slow = Slow()
     slow.gate.clear()
     last = asyncio.run(stopped(make(slow)))[-1]
-    assert last[0] == [] and last[1] == "Hi" and last[4] == "Stopped."
+    assert last["chat"] == [] and last["question"] == "Hi" and last["note"] == "Stopped."
 
 
 @pytest.mark.parametrize("how", ["leaves", "closes", "clears"])
@@ -218,31 +228,31 @@ def test_a_reader_who_goes_stops_the_computation(make: Any, spoken: Any, how: st
     conversation = events.conversations.of("me")
     assert not conversation.is_busy
     if how == "clears":
-        assert conversation.turns == [] and taken[-1][0] == SKIP
+        assert conversation.turns == [] and "chat" not in taken[-1]
 
 
 def test_what_cannot_be_answered_is_one_line_and_the_question_comes_back(
     make: Any, spoken: Any
 ) -> None:
     events = make(spoken, spoken, max_rows=1, max_waiting=1)
-    assert run(chat(events, " \n"))[-1][4] == "Type a question first."
+    assert note_of(run(chat(events, " \n"))) == "Type a question first."
     spoken.error = ValueError("secret")
     last = run(chat(events, "Hi"))[-1]
-    assert last[0] == [] and last[1] == "Hi"
-    assert last[4] == "The answer failed: see the server&#x27;s log."
+    assert last["chat"] == [] and last["question"] == "Hi"
+    assert last["note"] == "The answer failed: see the server&#x27;s log."
     spoken.error = None
     events.conversations.assistant.engine.stop()  # as if the queue were full
-    for asked, place in ((chat(events, "Hi"), 1), (compare(events, "Hi"), 2)):
+    for asked in (chat(events, "Hi"), compare(events, "Hi")):
         last = run(asked)[-1]
-        assert last[place] in ("Hi", SKIP)
-        assert last[-1] == "Too many requests are waiting: try again in 5 seconds."
-        assert last[-3]["visible"] is True
+        assert last.get("question", "Hi") == "Hi"
+        assert last["note"] == "Too many requests are waiting: try again in 5 seconds."
+        assert last["send"]["visible"] is True
 
 
 @pytest.mark.parametrize(
     ("question", "settings"),
     [
-        ("\ud800", SETTINGS),
+        ("\ud800", (0.0, 1.0, 64, "")),
         ("Hi", (float("nan"), 1.0, 64, "")),
         ("Hi", (0.0, float("inf"), 64, "")),
         ("Hi", (-1.0, 1.0, 64, "")),
@@ -252,9 +262,9 @@ def test_what_cannot_be_answered_is_one_line_and_the_question_comes_back(
 def test_what_no_browser_sends_does_not_reach_the_model(
     make: Any, spoken: Any, question: str, settings: Any
 ) -> None:
-    last = run(chat(make(spoken), question, *settings))[-1]
-    assert last[4] == "The question or a setting cannot be read: reload the page."
-    assert run(chat(make(spoken), None))[-1][4] == "Type a question first."  # type: ignore[arg-type]
+    said = note_of(run(chat(make(spoken), question, *settings)))
+    assert said == "The question or a setting cannot be read: reload the page."
+    assert note_of(run(chat(make(spoken), None))) == "Type a question first."  # type: ignore[arg-type]
     assert not spoken.prompts
 
 
@@ -272,7 +282,7 @@ def test_one_answer_at_a_time(make: Any, spoken: Any) -> None:
         return last
 
     for updates in asyncio.run(twice()):
-        assert len(updates) == 1 and updates[0][-1] == BUSY
+        assert len(updates) == 1 and updates[0]["note"] == BUSY
     assert len(spoken.prompts) == 1
 
 
@@ -280,9 +290,9 @@ def test_both_models_answer_side_by_side(make: Any, spoken: Any, encoder: Prompt
     base = type(spoken)([*encoder.answer_ids("Base."), encoder.end_id])
     events = make(spoken, base)
     updates = run(compare(events, "What is gout?"))
-    assert [shown[0] for shown in shown_of(updates, 0)][-1] == "Base."
-    assert [shown[0] for shown in shown_of(updates, 1)][-1] == ESCAPED
-    assert len(updates[-1][1]) == MESSAGES - 1
+    assert [shown[0] for shown in shown_of(updates, "base pane")][-1] == "Base."
+    assert [shown[0] for shown in shown_of(updates, "finetuned pane")][-1] == ESCAPED
+    assert len(updates[-1]["finetuned pane"]) == MESSAGES - 1
     assert spoken.prompts == base.prompts == [encoder.question_ids("What is gout?")]
 
 
@@ -302,8 +312,10 @@ def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Pa
     run(chat(events, "What is gout?"))
     run(chat(events, "And now?", 0.0, 0.5, 64, "Be long."))
     asked, saved = rate(events, thumb(True, MESSAGES + 1), " Good. ")
-    assert asked[0]["visible"] is True and asked[1]["label"] == "What is good about it? (optional)"
-    assert saved[0]["visible"] is False and saved[2]["feedback_value"] == [None, "Like"]
+    assert asked["panel"]["visible"] is True
+    assert asked["comment"]["label"] == "What is good about it? (optional)"
+    assert saved["panel"]["visible"] is False
+    assert saved["chat"]["feedback_value"] == [None, "Like"]
     run(compare(events, "Why?"))
     rate(events, thumb(False, 0, "answer-base"))
     assert json.loads((tmp_path / "liked.jsonl").read_text()) == {
@@ -347,7 +359,7 @@ def test_what_is_not_there_or_taken_back_is_not_saved(
     if given.liked == "" or given.target.elem_id == "chat":
         run(chat(events, "Hi"))
     asked, _ = rate(events, given)
-    assert asked[0]["visible"] is False and not list(tmp_path.iterdir())
+    assert asked["panel"]["visible"] is False and not list(tmp_path.iterdir())
 
 
 def test_an_answer_is_rated_once_and_a_full_disk_is_said(
@@ -357,7 +369,7 @@ def test_an_answer_is_rated_once_and_a_full_disk_is_said(
     run(chat(events, "Hi"))
     events.folder = tmp_path / "file"
     events.folder.write_text("")
-    assert rate(events, thumb(True))[1][1] == "The rating could not be saved (File exists)."
+    assert rate(events, thumb(True))[1]["problem"] == "The rating could not be saved (File exists)."
     events.folder = tmp_path
     asyncio.run(events.rate(thumb(True), ME))  # type: ignore[arg-type]
 
@@ -374,23 +386,23 @@ def test_old_conversations_are_forgotten(
 ) -> None:
     events = make(spoken)
     run(chat(events, "Hi"))
-    conversations = events.conversations
-    monkeypatch.setattr(module, "READERS", 2)
-    conversations.of("second")
-    assert conversations.of("me").turns
-    conversations.of("third")
-    assert conversations.of("me").turns
-    conversations.of("me").is_busy = True
+    monkeypatch.setattr(conversations, "READERS", 2)
+    readers = events.conversations
+    readers.of("second")
+    assert readers.of("me").turns
+    readers.of("third")
+    assert readers.of("me").turns
+    readers.of("me").is_busy = True
     for name in "abc":
-        conversations.of(name)
-    assert conversations.of("me").turns
-    conversations.of("me").is_busy = False
-    conversations.of("me").used -= module.IDLE_S + 1
-    conversations._all.move_to_end("me", last=False)
-    conversations.of("third")
-    assert not conversations.of("me").turns
+        readers.of(name)
+    assert readers.of("me").turns
+    readers.of("me").is_busy = False
+    readers.of("me").used -= conversations.IDLE_S + 1
+    readers._all.move_to_end("me", last=False)
+    readers.of("third")
+    assert not readers.of("me").turns
 
 
 def test_messages_of_a_growing_turn_have_no_sources_yet() -> None:
-    turn = module.Turn("a", "base", {})
+    turn = Turn("a", "base", {})
     assert texts(messages([turn])) == ["a", "…"]

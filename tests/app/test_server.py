@@ -1,6 +1,5 @@
 import json
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -283,13 +282,6 @@ def test_the_document_knows_models_and_limits_whatever_is_mounted_later(
     assert request["properties"]["model"]["enum"] == ["finetuned"]
     assert request["properties"]["messages"]["maxItems"] == 4
     assert request["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 100
-
-
-def test_the_docs_load_nothing_from_elsewhere(serve: Serve, batch: Any) -> None:
-    response = serve(batch).get("/docs")
-    assert response.status_code == 200 and "openapi.json" in response.text
-    assert response.headers["content-security-policy"].startswith("default-src 'none'")
-    assert not re.search(r"https?:|src=|@import|url\(", response.text)
 
 
 def test_unknown_paths_and_methods_are_errors_of_the_same_form(serve: Serve, batch: Any) -> None:

@@ -1,7 +1,5 @@
 """The React page as its users meet it, in Chromium, over a server that says what it is told to."""
 
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,12 +11,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 from app.static import BUILT
 from medtune.disclaimer import DISCLAIMER
 from medtune.modeling.prompts import PromptEncoder
+from tests.chromium import CHROMIUM, OPTIONS
+from tests.waiting import until
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-QUIET = ("disable-background-networking", "disable-component-update", "disable-sync")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", *(f"--{name}" for name in QUIET)]
 ANSWER = "Grüße, 😀 <img src=x onerror=alert(1)> ![x](http://x.example/x.png)"
 
 pytestmark = [
@@ -98,10 +93,7 @@ def test_stop_ends_the_computation(page: Page, batch: Any, speak: Callable[[str]
     expect(page.locator(".answer")).to_contain_text("word word")
     button(page, "Stop").click()
     expect(page.get_by_text("Stopped.")).to_be_visible()
-    end = time.monotonic() + 5
-    while batch.said:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: not batch.said)
     assert batch.steps < 400
 
 

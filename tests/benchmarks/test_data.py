@@ -1,52 +1,49 @@
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import data
 from benchmarks.cards import SCHEMA
-from benchmarks.data_table import BLOCK, TITLES, block
+from medtune.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-STAGE = {"seconds": 2.0, "seconds_of_rounds": [2.0], "cards_per_s": 5e3, "peak_memory_gib": 0.5}
-PEER = {"seconds": 9.0, "us_per_card": 900.0, "ours_is_faster": 3.0, "peak_memory_gib": 1.0}
+CHILD = "import time; x = bytearray(200 << 20); time.sleep(0.7)"
 
 
-def results() -> dict[str, Any]:
-    metrics = {
-        "clean": {"dropped.duplicate": 30, "kept": 960},
-        "split": {"groups": 700, "largest_group_share": 0.01, "largest_component_share": 0.5},
-        "tokenize": {"train.tokens": 5000, "test.tokens": 600, "test.supervised_tokens": 9},
-    }
-    stages = {stage: STAGE | {"us_per_card": 100.0} for stage in data.STAGES}
-    return {
-        "sizes": {
-            "10000": {**stages, "metrics": metrics},
-            "1000000": {**stages, "metrics": metrics},
-        },
-        "growth": dict.fromkeys(data.STAGES, 1.0),
-        "start_s": dict.fromkeys(data.STAGES, 0.4),
-        "peers": dict.fromkeys(TITLES, PEER),
-        "same_on_one_processor": True,
-        "machine": {"device": "CPU", "cores": 2, "threads": 2},
-        "versions": {"pyarrow": "26"},
-    }
+def test_costs_leave_the_start_out_and_alternatives_are_compared_with_the_rest() -> None:
+    seconds = {data.START_CARDS: 1.0, 1000: 2.0, 4000: 3.0}
+    rows = [
+        {"cards": cards, "stage": stage, "seconds": s, "peak_memory_gib": s / 2}
+        for cards, s in seconds.items()
+        for stage in data.PEERS
+    ]
+    table, cost_us = data.summary(pd.DataFrame(rows))
+    assert table.loc["split"].tolist() == [
+        *("2.0 s", "3.0 s", "1000 → 500", "0.50 ×", "1.50 GiB", "1,333")
+    ]
+    assert table.loc["all three", "4,000 cards"] == "9.0 s"
+    peer = {"stage": "split", "alternative": "x", "seconds": 6.0, "cards": 4000}
+    compared = data.compare(pd.DataFrame([peer | {"peak_memory_gib": 1.0}]), cost_us[4000])
+    assert compared.loc["split"].tolist() == ["x", "6.0 s", "1500", "3.00 ×", "1.00 GiB"]
 
 
-def test_the_table_says_what_was_measured() -> None:
-    text = block(results())
-    assert "| split | 2.0 s | 2.0 s | 100 → 100 | 1.00 × | 0.50 GiB | 5,000 |" in text
-    assert "| all three | 6.0 s | 6.0 s | 300 → 300 | 1.00 × | 0.50 GiB | 166,667 |" in text
-    for stage, title in TITLES.values():
-        assert f"| {stage} | {title} | 9.0 s | 900 | 3.00 × | 1.00 GiB |" in text
-    assert "30 were exact duplicates" in text and "5,600 tokens" in text
-    assert "the same bytes" in text
-    assert "OTHER BYTES" in block(results() | {"same_on_one_processor": False})
-    assert BLOCK.fullmatch(text)
+def test_memory_of_children_counts_and_shared_memory_counts_once(tmp_path: Path) -> None:
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"
+    forks = "import os, time; x = bytearray(200 << 20); os.fork(); time.sleep(0.7)"
+    for code in (starts, forks):
+        cost = data.run([sys.executable, "-c", code], tmp_path)
+        assert 0.195 < cost.peak_memory_gib < 0.25
+        assert 0.7 < cost.seconds < 20
+
+
+def test_a_command_that_fails_is_one_line(tmp_path: Path) -> None:
+    code = "import sys; print('first', file=sys.stderr); sys.exit('no cards')"
+    with pytest.raises(InputError, match=r"ended with code 1: no cards$"):
+        data.run([sys.executable, "-c", code], tmp_path)
 
 
 @pytest.fixture
@@ -73,23 +70,15 @@ def test_stages_and_alternatives_run_on_made_cards(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(data, "START_CARDS", 150)
-    options = "--sizes 400 --compared 400 --rounds 1 --output trial.json"
+    options = "--sizes 400 --compared 400 --rounds 1 --output trial.csv"
     monkeypatch.setattr(sys, "argv", ["data", *options.split()])
     data.main()
-    found = json.loads(Path("trial.json").read_text())
-    assert found["growth"] == dict.fromkeys(data.STAGES, 1.0)
-    for stage in data.STAGES:
-        cost = found["sizes"]["400"][stage]
-        assert cost["seconds"] > 0 and 0.02 < cost["peak_memory_gib"] < 4
-    metrics = found["sizes"]["400"]["metrics"]
-    assert metrics["clean"]["records_in"] == 400 > metrics["clean"]["kept"] > 350
-    splits = [metrics["split"][name] for name in ("train", "validation", "test")]
-    assert sum(splits) > 300, "no cap"
-    assert found["peers"]["pandas"]["kept"] == metrics["clean"]["kept"]
-    assert found["peers"]["chat_template"]["cards"] == sum(splits)
-    assert "datasketch" not in found["peers"]
-    assert found["same_on_one_processor"] is True
-    assert "| all three |" in capsys.readouterr().out
+    rows = pd.read_csv("trial.csv")
+    assert rows["cards"].tolist() == [150] * 3 + [400] * 3
+    assert (rows["seconds"] > 0).all() and rows["peak_memory_gib"].between(0.02, 4).all()
+    printed = capsys.readouterr().out
+    assert "| all three |" in printed and "| tokenize |" in printed
+    assert "pandas `apply`" in printed and "datasketch" not in printed
 
 
 @pytest.mark.parametrize(

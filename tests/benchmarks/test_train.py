@@ -1,14 +1,13 @@
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from benchmarks import limit, train
-from benchmarks.base import model_folder
-from benchmarks.worker import Job
+from benchmarks import train
+from benchmarks.trainers import Clock, Job
 from medtune.modeling.token_files import SCHEMA, token_writer
 from medtune.runtime.errors import InputError
 
@@ -26,40 +25,32 @@ def tokens(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_arms_train_in_turns_on_the_same_tokens_to_the_same_loss(
-    base_folder: Path, tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_arms_train_on_the_same_tokens_to_the_same_loss(
+    base_folder: Path,
+    tokens: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(limit, "SUSTAINED_S", 0.001)
-    monkeypatch.setattr(train.table, "README", tmp_path / "README.md")
-    output = tmp_path / "results.json"
-    monkeypatch.setattr(train, "RESULTS", output)
-    (tmp_path / "README.md").write_text("Before\n<!-- results -->\n<!-- /results -->\nafter\n")
-    options = f"--arms ours,hf_dynamic --cards 32 --slices 2 --threads 1 --model {base_folder}"
-    arguments = [*options.split(), "--tokens", str(tokens), "--output", str(output)]
+    options = f"--arms hf_dynamic --cards 32 --rounds 1 --threads 1 --model {base_folder}"
+    arguments = [*options.split(), "--tokens", str(tokens), "--output", str(tokens / "rows.csv")]
     monkeypatch.setattr(sys, "argv", ["train", *arguments])
     train.main()
-
-    results = json.loads(output.read_text())
-    arms = results["arms"]
-    assert arms.keys() == {"ours", "hf_dynamic"}
-    assert arms["ours"]["validation_loss"] == pytest.approx(
-        arms["hf_dynamic"]["validation_loss"],
-        rel=0.03,  # other orders of the cards
-    )
-    assert all(len(arm["tokens_per_s_of_slices"]) == 2 for arm in arms.values())
-    assert results["run"]["cards"] == 32
-    assert results["limit"]["flops_per_token"] > 0
-    assert train.table.block(results) in (tmp_path / "README.md").read_text()
+    rows = pd.read_csv(tokens / "rows.csv", index_col="arm")
+    assert rows.index.tolist() == ["HF Trainer, dynamic padding", "medtune"]
+    first, own = rows["validation_loss"]
+    assert own == pytest.approx(first, rel=0.03)  # they shuffle in different ways
+    assert (rows["tokens_per_s"] > 0).all() and (rows["peak_memory_gib"] > 0).all()
+    assert "| medtune " in capsys.readouterr().out
 
 
 def test_an_arm_that_fails_stops_the_comparison(
     base_folder: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    job = Job("ours", base_folder, tokens / "missing", cards=16, slices=1, threads=1)
-    with pytest.raises(InputError, match="the arm ours stopped: its error stands above"):
-        train.Worker(sys.executable, job)
+    job = Job("ours", str(base_folder), str(tokens / "missing"), cards=16, threads=1)
+    with pytest.raises(InputError, match="the arm ours stopped: see its error above"):
+        train.run(sys.executable, job)
 
 
 def test_a_missing_peer_is_told_with_the_way_to_install_it(
@@ -71,23 +62,27 @@ def test_a_missing_peer_is_told_with_the_way_to_install_it(
         train.check_arms(["ours", "trl_packing"], None)
     with pytest.raises(InputError, match="names 'unsloth', which is unknown: known are hf_padded"):
         train.check_arms(["unsloth"], None)
+    with pytest.raises(InputError, match="the arm litgpt needs --litgpt-python"):
+        train.check_arms(["litgpt"], None)
 
 
-def test_a_random_model_has_the_vocabulary_that_was_asked_for(tmp_path: Path) -> None:
-    folder = model_folder("random://llama?hidden_size=32&vocab_size=700", tmp_path)
-    config = json.loads((folder / "config.json").read_text())
-    assert (config["hidden_size"], config["vocab_size"]) == (32, 700)
-    with pytest.raises(InputError, match="has no vocab_size"):
-        model_folder("random://llama?hidden_size=32", tmp_path)
+def test_the_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clock = Clock(50 + 10 * 4)
+    for tokens in (50, 10, 10, 10, 10):
+        now[0] += 2
+        clock.count(tokens)
+        clock.end_step()
+    assert clock.finished()["tokens_per_s"] == 40 / 8
 
 
-def test_cards_are_drawn_by_the_seed_and_their_ids_fit_the_model(
-    base_folder: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    job = Job("ours", base_folder, tokens, cards=16, slices=1, threads=1)
-    monkeypatch.setattr(Job, "config", lambda self: {"vocab_size": 12})
-    rows = Job.from_json(job.to_json()).rows("train")
-    assert rows == job.rows("train")
-    assert len(rows["input_ids"]) == 16
-    assert max(max(ids) for ids in rows["input_ids"]) == 11
+def test_an_arm_that_saw_other_tokens_is_no_comparison() -> None:
+    clock = Clock(31)
+    clock.count(30)
+    with pytest.raises(AssertionError, match="30 useful tokens were trained on, not 31"):
+        clock.finished()
+    clock.count(1)
+    clock.end_step()
+    with pytest.raises(InputError, match="a single step: raise --cards"):
+        clock.finished()

@@ -1,9 +1,11 @@
-"""The facts of a made-up run whose data tries to break out of its place on a page."""
+"""The command line, and a made-up run whose data tries to break out of its place on a page."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from medtune.__main__ import command_line
 from medtune.config.loading import load_params
 from medtune.report.run_facts import InputFile, RunFacts, Token
 from medtune.report.score_rows import Facts
@@ -35,6 +37,18 @@ def answer(name: str, difference: float, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
+def medtune() -> Callable[..., int]:
+    """Runs a command in this process and returns its exit code."""
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as stopped:
+            command_line()(list(arguments), prog_name="medtune")
+        return int(stopped.value.code or 0)
+
+    return run
+
+
+@pytest.fixture
 def metrics() -> dict[str, dict[str, Any]]:
     leaks = {f"leak{kind}.{n}": 0.25 for kind in ("", "_random_split") for n in LEAKS}
     lengths = part("11-20 words") | part("1-5 words") | part("6-10 words")
@@ -43,7 +57,7 @@ def metrics() -> dict[str, dict[str, Any]]:
         "split": {"train": 8, "validation": 2, "test": 9, "groups": 10, **leaks},
         "tokenize": {f"{split}.{n}": 5 for split in SPLITS for n in TOKENS},
         "train": {"train_loss": 1.25, "steps": 1350, "tokens": 69312},
-        "compare": {"n": 9, "groups": 8, **flat_scores()},
+        "compare_scores": {"n": 9, "groups": 8, **flat_scores()},
         "compare_kinds": part("<b>a|b</b>") | part("onset"),
         "compare_topics": part("bones", difference=0.3) | part("heart", difference=-0.1),
         "compare_lengths": lengths,

@@ -1,3 +1,4 @@
+import base64
 import csv
 import hashlib
 import json
@@ -32,6 +33,7 @@ OUTS = (
     "metrics/compare.json",
     "metrics/compare_kinds.json",
     "metrics/compare_lengths.json",
+    "metrics/compare_scores.json",
     "metrics/compare_topics.json",
     "plots/compare/answer_words.csv",
     "plots/compare/kinds.csv",
@@ -41,8 +43,6 @@ OUTS = (
     "reports/figures/scores.png",
     "reports/figures/scores.svg",
     "reports/report.html",
-    "reports/tables/extremes.csv",
-    "reports/tables/scores.csv",
     "models/adapter/README.md",
 )
 
@@ -139,7 +139,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_inputs(tmp_path)
     write_run_files(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "write_figures", lambda *_: None)  # seconds each time
+    monkeypatch.setattr(compare, "write_figures", lambda _: {})  # seconds each time
     return tmp_path
 
 
@@ -150,7 +150,7 @@ def rows_of(path: str) -> list[dict[str, str]]:
 
 def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
     compare.main()
-    metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+    metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert (metrics["n"], metrics["groups"]) == (12, 6)
     for score in SCORES:
         difference = metrics[f"{score.name}.finetuned"] - metrics[f"{score.name}.base"]
@@ -162,9 +162,23 @@ def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
     assert "bleu.wins" not in metrics
 
 
+def test_the_main_scores_are_few_and_those_of_all_scores(project: Path) -> None:
+    compare.main()
+    main, scores = (
+        json.loads(Path(f"metrics/compare{name}.json").read_text(encoding="utf-8"))
+        for name in ("", "_scores")
+    )
+    assert len(main) == 9 and "general" not in main, "no general question was asked"
+    assert main["loss"] == 1.7
+    assert main["medical"] == scores["choices.medical.accuracy.finetuned"] == 1
+    for name in ("rougeL", "bleu", "perplexity"):
+        assert main[name] == scores[f"{name}.finetuned"]
+        assert main[f"{name}.base"] == scores[f"{name}.base"]
+
+
 def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(project: Path) -> None:
     compare.main()
-    metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+    metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert metrics["choices.medical.n"] == 4
     assert metrics["choices.medical.accuracy.difference"] == 1
     assert not [key for key in metrics if key.startswith("choices.general")]
@@ -181,7 +195,7 @@ def test_parts_add_up_to_all_test_cards(project: Path, name: str) -> None:
 def test_the_kinds_weigh_into_the_whole(project: Path) -> None:
     compare.main()
     kinds = json.loads(Path("metrics/compare_kinds.json").read_text(encoding="utf-8"))
-    metrics = json.loads(Path("metrics/compare.json").read_text(encoding="utf-8"))
+    metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert {kind: kinds[f"{kind}.n"] for kind in KINDS} == dict.fromkeys(KINDS, 4)
     mean = sum(kinds[f"{kind}.rougeL.difference"] for kind in KINDS) / 3
     assert mean == pytest.approx(metrics["rougeL.difference"], abs=2e-6)
@@ -248,7 +262,8 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     report = Path("reports/report.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(&#39;question&#39;)" in report
     assert "<script>alert" not in report
-    assert not re.search(r"(src|href)=\"(?!#)", report), "the report needs no other file"
+    files = re.findall(r"(?:src|href)=\"(?!#|data:)([^\"]*)", report)
+    assert files == ["costs.js"], "the report needs no other file"
 
 
 @pytest.mark.slow
@@ -291,17 +306,6 @@ def test_missing_input_names_the_stage_that_makes_it(
     assert "earlier" in Path("metrics/compare.json").read_text(encoding="utf-8")
 
 
-def test_extremes_hold_the_ends_of_all_questions(project: Path) -> None:
-    compare.main()
-    extremes, questions = (
-        rows_of(f"{name}.csv") for name in ("reports/tables/extremes", "plots/compare/questions")
-    )
-    gains = [row for row in extremes if row["change"] == "gain"]
-    assert [row["id"] for row in gains] == [row["id"] for row in questions[:-11:-1]]
-    assert gains[0]["difference"] == questions[-1]["difference"]
-    assert gains[0]["reference"] and gains[0]["finetuned"]
-
-
 def test_the_gate_lets_a_better_adapter_pass(project: Path) -> None:
     write_inputs(project, rougeL=0.0, perplexity=0.0)
     compare.main()
@@ -317,6 +321,18 @@ def test_the_gate_stops_a_worse_adapter_when_all_is_written(project: Path) -> No
     with pytest.raises(InputError, match=r"rougeL: base 0\.\d+, fine-tuned .*reports/report\.html"):
         compare.main()
     assert all(Path(name).stat().st_size for name in OUTS if "figures" not in name)
+
+
+def test_report_shows_every_picture_that_was_drawn(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "write_figures", write_figures)
+    compare.main()
+    report = Path("reports/report.html").read_text(encoding="utf-8")
+    pictures = sorted(Path("reports/figures").glob("*.svg"))
+    assert len(pictures) == 7
+    for picture in pictures:
+        assert base64.b64encode(picture.read_bytes()).decode() in report, picture
 
 
 def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(project: Path) -> None:

@@ -3,32 +3,25 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing
-from medtune.sources import fetch as sources
-from medtune.sources import hub as source_hub
+from medtune.sources import fetch
 from medtune.sources.conversion import write_random_llama
 from stages.download import main
-from tests.hub_server import HubServer, running_hub
+from tests.fetching import tree
+from tests.hub_server import HubServer
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    with running_hub() as server:
-        server.repositories["datasets/o/cards"] = {"a.csv": b"question,answer\n", "x.py": b""}
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(source_hub, "RETRY_WAITS_S", ())
-        yield server
+def hub(hub_server: HubServer) -> HubServer:
+    hub_server.repositories["datasets/o/cards"] = {"a.csv": b"question,answer\n", "x.py": b""}
+    return hub_server
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +40,6 @@ def download(target: str, uri: str | None, monkeypatch: pytest.MonkeyPatch) -> N
     Path("params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["download", target])
     main()
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_dataset_of_a_hub_replaces_the_earlier_one(
@@ -118,7 +106,7 @@ def test_full_disk_leaves_the_earlier_data(monkeypatch: pytest.MonkeyPatch, tmp_
         raise OSError(errno.ENOSPC, "No space left on device", str(copy))
 
     (tmp_path / "cards.csv").write_text("question,answer\n")
-    monkeypatch.setattr(sources.shutil, "copyfile", fill)
+    monkeypatch.setattr(fetch.shutil, "copyfile", fill)
     with pytest.raises(OSError, match="No space left"):
         download("dataset", "file://cards.csv", monkeypatch)
     assert tree(Path("data")) == {"raw/earlier.csv": b"earlier"}

@@ -2,13 +2,12 @@ import { useEffect, useRef, useState } from "react";
 import { Composer } from "./components/Composer";
 import { MessageList } from "./components/MessageList";
 import { SideBar } from "./components/SideBar";
+import { DISCLAIMER } from "./disclaimer";
 import { DEFAULTS, firstProblem, type Settings } from "./settings";
 import { useStored } from "./stored";
 import { useChat } from "./useChat";
 import { useNarrow } from "./useNarrow";
 import { useServer } from "./useServer";
-
-const DISCLAIMER = "For education and research only, never medical advice.";
 
 export function App() {
   const [typed, setSettings] = useState<Settings>(DEFAULTS);

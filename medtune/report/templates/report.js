@@ -98,6 +98,30 @@ function setUpTheme(button) {
   label();
 }
 
+// Shows the costs of costs.js, unless the file is missing or belongs to another run.
+function setUpCosts(place) {
+  const costs = window.costs;
+  if (costs?.run !== place.dataset.run) return;
+  const table = document.createElement("table");
+  table.createCaption().textContent = costs.caption;
+  const add = (parent, tag, text, scope) => {
+    const cell = parent.appendChild(document.createElement(tag));
+    cell.textContent = text;
+    if (scope) cell.scope = scope;
+  };
+  const header = table.createTHead().insertRow();
+  for (const name of costs.columns) add(header, "th", name, "col");
+  const body = table.createTBody();
+  for (const [stage, ...values] of costs.rows) {
+    const row = body.insertRow();
+    add(row, "th", stage, "row");
+    for (const value of values) add(row, "td", value);
+  }
+  place.className = "scroll";
+  place.replaceChildren(table);
+}
+
 setUpTheme(document.getElementById("theme"));
+setUpCosts(document.getElementById("costs"));
 document.querySelectorAll("table.sortable").forEach(setUpParts);
 setUpAnswers(document.getElementById("list"), document.getElementById("filter"));

@@ -1,12 +1,13 @@
 """Texts are repaired and not restyled, and cleaning what is clean changes nothing."""
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medtune.cards.cleaning import RULES, clean_text, unreadable_share
+from medtune.cards.cleaning import RULES, clean_text, compose, unreadable_share
 from medtune.config.schema import Rules
 
 REPAIRS = [
@@ -164,3 +165,19 @@ def test_text_made_to_take_for_ever_takes_a_moment(text, settles):
     cleaned, _ = clean_text(text, RULES)
     assert (cleaned is not None) is settles
     assert time.process_time() - start < 1
+
+
+MARKS = [char for char in map(chr, range(0x300, 0x20000)) if unicodedata.combining(char)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("aé가q\u0f40"),
+            st.lists(st.sampled_from([*MARKS, "\u0f73", "\u0f75", "\u0f81"]), max_size=80),
+        )
+    )
+)
+def test_marks_are_composed_as_nfc_has_it(letters):
+    text = "".join(letter + "".join(marks) for letter, marks in letters)
+    assert compose(text) == unicodedata.normalize("NFC", text)

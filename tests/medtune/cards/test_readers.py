@@ -74,6 +74,20 @@ def test_a_named_column_that_is_not_there_is_an_error(tmp_path):
         list(read_records(tmp_path, choose("columns", columns)))
 
 
+def test_keys_of_an_earlier_mapping_are_named_with_the_way_to_write_it(tmp_path):
+    (tmp_path / "mine.csv").write_text("front,back\na,b\n")
+    columns = Columns(question="front", answer="back", kind="kind", topic="topic")
+    with pytest.raises(InputError) as caught:
+        list(read_records(tmp_path, choose("columns", columns)))
+    assert str(caught.value).endswith(
+        "; `dvc exp run -S` keeps the earlier value of a key that it does not name, such as kind "
+        "and topic: write clean.columns={question: front, answer: back, kind: null, topic: null}"
+    )
+    columns = Columns(question="question", answer="back", kind="kind")
+    with pytest.raises(InputError, match=r"or name the columns in clean\.columns$"):
+        list(read_records(tmp_path, choose("columns", columns)))
+
+
 @pytest.mark.parametrize("reader", ["medical_meadow", "medquad"])
 def test_a_table_of_another_layout_is_refused(tmp_path, reader):
     (tmp_path / "mine.csv").write_text("front,back\na,b\n")

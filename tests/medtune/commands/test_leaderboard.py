@@ -32,6 +32,8 @@ stages:
     deps: [stage.py]
     metrics:
       - metrics/compare.json: {cache: false, persist: true}
+    outs:
+      - metrics/compare_scores.json: {cache: false, persist: true}
       - metrics/train_cost.json: {cache: false, persist: true}
 """
 # Its scores depend on its parameters, as those of the pipeline do.
@@ -48,7 +50,11 @@ for name, base, sign in (("rougeL", 0.25, 1), ("perplexity", 9, -1), ("chrf", 30
     fields |= {"ci_low": sign * gain - 0.05, "ci_high": sign * gain + 0.05, "p_value": 0.01}
     scores |= {f"{name}.{key}": round(value, 6) for key, value in fields.items()}
 Path("metrics").mkdir(exist_ok=True)
-Path("metrics/compare.json").write_text(json.dumps({"n": 9, "groups": 8} | scores))
+Path("metrics/compare_scores.json").write_text(json.dumps({"n": 9, "groups": 8} | scores))
+names = ("bleu", "general", "loss", "medical", "perplexity", "rougeL")
+main = {name: round(0.123456 + gain, 6) for name in names}
+main |= {f"{name}.base": 0.123456 for name in names}
+Path("metrics/compare.json").write_text(json.dumps(main, sort_keys=True))
 Path("metrics/train_cost.json").write_text(json.dumps({"elapsed_s": 90.0, "device": "cpu"}))
 """
 
@@ -64,9 +70,7 @@ def dvc(folder: Path, *arguments: str) -> None:
 
 
 def board(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(
-        folder, sys.executable, "-m", "medtune.commands.leaderboard", *arguments, check=False
-    )
+    return run(folder, sys.executable, "-m", "medtune", "leaderboard", *arguments, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +128,17 @@ def test_both_files_hold_what_was_printed(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_dvc_shows_the_changed_parameter_and_all_main_scores_in_120_columns(project: Path) -> None:
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--only-changed", "--no-pager"]
+    command.append("--hide-queued")  # without scores, every column would count as changed
+    environment = ENVIRONMENT | {"COLUMNS": "120"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    header = done.stdout.splitlines()[1].split()
+    names = ("bleu", "general", "loss", "medical", "perplexity", "rougeL")
+    assert header == ["Experiment", "Created", *names, "train.use_dora"], done.stdout
+
+
+@pytest.mark.slow
 def test_scores_of_other_parameters_are_no_row(project: Path) -> None:
     params = project / "params.yaml"
     before = params.read_text(encoding="utf-8")
@@ -153,6 +168,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1, done.stderr
         return done.stderr.removeprefix("leaderboard: ").rstrip()
 
+    (tmp_path / "params.yaml").touch()
     assert line().startswith("dvc.yaml or .dvc is missing in this folder: run the command in")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "dvc.yaml").write_text("stages: {}", encoding="utf-8")
@@ -172,8 +188,8 @@ def made(name: str, lr: float | None, rouge: float | None, **metrics: float) -> 
 
 def test_order_is_by_the_score_s_better_side_and_gaps_come_last() -> None:
     runs = [made("low", 1e-3, 0.25), made("none", None, None), made("high", 1e-5, 0.5)]
-    runs[0].metrics.update({"perplexity.finetuned": 4.0, "perplexity.difference": -1.0})
-    runs[2].metrics.update({"perplexity.finetuned": 5.0, "perplexity.difference": -1.0})
+    runs[0].scores.update({"perplexity.finetuned": 4.0, "perplexity.difference": -1.0})
+    runs[2].scores.update({"perplexity.finetuned": 5.0, "perplexity.difference": -1.0})
     for sort, names in (
         ("rougeL", ["high", "low", "none"]),
         ("perplexity", ["low", "high", "none"]),
@@ -196,7 +212,7 @@ def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.Monke
     shown = [state("workspace", None, None), state("a" * 40, None, None)]
     shown[1]["experiments"] = [experiment(f"{s}-{i}", s) for i, s in enumerate(states)]
     monkeypatch.setattr(experiments, "_exp_show", lambda commits: shown)
-    monkeypatch.setattr(experiments, "_lock", lambda commit: {})
+    monkeypatch.setattr(experiments, "_text", lambda commit, path: "")
     runs, others = load_experiments(1)
     assert runs == []
     assert others == {
@@ -208,4 +224,4 @@ def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.Monke
     }
     assert set(others) <= set(leaderboard.REMEDIES)
     with pytest.raises(InputError, match="no run has scores: unreadable: workspace, aaaaaaa"):
-        leaderboard.leaderboard("rougeL", 1)
+        leaderboard.write_board("rougeL", 1)

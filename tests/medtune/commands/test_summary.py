@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from medtune.commands import summary
+from medtune.report.costs import COSTS
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_json
 from medtune.scoring.scores import SCORES
@@ -30,8 +32,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         fields = {"base": 2.0, "finetuned": 1.5, "difference": -0.5, "ci_low": -0.75}
         fields |= {"ci_high": -0.25, "p_value": 0.0001}
         metrics |= {f"{score.name}.{key}": value for key, value in fields.items()}
-    write_json(tmp_path / "metrics/compare.json", metrics)
+    write_json(tmp_path / "metrics/compare_scores.json", metrics)
     (tmp_path / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    (tmp_path / "params.yaml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     return tmp_path
@@ -45,7 +48,7 @@ def git(*arguments: str) -> str:
 
 def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = Path(summary.__file__).parents[2]
-    command = [sys.executable, "-m", "medtune.commands.summary", *arguments]
+    command = [sys.executable, "-m", "medtune", "summary", *arguments]
     return subprocess.run(
         command, cwd=folder, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
     )
@@ -53,9 +56,9 @@ def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 
 def test_table_shows_scores_with_their_digits_and_where_they_come_from(project: Path) -> None:
     table = summary.terminal_table()
-    lines = {line.split("  ")[0]: line.split() for line in table.splitlines()}
-    assert " ".join(lines["ROUGE-L"][1:]) == "2.000 1.500 -0.500 [-0.750 to -0.250] < 0.001"
-    assert lines["perplexity"][1:4] == ["2.00", "1.50", "-0.50"]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert ["ROUGE-L", "2.000", "1.500", "-0.500", "-0.750 to -0.250", "< 0.001"] in lines
+    assert ["perplexity", "2.00", "1.50", "-0.50"] in [line[:4] for line in lines]
     assert "n = 200 in 180 groups, seed 7, preset default, commit uncommitted" in table
     assert table.endswith("report: reports/report.html")
 
@@ -77,9 +80,21 @@ def test_readme_keeps_everything_around_the_block(project: Path) -> None:
     readme.write_text("# T\n<!-- scores -->\nold\n<!-- /scores -->\nrest\n", encoding="utf-8")
     summary.write_readme()
     assert readme.read_text(encoding="utf-8") == f"# T\n{summary.readme_block()}\nrest\n"
-    assert "| ROUGE-L | 2.000 | 1.500 | -0.500 | -0.750 to -0.250 | < 0.001 |" in (
-        summary.readme_block().splitlines()
-    )
+    rows = [line.split(" |")[0] for line in summary.readme_block().splitlines()]
+    assert "| ROUGE-L                         " in rows and "| words per answer" not in rows
+
+
+def test_readme_shows_six_scores_and_the_terminal_all_of_them(project: Path) -> None:
+    shown = re.findall(r"^\| ([^|]+) \| \d", summary.readme_block(), re.MULTILINE)
+    assert shown == [
+        "ROUGE-L",
+        "BLEU",
+        "perplexity",
+        "answers that end by themselves",
+        "repeated word 4-grams",
+        "answers with unsupported numbers",
+    ]
+    assert all(score.title in summary.terminal_table() for score in SCORES)
 
 
 def test_readme_without_block_is_left_alone(project: Path) -> None:
@@ -89,7 +104,7 @@ def test_readme_without_block_is_left_alone(project: Path) -> None:
     assert Path("README.md").read_text(encoding="utf-8") == "# T\n"
 
 
-@pytest.mark.parametrize("missing", ["metrics/compare.json", "dvc.lock"])
+@pytest.mark.parametrize("missing", ["metrics/compare_scores.json", "dvc.lock"])
 def test_missing_results_give_one_line_that_says_what_to_run(project: Path, missing: str) -> None:
     (project / missing).unlink()
     done = run_summary(project)
@@ -101,4 +116,5 @@ def test_missing_results_give_one_line_that_says_what_to_run(project: Path, miss
 def test_command_prints_the_table(project: Path) -> None:
     done = run_summary(project)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].split()[:3] == ["score", "base", "fine-tuned"]
+    assert re.split(r"[ |]+", done.stdout.splitlines()[0])[1:4] == ["score", "base", "fine-tuned"]
+    assert (project / COSTS).read_text(encoding="utf-8").startswith("window.costs = ")

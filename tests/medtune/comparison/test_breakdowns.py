@@ -6,7 +6,6 @@ import pytest
 
 from medtune.comparison.breakdowns import (
     compared_parts,
-    extremes,
     length_parts,
     part_names,
     topic_parts,
@@ -64,12 +63,3 @@ def test_each_part_has_the_scores_of_its_own_rows() -> None:
     assert flat["x.perplexity.base"] == pytest.approx(math.e)
     assert flat["y.rougeL.losses"] == 1
     assert math.isnan(flat["y.rougeL.ci_low"]) and math.isnan(flat["y.rougeL.p_value"])
-
-
-def test_extremes_start_at_both_ends_and_leave_out_ties() -> None:
-    rows = [{"id": str(i), "difference": d} for i, d in enumerate([-0.5, -0.1, 0.0, 0.2, 0.7])]
-    gains, regressions = extremes(rows)
-    assert [row["difference"] for row in gains] == [0.7, 0.2]
-    assert [row["difference"] for row in regressions] == [-0.5, -0.1]
-    gains, regressions = extremes(rows, n=1)
-    assert (gains, regressions) == ([rows[4]], [rows[0]])

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,42 @@ def test_a_broken_file_gets_one_clear_line(
     with pytest.raises(InputError, match=message) as caught:
         load_params("seed")
     assert "\n" not in str(caught.value)
+
+
+def test_a_refused_change_says_how_to_undo_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+        subprocess.run(["git", *identity, *arguments], check=True)
+
+    def message() -> str:
+        with pytest.raises(InputError) as caught:
+            load_params("seed")
+        return str(caught.value)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    shipped = (Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8")
+    write(tmp_path, shipped.replace("seed: 42", "seed: -1"))
+    refused = "seed must be greater than or equal to 0, got -1 (params.yaml)"
+    assert message() == refused
+    git("init", "-q")
+    write(tmp_path, shipped)
+    git("add", "params.yaml")
+    git("commit", "-qm", "shipped")
+    write(tmp_path, shipped.replace("seed: 42", "seed: -1"))
+    assert message() == f"{refused}; `git checkout params.yaml` undoes all changes in the file"
+    git("add", "params.yaml")  # as DVC does while an experiment runs
+    assert message().endswith("undoes all changes in the file")
+    git("reset", "-q")
+    git("checkout", "-q", "params.yaml")
+    assert load_params("seed") == 42
+    write(tmp_path, shipped.replace("seed: 42", "seed: -1"))
+    git("commit", "-qam", "wrong")
+    assert message() == refused, "git checkout would not help"
+    copy = tmp_path / ".dvc/tmp/exps/tmp1abc"
+    copy.mkdir(parents=True)
+    git("mv", "params.yaml", str(copy))
+    monkeypatch.chdir(copy)
+    assert message() == refused, "the file of a queued experiment is a copy"

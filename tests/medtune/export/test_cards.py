@@ -1,9 +1,13 @@
+import contextlib
+import csv
 import json
 import logging
-import sys
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,9 +15,7 @@ import pytest
 from medtune.cards.readers import read_records
 from medtune.config.loading import load_params
 from medtune.config.schema import SPLITS, Columns
-from medtune.export import cards as command
-from medtune.export.cards import export
-from medtune.export.tables import COLUMNS
+from medtune.export.cards import COLUMNS, export, write_spreadsheet
 from medtune.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -24,16 +26,29 @@ LEAKS = {
     for a in ("leak", "leak_random_split")
     for b in ("question", "answer", "ngram13")
 }
-FIGURES = {"question_words", "answer_words", "kinds", "sizes", "tokens", "shared_text", "cleaning"}
+FIGURES = {
+    *("question_words", "answer_words", "kinds", "sizes", "tokens", "repeated_text"),
+    *("leak_rates", "dropped", "fixed"),
+}
+FORMULAS = [
+    "=1+1",
+    "+44 20",
+    "-5 °C",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "\n=x",
+    "＝1",
+    "=cmd|' /C calc'!A0",
+]
+HARMLESS = ["1-2", "-1", "a=b", " =1", 'say "µg"', "a,b;c", "two\nlines", "", "≥ 5\u2028β"]
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    params = (ROOT / "params.yaml").read_text()
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(params)
-    for folder in ("data/clean", "data/split", "data/tokens", "metrics"):
-        Path(folder).mkdir(parents=True)
+def make_project(folder: Path) -> None:
+    """Fills the working folder with what the stages write up to tokenize."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    for name in ("data/clean", "data/split", "data/tokens", "metrics"):
+        Path(name).mkdir(parents=True)
     table = pa.table(dict(zip(COLUMNS, map(list, zip(*CARDS, strict=True)), strict=True)))
     for number, split in enumerate(SPLITS):
         part = table.slice(2 * number, 2).append_column("another", [["x", "y"]])
@@ -47,6 +62,27 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     clean = {"records_in": 7, "dropped.duplicate": 1, "fixed.html": 2}
     Path("metrics/clean.json").write_text(json.dumps(clean))
     Path("metrics/split.json").write_text(json.dumps(LEAKS))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project whose cards were exported, as the working folder."""
+    folder = tmp_path_factory.mktemp("project")
+    with contextlib.chdir(folder):
+        make_project(folder)
+        export(Path("exports"))
+        yield folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without exports; its pictures are blank, which saves their time."""
+    monkeypatch.chdir(tmp_path)
+    make_project(tmp_path)
+    monkeypatch.setattr(
+        "medtune.export.statistics.save",
+        lambda figure, folder, name: (folder / f"{name}.png").touch(),
+    )
     return tmp_path
 
 
@@ -62,8 +98,7 @@ def read_back(folder: str) -> set[tuple[str | None, str | None, str, str]]:
     return {(record.question, record.answer, record.kind, record.topic) for record in records}
 
 
-def test_every_format_is_a_data_set_again(project: Path) -> None:
-    export(Path("exports"))
+def test_every_format_is_a_data_set_again(exported: Path) -> None:
     cards = {card[1:5] for card in CARDS}
     assert read_back("exports/jsonl") == cards
     assert read_back("exports/parquet") == cards
@@ -75,9 +110,7 @@ def test_every_format_is_a_data_set_again(project: Path) -> None:
     assert read_back("exports/csv") == escaped
 
 
-@pytest.mark.slow
-def test_datasets_loads_the_folder_as_a_dict_of_splits(project: Path) -> None:
-    export(Path("exports"))
+def test_datasets_loads_the_folder_as_a_dict_of_splits(exported: Path) -> None:
     loaded = datasets.load_from_disk("exports/dataset")
     assert list(loaded) == list(SPLITS)
     assert loaded["validation"].column_names == list(COLUMNS)
@@ -86,8 +119,7 @@ def test_datasets_loads_the_folder_as_a_dict_of_splits(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(project: Path) -> None:
-    export(Path("exports"))
+def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(exported: Path) -> None:
     first = contents(Path("exports"))
     names = {name.partition("/")[2].partition(".")[0] for name in first if "figures/" in name}
     assert names == FIGURES
@@ -107,10 +139,19 @@ def test_what_no_stage_has_made_is_left_out_and_said(
     with caplog.at_level(logging.INFO):
         export(Path("exports"))
     names = {path.stem for path in Path("exports/figures").iterdir()}
-    assert names == FIGURES - {"tokens", "shared_text", "cleaning"}
+    assert names == FIGURES - {"tokens", "leak_rates", "dropped", "fixed"}
     for stage in ("tokenize", "clean", "split"):
-        assert f"dvc repro {stage} makes it" in caplog.text
+        assert f"run dvc repro {stage} to get" in caplog.text
     assert "7 cells of the CSV files" not in caplog.text and "8 cells" in caplog.text
+
+
+def test_only_cells_that_begin_like_formulas_get_an_apostrophe(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    table = pd.DataFrame({"text": FORMULAS + HARMLESS})
+    assert write_spreadsheet(path, table) == len(FORMULAS)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        cells = [cell for (cell,) in csv.reader(file, strict=True)]
+    assert cells == ["text", *(f"'{text}" for text in FORMULAS), *HARMLESS]
 
 
 @pytest.mark.parametrize("make", ["stranger", "beside", "file"])
@@ -124,23 +165,19 @@ def test_what_it_did_not_write_is_left_alone(project: Path, make: str) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "mine.txt").write_text("mine")
     before = contents(project)
-    with pytest.raises(InputError, match=r"is a file|holds mine\.txt, which is no export"):
+    with pytest.raises(InputError, match=r"is a file|holds mine\.txt, which was not written by"):
         export(folder)
     assert contents(project) == before
 
 
-@pytest.mark.slow
-def test_an_empty_folder_is_taken_and_a_missing_split_is_one_line(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_folder_is_taken_and_a_missing_split_is_one_line(project: Path) -> None:
     Path("else/where").mkdir(parents=True)
-    monkeypatch.setattr(sys, "argv", ["export", "else/where"])
-    command.main()
-    assert capsys.readouterr().out == "else/where\n" and Path("else/where/README.txt").exists()
+    export(Path("else/where"))
+    assert Path("else/where/README.txt").exists()
     Path("data/split/test.parquet").unlink()
     before = contents(project)
-    with pytest.raises(SystemExit):
-        command.main()
-    line = capsys.readouterr().err.strip()
-    assert line == "export: data/split/test.parquet is missing: run dvc repro split"
+    with pytest.raises(
+        InputError, match=r"^data/split/test.parquet is missing: run dvc repro split$"
+    ):
+        export(Path("else/where"))
     assert contents(project) == before

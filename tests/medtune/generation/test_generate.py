@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import Chooser, answer_all, generate
+from medtune.generation.generate import Sampler, answer_all, generate
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 
@@ -53,13 +53,13 @@ def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
     assert len({len(ids) for ids in expected}) > 2
 
 
-@pytest.mark.parametrize("beginning", [0, 1, 2, 9, 30])
-def test_prompts_may_begin_alike_and_one_may_begin_another(
-    model: Any, ends: set[int], beginning: int
+@pytest.mark.parametrize("prefix", [0, 1, 2, 9, 30])
+def test_prompts_may_share_a_prefix_and_one_may_be_the_prefix_of_another(
+    model: Any, ends: set[int], prefix: int
 ) -> None:
-    first = list(range(100, 100 + beginning))
-    prompts = [first + [n + i for i in range(1 + 3 * n % 8)] for n in range(12)]
-    prompts += [[*first, 0, 5], [*first, 0, 5, 6, 7]]
+    shared = list(range(100, 100 + prefix))
+    prompts = [shared + [n + i for i in range(1 + 3 * n % 8)] for n in range(12)]
+    prompts += [[*shared, 0, 5], [*shared, 0, 5, 6, 7]]
     expected = [by_transformers(model, prompt, ends) for prompt in prompts]
     assert generate(model, prompts, PARAMS, ends) == expected
 
@@ -69,7 +69,7 @@ def test_prompts_may_begin_alike_and_one_may_begin_another(
     ("kind", "options"),
     [("mistral", {"sliding_window": 8}), ("gemma2", {"head_dim": 8, "sliding_window": 8})],
 )
-def test_models_that_see_a_part_of_a_row_answer_as_in_transformers(
+def test_models_with_local_attention_answer_as_in_transformers(
     kind: str, options: dict[str, Any]
 ) -> None:
     torch.manual_seed(0)
@@ -156,7 +156,7 @@ def test_what_is_sampled_does_not_depend_on_the_size_of_the_batch(
 def test_sampled_tokens_come_as_often_as_they_are_likely() -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.0, "repetition_penalty": 1.0, "top_p": 0.7})
     logits = torch.tensor([0.5, 0.1, 0.3, 0.1]).log().expand(4000, 4)
-    tokens = Chooser([[0]] * 4000, warm, range(4000))(logits)
+    tokens = Sampler([[0]] * 4000, warm, range(4000))(logits)
     shares = tokens.bincount(minlength=4) / 4000
     assert shares.tolist() == pytest.approx([5 / 8, 0, 3 / 8, 0], abs=0.03)
 

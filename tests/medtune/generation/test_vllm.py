@@ -1,4 +1,4 @@
-"""What is asked of vLLM, by a module in its place that writes it down: vLLM needs a GPU."""
+"""The calls to vLLM, recorded by a module in its place, because vLLM needs a GPU."""
 
 import json
 import sys
@@ -58,13 +58,13 @@ def test_vllm_gets_the_same_prompts_and_stops_at_the_same_tokens(
     assert [answer.tokens for answer in answers] == [3, 3]
 
 
-@pytest.mark.parametrize(("rank", "room"), [(4, 8), (16, 16), (48, 64)])
-def test_an_adapter_gets_room_for_its_rank(
-    calls: Calls, encoder: PromptEncoder, tmp_path: Path, rank: int, room: int
+@pytest.mark.parametrize(("rank", "max_rank"), [(4, 8), (16, 16), (48, 64)])
+def test_max_lora_rank_is_the_next_value_that_vllm_accepts(
+    calls: Calls, encoder: PromptEncoder, tmp_path: Path, rank: int, max_rank: int
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": rank}))
     answer_all(encoder, [[65, 66]], PARAMS, 4, {2}, tmp_path)
-    assert calls["engine"] | {"enable_lora": True, "max_lora_rank": room} == calls["engine"]
+    assert calls["engine"] | {"enable_lora": True, "max_lora_rank": max_rank} == calls["engine"]
     assert calls["lora"] == ("adapter", 1, str(tmp_path))
 
 
@@ -76,7 +76,7 @@ def test_an_adapter_of_too_high_a_rank_is_refused(
         answer_all(encoder, [[65, 66]], PARAMS, 4, {2}, tmp_path)
 
 
-def test_without_vllm_it_says_how_to_go_on(
+def test_without_vllm_the_error_says_what_to_do(
     encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)

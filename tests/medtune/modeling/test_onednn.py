@@ -24,7 +24,7 @@ def is_packed(model: Any) -> bool:
 def test_packed_weights_give_the_same_logits_with_and_without_a_bias(model: Any) -> None:
     model.lm_head.bias = torch.nn.Parameter(torch.arange(model.config.vocab_size) / 100)
     expected = model(IDS).logits
-    with packed_weights(model, rows=8):
+    with packed_weights(model, tokens=8):
         assert is_packed(model)
         assert torch.allclose(model(IDS).logits, expected, rtol=1e-5, atol=1e-5)
     assert torch.equal(model(IDS).logits, expected)
@@ -32,33 +32,33 @@ def test_packed_weights_give_the_same_logits_with_and_without_a_bias(model: Any)
 
 @torch.inference_mode()
 def test_weights_that_change_afterwards_are_seen(model: Any) -> None:
-    with packed_weights(model, rows=8):
+    with packed_weights(model, tokens=8):
         before = model(IDS).logits
     for weight in model.parameters():
         weight += 0.1
-    with packed_weights(model, rows=8):
+    with packed_weights(model, tokens=8):
         after = model(IDS).logits
     assert torch.allclose(after, model(IDS).logits, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(after, before, rtol=1e-2)
 
 
 def test_an_error_leaves_the_model_as_it_was(model: Any) -> None:
-    with pytest.raises(RuntimeError, match="stop"), packed_weights(model, rows=8):
+    with pytest.raises(RuntimeError, match="stop"), packed_weights(model, tokens=8):
         raise RuntimeError("stop")
     assert not is_packed(model)
 
 
 @torch.inference_mode()
 def test_what_cannot_be_packed_runs_as_it_is(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with packed_weights(model, rows=1):
+    with packed_weights(model, tokens=1):
         assert not is_packed(model)
     with (
-        packed_weights(model, rows=8),
-        packed_weights(model, rows=8),
+        packed_weights(model, tokens=8),
+        packed_weights(model, tokens=8),
     ):  # the inner one changes nothing
         assert torch.isfinite(model(IDS).logits).all()
-    with packed_weights(model.to(torch.bfloat16), rows=8):
+    with packed_weights(model.to(torch.bfloat16), tokens=8):
         assert not is_packed(model)
     monkeypatch.setattr(module, "_has_operators", lambda: False)
-    with packed_weights(model.float(), rows=8):
+    with packed_weights(model.float(), tokens=8):
         assert not is_packed(model)

@@ -14,7 +14,7 @@ from medtune.commands import ask
 from medtune.config.loading import load_params, read_yaml, validate
 from medtune.config.schema import SPLITS
 from medtune.generation import generate as generation
-from medtune.modeling import losses
+from medtune.modeling import loading, losses
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import FIXED_DATE, PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
@@ -239,7 +239,7 @@ def test_training_evaluation_and_chat_get_equal_prompts(
     monkeypatch.setattr(generation, "answer_all", answer_all)
     monkeypatch.setattr(losses, "summed_losses", lambda *_: [])
     monkeypatch.setattr(evaluate, "answer_choices", lambda *_: None)
-    for module in (ask, evaluate):
+    for module in (loading, evaluate):
         monkeypatch.setattr(module, "load_base", lambda: None)
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     rows = read_tokens(TOKENS / "test.arrow").to_pydict()

@@ -1,4 +1,4 @@
-"""A batch as one row, on models and recipes that allow it, changes no number."""
+"""Packing a batch with its shared prefix changes no number, where model and recipe allow it."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import padded
 from medtune.modeling.losses import SupervisedLoss
-from medtune.modeling.shared_prefix import ATTENTION, allow_one_row, branch_states
+from medtune.modeling.shared_prefix import ATTENTION, continuation_states, enable_prefix_sharing
 
-BEGINNING = [5, 6, 7, 8, 9, 10]
-ROWS = [[*BEGINNING, 20, 21, 2], [*BEGINNING, 30, 31, 32, 33, 2], [*BEGINNING, 20, 40, 2]]
+PREFIX = [5, 6, 7, 8, 9, 10]
+ROWS = [[*PREFIX, 20, 21, 2], [*PREFIX, 30, 31, 32, 33, 2], [*PREFIX, 20, 40, 2]]
 STARTS = [8, 8, 7]
 SHAPE = {
     "vocab_size": 64,
@@ -53,17 +53,17 @@ def batch() -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     "kind", ["llama", "qwen2", "qwen3", "gemma", "phi3", "mistral", "olmo2", "granite", "smollm3"]
 )
-def test_beginning_runs_once_and_changes_nothing(kind: str) -> None:
+def test_the_prefix_runs_once_and_changes_nothing(kind: str) -> None:
     model = make(kind, **({"sliding_window": None} if kind in ("mistral", "phi3") else {})).eval()
     weight = next(model.model.layers[0].self_attn.parameters())
-    once, tokens = tokens_run(model, batch())
-    once.sum().backward()
+    packed, tokens = tokens_run(model, batch())
+    packed.sum().backward()
     gradient, weight.grad = weight.grad, None
     model.set_attn_implementation("eager")
-    apart, all_tokens = tokens_run(model, batch())
-    apart.sum().backward()
+    padded_losses, all_tokens = tokens_run(model, batch())
+    padded_losses.sum().backward()
     assert (tokens, all_tokens) == (6 + 3 + 5 + 3, 3 * 11)
-    assert torch.allclose(once, apart, rtol=1e-5, atol=0)
+    assert torch.allclose(packed, padded_losses, rtol=1e-5, atol=0)
     assert (gradient - weight.grad).abs().max() <= 1e-5 * weight.grad.abs().max()
 
 
@@ -75,7 +75,7 @@ def test_beginning_runs_once_and_changes_nothing(kind: str) -> None:
         ("bloom", {}),
     ],
 )
-def test_models_that_see_a_part_of_a_row_run_padded(kind: str, options: dict[str, Any]) -> None:
+def test_models_with_local_attention_run_padded(kind: str, options: dict[str, Any]) -> None:
     _, tokens = tokens_run(make(kind, **options), batch())
     assert tokens == 3 * 11
 
@@ -96,7 +96,7 @@ def params() -> Train:
     ],
     ids=str,
 )
-def test_recipes_that_draw_noise_for_each_token_run_each_row_whole(
+def test_recipes_with_noise_run_the_prefix_in_each_row(
     params: Train, recipe: dict[str, Any], expected: int
 ) -> None:
     model = add_adapter(make("llama"), params.model_copy(update=recipe), seed=0).train()
@@ -124,38 +124,42 @@ def test_dropout_draws_anew_for_each_row() -> None:
     assert tokens_run(model.eval(), batch())[1] == 6 + 3 + 5 + 3
 
 
-def test_a_single_row_and_rows_without_a_common_beginning_run_as_they_are() -> None:
+def test_a_single_row_and_rows_without_a_shared_prefix_run_whole() -> None:
     model = make("llama")
     assert tokens_run(model, padded(ROWS[:1], STARTS[:1], 0))[1] == 9
     assert tokens_run(model, padded([[1, *ROWS[0]], ROWS[1]], STARTS[:2], 0))[1] == 10 + 11
 
 
-def test_supervised_beginning_runs_in_each_row() -> None:
+def test_supervised_tokens_are_not_part_of_the_prefix() -> None:
     assert tokens_run(make("llama"), padded(ROWS, [0, 0, 0], 0))[1] == 9 + 11 + 9
     assert tokens_run(make("llama"), padded(ROWS, [8, 3, 8], 0))[1] == 2 + 7 + 9 + 7
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("trunks", [[[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[5, 6], [7]], [[5, 6, 7]]])
-def test_branches_see_their_trunk_and_themselves(trunks: list[list[int]], attention: str) -> None:
-    branches = [[[1, 2], [3, 8, 9]], [[1], [4, 4], [10]]][: len(trunks)]
+@pytest.mark.parametrize(
+    "contexts", [[[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[5, 6], [7]], [[5, 6, 7]]]
+)
+def test_continuations_attend_to_their_context_and_themselves(
+    contexts: list[list[int]], attention: str
+) -> None:
+    continuations = [[[1, 2], [3, 8, 9]], [[1], [4, 4], [10]]][: len(contexts)]
     model = make("llama").eval()
     model.set_attn_implementation(attention)
-    assert allow_one_row(model) == (attention == "sdpa")
+    assert enable_prefix_sharing(model) == (attention == "sdpa")
     expected = [
-        model.model(torch.tensor([trunk + branch])).last_hidden_state[0, len(trunk) :]
-        for trunk, own in zip(trunks, branches, strict=True)
-        for branch in own
+        model.model(torch.tensor([context + continuation])).last_hidden_state[0, len(context) :]
+        for context, group in zip(contexts, continuations, strict=True)
+        for continuation in group
     ]
-    got = branch_states(model, trunks, branches)
+    got = continuation_states(model, contexts, continuations)
     assert torch.allclose(got, torch.cat(expected), rtol=1e-5, atol=1e-6)
 
 
-def test_trunks_run_once_and_what_all_begin_with_too() -> None:
+def test_contexts_and_their_shared_prefix_run_once() -> None:
     model, counts = make("llama").eval(), []
-    assert allow_one_row(model)
+    assert enable_prefix_sharing(model)
     model.get_input_embeddings().register_forward_pre_hook(
         lambda _, ids: counts.append(ids[0].numel())
     )
-    branch_states(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
+    continuation_states(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
     assert counts == [3 + (2 + 3) + (1 + 3)]

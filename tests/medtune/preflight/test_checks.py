@@ -7,12 +7,12 @@ import pytest
 
 from medtune.config.loading import read_yaml, validate
 from medtune.config.schema import Params
-from medtune.preflight import checks as check
-from medtune.preflight import memory as check_memory
-from medtune.preflight.checks import Check, run_checks
+from medtune.preflight.checks import findings
+from medtune.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[3]
-RANDOM = "random://llama?hidden_size=64&num_hidden_layers=12&seed=3"
+LLAMA_8B = "random://llama?hidden_size=4096&intermediate_size=14336&num_attention_heads=32"
+LLAMA_8B += "&num_key_value_heads=8&num_hidden_layers="
 
 
 @pytest.fixture
@@ -20,68 +20,80 @@ def params() -> Params:
     return validate(read_yaml(ROOT / "params.yaml"))
 
 
-@pytest.fixture(autouse=True)
-def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A project in which nothing has run, with its launch configurations."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "false")
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which nothing has run, with cards to download."""
     monkeypatch.chdir(tmp_path)
-    Path("launch").symlink_to(ROOT / "launch")
-    peaks = {"train": 3 * 2**29, "evaluate": 2**29}
-    monkeypatch.setattr(check_memory, "peak_bytes", lambda config, job: peaks)
+    (tmp_path / "launch").symlink_to(ROOT / "launch")
+    (tmp_path / "cards.csv").write_text("question,answer\n")
+    return tmp_path
 
 
 def with_values(params: Params, **sections: dict[str, Any]) -> Params:
-    return params.model_copy(
-        update={
-            name: getattr(params, name).model_copy(update=values)
-            for name, values in sections.items()
-        }
-    )
+    changed = {
+        name: getattr(params, name).model_copy(update=values) for name, values in sections.items()
+    }
+    return params.model_copy(update=changed)
 
 
-def findings(params: Params, tmp_path: Path) -> dict[str, tuple[str, str]]:
-    scratch = tmp_path / "scratch"
+def found(params: Params, project: Path, device: str | None) -> dict[str, tuple[str, str]]:
+    scratch = project / "scratch"
     scratch.mkdir()
-    found = run_checks(Check(params, scratch), quick=False)
-    return {subject: (verdict, text) for subject, verdict, text in found}
+    return dict(findings(params, scratch, device, time_steps=True))
 
 
-def test_model_is_described_before_anything_has_run(params: Params, tmp_path: Path) -> None:
-    Path("cards.csv").write_text("question,answer\n")
-    own = with_values(params, download={"model": RANDOM, "dataset": "file://cards.csv"})
-    found = findings(own, tmp_path)
-    assert found["model"] == ("ok", f"{RANDOM} can be had")
-    assert found["dataset"] == ("ok", "file://cards.csv can be had, 0 MiB")
-    assert found["device"][0] == "ok" and "fp32" in found["device"][1]
-    assert "in 12 layers" in found["parameters"][1]
-    assert found["memory"][1].startswith("train 1.50 GiB, evaluate 0.50 GiB")
-    assert "cards unknown: all 192 tokens long" in found["memory"][1]
-    assert all("dvc repro" in found[name][1] for name in ("length", "time"))
-    assert {path.name for path in Path.cwd().iterdir()} == {"launch", "cards.csv", "scratch"}
+def test_everything_is_said_before_anything_has_run(params: Params, project: Path) -> None:
+    sources = {"model": "random://llama?num_hidden_layers=12", "dataset": "file://cards.csv"}
+    texts = found(with_values(params, download=sources), project, "cpu")
+    assert texts["model"] == ("ok", "random://llama?num_hidden_layers=12 is within reach")
+    assert texts["device"][1].startswith("cpu with ") and texts["device"][1].endswith("fp32")
+    assert "192 tokens assumed" in texts["cards"][1]
+    assert "in 12 layers" in texts["weights"][1]
+    assert texts["memory"][0] == "ok"
+    assert "dvc repro tokenize" in texts["time"][1]
+    assert {path.name for path in project.iterdir()} == {"launch", "cards.csv", "scratch"}
 
 
-def test_missing_source_is_a_problem(params: Params, tmp_path: Path) -> None:
+def test_a_model_too_large_for_a_device_comes_with_changes_that_fit(
+    params: Params, project: Path
+) -> None:
+    sources = {"model": LLAMA_8B + "32", "dataset": "file://cards.csv"}
+    own = with_values(params, download=sources)
+    verdict, text = found(own, project, "l4")["memory"]
+    assert verdict == "problem"
+    assert text.endswith(
+        "22.0 GiB free: set train.per_device_train_batch_size to 4 "
+        "and train.gradient_accumulation_steps to 2"
+    )
+    followed = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+    own = with_values(own, train=followed)
+    assert dict(findings(own, project / "scratch", "l4", False))["memory"][0] != "problem"
+    own = with_values(own, download=sources | {"model": LLAMA_8B + "80"})
+    verdict, text = dict(findings(own, project / "scratch", "t4", False))["memory"]
+    assert verdict == "problem" and "choose a smaller model" in text
+
+
+def test_a_missing_source_is_a_problem(params: Params, project: Path) -> None:
     own = with_values(params, download={"model": "file://none", "dataset": "file://none.csv"})
-    found = findings(own, tmp_path)
-    assert found["model"][0] == found["dataset"][0] == "problem"
-    assert "dvc repro download@model" in found["parameters"][1]
+    texts = found(own, project, "cpu")
+    assert texts["model"][0] == texts["dataset"][0] == "problem"
+    assert "dvc repro download@model" in texts["weights"][1]
 
 
-def test_unknown_launch_names_those_there_are(params: Params, tmp_path: Path) -> None:
-    own = with_values(params, download={"model": RANDOM}, train={"launch": "cluster"})
-    verdict, text = findings(own, tmp_path)["device"]
-    assert verdict == "problem" and "ddp" in text
-
-
-def test_what_does_not_fit_is_a_problem_and_what_hardly_fits_a_warning() -> None:
-    assert [check._fit(needed, 100) for needed in (80, 90, 101)] == ["ok", "warning", "problem"]
+def test_an_unknown_device_or_launch_names_those_that_there_are(
+    params: Params, project: Path
+) -> None:
+    with pytest.raises(InputError, match=r"must be one of cpu, t4, .*, got t5"):
+        found(params, project, "t5")
+    with pytest.raises(InputError, match=r"must be one of cpu, ddp, .*, got cluster"):
+        list(findings(with_values(params, train={"launch": "cluster"}), project, None, False))
 
 
 def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text().replace("lr: 1.0e-3", "lr: -1")
     (tmp_path / "params.yaml").write_text(text)
     answer = subprocess.run(
-        [sys.executable, "-m", "medtune.preflight.checks", "--quick"],
+        [sys.executable, "-m", "medtune", "check"],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,

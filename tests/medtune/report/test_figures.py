@@ -15,15 +15,17 @@ from medtune.report.figure_style import MOST_LETTERS, shortened
 from medtune.report.figures import (
     FIGURES,
     MOST_PARTS,
+    PICTURES,
     answer_words,
     data,
     kinds,
     loss_curves,
     questions,
-    reliability_curve,
     scores,
+    wilson_reach,
     write_figures,
 )
+from medtune.report.page import SECTIONS
 from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
@@ -53,13 +55,14 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
         seed=42,
         params={"compare": {"confidence": 0.95}},
         metrics={
-            "compare": compare,
+            "compare_scores": compare,
             "compare_kinds": {f"{KIND}.n": 9, **compared(f"{KIND}.rougeL")},
         },
         curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
         answers=[answer(-0.5), answer(0.0), answer(0.25), answer(0.5)],
         prompt={},
         adapter={},
+        splits=SPLITS,
     )
 
 
@@ -77,7 +80,7 @@ def written() -> dict[str, bytes]:
 
 
 def test_seven_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
-    write_figures(facts, SPLITS, choices())
+    write_figures(replace(facts, choices=choices()))
     names = ("answer_words", "data", "kinds", "loss", "questions", "reliability", "scores")
     assert sorted(written()) == [f"{n}.{suffix}" for n in names for suffix in ("png", "svg")]
     for path in FIGURES.glob("*.png"):
@@ -89,10 +92,10 @@ def test_seven_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
 
 @pytest.mark.slow
 def test_the_same_facts_give_the_same_bytes_whatever_the_user_has_set(facts: Facts) -> None:
-    write_figures(facts, SPLITS)
+    write_figures(facts)
     first = written()
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "other", "lines.linewidth": 9}):
-        write_figures(facts, SPLITS)
+        write_figures(facts)
     assert written() == first
     for name, content in first.items():
         assert not re.search(rb"<dc:date|Matplotlib v|Software|tIME|\d{4}-\d\d-\d\dT", content), (
@@ -102,10 +105,10 @@ def test_the_same_facts_give_the_same_bytes_whatever_the_user_has_set(facts: Fac
 
 @pytest.mark.slow
 def test_a_picture_without_data_is_left_out_and_an_old_one_goes(facts: Facts) -> None:
-    write_figures(facts, SPLITS, choices())
+    write_figures(replace(facts, choices=choices()))
     unasked = {model: table.slice(0, 0) for model, table in choices().items()}
     curves = {"train": [(1, float("nan"))], "validation": []}
-    write_figures(replace(facts, curves=curves), SPLITS, unasked)
+    write_figures(replace(facts, curves=curves, choices=unasked))
     names = {name.partition(".")[0] for name in written()}
     assert names == {"answer_words", "data", "kinds", "questions", "scores"}
 
@@ -113,10 +116,10 @@ def test_a_picture_without_data_is_left_out_and_an_old_one_goes(facts: Facts) ->
 @pytest.mark.slow
 def test_undefined_scores_and_intervals_leave_a_gap(facts: Facts) -> None:
     undefined = dict.fromkeys(("base", "difference", "ci_low", "ci_high"))
-    facts.metrics["compare"] |= compared("perplexity", **undefined)
-    facts.metrics["compare"] |= compared("rougeL", ci_low=None, ci_high=None)
-    write_figures(facts, SPLITS)
-    figure = scores(facts.metrics["compare"], 0.95)
+    facts.metrics["compare_scores"] |= compared("perplexity", **undefined)
+    facts.metrics["compare_scores"] |= compared("rougeL", ci_low=None, ci_high=None)
+    write_figures(facts)
+    figure = scores(facts.metrics["compare_scores"], 0.95)
     unclear = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert len(unclear) == 1, "no interval, no verdict"
 
@@ -129,7 +132,7 @@ def texts(picture: Any) -> str:
 
 
 def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
-    metrics = facts.metrics["compare"] | compared("choices.medical.accuracy")
+    metrics = facts.metrics["compare_scores"] | compared("choices.medical.accuracy")
     metrics |= compared("length ratio", finetuned=1.5) | {"choices.a.ece.difference": 0.1}
     figure = scores(metrics, 0.9)
     by_unit = {
@@ -191,17 +194,17 @@ def test_lengths_of_any_size_fit_into_thirty_bins() -> None:
 def test_text_of_the_data_is_no_formula_and_breaks_nothing(facts: Facts) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_figures(facts, {"train": {r"$\nonsense$": 3}})
+        write_figures(replace(facts, splits={"train": {r"$\nonsense$": 3}}))
 
 
-def test_reliability_is_that_of_a_hand_calculation() -> None:
-    rows = [{"probability": p, "chosen": 1, "correct": c} for p, c in ((0.32, 1), (0.38, 0))]
-    rows.append({"probability": 1.0, "chosen": 2, "correct": 2})
-    (mean, share, down, up), last = reliability_curve(rows, 0.95)
-    assert (mean, share) == (pytest.approx(0.35), 0.5)
-    # Wilson's interval of 1 out of 2 is 0.0945 to 0.9055.
-    assert (share - down, share + up) == (
+def test_wilson_s_interval_of_one_out_of_two_is_that_of_the_textbook() -> None:
+    down, up = wilson_reach(2, 0.5, 0.95)
+    assert (0.5 - down, 0.5 + up) == (
         pytest.approx(0.0945, abs=1e-4),
         pytest.approx(0.9055, abs=1e-4),
     )
-    assert last[:2] == (1.0, 1.0) and last[3] == 0.0
+    assert wilson_reach(1, 1.0, 0.95)[1] == 0.0
+
+
+def test_every_picture_has_a_section_of_the_report() -> None:
+    assert {picture.section for picture in PICTURES.values()} <= set(SECTIONS)

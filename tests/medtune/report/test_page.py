@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 import pytest
 
 from medtune.disclaimer import DISCLAIMER
-from medtune.report.page import SECTIONS, content_hash, numbers, render_report
+from medtune.report.costs import run_mark
+from medtune.report.figures import DrawnPicture
+from medtune.report.page import SECTIONS, IntervalAxis, content_hash, numbers, render_report
 from medtune.report.rendering import TEMPLATES
 from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
-VOID = {"meta", "input", "br", "line"}
+VOID = {"meta", "input", "br", "line", "img"}
 Attributes = dict[str, str | None]
 FORGOTTEN = {
     f"choices.general.{name}": value
@@ -76,16 +78,32 @@ def test_nothing_from_the_data_is_markup(facts: Facts) -> None:
     page = Page(html)
     assert not list(page.all("img")) and "<b>a|b</b>" not in html
     assert page.text.count("alert(1)") > 5
-    assert html.count("<script") == 1 and html.count("<!-- costs -->") == 1
+    assert html.count("<script") == 2 and '<script src="costs.js"></script>' in html
     assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on")]
 
 
-def test_only_the_script_of_the_page_may_run_and_nothing_is_fetched(facts: Facts) -> None:
+def test_only_the_script_of_the_page_and_its_costs_are_loaded(facts: Facts) -> None:
     html = render_report(facts)
     (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
     (policy,) = [a["content"] or "" for a in Page(html).all("meta") if "http-equiv" in a]
     assert policy.startswith("default-src 'none'; ") and content_hash(script) in policy
-    assert not re.search(r"(src|href)=\"(?!#)|@import|url\(|https?://(?!hpo)", html)
+    assert not re.search(r"(src|href)=\"(?!#|costs.js)|@import|url\(|https?://(?!hpo)", html)
+    scripts = [part for part in policy.split("; ") if part.startswith("script-src")]
+    assert scripts == [f"script-src 'self' file: '{content_hash(script)}'"]
+
+
+def test_a_picture_stands_in_its_section_and_says_what_it_shows(facts: Facts) -> None:
+    picture = DrawnPicture("training", 'Loss & "more"', "data:image/svg+xml;base64,AAAA")
+    html = render_report(facts, [picture])
+    (image,) = Page(html).all("img")
+    assert image == {"src": picture.source, "alt": picture.about}
+    assert html.index('<section id="training"') < html.index("<img") < html.index('id="parts"')
+
+
+def test_costs_are_those_of_the_run_that_the_page_shows(facts: Facts) -> None:
+    (place,) = (a for a in Page(render_report(facts)).all("div") if a.get("id") == "costs")
+    scores = facts.metrics["compare_scores"]
+    assert place["data-run"] == run_mark(scores) != run_mark(scores | {"n": 10})
 
 
 def test_page_says_what_was_found_and_run(facts: Facts) -> None:
@@ -104,7 +122,8 @@ def test_sections_stand_in_their_order_and_only_with_data(facts: Facts) -> None:
     def sections(of: Facts) -> list[str | None]:
         return [attributes["id"] for attributes in Page(render_report(of)).all("section")]
 
-    full = replace(facts, metrics=facts.metrics | {"compare": facts.metrics["compare"] | FORGOTTEN})
+    scores = facts.metrics["compare_scores"] | FORGOTTEN
+    full = replace(facts, metrics=facts.metrics | {"compare_scores": scores})
     assert sections(full) == list(SECTIONS)
     assert "<td>200</td><td>0.125</td><td>0.250</td><td>+0.125</td>" in render_report(full)
     assert "forgetting" not in sections(facts)
@@ -164,6 +183,13 @@ def test_script_filters_and_sorts() -> None:
 
 def test_same_facts_give_the_same_bytes(facts: Facts) -> None:
     assert render_report(facts) == render_report(facts)
+
+
+def test_axis_holds_zero_and_all_values() -> None:
+    axis = IntervalAxis([0.25, 0.5])
+    assert [axis.at(value) for value in (0, 0.25, 0.5)] == [0, 50, 100]
+    assert IntervalAxis([-0.5, -0.25]).at(0) == 100
+    assert IntervalAxis([0.0]).at(0) == 0
 
 
 def test_every_score_has_a_note() -> None:

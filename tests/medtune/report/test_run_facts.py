@@ -16,6 +16,7 @@ from medtune.report.run_facts import (
     general_answers,
     input_file,
     loss_examples,
+    read_splits,
     token_texts,
 )
 from medtune.runtime.errors import InputError
@@ -103,3 +104,12 @@ def test_general_answers_pair_both_models_or_are_absent(
     (pair,) = general_answers()
     assert pair["question"] == "Capital of France?"
     assert (pair["base"]["prediction"], pair["finetuned"]["prediction"]) == ("Paris", "Gout")
+
+
+def test_kinds_are_counted_per_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    splits = {"train": ["a", "b", "a"], "validation": ["b"], "test": []}
+    for name, kinds in splits.items():
+        table = pa.table({"kind": pa.array(kinds, pa.string())})
+        write_table(Path(f"data/split/{name}.parquet"), table)
+    assert read_splits() == {"train": {"a": 2, "b": 1}, "validation": {"b": 1}, "test": {}}

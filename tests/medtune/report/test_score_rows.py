@@ -15,6 +15,7 @@ from medtune.report.model_card import hub_name_of, public_source
 from medtune.report.score_rows import (
     Facts,
     choice_rows,
+    compared_scores,
     headline,
     number,
     parts,
@@ -58,7 +59,7 @@ def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) ->
 
 def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) -> None:
     assert "the model forget is not measured here" in render_model_card(facts)
-    facts.metrics["compare"] |= choices("general", -0.15, -0.05)
+    facts.metrics["compare_scores"] |= choices("general", -0.15, -0.05)
     card = render_model_card(facts)
     assert "| general questions | 0.500 | 0.400 | -0.100 | -0.150 to -0.050 |" in card
     assert "not measured here" not in card
@@ -175,3 +176,18 @@ def test_a_disclaimer_that_no_run_knows_of_has_no_row() -> None:
     assert "disclaimer_rate" not in {row.name for row in score_rows(scores() | rates)}
     rates["disclaimer_rate.finetuned"] = 0.9
     assert "disclaimer_rate" in {row.name for row in score_rows(scores() | rates)}
+
+
+def test_the_better_side_of_every_score_is_known() -> None:
+    names = ("perplexity", "choices.a.ece", "choices.a.accuracy")
+    metrics = {f"{name}.difference": None for name in names}
+    sides = {score.name: score.better for score in compared_scores(metrics)}
+    assert sides == {"perplexity": -1, "choices.a.accuracy": 1, "choices.a.ece": -1}
+
+
+def test_scores_of_medtune_come_before_those_that_only_have_a_name() -> None:
+    names = ("choices.medical.accuracy", "bleu", "rougeL", "choices.medical.ece")
+    found = compared_scores({f"{name}.difference": 0.1 for name in names})
+    assert [score.title for score in found] == [
+        *("ROUGE-L", "BLEU", "choices medical accuracy", "choices medical ece"),
+    ]

@@ -12,8 +12,8 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.generate import generate
 from medtune.modeling.loading import load_base
-from medtune.serving import cache as open_cache
-from medtune.serving.batch import OpenBatch
+from medtune.serving import cache
+from medtune.serving.batch import ContinuousBatch
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
@@ -29,13 +29,13 @@ def model(base_folder: Path) -> Any:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory is taken for few rows and tokens at a time, so that it has to grow."""
-    monkeypatch.setattr(open_cache, "ROWS", 2)
-    monkeypatch.setattr(open_cache, "PLACES", 4)
+    """Memory is reserved for few rows and tokens at a time, so that it has to grow."""
+    monkeypatch.setattr(cache, "SLOT_STEP", 2)
+    monkeypatch.setattr(cache, "COLUMN_STEP", 4)
 
 
 def drive(
-    batch: OpenBatch,
+    batch: ContinuousBatch,
     arrivals: Sequence[int],
     params: Sequence[Evaluate],
     ends: set[int],
@@ -87,24 +87,22 @@ def test_greedy_answers_do_not_depend_on_who_comes_when(
     model: Any, small: None, arrivals: list[int]
 ) -> None:
     expected = generate(model, PROMPTS, PARAMS, ends(model))
-    assert drive(OpenBatch(model), arrivals, [PARAMS] * 20, ends(model)) == expected
+    assert drive(ContinuousBatch(model), arrivals, [PARAMS] * 20, ends(model)) == expected
     assert len({len(ids) for ids in expected}) > 2
 
 
-@pytest.mark.parametrize("beginning", [PROMPTS[3], PROMPTS[3][:2], [257, 1, 2], [1]])
-def test_a_beginning_that_is_remembered_changes_no_answer(
-    model: Any, small: None, beginning: list[int]
-) -> None:
+@pytest.mark.parametrize("prefix", [PROMPTS[3], PROMPTS[3][:2], [257, 1, 2], [1]])
+def test_a_saved_prefix_changes_no_answer(model: Any, small: None, prefix: list[int]) -> None:
     expected = generate(model, PROMPTS, PARAMS, {-1})
-    batch = OpenBatch(model, beginning=beginning)
+    batch = ContinuousBatch(model, prefix=prefix)
     assert drive(batch, list(range(20)), [PARAMS] * 20, {-1}) == expected
 
 
-def test_what_prompts_begin_with_is_computed_once(model: Any) -> None:
+def test_the_saved_prefix_of_a_prompt_is_not_computed_again(model: Any) -> None:
     taken: list[int] = []
     embeddings = model.get_input_embeddings()
     hook = embeddings.register_forward_hook(lambda _, ids, __: taken.append(ids[0].numel()))
-    batch = OpenBatch(model, beginning=[257, 1, 2])
+    batch = ContinuousBatch(model, prefix=[257, 1, 2])
     batch.join([[257, 1, 2, *range(3, 9)], [257, 1, 2], [5]], [PARAMS] * 3, range(3))
     batch.step()
     batch.step()
@@ -113,35 +111,35 @@ def test_what_prompts_begin_with_is_computed_once(model: Any) -> None:
 
 
 def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, small: None) -> None:
-    batch = OpenBatch(model)
-    places = []
+    batch = ContinuousBatch(model)
+    slots = []
     for prompts in (PROMPTS[:8], PROMPTS[:1]):
         batch.join(prompts, [PARAMS] * len(prompts), range(len(prompts)))
         batch.step()
-        places.append(len(batch.cache.own_layers[0].kept[0]))
+        slots.append(len(batch.cache.slot_layers[0].buffers[0]))
         batch.keep([])
-    assert places == [8, 2]
+    assert slots == [8, 2]
 
 
 def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9, "max_new_tokens": 7})
     plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
     settings = [(PARAMS, warm, warm, plain)[n % 4] for n in range(20)]
-    answers = drive(OpenBatch(model), [n // 4 for n in range(20)], settings, {-1})
-    for n, (answer, own) in enumerate(zip(answers, settings, strict=True)):
-        assert [answer] == generate(model, [PROMPTS[n]], own, {-1}, [n])
+    answers = drive(ContinuousBatch(model), [n // 4 for n in range(20)], settings, {-1})
+    for n, (answer, own_settings) in enumerate(zip(answers, settings, strict=True)):
+        assert [answer] == generate(model, [PROMPTS[n]], own_settings, {-1}, [n])
     assert len({tuple(answer) for answer in answers}) > 10
 
 
 def test_a_cleared_batch_starts_anew(model: Any) -> None:
-    batch = OpenBatch(model)
+    batch = ContinuousBatch(model)
     batch.join(PROMPTS[:3], [PARAMS] * 3, range(3))
     batch.clear()
     expected = generate(model, PROMPTS, PARAMS, {-1})
     assert drive(batch, [0] * 20, [PARAMS] * 20, {-1}) == expected
 
 
-def test_models_that_see_a_part_of_a_row_take_rows_when_they_have_none() -> None:
+def test_models_with_local_attention_take_rows_only_when_they_have_none() -> None:
     torch.manual_seed(0)
     config = AutoConfig.for_model(
         "mistral",
@@ -156,7 +154,7 @@ def test_models_that_see_a_part_of_a_row_take_rows_when_they_have_none() -> None
     )
     model = AutoModelForCausalLM.from_config(config).eval()
     expected = generate(model, PROMPTS, PARAMS, ends(model))
-    batch = OpenBatch(model)
+    batch = ContinuousBatch(model)
     assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
     batch.join(PROMPTS[:1], [PARAMS], [0])
     assert not batch.is_open
@@ -164,8 +162,8 @@ def test_models_that_see_a_part_of_a_row_take_rows_when_they_have_none() -> None
 
 def test_models_that_share_their_weights_are_selected_before_each_use(model: Any) -> None:
     selected: list[str] = []
-    first = OpenBatch(model, lambda: selected.append("first"))
-    second = OpenBatch(model, lambda: selected.append("second"))
+    first = ContinuousBatch(model, lambda: selected.append("first"))
+    second = ContinuousBatch(model, lambda: selected.append("second"))
     for batch in (first, second):
         batch.join(PROMPTS[:1], [PARAMS], [0])
         batch.step()

@@ -161,7 +161,7 @@ def test_source_without_weights_names_what_it_gave(tmp_path: Path) -> None:
 def test_index_that_lists_no_files_of_its_own_is_refused(index: object, fetched: Path) -> None:
     (fetched / INDEX).write_text(json.dumps(index))
     said = refusal(fetched)
-    assert "does not list files of its own folder" in said or "holds no JSON object" in said
+    assert "lists files outside its folder" in said or "holds no JSON object" in said
 
 
 @pytest.mark.parametrize("content", ["[]", "[" * 100_000, "caf\udce9"])

@@ -3,25 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from medtune.runtime.errors import InputError
 from medtune.sources.fetch import fetch
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
-    fetch(uri, "dataset", tmp_path / "out")
-    return tree(tmp_path / "out")
-
-
-def message(uri: str, tmp_path: Path, target: str = "dataset") -> str:
-    with pytest.raises(InputError) as caught:
-        fetch(uri, target, tmp_path / "out")  # type: ignore[arg-type]
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from tests.fetching import fetched, message, tree
 
 
 def test_unknown_scheme_lists_the_known_ones(tmp_path: Path) -> None:
@@ -32,8 +15,45 @@ def test_unknown_scheme_lists_the_known_ones(tmp_path: Path) -> None:
     assert "random://" in message("ftp://host/file", tmp_path, "model")
 
 
+@pytest.mark.parametrize(
+    ("uri", "meant"),
+    [
+        ("cards/mine.csv", "file://cards/mine.csv"),
+        ("mine.jsonl", "file://mine.jsonl"),
+        ("./cards", "file://./cards"),
+        ("/srv/cards", "file:///srv/cards"),
+        ("there", "file://there"),
+        ("file:cards/mine.csv", "file://cards/mine.csv"),
+        ("file:/srv/cards", "file:///srv/cards"),
+        ("files://cards", "file://cards"),
+        ("owner/name", "hub://owner/name@main"),
+        ("meta-llama/Llama-3.2-1B", "hub://meta-llama/Llama-3.2-1B@main"),
+        ("owner/name@v1.0", "hub://owner/name@v1.0"),
+        ("hf://owner/name@main", "hub://owner/name@main"),
+        ("htps://host/file", "https://host/file"),
+    ],
+)
+def test_what_only_lacks_its_scheme_gets_it_in_the_hint(
+    uri: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    said = message(uri, tmp_path)
+    assert said == f"no source of a dataset can read {uri}: did you mean {meant}?"
+
+
+def test_a_file_that_a_queued_experiment_cannot_see_has_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/tmp1abc"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    assert "commit the file, or give its absolute path" in message("file://mine.csv", tmp_path)
+    assert "starts at the project folder" in message(f"file://{tmp_path}/mine.csv", tmp_path)
+
+
 def test_random_weights_are_no_dataset(tmp_path: Path) -> None:
-    assert "no source can read" in message("random://llama?seed=0", tmp_path)
+    assert "no source of a dataset can read" in message("random://llama?seed=0", tmp_path)
 
 
 @pytest.mark.parametrize(

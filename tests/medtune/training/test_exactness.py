@@ -1,4 +1,4 @@
-"""A bucketed, padded batch trains like its rows taken one by one: "the speed-up is exact".
+"""A packed batch trains like its rows taken one by one: the speed-up is exact.
 
 The reference shares no code with the training loop: each row alone, without padding or mask, all
 logits of the model, one backward pass a row.
@@ -55,11 +55,11 @@ def trained(model: Any) -> dict[str, torch.Tensor]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def row(length: int, loss_start: int, beginning: int = 0) -> Row:
-    """A row whose first `beginning` ids all rows have in common."""
+def row(length: int, loss_start: int, prefix: int = 0) -> Row:
+    """A row whose first `prefix` ids are the same in all rows."""
     numbers = random.Random(100 * length + loss_start)
     ids = [numbers.choice([PAD, numbers.randrange(256)]) for _ in range(length)]
-    ids[:beginning] = [(PAD, 1, 2)[n % 3] for n in range(length)][:beginning]
+    ids[:prefix] = [(PAD, 1, 2)[n % 3] for n in range(length)][:prefix]
     return ids, loss_start
 
 
@@ -144,20 +144,20 @@ def test_equal_and_very_different_lengths(model: Any, lengths: list[int], batch_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss_start", range(1, 12))
-def test_each_boundary_with_each_shared_beginning(model: Any, loss_start: int) -> None:
-    for beginning in range(1, 12):
+def test_each_boundary_with_each_shared_prefix(model: Any, loss_start: int) -> None:
+    for prefix in range(1, 12):
         lengths = (12, 13, 17, 17, 30)
-        rows = [row(length, loss_start, beginning) for length in lengths]
+        rows = [row(length, loss_start, prefix) for length in lengths]
         assert_equal(model, rows, batch_size=4)
 
 
 def rows_of_any_shape() -> st.SearchStrategy[list[Row]]:
     lengths = st.integers(2, 60)
     return st.integers(0, 40).flatmap(
-        lambda beginning: st.lists(
+        lambda prefix: st.lists(
             lengths.flatmap(
                 lambda length: st.builds(
-                    row, st.just(length), st.integers(0, length - 1), st.just(beginning)
+                    row, st.just(length), st.integers(0, length - 1), st.just(prefix)
                 )
             ),
             min_size=1,

@@ -1,0 +1,81 @@
+"""The command line: `medtune`, or `python -m medtune` where it is not installed.
+
+A command is one function with typer annotations in medtune/commands/, added below. It imports what
+is heavy where it uses it, so that help and completion stay instant. Another package adds commands
+by an entry point of the group `medtune.commands`, as the chat does: medtune imports no app.
+"""
+
+import sys
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from typing import TYPE_CHECKING, Annotated
+
+if TYPE_CHECKING:
+    import typer
+
+HELP = """Fine-tune a small language model on question-answer cards and see what changed.
+
+`dvc repro` runs the pipeline with the settings of params.yaml. These commands do the rest.
+"""
+
+
+def command_line() -> "typer.Typer":
+    """The command `medtune` with all its subcommands."""
+    import typer
+
+    from medtune.commands import ask, check, export, leaderboard, preset, summary, tokens
+    from medtune.commands.base import add, new_app
+
+    cli = new_app(HELP)
+    add(cli, preset.preset, *preset.EXAMPLES)
+    add(cli, check.check, *check.EXAMPLES)
+    add(cli, summary.summary, *summary.EXAMPLES)
+    add(cli, leaderboard.leaderboard, *leaderboard.EXAMPLES)
+    add(cli, ask.ask, *ask.EXAMPLES)
+    add(cli, tokens.tokens, *tokens.EXAMPLES)
+    exports = new_app(export.__doc__)
+    add(exports, export.cards, *export.EXAMPLES)
+    cli.add_typer(exports, name="export")
+    others = entry_points(group="medtune.commands")
+    for entry_point in others:
+        entry_point.load()(cli)
+    if not others:
+        cli.info.epilog = "`medtune chat` is here too once the project is installed: run `make`."
+
+    def show_version(wanted: bool) -> None:
+        if wanted:
+            typer.echo(installed_version())
+            raise typer.Exit
+
+    @cli.callback()
+    def medtune(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", help="Show the version.", callback=show_version, is_eager=True
+            ),
+        ] = False,
+    ) -> None:
+        pass
+
+    return cli
+
+
+def installed_version() -> str:
+    try:
+        return version("medtune")
+    except PackageNotFoundError:
+        return "not installed: run `make`"
+
+
+def main() -> None:
+    try:
+        cli = command_line()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("medtune", "app")):
+            raise
+        sys.exit(f"medtune: the package {error.name} is not installed: run `make`")
+    cli(prog_name="medtune")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""How long the cards are in tokens, from what the stages before have left here."""
+
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from medtune.config.loading import read_yaml
+from medtune.config.schema import SPLITS, Params, SplitName
+from medtune.modeling.collation import training_order
+from medtune.modeling.loading import BASE, load_tokenizer
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.preflight.memory import Batches
+
+LOCK = Path("dvc.lock")
+RECORDS = Path("data/clean/records.parquet")
+SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
+GENERAL_QUESTIONS = 12  # that evaluate asks with the test split
+SAMPLE = 2000  # records that are encoded here; more take long and say no more
+
+
+class Outputs:
+    """The outputs that are here, and whether dvc.lock says that these parameters made them."""
+
+    def __init__(self, params: Params) -> None:
+        self.params: Any = params.model_dump()
+        stages = read_yaml(LOCK)["stages"].values() if LOCK.is_file() else []
+        self.makers = {output["path"]: stage for stage in stages for output in stage["outs"]}
+
+    def has(self, path: Path) -> bool:
+        return path.exists() and self._is_current(str(path))
+
+    def _is_current(self, path: str) -> bool:
+        """Whether a stage had these parameters, and so had all stages before it."""
+        stage = self.makers.get(path)
+        if not stage:
+            return False
+        locked = stage["params"]["params.yaml"].items()
+        same = all(reduce(dict.get, key.split("."), self.params) == value for key, value in locked)
+        made = [dep["path"] for dep in stage["deps"] if dep["path"] in self.makers]
+        return same and all(map(self._is_current, made))
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths in tokens of the cards of a split, or of a sample of all records."""
+
+    prompts: list[int]
+    cards: list[int]  # prompt, answer and its end, cut where the run will cut
+    truncated: list[bool]
+
+    @property
+    def without_room(self) -> int:
+        """Cards of which nothing of the answer is left; tokenize refuses them."""
+        triples = zip(self.prompts, self.cards, self.truncated, strict=True)
+        return sum(cut and length < prompt + 2 for prompt, length, cut in triples)
+
+
+def known_lengths(params: Params, outputs: Outputs) -> dict[SplitName, Lengths] | None:
+    """The lengths of each split; before tokenize has run, a sample of all records stands for each.
+
+    None where there are no records yet, or no tokenizer.
+    """
+    if all(outputs.has(TOKENS / f"{split}.arrow") for split in SPLITS):
+        return {split: _read(TOKENS / f"{split}.arrow") for split in SPLITS}
+    if outputs.has(RECORDS) and outputs.has(BASE):
+        return dict.fromkeys(SPLITS, _sample(params))
+    return None
+
+
+def _read(path: Path) -> Lengths:
+    table = read_tokens(path).select(["prompt_length", "input_ids", "truncated"])
+    prompts, rows, truncated = (column.to_pylist() for column in table.columns)
+    return Lengths(prompts, [len(ids) for ids in rows], truncated)
+
+
+def _sample(params: Params) -> Lengths:
+    style, limit = params.tokenize, params.tokenize.max_length_tokens
+    form = PromptFormat(style.prompt_style, style.system_prompt, style.disclaimer)
+    encoder = PromptEncoder(load_tokenizer(), form)
+    table = pq.read_table(RECORDS, columns=["question", "answer"])
+    texts = table.take([*range(0, table.num_rows, -(-table.num_rows // SAMPLE))]).to_pydict()
+    prompts = [len(ids) for ids in encoder.batch_question_ids(texts["question"])]
+    added = f" {style.disclaimer}" if style.disclaimer else ""
+    answers = encoder.batch_answer_ids([text + added for text in texts["answer"]])
+    whole = [prompt + len(ids) + 1 for prompt, ids in zip(prompts, answers, strict=True)]
+    cut = [min(length, limit) for length in whole]
+    return Lengths(prompts, cut, [length > limit for length in whole])
+
+
+def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) -> Batches:
+    """The largest batches; without lengths, all cards are as long as they can be.
+
+    Of the training batches, those of the first epoch are looked at.
+    """
+    limit, rows = params.tokenize.max_length_tokens, params.train.per_device_train_batch_size
+    if lengths is None:
+        longest = Lengths(
+            [limit // 2] * max(rows, SCORED_ROWS), [limit] * max(rows, SCORED_ROWS), []
+        )
+        lengths = dict.fromkeys(SPLITS, longest)
+    train, test = lengths["train"], lengths["test"]
+    batches = training_order(len(train.cards), rows, params.seed, 0)
+    prompts = [0] * len(train.prompts) if params.tokenize.loss_on == "all" else train.prompts
+    supervised = [card - prompt for card, prompt in zip(train.cards, prompts, strict=True)]
+    tokens = max(sum(train.cards[n] for n in batch) for batch in batches)
+    if params.train.neftune_noise_alpha is not None:  # these batches are padded
+        tokens = rows * max(train.cards)
+    answers = [card - prompt for card, prompt in zip(test.cards, test.prompts, strict=True)]
+    asked = (params.split.limit("test") or params.evaluate.batch_size) + GENERAL_QUESTIONS
+    return Batches(
+        train=tokens,
+        supervised=max(sum(supervised[n] for n in batch) for batch in batches),
+        longest=max(train.cards),
+        scored=sum(sorted(test.cards)[-SCORED_ROWS:]),
+        scored_answers=sum(sorted(answers)[-SCORED_ROWS:]),
+        answered=min(params.evaluate.batch_size, asked),
+        cached=max(test.prompts) + params.evaluate.max_new_tokens,
+    )

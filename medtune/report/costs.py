@@ -1,0 +1,54 @@
+"""What a run cost: reports/costs.js, which the report loads if the file is there.
+
+Seconds, memory and commit differ between runs of the same inputs, so they are in no output of the
+stage that writes the report.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medtune.report.rendering import number
+from medtune.runtime.files import read_json, replacing
+from medtune.runtime.stage import METRICS
+
+COSTS = Path("reports/costs.js")
+SUFFIX = "_cost.json"
+COLUMNS = ("stage", "minutes", "peak memory, GiB", "tokens per second", "device", "threads")
+
+
+def write_costs(scores: Mapping[str, Any], commit: str) -> None:
+    """Writes the costs of all stages, the longest first, for the report with these scores."""
+    costs = {
+        path.name.removesuffix(SUFFIX): read_json(path, "compare")
+        for path in METRICS.glob(f"*{SUFFIX}")
+    }
+    stages = sorted(costs.items(), key=lambda item: (-item[1]["elapsed_s"], item[0]))
+    minutes = number(sum(cost["elapsed_s"] for cost in costs.values()) / 60, 1)
+    content = {
+        "run": run_mark(scores),
+        "caption": f"Measured at commit {commit}, {minutes} minutes in all",
+        "columns": COLUMNS,
+        "rows": [_cells(stage, cost) for stage, cost in stages],
+    }
+    with replacing(COSTS) as temporary:
+        temporary.write_text(f"window.costs = {json.dumps(content)};\n", encoding="utf-8")
+
+
+def run_mark(scores: Mapping[str, Any]) -> str:
+    """Tells one run from another by its scores, so that a report shows no other run's costs."""
+    return hashlib.sha256(json.dumps(scores, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _cells(stage: str, cost: Mapping[str, Any]) -> list[str]:
+    speed = cost.get("tokens_per_s")
+    return [
+        stage.replace("_", " "),
+        number(cost["elapsed_s"] / 60, 1),
+        number(cost["peak_memory_gib"], 2),
+        "" if speed is None else number(speed, 1),
+        str(cost["device"]),
+        str(cost["threads"]),
+    ]
