@@ -28,6 +28,13 @@ MEASURED: dict[str, tuple[Decoder, dict[str, Any], Batches, float, float]] = {
     "tiny": (TINY, {}, Batches(293, 133, 40, 605, 285, 24, 44), 0.41, 0.53),
     "mid": (MID, {}, Batches(1467, 667, 200, 3010, 1410, 24, 124), 1.47, 0.76),
     "wide": (WIDE, FEW_TARGETS, Batches(1452, 652, 200, 3010, 1410, 24, 124), 1.87, 1.67),
+    "vocabulary": (
+        replace(MID, layers=4, vocabulary=128000),
+        {},
+        Batches(721, 721, 96, 1452, 684, 24, 56),
+        1.73,
+        1.38,
+    ),
     "long": (
         replace(MID, layers=4),
         {},
