@@ -3,13 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medtune.config.loading import read_yaml, validate
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.loading import load_base
-from medtune.preflight.memory import Decoder
+from medtune.preflight.memory import Batches, Decoder, evaluate_bytes, train_bytes
 from medtune.runtime.errors import InputError
 
 PARAMS = validate(read_yaml(Path("params.yaml")))
