@@ -3,8 +3,8 @@
 No weights are loaded and no model is built, so the answer takes no time and can be given for a
 device that is not here. What autograd keeps of a layer is counted tensor by tensor. On a CPU the
 allocator holds more than the live tensors; HEAP and the two constants beside it were fitted to the
-peaks of benchmarks/preflight.py, which tests/medtune/preflight/test_memory.py lists. The two
-constants of GPUs are allowances and were not measured.
+measured peaks that tests/medtune/preflight/test_memory.py lists. The two constants of GPUs are
+allowances and were not measured.
 """
 
 import json
