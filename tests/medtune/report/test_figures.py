@@ -160,9 +160,9 @@ def test_every_axis_says_what_it_shows(facts: Facts) -> None:
         assert text in texts(draw()), text
 
 
-def test_questions_say_how_many_gained_and_lost(facts: Facts) -> None:
+def test_questions_say_how_many_got_better_and_worse(facts: Facts) -> None:
     text = texts(questions(facts.answers))
-    assert "1 lost" in text and "2 gained" in text and "1 unchanged" in text
+    assert "1 worse" in text and "2 better" in text and "1 unchanged" in text
 
 
 def test_many_kinds_are_cut_to_the_largest_and_the_rest_is_counted() -> None:
@@ -171,10 +171,10 @@ def test_many_kinds_are_cut_to_the_largest_and_the_rest_is_counted() -> None:
     for kind, n in counts.items():
         metrics |= {f"{kind}.n": n, **compared(f"{kind}.rougeL")}
     text = texts(kinds(metrics, 0.95))
-    assert "3 smaller kinds left out" in text
+    assert "3 smaller kinds not shown" in text
     assert "kind 27 (n = 28)" in text and "kind 02" not in text
     text = texts(data({"train": counts}))
-    assert "3 smaller kinds left out" in text and "kind 02" not in text
+    assert "3 smaller kinds not shown" in text and "kind 02" not in text
 
 
 def test_long_labels_lose_their_middle() -> None:

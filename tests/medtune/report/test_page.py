@@ -133,9 +133,9 @@ def test_sections_stand_in_their_order_and_only_with_data(facts: Facts) -> None:
         k: v for k, v in facts.metrics.items() if k not in ("compare_topics", "compare_lengths")
     }
     captions = re.findall(
-        r"<caption>(Per .*?)</caption>", render_report(replace(facts, metrics=kinds_only))
+        r"<caption>(Scores by .*?)</caption>", render_report(replace(facts, metrics=kinds_only))
     )
-    assert captions == ["Per kind of card"]
+    assert captions == ["Scores by kind of card"]
 
 
 def test_parts_are_ordered_for_the_reader(facts: Facts) -> None:
