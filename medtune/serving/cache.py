@@ -137,7 +137,7 @@ class _ContinuousLayer(SlotLayer):
         self.prefix: list[torch.Tensor] = []  # keys and values of the saved prefix, (H, length, E)
 
     def shrink(self) -> None:
-        """Gives memory back if more than the least is reserved."""
+        """Frees the buffers if they are larger than the minimum."""
         if self.buffers:
             slots, _, columns, _ = self.buffers[0].shape
             if slots > SLOT_STEP or columns > COLUMN_STEP:
