@@ -133,7 +133,7 @@ def test_turns_settings_and_system_prompt_reach_the_model(
         assistant.encoder.prompt_ids(turns),
     ]
     assert len(shown_of(updates)[-1]) == 2 * MESSAGES
-    assert note_of(updates) == "Cut at the maximum length, which the settings can raise."
+    assert note_of(updates) == "The answer was cut at the maximum length; you can raise it in the settings."
 
 
 def test_a_long_talk_goes_on_without_its_oldest_turns(
@@ -263,7 +263,7 @@ def test_what_no_browser_sends_does_not_reach_the_model(
     make: Any, spoken: Any, question: str, settings: Any
 ) -> None:
     said = note_of(run(chat(make(spoken), question, *settings)))
-    assert said == "The question or a setting cannot be read: reload the page."
+    assert said == "The question or a setting is not valid: reload the page."
     assert note_of(run(chat(make(spoken), None))) == "Type a question first."  # type: ignore[arg-type]
     assert not spoken.prompts
 

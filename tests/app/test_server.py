@@ -114,7 +114,7 @@ def test_control_tokens_in_a_message_are_text(
 @pytest.mark.parametrize(
     ("change", "status", "param", "says"),
     [
-        ({"model": "gpt-4"}, 404, "model", "known are finetuned"),
+        ({"model": "gpt-4"}, 404, "model", "choose from finetuned"),
         ({"model": 3}, 400, "model", "valid string"),
         ({"messages": []}, 400, "messages", "at least 1"),
         ({"messages": [{"role": "user", "content": 3}]}, 400, "messages.0.content", "string"),
