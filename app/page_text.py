@@ -40,7 +40,7 @@ def note_of(turns: Sequence[Turn]) -> str:
     if any(turn.finish_reason is None for turn in turns):
         notes.append("Stopped.")
     if any(turn.finish_reason == "length" for turn in turns):
-        notes.append("The answer was cut at the maximum length; you can raise it in the settings.")
+        notes.append("Cut at the maximum length; you can raise it in the settings.")
     if unread := max(turn.unread for turn in turns):
         first = "first question" if unread == 1 else f"first {unread} questions"
         notes.append(f"This conversation is long; the model no longer sees your {first}.")

@@ -209,7 +209,7 @@ def main() -> None:
         if options.compared not in options.sizes:
             raise InputError(f"--compared must be one of --sizes, got {options.compared}")
         if options.rounds < 1 or options.sizes[0] <= START_CARDS:
-            raise InputError(f"--rounds must be at least 1, and each of --sizes above {START_CARDS}")
+            raise InputError(f"--rounds must be at least 1, each of --sizes above {START_CARDS}")
         require(BASE / "tokenizer.json", "download@model")
         require(RECORDS, "clean")
         rows, peers = measure(

@@ -38,7 +38,7 @@ from medtune.runtime.stage import one_line_errors, set_up_logging
 logger = logging.getLogger("medtune")
 
 PACKAGES = ("torch", "transformers", "fastapi", "uvicorn")
-MEMORY_AT = {"start": 0.1, "middle": 0.5, "end": 1.0}  # shares of the load's time; the server warms up first
+MEMORY_AT = {"start": 0.1, "middle": 0.5, "end": 1.0}  # shares of the load's time
 MODEL = "finetuned"
 ROOT = Path(__file__).parents[1]
 

@@ -133,7 +133,7 @@ def test_turns_settings_and_system_prompt_reach_the_model(
         assistant.encoder.prompt_ids(turns),
     ]
     assert len(shown_of(updates)[-1]) == 2 * MESSAGES
-    assert note_of(updates) == "The answer was cut at the maximum length; you can raise it in the settings."
+    assert note_of(updates) == "Cut at the maximum length; you can raise it in the settings."
 
 
 def test_a_long_talk_goes_on_without_its_oldest_turns(

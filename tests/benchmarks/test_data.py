@@ -84,9 +84,9 @@ def test_stages_and_alternatives_run_on_made_cards(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("--sizes 1000 --compared 5", "--compared is 5: it must be one of --sizes"),
+        ("--sizes 1000 --compared 5", "--compared must be one of --sizes, got 5"),
         ("--sizes 100 --compared 100", "each of --sizes above 200"),
-        ("--sizes 1000 --compared 1000 --rounds 0", "--rounds must be 1 or more"),
+        ("--sizes 1000 --compared 1000 --rounds 0", "--rounds must be at least 1"),
         ("--sizes 1000 --compared 1000", "models/base/tokenizer.json is missing"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_missing_peer_is_told_with_the_way_to_install_it(
     message = "the arm trl_packing needs trl, .*: pip install -r benchmarks/requirements.txt"
     with pytest.raises(InputError, match=message):
         train.check_arms(["ours", "trl_packing"], None)
-    with pytest.raises(InputError, match="names 'unsloth', which is unknown: choose from hf_padded"):
+    with pytest.raises(InputError, match="names 'unsloth', which is unknown: choose from hf_pad"):
         train.check_arms(["unsloth"], None)
     with pytest.raises(InputError, match="the arm litgpt needs --litgpt-python"):
         train.check_arms(["litgpt"], None)

@@ -35,7 +35,7 @@ const RULES: Record<NumberSetting, Rule> = {
   },
   maxTokens: {
     isRight: (value) => Number.isSafeInteger(value) && value >= 1,
-    says: "Maximum tokens must be a whole number, at least 1.",
+    says: "Maximum tokens must be a whole number above 0.",
   },
 };
 
