@@ -37,7 +37,8 @@ def session(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     (tmp_path / "test_leaves_two.py").write_text(LEAVES_TWO, encoding="utf-8")
     options = f"-p conftest --confcutdir {tmp_path} --rootdir {tmp_path} -p no:cacheprovider"
     command = [sys.executable, "-m", "pytest", *options.split(), str(tmp_path)]
-    shell = ["sh", "-c", f'trap "" INT; PYTHONPATH={TESTS} exec "$@"', "sh", *command]
+    ignoring = f'trap "" INT; PYTHONPATH={TESTS}:{TESTS.parent} exec "$@"'
+    shell = ["sh", "-c", ignoring, "sh", *command]
     return subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
 
 

@@ -3,8 +3,8 @@
 No weights are loaded and no model is built, so the answer takes no time and can be given for a
 device that is not here. What autograd keeps of a layer is counted tensor by tensor. On a CPU the
 allocator holds more than the live tensors; HEAP and the two constants beside it were fitted to the
-peaks of benchmarks/preflight.py, which tests/medtune/preflight/test_memory.py lists. The two
-constants of GPUs are allowances and were not measured.
+measured peaks that tests/medtune/preflight/test_memory.py lists. The two constants of GPUs are
+allowances and were not measured.
 """
 
 import json
@@ -25,7 +25,7 @@ FIELDS = (
 NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # a weight and its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
-PROCESS = 480 * 2**20  # Python and its libraries on a CPU
+PROCESS = 450 * 2**20  # Python and its libraries on a CPU
 HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
 CHOICE_TOKENS = 550  # of the options of eight questions, the longest of MMLU
 CUDA_CONTEXT = 600 * 2**20
@@ -182,7 +182,7 @@ def evaluate_bytes(
     if not gpu and not half:  # medtune.modeling.onednn packs a copy
         weights += 4 * (decoder.linear_weights + decoder.embedding)
     logits = SCORED_LOGIT_BYTES * decoder.vocabulary
-    pass_bytes = width * (4 * decoder.hidden + 4 * decoder.queries + 3 * decoder.intermediate)
+    pass_bytes = width * (2 * decoder.hidden + 2 * decoder.intermediate)  # of a token
     scoring = batches.scored_answers * logits + batches.scored * pass_bytes
     choices = CHOICE_TOKENS * logits if params.evaluate.choice_questions != 0 else 0
     cache = 2 * decoder.keys * decoder.layers * width * batches.answered * batches.cached

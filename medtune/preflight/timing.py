@@ -7,7 +7,8 @@ from typing import Any
 from medtune.config.schema import Evaluate, Train
 from medtune.modeling.collation import by_length, padded, training_order
 
-STEPS = 3  # timed, after one that warms up
+STEPS = 2  # timed, after one that warms up
+TIMED_ROWS = 32  # that are answered together; larger batches cost as much a row
 NEW_TOKENS = 4
 CHOICE_TOKENS = 100  # of a multiple-choice question with its options; MMLU has 87
 Rows = dict[str, list[Any]]  # columns of a token file
@@ -54,7 +55,7 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
 def evaluate_seconds(params: Evaluate, test: Rows) -> float:
     """Seconds of one evaluate stage, if the answers are as long as the cards' and one never ends.
 
-    A step of a batch costs what it costs one row, and more with every further row.
+    Rows that have ended cost nothing; the last one of a batch goes on alone.
     """
     from medtune.modeling.loading import load_base
     from medtune.modeling.losses import LOSS_BATCH, summed_losses
@@ -71,12 +72,13 @@ def evaluate_seconds(params: Evaluate, test: Rows) -> float:
     scored = sum(map(len, test["input_ids"]))
     choices = 300 if params.choice_questions is None else 2 * params.choice_questions
     cut = list(zip(test["input_ids"], test["prompt_length"], strict=True))
-    prompts = [ids[:length] for ids, length in cut][: params.batch_size]
+    prompts = [ids[:length] for ids, length in cut][: min(params.batch_size, TIMED_ROWS)]
     first, a_step = generation_seconds(model, prompts)
     _, a_row_alone = generation_seconds(model, prompts[:1])
     answer = min(params.max_new_tokens, mean(len(ids) - length for ids, length in cut))
-    a_batch = first + a_step * answer + a_row_alone * (params.max_new_tokens - answer)
-    return a_token * (scored + choices * CHOICE_TOKENS) + a_batch * len(cut) / len(prompts)
+    answering = (first + a_step * answer) * len(cut) / len(prompts)
+    last_rows = a_row_alone * (params.max_new_tokens - answer) * len(cut) / params.batch_size
+    return a_token * (scored + choices * CHOICE_TOKENS) + answering + max(a_row_alone, last_rows)
 
 
 def generation_seconds(model: Any, prompts: list[list[int]]) -> tuple[float, float]:

@@ -220,6 +220,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, write):
     assert peak(20_000) < peak(2000) + 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.arrow", "a.parquet", "with_schema.parquet"])
 def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * 10**7])

@@ -84,6 +84,7 @@ def test_at_least_one_core_is_counted():
     assert 1 <= core_count() <= (os.cpu_count() or 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_workers_end_with_their_parent(number, tmp_path):
     process = subprocess.Popen(

@@ -89,6 +89,7 @@ def test_preset_keeps_comments_order_and_unchanged_lines(name):
     assert differing == [line.split(":")[0].rsplit(".")[-1] for line in changes]
 
 
+@pytest.mark.slow
 def test_preset_does_not_depend_on_the_one_before():
     loaded = [presets.load(name) for name in NAMES]
     seen: dict[str, set[str]] = {name: set() for name in NAMES}

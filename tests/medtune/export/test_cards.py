@@ -110,6 +110,7 @@ def test_every_format_is_a_data_set_again(exported: Path) -> None:
     assert read_back("exports/csv") == escaped
 
 
+@pytest.mark.slow
 def test_datasets_loads_the_folder_as_a_dict_of_splits(exported: Path) -> None:
     loaded = datasets.load_from_disk("exports/dataset")
     assert list(loaded) == list(SPLITS)
@@ -170,6 +171,7 @@ def test_what_it_did_not_write_is_left_alone(project: Path, make: str) -> None:
     assert contents(project) == before
 
 
+@pytest.mark.slow
 def test_an_empty_folder_is_taken_and_a_missing_split_is_one_line(project: Path) -> None:
     Path("else/where").mkdir(parents=True)
     export(Path("else/where"))

@@ -64,6 +64,7 @@ def test_prompts_may_share_a_prefix_and_one_may_be_the_prefix_of_another(
     assert generate(model, prompts, PARAMS, ends) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options"),
     [("mistral", {"sliding_window": 8}), ("gemma2", {"head_dim": 8, "sliding_window": 8})],

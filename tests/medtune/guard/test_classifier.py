@@ -89,6 +89,7 @@ def test_any_text_is_a_question(question: str) -> None:
     assert MAX_CHARACTERS < 1000
 
 
+@pytest.mark.slow
 def test_the_guard_needs_no_torch() -> None:
     code = (
         "import sys, medtune.guard.classifier as g; g.encoded(['a']); "

@@ -190,6 +190,7 @@ def test_lengths_of_any_size_fit_into_thirty_bins() -> None:
         assert 1 <= len(bars) <= 31 and sum(bar.get_height() for bar in bars) == 1, words
 
 
+@pytest.mark.slow
 def test_text_of_the_data_is_no_formula_and_breaks_nothing(facts: Facts) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -65,6 +65,7 @@ def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) 
     assert "did not measure" not in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["chat", "question_answer"])
 @pytest.mark.parametrize("system", [None, "Say \"hi\"\nand 'bye'."])
 def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(

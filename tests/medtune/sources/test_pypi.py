@@ -114,6 +114,7 @@ def test_full_disk_under_pip_is_told_as_such(
     assert caught.value.errno == errno.ENOSPC
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["cards/data//etc/passwd", "cards/data/..\\outside.csv", "cards/data/a\nb.csv"]
 )
@@ -124,6 +125,7 @@ def test_member_with_a_hostile_name_is_refused(name: str, wheel: Path, tmp_path:
     assert "outside the folder: refused" in said or r"named 'a\nb.csv': rename" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", ["../../etc/passwd", "/etc/passwd", "cards/data/../../x"])
 def test_member_that_climbs_out_of_the_wheel_is_not_found(
     member: str, wheel: Path, tmp_path: Path

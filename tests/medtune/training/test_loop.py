@@ -138,6 +138,7 @@ def test_lora_plus_takes_larger_steps_in_b_alone(base_folder: Path) -> None:
             assert torch.equal(other, weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", get_args(SchedulerName))
 def test_every_scheduler_of_transformers_runs(base_folder: Path, name: str) -> None:
     needs = {
