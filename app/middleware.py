@@ -55,7 +55,7 @@ class LimitBody:
                 await self.app(scope, replay(whole, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, or None if the client has left."""
+        """Returns the body, or None if the client has left."""
         most = self.limits.max_body_bytes
         body, more = b"", True
         size = int(Headers(scope=scope).get("content-length", "0"))  # which the server has checked

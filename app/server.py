@@ -211,7 +211,7 @@ async def _joined(pieces: AsyncIterator[str]) -> str:
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`; raises ClientDisconnect as soon as the client leaves."""
+    """Returns the result of `work`; raises ClientDisconnect as soon as the client leaves."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -1,6 +1,6 @@
 """Compares the speed of training with other trainers on the same cards.
 
-In each round every arm trains one epoch in a process of its own, in rotating order. Useful tokens
+In each round every arm trains one epoch in its own process, in rotating order. Useful tokens
 are those of the cards, padding excluded. Reads data/tokens/ and models/base/; prints a table.
 
     python -m benchmarks.train
@@ -46,7 +46,7 @@ def check_arms(names: list[str], litgpt_python: str | None) -> None:
 
 
 def run(python: str, job: Job) -> dict[str, float]:
-    """Trains one arm once in a process of its own."""
+    """Trains one arm once, in its own process."""
     environment = os.environ | {"OMP_NUM_THREADS": str(job.threads), "HF_HUB_OFFLINE": "1"}
     command = [python, "-m", "benchmarks.trainers", job.to_json()]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -17,7 +17,7 @@ from medtune.modeling.loading import device
 
 
 def accelerator() -> Accelerator:
-    """accelerate's view of the processes; medtune itself sets devices and mixed precision."""
+    """Returns accelerate's view of the processes; medtune sets devices and precision itself."""
     return Accelerator(cpu=device() == "cpu", device_placement=False, mixed_precision="no")
 
 
@@ -43,7 +43,7 @@ def process_count() -> int:
 
 
 def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
-    """The results of work(items), one for each item, in order.
+    """Returns the results of work(items), one for each item, in order.
 
     Each process works on its share of the items, and each gets all the results. Without
     `accelerate launch` there is one process, which simply calls `work`.

@@ -93,7 +93,7 @@ class PromptEncoder:
         self._dropped = len(self._plain.encode(self._before, add_special_tokens=False))
         self._frame = cache(self._new_frame)
         opening = self._render(["user"], add_generation_prompt=True)
-        self._blank_before_answer = " " if opening.endswith(" ") else ""
+        self._space_before_answer = " " if opening.endswith(" ") else ""
         self.end_id = self._end_of_turn()
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
@@ -105,9 +105,9 @@ class PromptEncoder:
         """Returns the `prompt_ids` of each conversation; faster than one by one, on all cores."""
         frames = [self._frame(tuple(m["role"] for m in messages)) for messages in conversations]
         contents = [
-            blank + messages[number]["content"]
+            space + messages[number]["content"]
             for frame, messages in zip(frames, conversations, strict=True)
-            for number, blank, _ in frame.slots
+            for number, space, _ in frame.slots
         ]
         encoded = iter(self._encode_contents(contents))
         prompts = []
@@ -132,7 +132,7 @@ class PromptEncoder:
 
     def batch_answer_ids(self, answers: Iterable[str]) -> list[list[int]]:
         """Returns the `answer_ids` of each answer; faster than one by one, on all cores."""
-        return self._encode_contents([self._blank_before_answer + text for text in answers])
+        return self._encode_contents([self._space_before_answer + text for text in answers])
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of generated ids, up to the first control token."""
@@ -163,12 +163,12 @@ class PromptEncoder:
         text, *parts = SLOT.split(rendered.removesuffix(" "))
         frame = Frame(self._encode_opening(text), [])
         constant = frame.opening  # the list of ids that is growing
-        for blank, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        for space, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
             number, following = int(slot) - len(system), self._encode_template(text)
             if number < 0:
-                constant += self._encode_contents([blank + system[0]])[0] + following
+                constant += self._encode_contents([space + system[0]])[0] + following
             else:
-                frame.slots.append((number, blank, following))
+                frame.slots.append((number, space, following))
                 constant = following
         return frame
 

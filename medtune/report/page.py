@@ -90,7 +90,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
 
 
 def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
-    """The sections that have something to show."""
+    """Returns the sections that have something to show."""
     has = {
         "tokens": facts.run is not None and bool(facts.run.examples),
         "training": any(facts.curves.values()),
@@ -121,7 +121,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 
 
 def verdicts(facts: Facts) -> dict[str, list[str]]:
-    """The titles of the scores by verdict: better, worse, changed, unclear."""
+    """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
     for row in score_rows(facts.metrics["compare_scores"]):
         found.setdefault(row.verdict, []).append(row.title)

@@ -136,6 +136,6 @@ def general_answers() -> list[dict[str, Any]]:
 
 
 def read_splits() -> KindCounts:
-    """The number of cards of each kind in each split."""
+    """Returns the number of cards of each kind in each split."""
     tables = {name: read_table(Path(f"data/split/{name}.parquet"), "split") for name in SPLITS}
     return {name: Counter(table.column("kind").to_pylist()) for name, table in tables.items()}

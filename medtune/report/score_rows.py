@@ -132,7 +132,7 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
     return known + [
         Score(
             name=name,
-            title=name.replace(".", " "),
+            title=name.replace("choices.", "multiple choice ").replace(".", " "),
             higher_is_better=not name.endswith(".ece"),
             columns=(),
         )
@@ -191,7 +191,7 @@ def _verb(row: ScoreRow) -> str:
 
 
 def read_curve(path: Path) -> list[tuple[float, float]]:
-    """The (step, loss) points of a CSV that the train stage writes."""
+    """Reads the (step, loss) points from a CSV of the train stage."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]

@@ -236,7 +236,7 @@ test("waiting for a busy server can be stopped", async () => {
   expect(server.questions).toHaveLength(1);
 });
 
-test("a server that has gone is watched, and the page goes on when it is back", async () => {
+test("a lost server is watched, and the page reconnects when it is back", async () => {
   server.isThere = false;
   await ask("a?");
   expect(log()).toContain("The server cannot be reached.");

@@ -140,7 +140,7 @@ def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
         for axes in figure.axes
     }
     assert by_unit["difference (points)"] == ["BLEU", "chrF"]
-    assert "choices medical accuracy" in by_unit["difference (share, 0 to 1)"]
+    assert "multiple choice medical accuracy" in by_unit["difference (share, 0 to 1)"]
     assert by_unit["difference (length ratio)"] == ["length ratio"]
     assert sum(map(len, by_unit.values())) == len(SCORES) + 2
     assert "90% interval, n = 9" in texts(figure)

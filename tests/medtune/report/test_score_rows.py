@@ -189,5 +189,5 @@ def test_scores_of_medtune_come_before_those_that_only_have_a_name() -> None:
     names = ("choices.medical.accuracy", "bleu", "rougeL", "choices.medical.ece")
     found = compared_scores({f"{name}.difference": 0.1 for name in names})
     assert [score.title for score in found] == [
-        *("ROUGE-L", "BLEU", "choices medical accuracy", "choices medical ece"),
+        *("ROUGE-L", "BLEU", "multiple choice medical accuracy", "multiple choice medical ece"),
     ]
