@@ -97,7 +97,7 @@ def test_stop_ends_the_computation(page: Page, batch: Any, speak: Callable[[str]
     assert batch.steps < 400
 
 
-def test_an_error_is_shown_and_mended(page: Page, speak: Callable[[str], None]) -> None:
+def test_an_error_is_shown_and_can_be_corrected(page: Page, speak: Callable[[str], None]) -> None:
     speak("Yes.")
     page.get_by_label("Maximum tokens").fill("900")
     ask(page, "What is gout?")
@@ -110,7 +110,9 @@ def test_an_error_is_shown_and_mended(page: Page, speak: Callable[[str], None]) 
     expect(page.locator(".problem")).to_have_count(0)
 
 
-def test_the_page_goes_on_when_the_server_is_back(page: Page, speak: Callable[[str], None]) -> None:
+def test_the_page_reconnects_when_the_server_is_back(
+    page: Page, speak: Callable[[str], None]
+) -> None:
     speak("Yes.")
     expect(page.get_by_role("option", name="finetuned")).to_be_attached()
     page.context.set_offline(True)

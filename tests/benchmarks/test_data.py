@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CHILD = "import time; x = bytearray(200 << 20); time.sleep(0.7)"
 
 
-def test_costs_leave_the_start_out_and_alternatives_are_compared_with_the_rest() -> None:
+def test_costs_exclude_the_start_and_alternatives_are_compared_with_them() -> None:
     seconds = {data.START_CARDS: 1.0, 1000: 2.0, 4000: 3.0}
     rows = [
         {"cards": cards, "stage": stage, "seconds": s, "peak_memory_gib": s / 2}

@@ -53,7 +53,7 @@ def test_an_arm_that_fails_stops_the_comparison(
         train.run(sys.executable, job)
 
 
-def test_a_missing_peer_is_told_with_the_way_to_install_it(
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

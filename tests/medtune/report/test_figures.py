@@ -165,7 +165,7 @@ def test_questions_say_how_many_got_better_and_worse(facts: Facts) -> None:
     assert "1 worse" in text and "2 better" in text and "1 unchanged" in text
 
 
-def test_many_kinds_are_cut_to_the_largest_and_the_rest_is_counted() -> None:
+def test_only_the_largest_kinds_are_shown_and_the_others_are_counted() -> None:
     counts = {f"kind {n:02}": n + 1 for n in range(MOST_PARTS + 3)}
     metrics: dict[str, Any] = {}
     for kind, n in counts.items():

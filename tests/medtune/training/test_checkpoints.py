@@ -216,7 +216,7 @@ def test_a_queued_experiment_uses_the_folder_of_its_project(
     assert checkpoint_root() == tmp_path / root / "checkpoints"
 
 
-def test_a_fingerprint_stands_for_values_names_and_contents(
+def test_a_fingerprint_depends_on_values_names_and_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = set()
