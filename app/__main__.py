@@ -62,9 +62,9 @@ def share(host: str, port: int) -> str:
 
 
 def serve(options: Options, limits: Limits) -> None:
+    from app.api.server import create_app
+    from app.gradio_page.layout import mount_page
     from app.loading import check_files, load
-    from app.page import mount_page
-    from app.server import create_app
     from medtune.config.loading import load_params
 
     params, scope = load_params("evaluate", "guard.scope")

@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from app.api.errors import ApiError
+from app.api.protocol import FinishReason
 from app.engine import End, Engine, Job, QueueFullError
-from app.errors import ApiError
-from app.protocol import FinishReason
 from app.remarks import GAP, Remarks, own_words
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder

@@ -12,11 +12,11 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.api.server import create_app
 from app.assistant import Assistant
 from app.engine import Engine
 from app.limits import Limits
 from app.remarks import Remarks
-from app.server import create_app
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.static import BUILT, mount_web
+from app.api.static import BUILT, mount_web
 from medtune.disclaimer import DISCLAIMER
 
 WEB = Path(__file__).parents[2] / "app/web"

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect, sync_playwright
 
-from app.static import BUILT
+from app.api.static import BUILT
 from medtune.disclaimer import DISCLAIMER
 from medtune.modeling.prompts import PromptEncoder
 from tests.chromium import CHROMIUM, OPTIONS

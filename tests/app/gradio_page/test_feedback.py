@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from app.feedback import Feedback
+from app.gradio_page.feedback import Feedback
 from medtune.cards.readers import read_records
 from medtune.config.loading import load_params
 from medtune.config.schema import Columns

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.api.errors import ApiError
 from app.assistant import Assistant, Reply
-from app.errors import ApiError
-from app.nearest_cards import NearestCard, NearestCards
+from app.gradio_page.nearest_cards import NearestCard, NearestCards
 from medtune.modeling.prompts import Message
 
 TURNS = 30  # kept of each conversation

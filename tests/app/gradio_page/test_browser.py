@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.page import mount_page
+from app.gradio_page.layout import mount_page
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER

@@ -15,13 +15,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from app import protocol
+from app.api import protocol
+from app.api.docs import add_docs
+from app.api.errors import ApiError, ErrorBody, from_validation
+from app.api.middleware import LimitBody, RequireKey, needs_key
+from app.api.static import mount_web
+from app.api.streaming import EventStream, events, usage_of
 from app.assistant import Assistant, busy
-from app.docs import add_docs
-from app.errors import ApiError, ErrorBody, from_validation
-from app.middleware import LimitBody, RequireKey, needs_key
-from app.static import mount_web
-from app.streaming import EventStream, events, usage_of
 from medtune.disclaimer import DISCLAIMER
 from medtune.runtime.errors import InputError
 

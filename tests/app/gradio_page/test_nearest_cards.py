@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.nearest_cards import CLOSE, SHOWN, NearestCards
+from app.gradio_page.nearest_cards import CLOSE, SHOWN, NearestCards
 
 CARDS = [
     ("What is gout?", "A disease with urate crystals in a joint."),

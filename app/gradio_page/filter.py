@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import ApiError
-from app.middleware import replay
+from app.api.errors import ApiError
+from app.api.middleware import replay
 
 # Closed are uploads and downloads, the proxy, the recorded runs, the API's description and more.
 OPEN = re.compile(

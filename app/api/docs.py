@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from app.static import HEADERS, Page
+from app.api.static import HEADERS, Page
 
 FILES = "docs/files"
 POLICY = (

@@ -7,9 +7,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from app import protocol
+from app.api import protocol
+from app.api.errors import ApiError
 from app.assistant import Reply
-from app.errors import ApiError
 
 
 class EventStream(StreamingResponse):

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from app.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
-from app.errors import ApiError
-from app.feedback import FOLDER, Feedback
-from app.page_text import MESSAGES, PANES, messages, note_of, sentence, thumbs
-from app.protocol import ChatRequest
+from app.api.errors import ApiError
+from app.api.protocol import ChatRequest
+from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
+from app.gradio_page.feedback import FOLDER, Feedback
+from app.gradio_page.texts import MESSAGES, PANES, messages, note_of, sentence, thumbs
 from app.remarks import own_words
 from medtune.runtime.errors import InputError
 

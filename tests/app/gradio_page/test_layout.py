@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from app.page import EXAMPLES, examples, mount_page
+from app.gradio_page.layout import EXAMPLES, examples, mount_page
 from medtune.disclaimer import DISCLAIMER
 
 JOIN = "/gradio_api/queue/join"
@@ -158,9 +158,9 @@ def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> N
 
 @pytest.fixture
 def build_blocks(build: Callable[..., Any], batch: Any) -> Any:
-    from app import page
-    from app.conversations import Conversations
-    from app.nearest_cards import NearestCards
+    from app.gradio_page import layout as page
+    from app.gradio_page.conversations import Conversations
+    from app.gradio_page.nearest_cards import NearestCards
 
     conversations = Conversations(build(batch, batch).state.assistant, NearestCards([]))
     return page.build(conversations, ["What is gout?"])

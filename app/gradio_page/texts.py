@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.conversations import Turn
-from app.nearest_cards import NearestCard
+from app.gradio_page.conversations import Turn
+from app.gradio_page.nearest_cards import NearestCard
 
 NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ASKED = "POST /v1/chat/completions"
 # What no schema can say is refused too: the last message must be the user's, a prompt must fit.
 CONFIG = '[checks.positive_data_acceptance]\nexpected-statuses = ["2xx", "400", "404", "503"]\n'
@@ -30,7 +30,7 @@ def test_made_up_requests_get_the_answers_that_the_document_describes(
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run"]
     command += ["--phases", "examples,coverage,fuzzing", "--seed", "1"]
     command += ["--max-examples", str(request.config.getoption("--api-examples"))]
-    hooks = {"SCHEMATHESIS_HOOKS": "tests.app.openapi_hooks", "API_ANSWERS": str(counts)}
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.app.api.openapi_hooks", "API_ANSWERS": str(counts)}
     with listen(build(batch, type(batch)(), max_new_tokens=8)) as address:
         done = subprocess.run(
             [*command, f"{address}/openapi.json"],

@@ -321,7 +321,7 @@ def test_the_key_is_compared_in_constant_time(
         compared.append(pair)
         return right(*pair)
 
-    monkeypatch.setattr("app.middleware.secrets.compare_digest", compare)
+    monkeypatch.setattr("app.api.middleware.secrets.compare_digest", compare)
     client = serve(spoken, key="sesame")
     client.get("/v1/models", headers={"authorization": "Bearer wrong"})
     assert compared == [(b"Bearer wrong", b"Bearer sesame")]

@@ -1,0 +1,1 @@
+"""The chat page at `/`, made with Gradio: its layout, events and texts, and its conversations."""
