@@ -1,1 +1,1 @@
-"""The assistant: an API over base and fine-tuned model, in OpenAI's protocol."""
+"""The chat server: chat pages and an API in OpenAI's protocol for base and fine-tuned model."""

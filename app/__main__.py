@@ -1,4 +1,4 @@
-"""`medtune chat`, or `python -m app`: base and fine-tuned model behind a chat page and an API."""
+"""Starts the chat server: `medtune chat`, or `python -m app`."""
 
 import inspect
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger("medtune")
 
 KEY = "MEDTUNE_API_KEY"
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
-GRACE_S = 5  # for answers on their way when the server is stopped
+GRACE_S = 5  # that unfinished answers get when the server stops
 EXAMPLES = (
     "medtune chat",
     "medtune chat --port 9000 --cors-origin http://localhost:5173",
@@ -46,18 +46,18 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        problem = f"{host}:{port} cannot be listened on ({reason}): choose another --port"
+        problem = f"could not listen on {host}:{port} ({reason}): choose another --port"
         raise InputError(problem) from None
 
 
 def share(host: str, port: int) -> str:
-    """A public address that leads here, by Gradio's tunnel, as long as this process lives."""
+    """Opens Gradio's tunnel for the life of this process, and returns its public address."""
     from gradio.networking import setup_tunnel
 
     try:
         return setup_tunnel(host, port, secrets.token_urlsafe(32), None, None)
-    except Exception as error:  # of the network, of Gradio's service, of the program it fetches
-        problem = f"no public address could be had ({error}): try again, or leave --share out"
+    except Exception as error:  # from the network, Gradio's service or the program it downloads
+        problem = f"could not get a public address ({error}): try again, or leave out --share"
         raise InputError(" ".join(problem.split())) from None
 
 
@@ -71,11 +71,11 @@ def serve(options: Options, limits: Limits) -> None:
     check_files()
     key = os.environ.get(KEY)
     if options.share and not key:
-        raise InputError(f"--share lets everybody in: set {KEY}, which is then asked for")
+        raise InputError(f"--share opens the server to everybody: set {KEY} to require a key")
     if options.host not in LOOPBACK and not key:
-        logger.warning(f"whoever can reach {options.host} is answered: set {KEY} to ask for it")
+        logger.warning(f"anybody who can reach {options.host} may ask: set {KEY} to require a key")
     with listen(options.host, options.port) as listener:
-        logger.info("loads the models")
+        logger.info("loading the models")
         assistant = load(params, scope, limits)
         app = create_app(assistant, key, options.cors_origin, hosts_of(options))
         mount_page(app, assistant, key)
@@ -83,19 +83,19 @@ def serve(options: Options, limits: Limits) -> None:
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         if options.share:
             address = share(host, port)
-        print(f"{address} (chat page), {address}/v1 (API), {address}/docs (how to)", flush=True)
+        print(f"{address} (chat page), {address}/v1 (API), {address}/docs (API guide)", flush=True)
         run(app, listener)
 
 
 def hosts_of(options: Options) -> list[str]:
-    """The names that requests may call the server by; any where others may reach it."""
+    """Returns the host names that requests may use; any, if other machines may connect."""
     if options.share or options.host not in LOOPBACK:
         return ["*"]
     return [*LOOPBACK, *options.allowed_host]
 
 
 def run(app: Any, listener: socket.socket) -> None:
-    """Serves until it is interrupted; what streams to open pages is ended first."""
+    """Serves until it is interrupted, and then first ends the streams to open pages."""
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
@@ -112,7 +112,7 @@ def run(app: Any, listener: socket.socket) -> None:
 
 
 def with_limits(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each of Limits, with its default and its help."""
+    """Gives a command an option for each field of Limits, with its default and its help."""
     signature = inspect.signature(function)
     parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     for limit in fields(Limits):
@@ -129,7 +129,7 @@ def with_limits(function: Callable[..., None]) -> Callable[..., None]:
 @with_limits
 def chat(
     host: Annotated[str, typer.Option(help="0.0.0.0 serves the whole network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8000,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="A page that may call the server; may be repeated."),
@@ -138,16 +138,16 @@ def chat(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Another name of this machine, such as a proxy's; *.example.org is all of its "
-            "names; may be repeated.",
+            help="Another host name of the server, such as a proxy's; *.example.org allows all of "
+            "its subdomains; may be repeated.",
         ),
     ] = None,
     share: Annotated[
-        bool, typer.Option("--share", help="Ask Gradio's tunnel for a public address too.")
+        bool, typer.Option("--share", help="Also get a public address from Gradio's tunnel.")
     ] = False,
     **limits: float,
 ) -> None:
-    """Serve base and fine-tuned model: a chat page and an API.
+    """Serve the base and the fine-tuned model with a chat page and an API.
 
     The API speaks OpenAI's protocol. Clients must send the key in MEDTUNE_API_KEY, if it is set.
     """
@@ -160,7 +160,7 @@ class AppCommand(Command):
 
 
 def register(cli: typer.Typer) -> None:
-    """The entry point by which `medtune` finds the chat."""
+    """Adds the chat to `medtune`, which finds this function as an entry point."""
     add(cli, chat, *EXAMPLES, cls=AppCommand)
 
 

@@ -1,4 +1,4 @@
-"""Conversations in, text out: what the API and the pages of the server share."""
+"""Answers conversations, for the API and for the pages of the server."""
 
 import asyncio
 import secrets
@@ -14,16 +14,16 @@ from app.remarks import GAP, Remarks, own_words
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder
 
-COLD = 1e-3  # a temperature below it is greedy: it would make logits infinite
-UNFINISHED = "\ufffd"  # what stands for a character whose last bytes are still to come
+COLD = 1e-3  # lower temperatures count as greedy, because they would make logits infinite
+UNFINISHED = "\ufffd"  # replaces a character whose last bytes are still missing
 
 
 class Assistant:
-    """Answers by an engine; `params` holds the settings that a request leaves out.
+    """Answers with an engine; `params` holds the settings that a request leaves out.
 
-    `context` is the number of tokens, prompt and answer, that the model can see; `remarks` says
-    which fixed texts go with a conversation. All callers share one event loop: whether a tokenizer
-    parses special tokens is a state of it, not of a call.
+    `context` is the number of tokens, prompt and answer, that the model can see; `remarks` chooses
+    the fixed texts for a conversation. All callers must share one event loop, because special-token
+    parsing is a state of the tokenizer, not an argument of each call.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Assistant:
     def ask(
         self, model: str, messages: Sequence[Message], seed: int | None = None, **settings: Any
     ) -> "Reply":
-        """The answer to a conversation, on its way.
+        """Starts the answer to a conversation.
 
-        `settings` are fields of params.yaml's `evaluate`, None where the server decides. Without a
-        seed each answer is sampled anew. Raises ApiError.
+        `settings` are fields of `evaluate` in params.yaml; None leaves the choice to the server.
+        Without a seed, each answer is sampled anew. Raises ApiError.
         """
         limits = self.engine.limits
         self.known(model)
@@ -55,7 +55,7 @@ class Assistant:
             given["temperature"] = 0.0
         params = self.params.model_copy(update=given)
         if (most := limits.max_new_tokens) < params.max_new_tokens:
-            message = f"at most {most} tokens are answered, {params.max_new_tokens} are asked for"
+            message = f"an answer has at most {most} tokens, not {params.max_new_tokens}"
             raise ApiError(400, message, "max_completion_tokens")
         self._check(messages)
         prompt, remarks = self._prompt_ids(messages), self.remarks(messages)
@@ -63,7 +63,7 @@ class Assistant:
         if len(prompt) > room:
             if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
                 raise _too_long(len(prompt), room, params.max_new_tokens)
-            remarks = Remarks(instead=remarks.before)  # an emergency that no shorter talk would fit
+            remarks = Remarks(instead=remarks.before)  # an emergency that is too long on its own
         answer = Reply(self, len(prompt), remarks)
         if remarks.instead is None:
             self._submit(answer, model, prompt, params, seed)
@@ -81,10 +81,10 @@ class Assistant:
             answer.remarks = Remarks(instead=answer.remarks.before)  # an emergency cannot wait
 
     def known(self, model: str) -> str:
-        """The name of a model that there is; raises ApiError."""
+        """Returns the name of a model if it exists; otherwise raises ApiError."""
         if model not in self.engine.models:
             known = ", ".join(self.engine.models)
-            raise ApiError(404, f"there is no such model: known are {known}", "model", "not_found")
+            raise ApiError(404, f"no such model: choose from {known}", "model", "not_found")
         return model
 
     def _check(self, messages: Sequence[Message]) -> None:
@@ -92,17 +92,17 @@ class Assistant:
         if len(roles) > most:
             problem = f"a conversation has at most {most} messages, this one has {len(roles)}"
         elif "system" in roles[1:]:
-            problem = "only the first message may be the system's"
+            problem = "only the first message may have the role system"
         elif roles[-1] != "user" or not messages[-1]["content"].strip():
-            problem = "the last message must be the user's and hold some text"
+            problem = "the last message must have the role user and contain text"
         else:
             return
         raise ApiError(400, problem, "messages")
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Without fixed texts; messages of one role in a row are one, as templates want them.
+        """Encodes messages without fixed texts; joins those of one role in a row, for templates.
 
-        It also bounds memory: the encoder keeps something for each sequence of roles.
+        Joining also bounds memory: the encoder caches something for each sequence of roles.
         """
         said = [
             (m["role"], own_words(m["content"]) if m["role"] == "assistant" else m["content"])
@@ -117,7 +117,7 @@ class Assistant:
 
 
 class Reply:
-    """An answer on its way: its text piece by piece, and then how it ended."""
+    """An answer in progress: its text piece by piece, and then how it ended."""
 
     def __init__(self, assistant: Assistant, prompt_tokens: int, remarks: Remarks) -> None:
         self.assistant, self.prompt_tokens, self.remarks = assistant, prompt_tokens, remarks
@@ -137,7 +137,7 @@ class Reply:
             self.assistant.engine.cancel(self.job)
 
     async def pieces(self) -> AsyncIterator[str]:
-        """The generated text between its remarks, a blank line between them. Raises ApiError."""
+        """Yields the generated text between its remarks, after blank lines. Raises ApiError."""
         said = ""
         if self.remarks.before:
             yield (said := self.remarks.before)
@@ -149,7 +149,7 @@ class Reply:
             yield (GAP if said else "") + self.remarks.after
 
     async def _own_pieces(self) -> AsyncIterator[str]:
-        """Together they are what PromptEncoder.decode makes of all ids."""
+        """Yields pieces that together equal what PromptEncoder.decode makes of all ids."""
         if self.remarks.instead is not None:
             self.finish_reason = "stop"
             yield self.remarks.instead
@@ -178,8 +178,8 @@ class Reply:
 
 
 def _too_long(tokens: int, room: int, answer: int) -> ApiError:
-    message = f"the conversation has {tokens} tokens, at most {room} fit beside an answer of "
-    message += f"{answer}: shorten it, or ask for a shorter one"
+    message = f"the conversation has {tokens} tokens, but only {room} fit beside an answer of "
+    message += f"{answer}: shorten the conversation, or ask for a shorter answer"
     return ApiError(400, message, "messages", "context_length_exceeded")
 
 

@@ -1,4 +1,4 @@
-"""What the server remembers of the readers of its page, and the answers that they wait for."""
+"""Keeps the conversations of open pages, and the answers that their readers wait for."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from app.errors import ApiError
 from app.nearest_cards import NearestCard, NearestCards
 from medtune.modeling.prompts import Message
 
-TURNS = 30  # of a conversation that are kept
-READERS = 200  # that are remembered
-IDLE_S = 3600.0  # after which one is forgotten
-CHARACTERS = 8  # of a token; few texts have more, and those lose a turn too many
-PAUSE_S = 0.05  # between two looks at an answer that grows
+TURNS = 30  # kept of each conversation
+READERS = 200  # whose conversations are kept
+IDLE_S = 3600.0  # after which a conversation is dropped
+CHARACTERS = 8  # per token; the few texts with more lose one turn too many
+PAUSE_S = 0.05  # between two updates of a growing answer
 SYSTEM_PROMPT = "system_prompt"
 BUSY = "An answer is being written: wait for it, or stop it first."
 
@@ -29,7 +29,7 @@ class Turn:
     question: str
     model: str
     settings: Mapping[str, Any]
-    number: int = 1  # its place in the conversation
+    number: int = 1  # its position in the conversation
     answer: str = ""
     nearest_cards: list[NearestCard] | None = None  # None until the answer has ended
     finish_reason: str | None = None
@@ -45,7 +45,7 @@ class Conversation:
     nearest_cards: NearestCards
     turns: list[Turn] = field(default_factory=list)
     compared: list[Turn] = field(default_factory=list)
-    rated: tuple[Turn, bool] | None = None  # liked or not, before its comment has come
+    rated: tuple[Turn, bool] | None = None  # liked or not, waiting for its comment
     is_busy: bool = False
     used: float = field(default_factory=time.monotonic)
     _answers: Sequence[Reply] = ()
@@ -54,7 +54,7 @@ class Conversation:
     async def chat(
         self, model: str, question: str, settings: Mapping[str, Any]
     ) -> AsyncGenerator[Turn]:
-        """The next turn as it grows; kept once it has ended. Raises ApiError and InputError."""
+        """Yields the next turn as it grows, then keeps it. Raises ApiError and InputError."""
         turns = self.turns  # another list after `clear`
         number = turns[-1].number + 1 if turns else 1
         turn = Turn(question, model, settings, number)
@@ -70,7 +70,7 @@ class Conversation:
     async def compare(
         self, question: str, settings: Mapping[str, Any]
     ) -> AsyncGenerator[list[Turn]]:
-        """Each model's turn as it grows, without what was said before. Raises as `chat` does."""
+        """Yields each model's turn as it grows, without earlier turns. Raises as `chat` does."""
         turns = [Turn(question, model, settings) for model in self.assistant.engine.models]
         answers: list[Reply] = []
         try:
@@ -86,7 +86,7 @@ class Conversation:
                 yield turns
 
     def stop(self) -> None:
-        """Ends what is being computed before its next token; what was said by then stays."""
+        """Ends the running answers before their next token; their text so far stays."""
         self._is_stopped = True
         for answer in self._answers:
             answer.cancel()
@@ -96,7 +96,7 @@ class Conversation:
         self.turns, self.rated = [], None
 
     def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Reply:
-        """Asks with as many of the earlier turns as fit, the newest of them."""
+        """Asks with as many of the newest earlier turns as fit."""
         if self.is_busy:
             raise ApiError(409, BUSY)
         settings = dict(turn.settings)
@@ -119,7 +119,7 @@ class Conversation:
                 kept -= 1
 
     async def _grow(self, turns: Sequence[Turn], answers: Sequence[Reply]) -> AsyncGenerator[None]:
-        """Writes answers into turns as they come; looks at them again after each pause."""
+        """Writes answers into turns as they come; yields after each pause."""
 
         async def follow(turn: Turn, answer: Reply) -> None:
             async for piece in answer.pieces():
@@ -147,14 +147,14 @@ class Conversation:
 
 
 class Conversations:
-    """The conversations of all open pages, by the name that each gives itself."""
+    """The conversations of all open pages, by the id of each page."""
 
     def __init__(self, assistant: Assistant, nearest_cards: NearestCards) -> None:
         self.assistant, self.nearest_cards = assistant, nearest_cards
         self._all: OrderedDict[str, Conversation] = OrderedDict()
 
     def of(self, page: str) -> Conversation:
-        """A page's conversation; the longest unused ones make place for it."""
+        """Returns a page's conversation; makes room by dropping those unused the longest."""
         found = self._all.setdefault(page, Conversation(self.assistant, self.nearest_cards))
         self._all.move_to_end(page)
         found.used = time.monotonic()
@@ -166,7 +166,7 @@ class Conversations:
         return found
 
     def leave(self, page: str) -> None:
-        """Stops what a page that is gone was waiting for."""
+        """Stops the answers that a closed page was waiting for."""
         if page in self._all:
             self._all[page].stop()
 

@@ -1,4 +1,4 @@
-"""The API's documentation at /docs: Swagger UI, whose files fastapi-offline carries.
+"""Serves the API's documentation at /docs: Swagger UI, with the files of fastapi-offline.
 
 FastAPI's own page loads them from a CDN.
 """
@@ -18,7 +18,7 @@ POLICY = (
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serves the page and its files; its addresses are relative, so that a proxy may add a path."""
+    """Serves the page and its files; its URLs are relative, so that a proxy may add a path."""
     page = get_swagger_ui_html(
         title=f"{app.title}: API",
         openapi_url="openapi.json",

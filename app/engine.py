@@ -1,6 +1,6 @@
-"""The queue of requests and the one thread that computes their answers, together.
+"""Queues requests, and computes their answers together in one thread.
 
-Models take turns: in a turn, requests that wait join the model's batch and each row gets a token.
+Models take turns: in a turn, waiting requests join the model's batch, and each row gets a token.
 """
 
 import logging
@@ -16,7 +16,7 @@ from medtune.config.schema import Evaluate
 
 logger = logging.getLogger("medtune")
 
-TOKENS_AT_ONCE = 1024  # of prompts that join in one turn, padding included; the others wait for it
+TOKENS_AT_ONCE = 1024  # of prompts, padding included, that join in one turn; other rows wait for it
 
 
 class Batch(Protocol):
@@ -33,19 +33,19 @@ class Batch(Protocol):
 
 
 class QueueFullError(Exception):
-    """As many requests are waiting as may wait, or the server stops."""
+    """The queue is full, or the server is stopping."""
 
 
 @dataclass(frozen=True)
 class End:
-    """The end of an answer; `late` waited for its turn too long, `failed` is an error of ours."""
+    """The end of an answer; `late` waited too long for its turn, `failed` is a server error."""
 
     reason: Literal["stop", "length", "late", "failed"]
 
 
 @dataclass(eq=False)
 class Job:
-    """A question on its way; `put` gets its tokens and then its end, in the engine's thread."""
+    """A question in progress; `put` gets its tokens and its end, in the engine's thread."""
 
     model: str
     prompt: list[int]
@@ -59,14 +59,14 @@ class Job:
 
 @dataclass
 class Rows:
-    """The batch of one model and whose its rows are."""
+    """The batch of one model, and the job of each of its rows."""
 
     batch: Batch
     jobs: list[Job] = field(default_factory=list)
 
 
 class Engine:
-    """Answers by `batches`, one for each model; an answer ends with one of the tokens `ends`."""
+    """Answers with one batch for each model; an answer ends with one of the tokens `ends`."""
 
     def __init__(self, batches: Mapping[str, Batch], ends: set[int], limits: Limits) -> None:
         self.models, self.ends, self.limits = list(batches), ends, limits
@@ -92,7 +92,7 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a request would be taken now."""
+        """Whether a request would be accepted now."""
         full = self.waiting >= self.limits.max_waiting
         return self._thread.is_alive() and not self._stopping and not full
 
@@ -104,7 +104,7 @@ class Engine:
         seed: int,
         put: Callable[[int | End], object],
     ) -> Job:
-        """Puts a prompt into the queue; raises QueueFullError if that is full."""
+        """Adds a prompt to the queue; raises QueueFullError if it is full."""
         deadline = time.monotonic() + self.limits.time_limit_s
         job = Job(model, prompt, params, seed, put, deadline)
         with self._changed:
@@ -115,7 +115,7 @@ class Engine:
         return job
 
     def cancel(self, job: Job) -> None:
-        """Its place is free before the next token; what has ended already stays as it is."""
+        """Frees the job's place before the next token; a job that has ended stays as it is."""
         with self._changed:
             job.cancelled = True
             if job in self._waiting:
@@ -157,7 +157,7 @@ class Engine:
         self._end(late, End("late"))
 
     def _take(self, name: str) -> list[Job]:
-        """Those who wait for this model and whose turn it is, in the order in which they came."""
+        """Takes the waiting jobs for this model that fit now, in the order in which they came."""
         taken: list[Job] = []
         if not self._rows[name].batch.is_open:
             return taken
@@ -214,5 +214,5 @@ class Engine:
     def _put(self, job: Job, event: int | End) -> None:
         try:
             job.put(event)
-        except RuntimeError:  # the event loop of who asked has closed
+        except RuntimeError:  # the caller's event loop has closed
             job.cancelled = True

@@ -1,4 +1,4 @@
-"""What the server answers instead of a completion, in OpenAI's form: one clear line each."""
+"""Errors that the server returns instead of a completion, in OpenAI's format, one line each."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-LONGEST = 300  # characters of a message, which may quote the request
+LONGEST = 300  # characters in a message, which may quote the request
 KINDS = {401: "authentication_error", 500: "server_error", 503: "server_error"}
 
 
 class ApiError(Exception):
-    """A request that is not answered: status, one line, the field and a short code."""
+    """A rejected request: its status, one line of text, the field at fault and a short code."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class ErrorBody(BaseModel):
 
 
 def from_validation(error: RequestValidationError) -> ApiError:
-    """The problem of a body that does not fit the schema; of several the innermost."""
+    """Says why a body does not match the schema; of several problems, the innermost."""
     problem: dict[str, Any] = max(error.errors(), key=lambda each: len(each["loc"]))
-    # Where one of several types is wanted, pydantic names the one that it tried: list[TextPart].
+    # For a union of types, pydantic also names the one that it tried, such as list[TextPart].
     places = [str(place) for place in problem["loc"][1:]]
     param = ".".join(place for place in places if "[" not in place)
     if problem["type"] == "json_invalid":

@@ -1,6 +1,7 @@
-"""What readers of the page think of answers, kept in files that the pipeline can read as cards.
+"""Saves what readers think of answers, in files that the pipeline can read as cards.
 
-`file://data/feedback/liked.jsonl` with clean.reader `columns` makes a data set of the liked ones.
+The source `file://data/feedback/liked.jsonl` with clean.reader `columns` is a data set of the liked
+answers.
 """
 
 import json
@@ -15,7 +16,7 @@ FOLDER = Path("data/feedback")
 
 @dataclass(frozen=True)
 class Feedback:
-    """`turn` is the question's place in its conversation: from 2 on it may lean on earlier ones."""
+    """`turn` is the question's number in its conversation; later ones may refer to earlier ones."""
 
     question: str
     answer: str
@@ -26,9 +27,9 @@ class Feedback:
     turn: int
 
     def save(self, folder: Path = FOLDER) -> None:
-        """Appends a line to liked.jsonl or disliked.jsonl, on the disk when this returns.
+        """Appends a line to liked.jsonl or disliked.jsonl, and flushes it to the disk.
 
-        A line is written whole by one call, so that those of several users do not mix.
+        One call writes the whole line, so that lines of several users do not mix.
         """
         folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps(asdict(self), ensure_ascii=False) + "\n"

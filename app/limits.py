@@ -1,4 +1,4 @@
-"""What the server grants one request, and how many it takes at once."""
+"""The limits of one request, and of how many the server accepts at once."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -12,17 +12,17 @@ def limit(default: float, help: str) -> Any:
 
 @dataclass(frozen=True)
 class Limits:
-    """Each is an option of `medtune chat`."""
+    """Each field is an option of `medtune chat`."""
 
-    max_rows: int = limit(32, "Answers computed together; more serves more at once, each slower.")
-    max_waiting: int = limit(64, "Requests that wait for a place; one more is refused with 503.")
-    max_messages: int = limit(64, "Messages of a conversation.")
-    max_prompt_tokens: int = limit(1024, "Tokens of a conversation, the template's included.")
-    max_new_tokens: int = limit(512, "Tokens of an answer that a request may ask for.")
-    time_limit_s: float = limit(120.0, "For an answer, waiting included; then it is cut.")
-    max_body_bytes: int = limit(32 * 1024, "Size of a request.")
-    body_time_limit_s: float = limit(10.0, "For a client to send its request.")
-    retry_after_s: int = limit(5, "How long a refused client is told to wait.")
+    max_rows: int = limit(32, "Answers computed together; with more, each gets slower.")
+    max_waiting: int = limit(64, "Requests that may wait; one more is refused with 503.")
+    max_messages: int = limit(64, "Messages in a conversation.")
+    max_prompt_tokens: int = limit(1024, "Tokens in a conversation, including the template's.")
+    max_new_tokens: int = limit(512, "Tokens that a request may ask for in an answer.")
+    time_limit_s: float = limit(120.0, "Seconds for an answer, including waiting; then it is cut.")
+    max_body_bytes: int = limit(32 * 1024, "Bytes in the body of a request.")
+    body_time_limit_s: float = limit(10.0, "Seconds for a client to send its request.")
+    retry_after_s: int = limit(5, "Seconds that a refused client is told to wait.")
 
     def __post_init__(self) -> None:
         for each in fields(self):

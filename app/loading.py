@@ -1,4 +1,4 @@
-"""Both models from one set of weights: the adapter is switched on for one and off for the other."""
+"""Loads both models from one set of weights, and switches the adapter on for one of them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,22 +18,22 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 
 QUESTION = "What is gout?"
-ROWS = 8  # that the weights are packed for; others are served too
+ROWS = 8  # batch size that the weights are packed for; others work too
 
 
 def check_files() -> None:
-    """Raises InputError with the command that makes what is missing, before anything is loaded."""
+    """Raises InputError with the command that makes a missing file, before anything is loaded."""
     require(ADAPTER / "adapter_model.safetensors", "train")
     PromptFormat.load(ADAPTER / "prompt.json", "train")
     require(GUARD, "guard")
 
 
 def load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
-    """The assistant over models/base and models/adapter, ready to start.
+    """Loads the assistant from models/base and models/adapter, ready to start.
 
-    Loads in a thread that then ends. The OpenMP of torch gives each thread that computes a team of
-    its own, and where teams have more members than there are cores, steps take twice as long: the
-    engine's shall be the only one.
+    Loading runs in a thread that then ends. torch's OpenMP gives each computing thread its own team
+    of threads. If teams have more threads than there are cores, steps take twice as long, so only
+    the engine's team may remain.
     """
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(_load, params, scope, limits).result()
@@ -78,24 +78,24 @@ class SwitchedAdapter:
                 "set train.bias to none and run dvc repro train to serve both"
             )
         self.model: Any = self.peft.get_base_model()
-        self.packed = ExitStack()  # never left
+        self.packed = ExitStack()  # never closed
         self.packed.enter_context(packed_weights(self.model, ROWS))
         self.layers = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
 
     def switch(self, on: bool) -> None:
-        """As peft's own methods, which also touch each parameter and take 20 times as long."""
+        """Does the same as peft's methods, which touch each parameter and take 20 times as long."""
         for layer in self.layers:
             layer._disable_adapters = not on
 
 
 def _beginning(encoder: PromptEncoder) -> list[int]:
-    """What all prompts with the system prompt of params.yaml begin with."""
+    """Returns the ids that all prompts with the system prompt of params.yaml begin with."""
     pairs = zip(encoder.question_ids("a"), encoder.question_ids("1"), strict=False)
     return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _warm_up(batch: Any, encoder: PromptEncoder, params: Evaluate) -> None:
-    """Pays once for what is allocated with the first tokens."""
+    """Generates two tokens, because the first ones allocate memory and are slow."""
     batch.join([encoder.question_ids(QUESTION)], [params], [0])
     batch.step()
     batch.step()

@@ -1,4 +1,4 @@
-"""What is checked before a request reaches the application: its key, the size of its body."""
+"""Checks a request's key and the size of its body before it reaches the application."""
 
 import asyncio
 import secrets
@@ -15,7 +15,7 @@ def needs_key(path: str) -> bool:
 
 
 class RequireKey:
-    """Lets a request to /v1 pass that bears the key."""
+    """Lets requests to /v1 pass only with the key."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self.app, self.expected = app, f"Bearer {key}".encode()
@@ -33,7 +33,7 @@ class RequireKey:
 
 
 class LimitBody:
-    """Reads the whole body before the application runs, up to a size and for a time."""
+    """Reads the whole body before the application runs, with a limit on size and time."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self.limits = app, limits
@@ -55,7 +55,7 @@ class LimitBody:
                 await self.app(scope, replay(whole, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, or None if the client has left."""
+        """Returns the body, or None if the client has left."""
         most = self.limits.max_body_bytes
         body, more = b"", True
         size = int(Headers(scope=scope).get("content-length", "0"))  # which the server has checked
@@ -75,7 +75,7 @@ class LimitBody:
 
 
 def replay(first: Message, receive: Receive) -> Receive:
-    """What an application then receives that has not seen the first message."""
+    """Returns a `receive` that gives the first message once more."""
     unseen: list[Message] = [first]
 
     async def replayed() -> Message:

@@ -1,4 +1,4 @@
-"""The chat page: Gradio, mounted in the server behind the API's routes."""
+"""The chat page: a Gradio app, mounted in the server after the API's routes."""
 
 import secrets
 from collections.abc import Callable
@@ -23,10 +23,10 @@ FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "
 MONO = ("ui-monospace", "monospace")
 HEADER = """<h1>medtune</h1>
 <p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""
-KEYS = "Enter sends, Shift+Enter breaks the line, Esc stops."
+KEYS = "Enter sends, Shift+Enter starts a new line, Esc stops."
 STORED = (
-    "Ratings stay on the computer that runs this page (data/feedback): question, answer, rating, "
-    "comment, model and settings, nothing about you."
+    "Ratings stay on the computer that runs this page (data/feedback). They contain the question, "
+    "the answer, your rating and comment, the model and its settings, and nothing about you."
 )
 HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
@@ -35,8 +35,8 @@ FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
 def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> FastAPI:
     """Adds the page at "/", after all other routes of `app`.
 
-    `key`, if there is one, is asked of its readers as a password. `app.state.close_page()` ends the
-    connections of open pages, which would otherwise outlast a server that stops.
+    If there is a `key`, readers must enter it as a password. `app.state.close_page()` ends the
+    connections of open pages, which would otherwise keep the server from stopping.
     """
     page = build(Conversations(assistant, NearestCards.load()), examples())
     page.state_session_capacity = READERS
@@ -62,9 +62,9 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
 
 
 def examples(path: Path = TEST) -> list[str]:
-    """The shortest question of each kind of a split, of the most frequent kinds if they are many.
+    """Returns the shortest question of each of a split's most frequent kinds.
 
-    Empty if the split is not there.
+    The list is empty if the split's file is missing.
     """
     import pyarrow.parquet as pq
 
@@ -152,7 +152,7 @@ def _has_key(key: str) -> Callable[[str, str], bool]:
 
 
 def _theme() -> gr.themes.Base:
-    """Fonts of the reader's system, and colours dark enough to be read."""
+    """Returns a theme with the fonts of the reader's system, and colours dark enough to read."""
     theme = gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO)
     return theme.set(
         color_accent="*primary_700",
@@ -216,7 +216,7 @@ def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
                 params.temperature,
                 step=0.05,
                 label="Temperature",
-                info="0: the likeliest words; higher: more varied",
+                info="0 picks the likeliest words; higher values vary more",
             )
             top_p = gr.Slider(
                 0.05,
@@ -224,7 +224,7 @@ def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
                 params.top_p,
                 step=0.05,
                 label="Top-p",
-                info="with a temperature: only the likeliest words of this share",
+                info="above temperature 0, sample from the likeliest words that make up this share",
             )
             longest = gr.Slider(
                 1,
@@ -232,12 +232,12 @@ def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
                 params.max_new_tokens,
                 step=1,
                 label="Maximum length",
-                info="tokens of an answer; a token is about ¾ of a word",
+                info="tokens in an answer; a token is about ¾ of a word",
             )
         system_prompt = gr.Textbox(
             assistant.system_prompt or "",
             label="System prompt",
-            info="The fine-tuned model was trained with this one; empty brings it back",
+            info="The fine-tuned model was trained with this prompt; an empty box restores it",
             lines=2,
             max_length=LONGEST // 2,
         )
@@ -250,7 +250,7 @@ def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
 
 
 def _rating() -> tuple[Rating, gr.Button, gr.Button]:
-    """The panel that asks for a comment, its Save and its Cancel."""
+    """Returns the panel that asks for a comment, its Save button and its Cancel button."""
     with gr.Column(visible=False, elem_id="rating") as panel:
         comment = gr.Textbox(label="Comment", info=STORED, max_length=LONGEST // 2, autofocus=True)
         with gr.Row():

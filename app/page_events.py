@@ -1,4 +1,4 @@
-"""What happens on the page: each method handles an event and says what changes."""
+"""Handles the events of the page; each handler returns what changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,7 +25,7 @@ HIDE, SHOW = gr.update(visible=False), gr.update(visible=True)
 
 
 class Asking(NamedTuple):
-    """Where a question is asked: its box, two buttons of which one shows, and a quiet line."""
+    """The components for a question: its box, two buttons of which one shows, and a note."""
 
     question: Any
     send: Any
@@ -167,9 +167,9 @@ class Events:
         return {self.page.panes[turn.model]: messages([turn])[1:] for turn in turns}
 
     def _settings(self, question: str, given: Given) -> dict[str, Any]:
-        """What a turn is asked with; raises InputError where the API would refuse it.
+        """Returns the settings of a turn; raises InputError if the API would refuse them.
 
-        A browser sends nothing of the kind, but not everybody who sends is one.
+        The page never sends such settings, but other programs may.
         """
         settings = {name: given[component] for name, component in self.page.settings.items()}
         texts = (("system", settings[SYSTEM_PROMPT]), ("user", question))
@@ -178,7 +178,7 @@ class Events:
         try:
             ChatRequest.model_validate({"model": "", "messages": said, **numbers})
         except ValueError:
-            raise InputError("the question or a setting cannot be read: reload the page") from None
+            raise InputError("the question or a setting is not valid: reload the page") from None
         return settings | {"max_new_tokens": int(settings["max_new_tokens"])}
 
 
@@ -189,7 +189,7 @@ def _refusal(conversation: Conversation, question: str | None) -> str | None:
 
 
 def _rated(conversation: Conversation, given: gr.LikeData) -> Turn | None:
-    """The turn whose answer was given a thumb, if it has ended and the model has said anything."""
+    """Returns the turn that was rated, if it has ended and the model has said anything."""
     model = str(getattr(given.target, "elem_id", "")).removeprefix("answer-")
     if model in PANES:
         turn = next((turn for turn in conversation.compared if turn.model == model), None)

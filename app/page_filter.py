@@ -1,4 +1,4 @@
-"""What of Gradio's own application is in reach: the page, its files, and its events."""
+"""Limits Gradio's application to what the page needs: the page, its files and its events."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import ApiError
 from app.middleware import replay
 
-# Left out are uploads and downloads, the proxy, the recorded runs, the API's description and more.
+# Closed are uploads and downloads, the proxy, the recorded runs, the API's description and more.
 OPEN = re.compile(
     r"/|/(assets|static)/.+|/(theme\.css|favicon\.ico|manifest\.json|login)/?"
     r"|/gradio_api/(queue/join|queue/data|heartbeat/[^/]+|startup-events)/?"
@@ -23,10 +23,10 @@ POLICY = (
 
 
 class PageFilter:
-    """Lets only what is OPEN pass, and tells browsers to load nothing from elsewhere.
+    """Lets only requests to OPEN paths pass, and tells browsers to load nothing from other sites.
 
-    `inputs` is how many values each event takes, by its number: Gradio prints the values of one
-    that takes another number. Where `framed` is false, no other page may show this one.
+    `inputs` says how many values each event takes, by the event's number: Gradio would print the
+    values of an event that has more or fewer. If `framed` is false, no other page may embed this.
     """
 
     def __init__(self, app: ASGIApp, inputs: Mapping[int, int], framed: bool) -> None:
@@ -43,7 +43,7 @@ class PageFilter:
         if scope["method"] == "POST" and "/queue/join" in scope["path"]:
             first = await receive()
             if not self._fits(first.get("body", b"")):
-                await ApiError(400, "this is no event of the page").response()(scope, receive, send)
+                await ApiError(400, "the page has no such event").response()(scope, receive, send)
                 return
             receive = replay(first, receive)
 
@@ -55,12 +55,12 @@ class PageFilter:
                 headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        # Without an origin, Gradio does not answer pages of other sites by CORS rules of its own.
+        # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         await self.app({**scope, "headers": headers}, receive, guarded)
 
     def _fits(self, body: bytes) -> bool:
-        """Whether an event's body, which LimitBody has read whole, has the values it takes."""
+        """Whether a body, which LimitBody has read whole, has as many values as its event takes."""
         try:
             event = json.loads(body)
             return len(event["data"]) == self.inputs[event["fn_index"]]

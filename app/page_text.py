@@ -1,4 +1,4 @@
-"""What turns of a conversation look like on the page, as values of Gradio's components."""
+"""Turns conversations into values of Gradio's components."""
 
 from collections.abc import Sequence
 from html import escape
@@ -15,7 +15,7 @@ MESSAGES = 3  # of a turn that has ended: question, answer, nearest cards
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """Turns as gr.Chatbot shows them, MESSAGES for each that has ended."""
+    """Returns turns as gr.Chatbot shows them, MESSAGES for each that has ended."""
     shown = []
     for turn in turns:
         shown += [_message("user", turn.question), _message("assistant", turn.answer or "…")]
@@ -23,24 +23,24 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
             text = "\n\n".join(map(_card, turn.nearest_cards))
             title = f"{NAMES.get(turn.model, turn.model)} · {_close(turn.nearest_cards)}"
             shown.append(
-                _message("assistant", text or "No training card shares enough of its words.")
+                _message("assistant", text or "No training card shares enough words with it.")
                 | {"metadata": {"title": title, "status": "done"}}
             )
     return shown
 
 
 def sentence(text: str) -> str:
-    """A server's message with a capital letter and a full stop."""
+    """Returns a server's message with a capital letter and a full stop."""
     return text[:1].upper() + text[1:] + "." * (not text.endswith("."))
 
 
 def note_of(turns: Sequence[Turn]) -> str:
-    """What a reader should know of turns that have ended."""
+    """Returns what a reader should know about turns that have ended."""
     notes = []
     if any(turn.finish_reason is None for turn in turns):
         notes.append("Stopped.")
     if any(turn.finish_reason == "length" for turn in turns):
-        notes.append("Cut at the maximum length, which the settings can raise.")
+        notes.append("Cut at the maximum length; you can raise it in the settings.")
     if unread := max(turn.unread for turn in turns):
         first = "first question" if unread == 1 else f"first {unread} questions"
         notes.append(f"This conversation is long; the model no longer sees your {first}.")
@@ -48,13 +48,13 @@ def note_of(turns: Sequence[Turn]) -> str:
 
 
 def thumbs(turns: Sequence[Turn]) -> Any:
-    """The ratings of turns, as a change of gr.Chatbot."""
+    """Returns the ratings of turns, as an update of gr.Chatbot."""
     words = {True: "Like", False: "Dislike", None: None}
     return gr.update(feedback_value=[words[turn.liked] for turn in turns])
 
 
 def _message(role: str, text: str) -> dict[str, Any]:
-    """A message of plain text: gr.Chatbot takes it for HTML even without Markdown."""
+    """Returns a message of escaped text: gr.Chatbot reads it as HTML even without Markdown."""
     return {"role": role, "content": {"type": "text", "text": escape(text)}}
 
 

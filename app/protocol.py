@@ -1,4 +1,4 @@
-"""The bodies of OpenAI's chat completions: what is supported, and any other field is refused.
+"""The bodies of OpenAI's chat completions, as far as supported; other fields are refused.
 
 https://platform.openai.com/docs/api-reference/chat
 """
@@ -12,7 +12,7 @@ def _whole(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("it holds half of a surrogate pair") from None
+        raise ValueError("it contains half of a surrogate pair") from None
     return text
 
 
@@ -36,7 +36,7 @@ class Message(Body):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | Annotated[list[TextPart], Field(min_length=1)]
-    # What clients send back with an answer, empty: OpenAI's own, then Gradio's.
+    # Empty fields that clients send back with an answer: OpenAI's, then Gradio's.
     refusal: None = None
     annotations: None = None
     audio: None = None
@@ -46,7 +46,7 @@ class Message(Body):
     options: None = None
 
     def for_prompt(self) -> dict[str, str]:
-        """As medtune.modeling.prompts takes it."""
+        """Returns the message as medtune.modeling.prompts takes it."""
         parts = [self.content] if isinstance(self.content, str) else (p.text for p in self.content)
         role = "system" if self.role == "developer" else self.role
         return {"role": role, "content": "".join(parts)}
@@ -57,7 +57,7 @@ class StreamOptions(Body):
 
 
 class ChatRequest(Body):
-    """What is left out is decided by the server: `evaluate` in params.yaml."""
+    """`evaluate` in params.yaml decides what a request leaves out."""
 
     model: str = Field(description="one of GET /v1/models")
     messages: Annotated[list[Message], Field(min_length=1)] = Field(
@@ -81,7 +81,7 @@ class ChatRequest(Body):
 
 
 class Usage(BaseModel):
-    """In tokens; the one that ends an answer counts."""
+    """Numbers of tokens, including the one that ends an answer."""
 
     prompt_tokens: int
     completion_tokens: int

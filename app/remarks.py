@@ -1,4 +1,4 @@
-"""What the guard has the assistant say before, after or instead of an answer."""
+"""Chooses the fixed texts that the guard puts before, after or in place of an answer."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ WARNING = (
 )
 GAP = "\n\n"  # between an answer and the fixed texts around it
 EARLIER = 4  # questions that a follow-up may belong to
-BRIEF = 5  # words; a longer follow-up refers to what was said
+BRIEF = 5  # words; a longer follow-up must refer to what was said
 REFERRING = re.compile(
     r"\b(and|but|or|so|then|also|else|more|same|such|ones?|it|its|this|that|these|those"
     r"|they|them|their|he|him|his|she|her)\b",
@@ -35,7 +35,7 @@ class Remarks:
 
 
 def own_words(answer: str) -> str:
-    """What the model said in an answer that came with remarks; nothing if it was a remark alone."""
+    """Removes the remarks from an answer; nothing is left if it was only a remark."""
     for text in (OUT_OF_SCOPE, WARNING, message("caution"), message("emergency")):
         answer = "" if answer == text else answer.removeprefix(text + GAP).removesuffix(GAP + text)
     return answer
@@ -48,7 +48,7 @@ class Remarker:
         self.check, self.scope = check, scope
 
     def remarks(self, messages: Sequence[Message]) -> Remarks:
-        """On the last question; one that is not medical by itself may follow one that is."""
+        """Returns the remarks on the last question, which may be a follow-up to a medical one."""
         *earlier, last = [m["content"] for m in messages if m["role"] == "user"]
         verdict = self.check(last)
         medical = self.scope == "off" or verdict.medical or self._follows(earlier, last)
@@ -58,7 +58,7 @@ class Remarker:
         return Remarks(before=verdict.before, after=GAP.join(after) or None)
 
     def _follows(self, earlier: Sequence[str], last: str) -> bool:
-        """Whether it is a follow-up, medical together with the nearest one that is so by itself."""
+        """Whether `last` is a follow-up that is medical together with the nearest medical one."""
         if len(last.split()) > BRIEF and not REFERRING.search(last):
             return False
         topic = next((q for q in earlier[: -EARLIER - 1 : -1] if self.check(q).medical), None)

@@ -28,7 +28,10 @@ from medtune.runtime.errors import InputError
 T = TypeVar("T")
 ERRORS: dict[int | str, Any] = {
     "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is"},
-    "5XX": {"model": ErrorBody, "description": "503: too many wait, see Retry-After; or our error"},
+    "5XX": {
+        "model": ErrorBody,
+        "description": "503: too many requests, see Retry-After; or our error",
+    },
 }
 STREAM: dict[int | str, Any] = {
     200: {
@@ -39,7 +42,7 @@ STREAM: dict[int | str, Any] = {
 
 
 class Server(FastAPI):
-    """Its OpenAPI document says which models and limits it has, and what needs the key."""
+    """An app whose OpenAPI document lists its models and limits, and what needs the key."""
 
     def openapi(self) -> dict[str, Any]:
         document, engine = super().openapi(), self.state.assistant.engine
@@ -66,10 +69,10 @@ def create_app(
     origins: Sequence[str] = (),
     hosts: Sequence[str] = ("*",),
 ) -> FastAPI:
-    """The server; `key` is asked of requests to /v1, `origins` are the pages that may call it.
+    """Returns the server. Requests to /v1 need the `key`; `origins` are the pages that may call it.
 
-    `hosts` are the names that a request may call the server by: a page elsewhere can have its own
-    name lead here.
+    `hosts` are the host names that requests may use; this stops pages elsewhere whose own name was
+    made to point to this server (DNS rebinding).
     """
 
     @asynccontextmanager
@@ -110,9 +113,7 @@ def _refuse_other_methods(app: FastAPI) -> None:
     """Answers 405 on the API's paths itself; a page mounted at "/" would answer in its place."""
     for route in [route for route in app.routes if isinstance(route, Route)]:
         allowed = ", ".join(sorted(route.methods or ()))
-        refusal = ApiError(
-            405, f"the methods of {route.path} are: {allowed}", headers={"Allow": allowed}
-        )
+        refusal = ApiError(405, f"{route.path} allows only {allowed}", headers={"Allow": allowed})
         app.router.routes.append(Route(route.path, refusal.response(), include_in_schema=False))
 
 
@@ -129,7 +130,7 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def failed(_: Request, error: HTTPException) -> Response:
         return ApiError(error.status_code, error.detail, headers=error.headers).response()
 
-    @app.exception_handler(InputError)  # of the model's chat template
+    @app.exception_handler(InputError)  # raised by the model's chat template
     async def refused_by_template(_: Request, error: InputError) -> Response:
         return ApiError(400, str(error), "messages").response()
 
@@ -150,7 +151,7 @@ def _add_status(app: FastAPI, assistant: Assistant) -> None:
 
     @app.get("/ready")
     async def ready() -> protocol.Status:
-        """Whether a request would be taken now."""
+        """Whether a request would be accepted now."""
         if not assistant.engine.is_ready:
             raise busy(assistant.engine.limits.retry_after_s)
         return protocol.Status(status="ready")
@@ -210,7 +211,7 @@ async def _joined(pieces: AsyncIterator[str]) -> str:
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`; raises ClientDisconnect as soon as the client leaves."""
+    """Returns the result of `work`; raises ClientDisconnect as soon as the client leaves."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":

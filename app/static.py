@@ -1,4 +1,4 @@
-"""The React page at /web, if it was built."""
+"""Serves the React page at /web, if it was built."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class Page(StaticFiles):
-    """Files that load nothing from elsewhere and are shown in no other page."""
+    """Files that may load nothing from other sites, and that no other page may embed."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)

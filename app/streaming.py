@@ -1,4 +1,4 @@
-"""Answers as server-sent events."""
+"""Streams answers as server-sent events."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any

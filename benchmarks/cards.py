@@ -1,9 +1,9 @@
-"""As many cards as a benchmark asks for, made from real ones by seeded edits.
+"""Makes as many cards as a benchmark needs, from real ones by seeded edits.
 
-A generation is all real cards, topic by topic in random order, with all but the commonest words
-replaced by words of that generation's own: one word by the same one everywhere. What real cards of
-one generation share they go on sharing, topics keep their sizes, and generations are as strange to
-each other as unrelated topics are. On top come copies, boilerplate and dirt at the rates below.
+A generation contains all real cards, topic by topic in random order. All but the commonest words
+are replaced by new ones, each by the same word throughout the generation. So cards of a generation
+share what the real cards share, topics keep their sizes, and generations differ from each other as
+much as unrelated topics do. Copies, boilerplate and dirt are added at the rates below.
 """
 
 import random
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-RATES = {  # shares of all cards; the rest is neither
+RATES = {  # shares of all cards; the rest are left as they are
     "exact_copy": 0.03,  # question and answer of an earlier card
     "near_copy": 0.05,  # own question, no topic; an earlier answer with a tenth of its words edited
     "same_question": 0.02,  # question and topic of an earlier card, own answer
@@ -26,8 +26,8 @@ RATES = {  # shares of all cards; the rest is neither
     "empty": 0.005,  # no answer
 }
 BOILERPLATES = 20
-LONG_SHARE = 25  # per cent: boilerplate is drawn from so many of the longest answers
-COMMON_WORDS = 200  # stay as they are
+LONG_SHARE = 25  # percent of the answers, the longest, from which boilerplate is drawn
+COMMON_WORDS = 200  # that stay as they are
 CORE = re.compile(r"[^\W\d_]{3,}")
 BATCH = 10_000
 SCHEMA = pa.schema([(name, pa.string()) for name in ("question", "answer", "kind", "topic")])
@@ -49,7 +49,7 @@ class Card(NamedTuple):
 
 
 class Corpus:
-    """Real cards as numbers of words, and the words."""
+    """Real cards as lists of word numbers, and the words."""
 
     def __init__(self, cards: list[Card]) -> None:
         numbers: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Corpus:
         self.words = list(numbers)
 
     def generations(self, draw: random.Random) -> Iterator[Card]:
-        """One generation of cards after the other, for ever."""
+        """Yields one generation of cards after the other, without end."""
         for generation in count():
             words = self._new_words(draw)
             topics = list(self.topics)
@@ -81,7 +81,7 @@ class Corpus:
                     yield Card(question, answer, parts[2], f"{topic} {generation}")
 
     def _new_words(self, draw: random.Random) -> list[str]:
-        """For each word the first half of its letters and the second half of another's."""
+        """Joins the first half of each word's letters to the second half of another's."""
         partners = dict(zip(self.cores, draw.sample(self.cores, len(self.cores)), strict=True))
 
         def replaced(match: re.Match[str]) -> str:
@@ -94,7 +94,7 @@ class Corpus:
 
 
 def make_cards(real: list[Card], size: int, seed: int) -> Iterator[Card]:
-    """Yields `size` cards; fewer are the beginning of more."""
+    """Yields `size` cards; a smaller size gives the first cards of a larger one."""
     draw = random.Random(seed)
     answers = sorted({card.answer for card in real}, key=lambda text: (len(text), text))
     boilerplate = draw.sample(answers[-LONG_SHARE * len(answers) // 100 :], BOILERPLATES)
@@ -121,7 +121,7 @@ def make_cards(real: list[Card], size: int, seed: int) -> Iterator[Card]:
 
 
 def edited(text: str, draw: random.Random) -> str:
-    """The text with up to a tenth of its words, one at least of ten, replaced, cut or added."""
+    """Replaces, cuts or adds up to a tenth of the words, and at least one of ten or more."""
     words = text.split()
     for _ in range(draw.randint(min(1, len(words) // 10), len(words) // 10)):
         place, word = draw.randrange(len(words)), draw.choice(words)

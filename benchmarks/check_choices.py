@@ -1,8 +1,8 @@
-"""Has lm-evaluation-harness score the questions that were asked, and compares, once.
+"""Compares our multiple-choice scores with those of lm-evaluation-harness.
 
-Needs `pip install lm-eval==0.4.13` beside the pinned requirements, and what `dvc repro
-evaluate@base` leaves behind. lm-eval gets each prompt and its options as text, encodes them itself
-and reports log-likelihoods and `acc_norm` of its own.
+Needs `pip install lm-eval==0.4.13` beside the pinned requirements, and the outputs of `dvc repro
+evaluate@base`. lm-eval gets each prompt and its options as text, encodes them itself, and reports
+its own log-likelihoods and `acc_norm`.
 
     python -m benchmarks.check_choices [--rows 100] [--set medical]
 """
@@ -23,7 +23,7 @@ from medtune.scoring.multiple_choice import answer_choices, log_likelihoods
 
 
 def harness(encoder: PromptEncoder, questions: list[Question]) -> dict[str, Any]:
-    """What lm-eval says of the base model: its results with the log of each question."""
+    """Returns lm-eval's results for the base model, with a log of each question."""
     from datasets import Dataset
     from lm_eval import simple_evaluate
     from lm_eval.api.task import ConfigurableTask

@@ -44,7 +44,7 @@ PEERS = {
     "split": ("datasketch", "datasketch MinHashLSH, near-duplicates only"),
     "tokenize": ("chat_template", "`apply_chat_template`, row by row"),
 }
-START_CARDS = 200  # what a stage takes for them is its start: interpreter, imports, tokenizer
+START_CARDS = 200  # their time counts as a stage's start: interpreter, imports, tokenizer
 ROUNDS_UP_TO = 100_000  # cards; larger sizes run once
 SAMPLE_S = 0.1
 
@@ -58,8 +58,8 @@ class Cost(NamedTuple):
 def run(command: Sequence[str], folder: Path, **variables: str) -> Cost:
     """Runs a command in a folder; raises InputError with its last line if it fails.
 
-    Peak memory is the largest sum over all of its processes, sampled ten times a second, of their
-    proportional set sizes: a page that several share counts once, pages of mapped files count too.
+    Peak memory is the largest sum of the proportional set sizes of its processes, sampled ten times
+    a second: a page that several share counts once, and pages of mapped files count too.
     """
     start, peak = time.perf_counter(), 0
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -109,7 +109,7 @@ class Project:
         return run(command, self.folder, PYTHONPATH=str(Path.cwd()))
 
     def stages(self, number: int) -> list[dict[str, Any]]:
-        """A row for each stage, run one after the other."""
+        """Runs the stages one after the other, and returns a row for each."""
         rows = []
         for stage in PEERS:
             seconds, gib, _ = self.run(f"stages.{stage}")
@@ -119,7 +119,7 @@ class Project:
         return rows
 
     def peers(self, datasketch_python: str | None) -> list[dict[str, Any]]:
-        """A row for the alternative to each stage; their seconds leave imports out."""
+        """Runs the alternative to each stage; returns rows whose seconds exclude imports."""
         near = {
             "threshold": self.params["split"]["near_duplicate_similarity"],
             "permutations": PERMUTATIONS,
@@ -129,7 +129,7 @@ class Project:
         for stage, (peer, title) in PEERS.items():
             python = datasketch_python if peer == "datasketch" else sys.executable
             if python is None:
-                logger.info("split is compared with nothing: there is no --datasketch-python")
+                logger.info("split has no comparison: --datasketch-python is not set")
                 continue
             cost = self.run("benchmarks.data_peers", peer, json.dumps(near), python=python)
             found = json.loads(cost.output)
@@ -142,7 +142,7 @@ class Project:
 def measure(
     sizes: Sequence[int], rounds: int, compared: int, datasketch_python: str | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of the stages, START_CARDS among their sizes, and those of the alternatives."""
+    """Returns the rows of the stages, with START_CARDS as one size, and of the alternatives."""
     rows, peers = [], []
     with tempfile.TemporaryDirectory(prefix="medtune-data-") as scratch:
         for size in (START_CARDS, *sizes):
@@ -156,7 +156,7 @@ def measure(
 
 
 def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table of the stages, and the µs a card that each takes beyond its start, by size."""
+    """Returns the table of the stages, and the µs per card beyond each one's start, by size."""
     seconds = rows.pivot_table(
         index="stage", columns="cards", values="seconds", aggfunc="median", sort=False
     )
@@ -176,7 +176,7 @@ def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def compare(peers: pd.DataFrame, ours_us: pd.Series) -> pd.DataFrame:
-    """The alternatives beside the stages, whose µs a card are given."""
+    """Returns a table of the alternatives beside the stages, whose µs per card are given."""
     cost_us = 1e6 * peers["seconds"] / peers["cards"]
     table = peers[["stage", "alternative"]].copy()
     table["time"] = peers["seconds"].map("{:,.1f} s".format)
@@ -207,9 +207,9 @@ def main() -> None:
     set_up_logging("benchmark")
     with one_line_errors():
         if options.compared not in options.sizes:
-            raise InputError(f"--compared is {options.compared}: it must be one of --sizes")
+            raise InputError(f"--compared must be one of --sizes, got {options.compared}")
         if options.rounds < 1 or options.sizes[0] <= START_CARDS:
-            raise InputError(f"--rounds must be 1 or more, each of --sizes above {START_CARDS}")
+            raise InputError(f"--rounds must be at least 1, each of --sizes above {START_CARDS}")
         require(BASE / "tokenizer.json", "download@model")
         require(RECORDS, "clean")
         rows, peers = measure(

@@ -1,7 +1,7 @@
 """The obvious alternatives to the stages clean, split and tokenize, each in one process.
 
-Run in the folder of a project whose stages have run: python -m benchmarks.data_peers NAME OPTIONS,
-OPTIONS being JSON. Prints JSON: seconds of the work without imports, cards in and what came out.
+Run it in the folder of a project whose stages have run: python -m benchmarks.data_peers NAME
+OPTIONS, where OPTIONS is JSON. Prints JSON: seconds without imports, cards in and what came out.
 """
 
 import json
@@ -22,7 +22,7 @@ Result = dict[str, Any]
 
 
 def pandas_apply(_: Mapping[str, Any]) -> Result:
-    """Cleans with `DataFrame.apply`, our rules and our reasons to drop, and writes Parquet."""
+    """Cleans with `DataFrame.apply` and our rules, and writes Parquet."""
     import pandas as pd
 
     from medtune.cards.filtering import filter_cards
@@ -45,7 +45,7 @@ def pandas_apply(_: Mapping[str, Any]) -> Result:
 def datasketch_lsh(options: Mapping[str, Any]) -> Result:
     """Finds near-duplicate answers with MinHashLSH, verified by their exact Jaccard similarity.
 
-    Needs datasketch and pyarrow, and nothing of medtune. The rest of the stage is not done: no
+    Needs datasketch and pyarrow, but not medtune. It does not do the rest of the stage: no
     topics, no shared 13-grams, no components, no leak rates, no assignment.
     """
     import pyarrow.parquet as pq
@@ -74,7 +74,7 @@ def _shingles(text: str, size: int) -> list[bytes]:
 
 
 def chat_template(_: Mapping[str, Any]) -> Result:
-    """Tokenizes prompt and answer of each card by `apply_chat_template`, one after the other.
+    """Tokenizes prompt and answer of each card with `apply_chat_template`, one after the other.
 
     Ids and the prompt's length, from which labels follow, stay in memory; nothing is written.
     """

@@ -1,8 +1,8 @@
-"""Compares the speed of greedy answers with transformers' ways, on the same questions.
+"""Compares the speed of greedy answers with several ways of transformers, on the same questions.
 
-In a round each arm answers the questions, in rotating order; one at a time, the published way,
-answers its share of them, another in each round. Reads data/tokens/ and models/base/; prints a
-table.
+In each round every arm answers the questions, in rotating order. The slow arm, one question at a
+time as published systems do it, answers only a share of them, a different one in each round. Reads
+data/tokens/ and models/base/; prints a table.
 
     python -m benchmarks.generate
     python -m benchmarks.generate --questions 40 --rounds 2
@@ -75,7 +75,7 @@ class Answering:
         return [answers[number] for number in range(len(prompts))]
 
     def batch(self, prompts: Ids) -> Ids:
-        """The answers of transformers' `generate` to one batch, padded on the left."""
+        """Returns the answers of transformers' `generate` to one batch, padded on the left."""
         import torch
 
         width = max(len(ids) for ids in prompts)
@@ -97,7 +97,7 @@ class Answering:
         }
 
     def ended(self, ids: list[int]) -> list[int]:
-        """The ids up to the first end token."""
+        """Returns the ids up to and including the first end token."""
         stop = next((n for n, token in enumerate(ids) if token in self.ends), len(ids))
         return ids[: stop + 1]
 
@@ -123,16 +123,16 @@ def load(folder: Path, batch_size: int | None) -> Answering:
 
 
 def questions(count: int) -> Ids:
-    """The prompts of the first test and validation cards."""
+    """Returns the prompts of the first test and validation cards."""
     tables = [read_tokens(TOKENS / f"{split}.arrow") for split in ("test", "validation")]
     rows = [row for table in tables for row in table.to_pylist()]
     if count > len(rows):
-        raise InputError(f"--questions is {count}, but there are {len(rows)} cards to ask")
+        raise InputError(f"--questions is {count}, but there are only {len(rows)} cards")
     return [row["input_ids"][: row["prompt_length"]] for row in rows[:count]]
 
 
 def measure(answering: Answering, prompts: Ids, rounds: int) -> tuple[pd.DataFrame, dict[str, Ids]]:
-    """A row for each arm and round, and each arm's answers."""
+    """Returns a row for each arm and round, and each arm's answers."""
     rows, arms = [], list(ARMS)
     answers: dict[str, Ids] = {arm: [[] for _ in prompts] for arm in arms}
     for number in range(rounds):
@@ -152,7 +152,7 @@ def measure(answering: Answering, prompts: Ids, rounds: int) -> tuple[pd.DataFra
 
 
 def equal_tokens(answer: list[int], other: list[int]) -> int:
-    """How many tokens come before the first that differs."""
+    """Returns how many tokens come before the first difference."""
     pairs = zip(answer, other, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -172,7 +172,7 @@ def main() -> None:
     add: Any = parser.add_argument
     add("--questions", type=int, default=200)
     add("--rounds", type=int, default=3)
-    add("--batch-size", type=int, help="of all arms (default: evaluate.batch_size)")
+    add("--batch-size", type=int, help="batch size of all arms (default: evaluate.batch_size)")
     add("--output", type=Path, help="a CSV file for the rate of each round")
     options = parser.parse_args()
     set_up_logging("benchmark")

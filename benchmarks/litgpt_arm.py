@@ -40,9 +40,9 @@ class Loader:
 
 
 def train(job: Job, clock: Clock) -> Result:
-    """Trains with `litgpt.finetune.lora.fit`; gradients are clipped, which its script leaves out.
+    """Trains with `litgpt.finetune.lora.fit`, and clips gradients, which its script does not do.
 
-    Its LoRA and schedule are set to what params.yaml says; what it does not know is refused.
+    Its LoRA and schedule follow params.yaml; settings that it does not support are refused.
     """
     import lightning
     from litgpt.args import EvalArgs, TrainArgs
@@ -50,7 +50,7 @@ def train(job: Job, clock: Clock) -> Result:
 
     params, seed = job.params()
     if params.target_modules != "all-linear" or params.lr_scheduler_type != "cosine":
-        raise InputError("the arm litgpt knows target_modules all-linear and cosine only")
+        raise InputError("the arm litgpt supports only target_modules all-linear and cosine")
     size = params.per_device_train_batch_size
     loader = Loader(job.rows("train"), size, seed)
     check = Loader(job.rows("validation"), size, seed)
@@ -145,7 +145,7 @@ def _batch(rows: dict[str, list[Any]], numbers: Any) -> dict[str, torch.Tensor]:
 
 
 def _mean_loss(model: Any, rows: dict[str, list[Any]], batch_size: int) -> float:
-    """The same sum as medtune.training.loop.mean_loss, by LitGPT's own forward pass."""
+    """Computes medtune.training.loop.mean_loss with LitGPT's own forward pass."""
     total, tokens = 0.0, 0
     model.eval()
     for numbers in by_length([len(ids) for ids in rows["input_ids"]], batch_size):

@@ -1,4 +1,4 @@
-"""What the benchmarks share: who was how much faster, and where that was measured."""
+"""Compares the rates of a benchmark's arms, and describes where they were measured."""
 
 import importlib.metadata
 import os
@@ -11,10 +11,10 @@ OURS = "medtune"
 
 
 def compare(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per arm: its median rate, its slowest and fastest round, how many times faster medtune was.
+    """Returns each arm's median, slowest and fastest rate, and how many times faster medtune was.
 
-    The last is the median over the rounds of the quotient within a round, in which all arms met
-    the same machine.
+    The last is the median over the rounds of the ratio within a round, in which all arms had the
+    same machine.
     """
     arms = list(dict.fromkeys(rows["arm"]))
     rates = rows.pivot(index="round", columns="arm", values="tokens_per_s")[arms]
@@ -36,7 +36,7 @@ def show(table: pd.DataFrame, *packages: str, output: Path | None, rows: pd.Data
 
 
 def machine() -> str:
-    """What a reader needs to judge figures, and nothing that tells one machine from its like."""
+    """Describes the machine well enough to judge figures, without anything that identifies it."""
     return f"{_processor()}, {os.cpu_count()} cores"
 
 

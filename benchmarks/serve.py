@@ -1,7 +1,7 @@
-"""Measures the server: time to the first token, one client, several at once, many for a while.
+"""Measures the chat server with one client, with several at once, and under a longer load.
 
-Starts `medtune chat` over models/base and models/adapter and asks it test questions over loopback,
-greedy and streamed. Prints what it found.
+Starts `medtune chat` with models/base and models/adapter and asks it test questions over loopback,
+greedy and streamed. Prints the time to the first token and the rates.
 
     python -m benchmarks.serve
     python -m benchmarks.serve --load-clients 50 --load-seconds 120
@@ -38,7 +38,7 @@ from medtune.runtime.stage import one_line_errors, set_up_logging
 logger = logging.getLogger("medtune")
 
 PACKAGES = ("torch", "transformers", "fastapi", "uvicorn")
-MEMORY_AT = {"start": 0.1, "middle": 0.5, "end": 1.0}  # of the load's seconds; before, it warms up
+MEMORY_AT = {"start": 0.1, "middle": 0.5, "end": 1.0}  # shares of the load's time
 MODEL = "finetuned"
 ROOT = Path(__file__).parents[1]
 
@@ -122,7 +122,7 @@ class Client:
 async def throughput(
     client: Client, questions: Sequence[str], clients: int
 ) -> tuple[list[Reply], float]:
-    """The replies to all questions, each client asking one after the other; tokens a second."""
+    """Returns the replies to all questions, which the clients share, and tokens per second."""
     waiting = iter(enumerate(questions))
     replies: dict[int, Reply] = {}
 
@@ -142,7 +142,7 @@ async def throughput(
 async def load(
     client: Client, questions: Sequence[str], clients: int, seconds: float
 ) -> list[Reply]:
-    """All replies to clients that ask without a pause; one that is refused waits as it is told."""
+    """Returns all replies to clients that ask without a pause; if refused, they wait as told."""
     asked, replies = itertools.cycle(questions), []
     end = time.perf_counter() + seconds
 
@@ -159,7 +159,7 @@ async def load(
 
 
 async def memory(server: Server, seconds: float) -> dict[str, float]:
-    """The server's resident memory in GiB during a load, at MEMORY_AT."""
+    """Returns the server's resident memory in GiB during a load, at MEMORY_AT."""
     start, found = time.perf_counter(), {}
     for name, share in MEMORY_AT.items():
         await asyncio.sleep(start + share * seconds - time.perf_counter())

@@ -1,6 +1,6 @@
 """Compares the speed of training with other trainers on the same cards.
 
-In each round every arm trains one epoch in a process of its own, in rotating order. Useful tokens
+In each round every arm trains one epoch in its own process, in rotating order. Useful tokens
 are those of the cards, padding excluded. Reads data/tokens/ and models/base/; prints a table.
 
     python -m benchmarks.train
@@ -33,7 +33,7 @@ def check_arms(names: list[str], litgpt_python: str | None) -> None:
     for name in names:
         if name not in ARMS:
             known = ", ".join(ARMS)
-            raise InputError(f"--arms names {name!r}, which is unknown: known are {known}")
+            raise InputError(f"--arms names {name!r}, which is unknown: choose from {known}")
         needs = ARMS[name].needs
         if needs == "litgpt":
             if litgpt_python is None:
@@ -46,7 +46,7 @@ def check_arms(names: list[str], litgpt_python: str | None) -> None:
 
 
 def run(python: str, job: Job) -> dict[str, float]:
-    """Trains one arm once in a process of its own."""
+    """Trains one arm once, in its own process."""
     environment = os.environ | {"OMP_NUM_THREADS": str(job.threads), "HF_HUB_OFFLINE": "1"}
     command = [python, "-m", "benchmarks.trainers", job.to_json()]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -57,7 +57,7 @@ def run(python: str, job: Job) -> dict[str, float]:
 
 
 def measure(jobs: list[Job], rounds: int, pythons: dict[str, str]) -> pd.DataFrame:
-    """A row for each arm and round; in each round another arm begins."""
+    """Returns a row for each arm and round; in each round another arm begins."""
     rows = []
     for number in range(rounds):
         shift = number % len(jobs)
@@ -94,7 +94,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add: Any = made.add_argument
-    add("--arms", type=lambda text: text.split(","), help=f"of {', '.join(ARMS)}")
+    add("--arms", type=lambda text: text.split(","), help=f"some of {', '.join(ARMS)}")
     add("--cards", type=int, default=192, help="training cards, drawn by the seed")
     add("--rounds", type=int, default=3, help="runs of each arm")
     add("--threads", type=int, default=os.cpu_count())

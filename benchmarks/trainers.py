@@ -1,4 +1,4 @@
-"""The same LoRA training by several trainers, each at its best settings.
+"""Runs the same LoRA training with several trainers, each at its best settings.
 
 benchmarks.train starts one process for each run. Its argument is a Job as JSON; the last line that
 it prints is the result as JSON.
@@ -22,7 +22,7 @@ from medtune.modeling.token_files import read_tokens
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import one_line_errors, set_up_logging
 
-PADDED_TOKENS = 256  # to which the published notebooks pad every example
+PADDED_TOKENS = 256  # the length to which published notebooks pad every example
 PACKED_TOKENS = 512  # about a batch of 8 cards, so that a step sees as many tokens as elsewhere
 NEVER = 10**9
 
@@ -43,7 +43,7 @@ class Job:
         return json.dumps(asdict(self))
 
     def params(self) -> tuple[Train, int]:
-        """The train section of params.yaml for one plain epoch, and the seed."""
+        """Returns the train section of params.yaml for one plain epoch, and the seed."""
         params, seed = load_params("train", "seed")
         changes: dict[str, Any] = {
             "num_train_epochs": 1,
@@ -67,9 +67,9 @@ class Job:
 
 
 class Clock:
-    """Counts the useful tokens of a run and times its steps, save the first.
+    """Counts the useful tokens of a run and times all its steps but the first.
 
-    The first step pays for what is allocated and compiled once. An arm calls `count` with the
+    The first step pays for one-time allocation and compilation. An arm calls `count` with the
     useful tokens of each forward pass and `end_step` after each optimiser step.
     """
 
@@ -93,7 +93,7 @@ class Clock:
             self.result = {"tokens_per_s": rate, "peak_memory_gib": peak_memory_gib()}
 
     def finished(self) -> Result:
-        """The rate and the memory; raises if an arm saw other tokens than it was given."""
+        """Returns the rate and the memory; raises if the arm saw other tokens than it was given."""
         if self.tokens != self.total:
             raise AssertionError(f"{self.tokens} useful tokens were trained on, not {self.total}")
         if not self.result:
@@ -128,7 +128,7 @@ class Arm:
 
     title: str
     train: Callable[[Job, Clock], Result]
-    needs: str | None = None  # a package that medtune does not bring
+    needs: str | None = None  # a package that medtune does not install
 
 
 def ours(job: Job, clock: Clock) -> Result:
@@ -137,7 +137,7 @@ def ours(job: Job, clock: Clock) -> Result:
     params, seed = job.params()
     model, tokenizer = adapted(job)
     validation = job.rows("validation")
-    # `train` validates after its last step: on one card here, because that is not to be measured.
+    # `train` validates after its last step: here on one card, to keep that out of the time.
     one = {name: column[:1] for name, column in validation.items()}
     for point in train(model, job.rows("train"), one, params, seed, tokenizer.pad_token_id):
         if point.curve == "train":
@@ -168,7 +168,7 @@ def trl(job: Job, clock: Clock, **options: Any) -> Result:
 
 
 def trained_by(make: Callable[..., Any], job: Job, clock: Clock) -> Result:
-    """Trains with the Trainer that `make` makes, transformers' own or one of its kind."""
+    """Trains with the Trainer that `make` returns, transformers' own or a similar one."""
     from transformers import PrinterCallback, TrainerCallback
 
     class Timing(TrainerCallback):
@@ -192,7 +192,7 @@ def litgpt(job: Job, clock: Clock) -> Result:
 
 
 def adapted(job: Job) -> tuple[Any, Any]:
-    """The base model with a fresh adapter, the same in each arm, and its tokenizer."""
+    """Returns the base model with a new adapter, the same in each arm, and its tokenizer."""
     from medtune.modeling.adapters import add_adapter
     from medtune.modeling.loading import load_base, load_tokenizer
 
@@ -207,7 +207,7 @@ def count_tokens(model: Any, clock: Clock) -> None:
     import torch
 
     def count(_: Any, arguments: Any, named: dict[str, Any]) -> None:
-        if torch.is_grad_enabled():  # no validation pass
+        if torch.is_grad_enabled():  # not in a validation pass
             mask = named.get("attention_mask")
             clock.count(named["input_ids"].numel() if mask is None else int(mask.sum()))
 
@@ -215,7 +215,7 @@ def count_tokens(model: Any, clock: Clock) -> None:
 
 
 def arguments(job: Job) -> dict[str, Any]:
-    """params.yaml in the words of transformers' TrainingArguments; nothing is saved or logged."""
+    """Returns params.yaml as TrainingArguments of transformers; nothing is saved or logged."""
     params, seed = job.params()
     same = (
         "optim",

@@ -89,7 +89,7 @@ def test_an_unknown_name_lists_those_there_are(monkeypatch: pytest.MonkeyPatch) 
 def test_a_missing_gpu_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(InputError, match=f"launch/{name}.yaml asks for a GPU and torch sees none"):
+    with pytest.raises(InputError, match=f"launch/{name}.yaml asks for a GPU, but torch"):
         launch(name, "stages.train")
 
 

@@ -1,4 +1,4 @@
-"""Parts of the test set, each compared on its own."""
+"""Compares parts of the test set, each on its own."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from medtune.comparison.statistics import Settings, compare_tables
 from medtune.scoring.scores import SCORES, Score
 
 PART_SCORES = [score for score in SCORES if score.name in ("rougeL", "perplexity")]
-MIN_CARDS = 5  # a topic with fewer says nothing of its own
-MAX_TOPICS = 20  # in a table that a person reads
+MIN_CARDS = 5  # a topic with fewer is too small to compare
+MAX_TOPICS = 20  # more would make the table hard to read
 OTHER_TOPICS = "other topics"
 LENGTHS = (5, 10, 20, 40)  # longest reference of each bucket, in words
 
 
 def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, dict[str, Any]]:
-    """The metrics of the whole test set and of its parts, by name of their file."""
+    """Returns the metrics of the whole test set and of its parts, by file name."""
     rows = tables["base"].select(["kind", "topic", "reference"]).to_pydict()
     parts = {
         "kinds": rows["kind"],
@@ -33,7 +33,7 @@ def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, d
 def compared(
     tables: dict[str, pa.Table], scores: Sequence[Score], settings: Settings, prefix: str = ""
 ) -> dict[str, Any]:
-    """Scores of both models, flat: "n", "groups", "<score>.<field>", each after the prefix."""
+    """Returns both models' scores, flat "n", "groups", "<score>.<field>", each after `prefix`."""
     base = tables["base"]
     flat = {f"{prefix}n": base.num_rows, f"{prefix}groups": len(base.column("group").unique())}
     for name, result in compare_tables(**tables, scores=scores, settings=settings).items():
@@ -44,9 +44,9 @@ def compared(
 def compared_parts(
     tables: dict[str, pa.Table], parts: Sequence[str], settings: Settings
 ) -> dict[str, Any]:
-    """ROUGE-L and perplexity of each part, flat: "<part>.n", "<part>.rougeL.base" …
+    """Returns ROUGE-L and perplexity of each part, flat "<part>.n", "<part>.rougeL.base" …
 
-    `parts` names the part of each row; a part of one group has no interval and no p-value.
+    `parts` names the part of each row; a part with one group has no interval and no p-value.
     """
     flat: dict[str, Any] = {}
     for part in sorted(set(parts)):
@@ -57,14 +57,14 @@ def compared_parts(
 
 
 def topic_parts(topics: Sequence[str]) -> list[str]:
-    """The part of each row: its topic, or "other topics" but for the largest of enough cards."""
+    """Returns each row's part: its topic if that is one of the largest, else "other topics"."""
     counts = sorted(Counter(topics).items(), key=lambda item: (-item[1], item[0]))
     own = {topic for topic, cards in counts[:MAX_TOPICS] if topic and cards >= MIN_CARDS}
     return [topic if topic in own else OTHER_TOPICS for topic in topics]
 
 
 def length_parts(references: Sequence[str]) -> list[str]:
-    """The part of each row by the words of its reference: "1-5 words" … "over 40 words"."""
+    """Returns each row's part by the words in its reference: "1-5 words" … "over 40 words"."""
     starts = (1, *(longest + 1 for longest in LENGTHS))
     names = [f"{start}-{longest} words" for start, longest in zip(starts, LENGTHS, strict=False)]
     names.append(f"over {LENGTHS[-1]} words")
@@ -73,7 +73,7 @@ def length_parts(references: Sequence[str]) -> list[str]:
 
 
 def part_names(flat: Mapping[str, Any]) -> list[str]:
-    """The parts in flat metrics by name, lengths from short to long, "other topics" last."""
+    """Returns the parts in flat metrics by name; lengths by number, "other topics" last."""
 
     def order(name: str) -> tuple[bool, int, str]:
         first = name.partition("-")[0]

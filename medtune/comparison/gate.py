@@ -1,4 +1,4 @@
-"""The gate: stops where the fine-tuned model is worse than may be."""
+"""Stops the pipeline if the fine-tuned model is worse than allowed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ BETTER = {score.name: score.better for score in SCORES if score.better}
 
 
 def check_scores(metrics: Mapping[str, Any], tolerances: Mapping[str, float], report: str) -> None:
-    """Raises InputError that names each score by which fine-tuned is worse beyond its tolerance.
+    """Raises InputError with each score in which fine-tuned is worse by more than its tolerance.
 
-    `metrics` are those of compare_scores.json. The point estimates decide, so that the tolerance
-    alone says how much noise is allowed; a score that is not defined does not pass.
+    `metrics` are the contents of compare_scores.json. The point estimates decide, so the tolerance
+    must allow for noise. A score that is undefined does not pass.
     """
     failed = []
     for name, tolerance in sorted(tolerances.items()):
@@ -27,8 +27,9 @@ def check_scores(metrics: Mapping[str, Any], tolerances: Mapping[str, float], re
             )
     if failed:
         raise InputError(
-            f"fine-tuned is worse than compare.fail_if_worse allows, {'; '.join(failed)}: "
-            f"read {report} (all outputs are written), then train again or allow more"
+            "the fine-tuned model is worse than compare.fail_if_worse allows, "
+            f"{'; '.join(failed)}: read {report} (all outputs are written), then train again or "
+            "raise the tolerance"
         )
 
 

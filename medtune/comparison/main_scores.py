@@ -1,4 +1,4 @@
-"""What people compare between runs: the few values that `dvc metrics` and `dvc exp show` print."""
+"""Picks the few values that `dvc metrics` and `dvc exp show` print, to compare runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ MAIN_SCORES = {  # name for DVC: name in metrics/compare_scores.json
 
 
 def main_scores(scores: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
-    """The main scores, flat: "rougeL" is the fine-tuned model's, "rougeL.base" the base model's.
+    """Returns the main scores: "rougeL" of the fine-tuned model, "rougeL.base" of the base model.
 
     "medical" and "general" are the accuracies on multiple-choice questions, where these were asked,
     and "loss" is the validation loss of the adapter that was kept. `scores` and `training` are the

@@ -1,4 +1,4 @@
-"""What the fine-tuning changed in the answers to multiple-choice questions."""
+"""Compares both models' answers to multiple-choice questions."""
 
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,24 @@ SAME_COLUMNS = ["set", "id", "question", "options", "correct"]
 
 
 def read_choices() -> dict[str, pa.Table]:
-    """Both models' answers; raises InputError unless they are to the same questions."""
+    """Reads both models' answers; raises InputError unless both were asked the same questions."""
     tables = {
         model: read_table(PREDICTIONS / f"{model}_choices.parquet", f"evaluate@{model}")
         for model in ("base", "finetuned")
     }
     if not tables["base"].select(SAME_COLUMNS).equals(tables["finetuned"].select(SAME_COLUMNS)):
         raise InputError(
-            "base and fine-tuned model were asked different multiple-choice questions: "
+            "the base and the fine-tuned model were asked different multiple-choice questions: "
             "run dvc repro -f evaluate@base evaluate@finetuned"
         )
     return tables
 
 
 def compared_choices(tables: dict[str, pa.Table], settings: Settings) -> dict[str, Any]:
-    """Accuracy of both models on each set, flat: "choices.<set>.n", "….accuracy.base" …
+    """Returns both models' accuracy on each set, flat "choices.<set>.n", "….accuracy.base" …
 
-    Each question is a group of its own. The expected calibration error comes without an interval:
-    resamples are less calibrated than what they are drawn from.
+    Each question is its own group. The expected calibration error has no interval, because
+    resamples are less calibrated than the answers they are drawn from.
     """
     flat: dict[str, Any] = {}
     base, finetuned = (sets_of(table) for table in tables.values())
@@ -57,7 +57,7 @@ def compared_choices(tables: dict[str, pa.Table], settings: Settings) -> dict[st
 
 
 def write_reliability(path: Path, tables: dict[str, pa.Table]) -> None:
-    """Writes the reliability curve of each model on each set as a plot's data."""
+    """Writes the points of each model's reliability curve on each set as CSV."""
     points = [
         (model, name, *point)
         for model, table in tables.items()

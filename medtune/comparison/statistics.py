@@ -1,6 +1,6 @@
 """Paired statistics: what changed between base and fine-tuned, and how sure that is.
 
-Both models answered the same questions. Rows of one group (near-duplicates, one topic) are no
+Both models answered the same questions. Rows of one group (near-duplicates, one topic) are not
 independent evidence, so whole groups are resampled and swapped, never single rows.
 """
 
@@ -18,12 +18,12 @@ from scipy.stats import DegenerateDataWarning
 from medtune.scoring.scores import Array, Score, statistics
 
 CELLS_AT_ONCE = 2_000_000  # of (resamples, groups); bounds the memory to about 50 MB
-TOLERANCE = 1e-9  # relative; what differs by rounding alone is equal
+TOLERANCE = 1e-9  # relative; values that differ only by rounding are equal
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`resamples` draws, an interval that holds the truth with probability `confidence`, a seed."""
+    """The number of resamples, the confidence of the intervals (0 to 1), and a seed."""
 
     resamples: int
     confidence: float
@@ -32,10 +32,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One score of both models. `difference` is fine-tuned less base, NaN what is not defined.
+    """One score of both models. `difference` is fine-tuned minus base; undefined values are NaN.
 
     `wins`, `ties` and `losses` count rows from the fine-tuned model's side; they are None for
-    scores that a single row does not have (BLEU, chrF) or that have no better side.
+    scores that a single row does not have (BLEU, chrF) or that have no better direction.
     """
 
     base: float
@@ -49,7 +49,7 @@ class Comparison:
     losses: int | None = None
 
     def flat(self, name: str) -> dict[str, float]:
-        """Its fields under "<name>.<field>", without those that are None."""
+        """Returns its fields as "<name>.<field>", without those that are None."""
         return {f"{name}.{key}": value for key, value in asdict(self).items() if value is not None}
 
 
@@ -71,12 +71,13 @@ def compare_tables(
     scores: Sequence[Score],
     settings: Settings,
 ) -> dict[str, Comparison]:
-    """Compares two tables of predictions, same rows in the same order, by score name.
+    """Compares two tables of predictions with the same rows in the same order, by score name.
 
     Each resample's difference is computed anew from its sums. With one group, interval and p-value
-    are NaN. A simulated 95 % interval of 10 to 100 groups held the truth in 94 to 96 % with one to
-    three rows a group, 92 to 95 % with half of the rows in a tenth of the groups, 88 to 95 % with
-    skewed differences (plain percentiles: 89 to 95 %, 89 to 94 %, 84 to 94 %).
+    are NaN. In simulations with 10 to 100 groups, 95 % intervals contained the truth in 94 to 96 %
+    of cases with one to three rows per group, in 92 to 95 % with half of the rows in a tenth of
+    the groups, and in 88 to 95 % with skewed differences (plain percentiles: 89 to 95 %, 89 to
+    94 %, 84 to 94 %).
     """
     codes = pc.rank(base.column("group"), tiebreaker="dense").to_numpy() - 1
     rows = [(score, statistics(base, score), statistics(finetuned, score)) for score in scores]
@@ -102,11 +103,12 @@ def compare_tables(
 
 
 def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Array, Array]:
-    """Lower and upper ends, (scores,), from the bootstrapped differences, (scores, resamples).
+    """Returns lower and upper ends, (scores,), from bootstrapped differences, (scores, resamples).
 
     Percentiles alone are too narrow with few or uneven groups (Hesterberg 2015, arXiv 1411.5279).
-    So they keep their shape and are stretched about the observed difference: Student's quantile for
-    the normal one, the standard error of the jackknife over groups for that of the bootstrap.
+    So they keep their shape and are stretched about the observed difference, by the ratio of
+    Student's quantile to the normal one and of the jackknife's standard error over groups to the
+    bootstrap's.
     """
     groups, tail = len(sums[0].base), (1 - confidence) / 2
     totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
@@ -126,7 +128,7 @@ def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Ar
 
 
 def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
-    """Differences under resampling of groups with replacement, (scores, resamples)."""
+    """Returns the differences when groups are resampled with replacement, (scores, resamples)."""
     groups = len(sums[0].base)
 
     def differences(picked: Array, axis: int) -> Array:
@@ -136,7 +138,7 @@ def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
         return np.stack([s.difference(weights @ s.base, weights @ s.finetuned) for s in sums])
 
     with warnings.catch_warnings():
-        # Of its own interval, which is not used, where a score is not defined.
+        # scipy warns about its own interval, which is not used, if a score is undefined.
         warnings.simplefilter("ignore", DegenerateDataWarning)
         result = scipy.stats.bootstrap(
             (np.arange(groups),),
@@ -151,11 +153,11 @@ def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:
 
 
 def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
-    """Two-sided p-value of each score, (scores,): how often swapped models differ as much.
+    """Returns two-sided p-values, (scores,): how often swapped models differ at least as much.
 
-    Base and fine-tuned are swapped in whole groups: in every way, where these are no more than
-    `resamples`; else at random, and k such draws of B make (k + 1) / (B + 1), which is never 0
-    (Phipson and Smyth 2010).
+    Base and fine-tuned are swapped in whole groups, in every possible way if there are at most
+    `resamples` ways. Otherwise swaps are drawn at random, and k of B draws give (k + 1) / (B + 1),
+    which is never 0 (Phipson and Smyth 2010).
     """
     groups = len(sums[0].base)
     totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
@@ -184,9 +186,10 @@ def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
 
 
 def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, int]:
-    """Rows where the fine-tuned model is better, equal up to rounding, worse; both (rows, k).
+    """Counts rows where the fine-tuned model is better, equal up to rounding, or worse.
 
-    Empty for what is no sum over a sum: a row has no BLEU of its own.
+    `base` and `finetuned` are (rows, k). Returns nothing for a score that a single row does not
+    have, such as BLEU.
     """
     if score.better == 0 or len(score.columns) == 1:
         return {}

@@ -1,4 +1,4 @@
 """Generates answers: one loop for evaluation and terminal, its key-value cache, and vLLM as
-another engine. Imports runtime, config and modeling; for the evaluate stage, serving and
+another engine. Imports runtime, config and modeling. Used by the evaluate stage, serving and
 `medtune ask`.
 """

@@ -50,7 +50,7 @@ class Answer:
 def answer_all(
     model: Any, encoder: PromptEncoder, prompts: Sequence[list[int]], params: Evaluate, seed: int
 ) -> list[Answer]:
-    """The answers to prompts (token ids), in their order.
+    """Returns the answers to prompts (token ids), in their order.
 
     Prompts of similar length go together, and the batches are divided between the processes.
     """
@@ -76,7 +76,7 @@ def answer_all(
 
 
 def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:
-    """The tokens that end an answer: the template's end of turn and the model's own."""
+    """Returns the tokens that end an answer: the template's end of turn and the model's own."""
     eos = model.generation_config.eos_token_id  # an id, a list of ids, or None
     return {encoder.end_id, *(eos if isinstance(eos, list) else [eos])} - {None}
 
@@ -90,7 +90,7 @@ def generate(
     seeds: Sequence[Any] = (),
     on_token: Callable[[], object] = lambda: None,
 ) -> list[list[int]]:
-    """The new ids of each prompt, up to and including the first id in `ends`, if there is one.
+    """Returns each prompt's new ids, up to and including the first id in `ends`, if there is one.
 
     The prompts run once (prefill), then each row that has not ended runs one token a step. With a
     temperature, `seeds` holds one seed for each prompt, of any kind that numpy's default_rng takes;
@@ -163,7 +163,7 @@ class Sampler:
         return tokens
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Drops all rows but these, which then stand in this order."""
+        """Keeps only these rows, in this order."""
         self.ids = self.ids[rows]
         if self.generators is not None:
             self.generators = [self.generators[row] for row in rows]

@@ -42,10 +42,10 @@ class GenerationCache(Protocol):
     """What a generation loop asks of a cache; the decoder uses it as a transformers `Cache`."""
 
     def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
-        """The inputs that append one token (N,) to each row."""
+        """Returns the inputs that append one token (N,) to each row."""
 
     def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The hidden states (N, D) of each row's last token, out of all that a pass returns."""
+        """Picks the hidden states (N, D) of each row's last token from all that a pass returns."""
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drops all rows but these. Returns the old number of each row, in its new order."""
@@ -108,13 +108,13 @@ class SharedPrefixCache(SlotCache):
         self.group = slice(0, 0)  # the rows of the present prefill pass
 
     def prefill_inputs(self) -> Iterator[DecoderInputs]:
-        """The inputs of one pass for each group of prompts, to be run in this order."""
+        """Yields the inputs of one pass for each group of prompts, to be run in this order."""
         for start in range(0, self.row_count, PROMPTS_AT_ONCE):
             self.group = slice(start, min(start + PROMPTS_AT_ONCE, self.row_count))
             yield self._group_inputs(self.prompts[self.group])
 
     def _group_inputs(self, prompts: Sequence[list[int]]) -> DecoderInputs:
-        """One packed row: the prefix, then the suffixes, each padded on the left to R columns."""
+        """Packs one row: the prefix, then the suffixes, each padded on the left to R columns."""
         prefix, length = self.prefix_length, max(len(ids) for ids in prompts)
         suffixes = torch.tensor([[0] * (length - len(ids)) + ids[prefix:] for ids in prompts])
         packed_ids = torch.cat([suffixes.new_tensor(prompts[0][:prefix]), suffixes.flatten()])
@@ -220,7 +220,7 @@ class PaddedCache(DynamicCache):
         return self._inputs(tokens[:, None])
 
     def _inputs(self, ids: torch.Tensor) -> DecoderInputs:
-        """The inputs for the last columns, whose ids (N, columns) are given."""
+        """Returns the inputs for the last columns, whose ids (N, columns) are given."""
         positions = self.positions[:, : self.length]
         return {
             "input_ids": ids,

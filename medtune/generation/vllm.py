@@ -28,7 +28,7 @@ def answer_all(
     ends: set[int],
     adapter: Path | None = None,
 ) -> list[Answer]:
-    """The answers of the base model, or of `adapter` on it, to prompts (token ids), in order."""
+    """Returns the answers of the base model, or of `adapter` on it, to prompts (token ids)."""
     try:
         from vllm import LLM, SamplingParams
         from vllm.lora.request import LoRARequest
@@ -61,11 +61,11 @@ def answer_all(
 
 
 def _max_lora_rank(rank: int) -> int:
-    """The smallest accepted value that an adapter of this rank fits into."""
+    """Returns the smallest accepted value that an adapter of this rank fits into."""
     for accepted in LORA_RANKS:
         if accepted >= rank:
             return accepted
     raise InputError(
-        f"vLLM takes adapters up to rank {LORA_RANKS[-1]}, this one has {rank}: "
+        f"vLLM accepts adapters up to rank {LORA_RANKS[-1]}, but this one has {rank}: "
         "set evaluate.engine to medtune"
     )

@@ -1,4 +1,4 @@
-"""The model and all that goes into it: loading, adapters, prompts, token files, batches, losses,
-and one computation spread over several processes. Imports runtime and config; for everything
-that runs a model or reads its tokens.
+"""The model and everything that goes into it: loading, adapters, prompts, token files, batches and
+losses, and work divided between processes. Imports runtime and config. Used by everything that
+runs a model or reads its tokens.
 """

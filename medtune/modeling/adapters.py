@@ -1,4 +1,4 @@
-"""The LoRA adapter: put on a base model, saved with its tokenizer, loaded again."""
+"""Adds a LoRA adapter to a base model, saves it with its tokenizer, and loads it again."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ FILES = (
 
 
 def add_adapter(model: Any, params: Train, seed: int) -> Any:
-    """The model with a fresh LoRA adapter (Hu et al. 2021, arXiv 2106.09685), ready to train."""
+    """Returns the model with a new LoRA adapter (Hu et al. 2021, arXiv 2106.09685) to train."""
     import torch
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
@@ -59,10 +59,10 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
 
 @contextmanager
 def first_weights(model: Any) -> Iterator[Path | None]:
-    """The folder of the adapter as it was before training, where `save_adapter` needs it.
+    """Yields the folder of the untrained adapter if `save_adapter` needs it, else None.
 
-    PiSSA takes its first weights out of those of the base model. What was learned is saved as the
-    difference from them, a LoRA adapter of twice the rank that suits the base model as it is.
+    PiSSA takes its initial weights from those of the base model. What was learned is saved as the
+    difference from them: a LoRA adapter of twice the rank, which fits the unchanged base model.
     """
     config = model.peft_config["default"]
     way = config.init_lora_weights
@@ -71,7 +71,7 @@ def first_weights(model: Any) -> Iterator[Path | None]:
         return
     with TemporaryDirectory() as folder:
         first = Path(folder) / "first"
-        config.init_lora_weights = True  # or peft would take them out again when it reads them
+        config.init_lora_weights = True  # otherwise peft would take them out again on loading
         model.save_pretrained(first)
         config.init_lora_weights = way
         yield first
@@ -82,7 +82,7 @@ def save_adapter(
 ) -> None:
     """Writes FILES: the adapter, and its tokenizer with the template it was trained on.
 
-    Where FSDP has spread the adapter, all processes take part and the main one writes.
+    If FSDP has sharded the adapter, all processes must call this; the main one writes.
     """
     from medtune.modeling.distributed import whole
 
@@ -104,10 +104,10 @@ def save_adapter(
 
 
 def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
-    """The base model with the adapter, in evaluation mode.
+    """Returns the base model with the adapter, in evaluation mode.
 
     In fp32 the adapter is merged into the weights, which is faster; in half precision merging
-    would round away a part of what was learned.
+    would round away part of what was learned.
     """
     import torch
     from peft import PeftModel
@@ -118,7 +118,7 @@ def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
 
 
 def _check_targets(model: Any, targets: list[str]) -> None:
-    """Refuses a name that no module has: peft would train the others and say nothing."""
+    """Rejects a name that no module has; peft would silently train only the others."""
     import torch
 
     named = list(model.named_modules())
@@ -132,7 +132,7 @@ def _check_targets(model: Any, targets: list[str]) -> None:
 
 
 def _make_portable(path: Path) -> None:
-    """Sorts what peft holds in sets and names the base model by its place in the project."""
+    """Sorts what peft keeps in sets, and names the base model by its path in the project."""
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = str(BASE)
     if isinstance(config["target_modules"], list):

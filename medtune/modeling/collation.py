@@ -13,22 +13,22 @@ IGNORED = -100  # label of a token without loss: the default `ignore_index` of c
 
 
 def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The numbers of `count` rows, shuffled and cut into batches; the last may be smaller.
+    """Returns the numbers of `count` rows, shuffled and cut into batches; the last may be smaller.
 
-    The order depends on the arguments alone, so that a resumed run sees the same batches.
+    The order depends only on the arguments, so that a resumed run sees the same batches.
     """
     rows = np.random.default_rng([seed, epoch]).permutation(count).tolist()
     return [rows[i : i + batch_size] for i in range(0, count, batch_size)]
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Row numbers sorted from the shortest row to the longest, cut into batches: little padding."""
+    """Returns row numbers sorted by length and cut into batches, which need little padding."""
     rows = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
     return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
 
 
 def common_prefix_length(rows: Sequence[Sequence[int]]) -> int:
-    """How many ids all rows begin with alike.
+    """Returns how many leading ids all rows have in common.
 
     >>> common_prefix_length([[5, 6, 7, 8], [5, 6, 9]])
     2
@@ -40,7 +40,7 @@ def common_prefix_length(rows: Sequence[Sequence[int]]) -> int:
 def padded(
     input_ids: Sequence[Sequence[int]], loss_start: Sequence[int], pad_id: int
 ) -> dict[str, "torch.Tensor"]:
-    """Right-padded tensors `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64.
+    """Returns right-padded `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64.
 
     `columns` is the length of the longest row. The labels of a row are its ids from `loss_start`
     on; they are IGNORED before that and in the padding. Labels are not shifted: the label of a

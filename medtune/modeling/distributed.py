@@ -17,12 +17,12 @@ from medtune.modeling.loading import device
 
 
 def accelerator() -> Accelerator:
-    """accelerate's view of the processes; medtune itself sets devices and mixed precision."""
+    """Returns accelerate's view of the processes; medtune sets devices and precision itself."""
     return Accelerator(cpu=device() == "cpu", device_placement=False, mixed_precision="no")
 
 
 def share(passes: list[list[int]], count: int, process: int) -> list[tuple[list[int], int]]:
-    """The forward passes of one of `count` processes, each with the weight of its loss.
+    """Returns the forward passes of one of `count` processes, each with the weight of its loss.
 
     A pass is a list of row numbers. Passes are dealt out in turn. DDP and FSDP need equally many
     from each process, so some passes come a second time, with weight 0 instead of 1.
@@ -43,7 +43,7 @@ def process_count() -> int:
 
 
 def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
-    """The results of work(items), one for each item, in order.
+    """Returns the results of work(items), one for each item, in order.
 
     Each process works on its share of the items, and each gets all the results. Without
     `accelerate launch` there is one process, which simply calls `work`.
@@ -56,13 +56,13 @@ def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A full copy of a tensor. If FSDP has sharded it, all processes must call this together."""
+    """Returns a full copy of a tensor. If FSDP has sharded it, all processes must call this."""
     tensor = tensor.detach()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor.clone()
 
 
 def placed(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The full tensor on the device of `like`, and sharded as `like` is if their shapes agree.
+    """Moves a full tensor to the device of `like`, and shards it alike if their shapes agree.
 
     Shapes differ for an optimiser's scalars, such as its step count: these stay full.
     """

@@ -12,9 +12,9 @@ LAUNCH = Path("launch")
 
 
 def launch(name: str, module: str, *arguments: str) -> None:
-    """Replaces this process by `accelerate launch -m module`, where launch/<name>.yaml needs it.
+    """Replaces this process by `accelerate launch -m module` if launch/<name>.yaml asks for it.
 
-    Returns in a process so started, and where one process is enough: it then costs no time.
+    Returns in each launched process, and at once if a single process is enough.
     """
     if "LOCAL_RANK" in os.environ:
         from medtune.modeling.distributed import accelerator
@@ -39,7 +39,7 @@ def launch(name: str, module: str, *arguments: str) -> None:
 
 
 def unknown_launch(name: str, section: str) -> InputError:
-    """What to say of a `launch` in a section of params.yaml that names no file of launch/."""
+    """Returns the error for a `launch` in params.yaml that names no file in launch/."""
     known = sorted(path.stem for path in LAUNCH.glob("*.yaml"))
     near = difflib.get_close_matches(name, known, n=1)
     hint = f": did you mean {near[0]}?" if near else ""
@@ -50,4 +50,4 @@ def _require_gpu(path: Path) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        raise InputError(f"{path} asks for a GPU and torch sees none: set launch to local")
+        raise InputError(f"{path} asks for a GPU, but torch finds none: set launch to local")

@@ -1,4 +1,4 @@
-"""Loading the base model and its tokenizer, in the right precision on the right device."""
+"""Loads the base model and its tokenizer, in the right precision on the right device."""
 
 import os
 from pathlib import Path
@@ -23,10 +23,10 @@ def load_base(
     folder: Path = BASE,
     double_quantization: bool = True,
 ) -> Any:
-    """The base model on the best device there is, in evaluation mode.
+    """Loads the base model on the best available device, in evaluation mode.
 
-    `precision` is auto, fp32, bf16 or fp16; `quantization` none, nf4 or fp4 (bitsandbytes), which
-    then is how the weights of the linear layers are held, while they compute in the precision.
+    `precision` is auto, fp32, bf16 or fp16. `quantization` is none, nf4 or fp4 (bitsandbytes): the
+    format in which linear layers store their weights, while they compute in `precision`.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -50,14 +50,14 @@ def load_base(
         return model.to(device())
     for module in model.modules():
         # On a CPU bitsandbytes would repack the weights at the first validation, for a kernel
-        # that has no backward pass: what is trained after it would get wrong gradients.
+        # without a backward pass: training after that would get wrong gradients.
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
 
 
 def resolve_precision(precision: str) -> str:
-    """What `auto` means here: bf16 or, on an older GPU, fp16; fp32 on a CPU."""
+    """Resolves `auto`: bf16 on a GPU, or fp16 on an older one, and fp32 on a CPU."""
     import torch
 
     if precision != "auto":
@@ -68,7 +68,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def autocast(precision: str) -> Any:
-    """The context in which a model of this precision runs."""
+    """Returns the context in which a model of this precision runs."""
     import torch
 
     dtype = getattr(torch, DTYPES[resolve_precision(precision)])
@@ -76,7 +76,7 @@ def autocast(precision: str) -> Any:
 
 
 def device() -> str:
-    """The GPU if there is one; the CPU also where the launch configuration says `use_cpu`."""
+    """Returns "cuda" if there is a GPU and the launch configuration allows it, else "cpu"."""
     import torch
 
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
@@ -84,6 +84,6 @@ def device() -> str:
 
 
 def require(path: Path, stage: str) -> None:
-    """Raises InputError with the way to make the file again if it is missing."""
+    """Raises InputError with the command that makes the file, if it is missing."""
     if not path.is_file():
         raise InputError(f"{path} is missing: run dvc repro {stage}")

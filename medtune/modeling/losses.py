@@ -18,12 +18,12 @@ from medtune.modeling.onednn import packed_weights
 from medtune.modeling.shared_prefix import enable_prefix_sharing, hidden_states
 from medtune.runtime.progress import progress
 
-LOSS_BATCH = 16  # rows; with more, the logits leave a CPU's caches and it gets slower
-TOKENS_PER_ROW = 50  # about; only the choice of a memory layout depends on it
+LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
+TOKENS_PER_ROW = 50  # roughly; it only decides the memory layout
 
 
 def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Negative log-likelihood in nats of each supervised token of a batch.
+    """Returns the negative log-likelihood in nats of each supervised token of a batch.
 
     `batch` holds `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64 and
     right-padded. Returns the losses (supervised,) in fp32 and, for each, the number of the row that
@@ -53,7 +53,7 @@ class SupervisedLoss(torch.nn.Module):
 def summed_losses(
     model: Any, input_ids: Sequence[list[int]], loss_start: Sequence[int]
 ) -> list[tuple[float, int]]:
-    """For each row, the summed negative log-likelihood in nats and the number of its tokens.
+    """Returns for each row the summed negative log-likelihood in nats and its number of tokens.
 
     The tokens from the row's `loss_start` on count. Rows of similar length go together, and the
     batches are divided between the processes.
@@ -77,10 +77,10 @@ def summed_losses(
 
 
 def head_logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Logits (tokens, vocabulary) in fp32 of hidden states (tokens, dim).
+    """Maps hidden states (tokens, dim) to logits (tokens, vocabulary) in fp32.
 
-    They are scaled and capped as the model's own forward pass does it: Cohere multiplies them,
-    Granite divides them, Gemma 2 caps them.
+    They are scaled and capped as in the model's own forward pass: Cohere multiplies them, Granite
+    divides them, Gemma 2 caps them.
     """
     config = model.config
     logits = model.get_output_embeddings()(hidden).float()

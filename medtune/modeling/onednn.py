@@ -21,8 +21,8 @@ def packed_weights(model: Any, tokens: int) -> Iterator[None]:
     """Within this context, linear layers multiply by reordered copies of their weights.
 
     This applies to fp32 weights on an x86 CPU; anything else runs as before. The copies take as
-    much memory as the weights, and do not follow a weight that changes. oneDNN chooses the layout
-    for `tokens`, the number that goes through a layer at a time, about. A single one gains nothing.
+    much memory as the weights, and do not follow a weight that changes. `tokens` is roughly how
+    many go through a layer at a time; oneDNN chooses the layout for it. One token gains nothing.
     """
     layers = []
     if tokens > 1 and _has_operators():

@@ -1,7 +1,7 @@
-"""The only place with prompt text: messages become token ids, piece by piece.
+"""Turns messages into token ids, piece by piece. No other module contains prompt text.
 
-The template's own control tokens come from the template; what users or data wrote is encoded with
-special-token parsing off, so that `<|im_end|>` in a question is just text.
+Control tokens come only from the template. What users or data wrote is encoded with special-token
+parsing off, so that `<|im_end|>` in a question is just text.
 """
 
 import copy
@@ -24,15 +24,15 @@ QUESTION_ANSWER_TEMPLATE = (
     "{% else %}{{ message['content'] + eos_token + '\n\n' }}{% endif %}"
     "{% endfor %}"
 )
-FIXED_DATE = "26 Jul 2024"  # Llama 3's template prints today's; this is the date it falls back to
-SLOT = re.compile("( ?)\ue000([0-9]+)\ue001")  # where content goes, and the blank before it
+FIXED_DATE = "26 Jul 2024"  # Llama 3's template prints today's date; this is its fallback
+SLOT = re.compile("( ?)\ue000([0-9]+)\ue001")  # where content goes, and the space before it
 
 Message = dict[str, str]  # {"role": "user" or "assistant", "content": …}
 
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """How a question is put to the model; saved beside the tokens and the adapter."""
+    """How a question becomes a prompt; saved beside the tokens and the adapter."""
 
     prompt_style: str
     system_prompt: str | None
@@ -42,14 +42,14 @@ class PromptFormat:
         path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def without_disclaimer(self, answer: str) -> tuple[str, bool]:
-        """The answer without the appended disclaimer, and whether it was there."""
+        """Returns the answer without the appended disclaimer, and whether it was there."""
         if not self.disclaimer or self.disclaimer not in answer:
             return answer, False
         return answer.replace(self.disclaimer, "").strip(), True
 
     @classmethod
     def load(cls, path: Path, stage: str = "tokenize") -> "PromptFormat":
-        """Reads a saved format; raises InputError with the way to make it again."""
+        """Reads a saved format; raises InputError with the command that makes a missing one."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -60,7 +60,7 @@ class PromptFormat:
 class Frame:
     """The constant ids of a prompt, around the contents of its messages.
 
-    `slots` holds, for each content: the number of its message, the blank that is encoded with it,
+    `slots` holds, for each content: the number of its message, the space that is encoded with it,
     and the ids that follow.
     """
 
@@ -80,34 +80,34 @@ class PromptEncoder:
         if not self.template:
             raise InputError(
                 "the model's tokenizer has no chat template: set tokenize.prompt_style to "
-                "question_answer, or take an instruction-tuned model"
+                "question_answer, or use an instruction-tuned model"
             )
         if tokenizer.eos_token_id is None:
-            raise InputError("the model's tokenizer names no end-of-sequence token: take another")
+            raise InputError("the model's tokenizer has no end-of-sequence token: use another")
         added = tokenizer.added_tokens_decoder.items()
         self.special_ids = {token_id for token_id, token in added if token.special}
         self._plain = _plain_text_tokenizer(tokenizer)
-        # A SentencePiece tokenizer puts a blank before every text it is given: behind a text, a
-        # line break takes it, and is dropped again.
+        # A SentencePiece tokenizer puts a space before every text. A line break in front of the
+        # text takes that space, and its ids are dropped.
         self._before = "\n" if tokenizer.tokenize("a")[0].startswith("▁") else ""
         self._dropped = len(self._plain.encode(self._before, add_special_tokens=False))
         self._frame = cache(self._new_frame)
         opening = self._render(["user"], add_generation_prompt=True)
-        self._blank_before_answer = " " if opening.endswith(" ") else ""
+        self._space_before_answer = " " if opening.endswith(" ") else ""
         self.end_id = self._end_of_turn()
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """The ids up to the point where the assistant's answer begins."""
+        """Returns the ids up to the point where the assistant's answer begins."""
         (ids,) = self.batch_prompt_ids([messages])
         return ids
 
     def batch_prompt_ids(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
-        """The `prompt_ids` of each conversation; quicker than one by one, on all cores."""
+        """Returns the `prompt_ids` of each conversation; faster than one by one, on all cores."""
         frames = [self._frame(tuple(m["role"] for m in messages)) for messages in conversations]
         contents = [
-            blank + messages[number]["content"]
+            space + messages[number]["content"]
             for frame, messages in zip(frames, conversations, strict=True)
-            for number, blank, _ in frame.slots
+            for number, space, _ in frame.slots
         ]
         encoded = iter(self._encode_contents(contents))
         prompts = []
@@ -126,21 +126,21 @@ class PromptEncoder:
         return self.batch_prompt_ids([[{"role": "user", "content": text}] for text in questions])
 
     def answer_ids(self, answer: str) -> list[int]:
-        """The ids of an answer; `end_id`, which ends the turn, comes behind them."""
+        """Returns the ids of an answer, without the `end_id` that ends the turn."""
         (ids,) = self.batch_answer_ids([answer])
         return ids
 
     def batch_answer_ids(self, answers: Iterable[str]) -> list[list[int]]:
-        """The `answer_ids` of each answer; quicker than one by one, on all cores."""
-        return self._encode_contents([self._blank_before_answer + text for text in answers])
+        """Returns the `answer_ids` of each answer; faster than one by one, on all cores."""
+        return self._encode_contents([self._space_before_answer + text for text in answers])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated ids, up to the first control token."""
+        """Returns the text of generated ids, up to the first control token."""
         stop = next((n for n, i in enumerate(ids) if i in self.special_ids), len(ids))
         return self.tokenizer.decode(list(ids[:stop])).strip()
 
     def _render(self, roles: Sequence[str], add_generation_prompt: bool) -> str:
-        """The template around numbered slots instead of the messages' contents."""
+        """Renders the template around numbered slots instead of the messages' contents."""
         slots = [{"role": role, "content": f"\ue000{n}\ue001"} for n, role in enumerate(roles)]
         try:
             return self.tokenizer.apply_chat_template(
@@ -152,23 +152,23 @@ class PromptEncoder:
             )
         except TemplateError as error:
             raise InputError(
-                f"the model's chat template refuses these messages ({error}): if it knows no "
+                f"the model's chat template rejects these messages ({error}): if it has no "
                 "system role, set tokenize.system_prompt to null"
             ) from None
 
     def _new_frame(self, roles: tuple[str, ...]) -> Frame:
-        """The frame of messages with these roles; the system prompt is constant too."""
+        """Returns the frame of messages with these roles; the system prompt is constant too."""
         system = [self.format.system_prompt] if self.format.system_prompt else []
         rendered = self._render([*("system" for _ in system), *roles], add_generation_prompt=True)
         text, *parts = SLOT.split(rendered.removesuffix(" "))
         frame = Frame(self._encode_opening(text), [])
         constant = frame.opening  # the list of ids that is growing
-        for blank, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        for space, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
             number, following = int(slot) - len(system), self._encode_template(text)
             if number < 0:
-                constant += self._encode_contents([blank + system[0]])[0] + following
+                constant += self._encode_contents([space + system[0]])[0] + following
             else:
-                frame.slots.append((number, blank, following))
+                frame.slots.append((number, space, following))
                 constant = following
         return frame
 
@@ -178,31 +178,31 @@ class PromptEncoder:
         return next(special, self.tokenizer.eos_token_id)
 
     def _encode_opening(self, text: str) -> list[int]:
-        """The ids that a prompt begins with, among them one BOS if the tokenizer adds it."""
+        """Returns the ids that a prompt begins with, including one BOS if the tokenizer adds it."""
         ids = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=False)
         bos_id = self.tokenizer.bos_token_id
         adds_bos = self.tokenizer("")["input_ids"][:1] == [bos_id]
         return [bos_id, *ids] if adds_bos and ids[:1] != [bos_id] else ids
 
     def _encode_template(self, text: str) -> list[int]:
-        """The ids of text that the template puts behind a content."""
+        """Returns the ids of text that the template puts after a content."""
         ids = self.tokenizer.encode(
             self._before + text, add_special_tokens=False, split_special_tokens=False
         )
         return ids[self._dropped :]
 
     def _encode_contents(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of what users or data wrote: control tokens in it are just text."""
+        """Returns the ids of what users or data wrote; control tokens in it are just text."""
         texts = [self._before + text for text in texts]
         encodings = self._plain.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids[self._dropped :] for encoding in encodings]
 
 
 def _plain_text_tokenizer(tokenizer: Any) -> Any:
-    """A copy of the tokenizer's backend to which control tokens are text as any other.
+    """Returns a copy of the tokenizer's backend that reads control tokens as plain text.
 
-    Those are its special tokens, and what else was added to its vocabulary and is written by its
-    chat template, such as Qwen's <tool_call>; not its runs of blanks.
+    Control tokens are its special tokens, and other added tokens that its chat template writes,
+    such as Qwen's <tool_call>, but not runs of spaces.
     """
     plain = copy.deepcopy(tokenizer.backend_tokenizer)
     plain.no_truncation()

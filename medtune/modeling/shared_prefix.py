@@ -8,7 +8,7 @@ has in its own row:
     tokens       p p  a a  b b b  c
     positions    0 1  2 3  2 3 4  2
 
-Embeddings, norms and MLPs work on each token by itself and need no change. Attention mixes
+Embeddings, norms and MLPs work on each token on its own and need no change. Attention mixes
 tokens, so it needs this block mask (rows are queries, columns are keys):
 
                  p p  a a  b b b  c
@@ -85,7 +85,7 @@ def _shares_prefixes(model: Any) -> bool:
 
 
 def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The decoder's last hidden states (N, R, D) of the last R columns of a right-padded batch.
+    """Returns the last hidden states (N, R, D) of the last R columns of a right-padded batch.
 
     `batch` holds `input_ids`, `attention_mask` and `labels`, each (N, S) int64. R is S, or less
     where a shared prefix was computed once; no column before the last R predicts a supervised
@@ -104,7 +104,7 @@ def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 def continuation_states(
     model: Any, contexts: Sequence[list[int]], continuations: Sequence[Sequence[list[int]]]
 ) -> torch.Tensor:
-    """The decoder's last hidden states (tokens, D) of the tokens of all continuations, in order.
+    """Returns the last hidden states (tokens, D) of the tokens of all continuations, in order.
 
     A token of `continuations[n][m]` attends to `contexts[n]`, which must not be empty, and to the
     tokens before it in its continuation.
@@ -135,7 +135,7 @@ def continuation_states(
 def _suffix_states(
     decoder: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int
 ) -> torch.Tensor:
-    """The last hidden states (T, D) of all tokens after the first `prefix` of each row.
+    """Returns the last hidden states (T, D) of all tokens after the first `prefix` of each row.
 
     `ids` and `segments` are (N, S) int64. A token attends to the CONTEXT of its row and to its own
     segment, in both cases up to itself. The first column of each row is CONTEXT.
@@ -178,7 +178,7 @@ def _draws_noise(model: Any) -> bool:
 
 
 def _prefix_length(ids: torch.Tensor, labels: torch.Tensor) -> int:
-    """How many leading columns of `ids` (N, S) are equal and predict no supervised token.
+    """Counts the leading columns of `ids` (N, S) that are equal and predict no supervised token.
 
     Column n predicts `labels[:, n + 1]`, so the last column is never part of the prefix.
     """
@@ -195,7 +195,7 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's attention over a packed row; returns (1, P + T, H, E).
+    """Computes attention over a packed row with torch; returns (1, P + T, H, E).
 
     `query`, `key` and `value` are (1, H, P + T, E), `attention_mask` is (N, 1, R, P + R) bool.
     The mask also carries the layout: a suffix token attends to itself, padding does not. Masks come

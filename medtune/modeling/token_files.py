@@ -1,4 +1,4 @@
-"""The token files: records as the model reads them."""
+"""Writes and reads token files: records as the model sees them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +27,13 @@ SCHEMA = pa.schema(
 
 @contextmanager
 def token_writer(path: Path) -> Iterator[pa.RecordBatchFileWriter]:
-    """Yields a writer of rows of SCHEMA, which replace the file at the end."""
+    """Yields a writer for rows of SCHEMA; they replace the file at the end."""
     with replacing(path) as temporary, pa.ipc.new_file(str(temporary), SCHEMA) as writer:
         yield writer
 
 
 def read_tokens(path: Path) -> pa.Table:
-    """Maps a token file into memory; raises InputError with the way to make it again."""
+    """Maps a token file into memory; raises InputError with the command that makes it."""
     try:
         with pa.memory_map(str(path)) as file:
             return pa.ipc.open_file(file).read_all()

@@ -1,7 +1,7 @@
-"""What a run cost: reports/costs.js, which the report loads if the file is there.
+"""Writes what a run cost to reports/costs.js, which the report loads if the file exists.
 
-Seconds, memory and commit differ between runs of the same inputs, so they are in no output of the
-stage that writes the report.
+Seconds, memory and commit differ between runs on the same inputs, so no output of the stage that
+writes the report contains them.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ COLUMNS = ("stage", "minutes", "peak memory, GiB", "tokens per second", "device"
 
 
 def write_costs(scores: Mapping[str, Any], commit: str) -> None:
-    """Writes the costs of all stages, the longest first, for the report with these scores."""
+    """Writes the costs of all stages, longest first, for the report that shows these scores."""
     costs = {
         path.name.removesuffix(SUFFIX): read_json(path, "compare")
         for path in METRICS.glob(f"*{SUFFIX}")
@@ -38,7 +38,7 @@ def write_costs(scores: Mapping[str, Any], commit: str) -> None:
 
 
 def run_mark(scores: Mapping[str, Any]) -> str:
-    """Tells one run from another by its scores, so that a report shows no other run's costs."""
+    """Returns a hash of the scores, so that a report does not show the costs of another run."""
     return hashlib.sha256(json.dumps(scores, sort_keys=True).encode()).hexdigest()[:16]
 
 

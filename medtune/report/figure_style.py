@@ -1,7 +1,7 @@
-"""What the pictures share: colours, marks, sizes, and how an interval and a legend are drawn.
+"""The look that all pictures share: colours, markers, sizes, intervals and legends.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; marks and hatches
-do the same in grey prints. Nothing here depends on the user's own matplotlib settings.
+The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; markers
+and hatches do the same for prints in grey. Nothing here depends on the user's matplotlib settings.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ VERDICTS: dict[str, dict[str, Any]] = {
     "changed": {"color": "#0072B2", "marker": "D"},
     "unclear": {"color": "#000000", "marker": "o", "markerfacecolor": "white"},
 }
-MOST_LETTERS = 32  # of a label
+MOST_LETTERS = 32  # in a label
 STYLE = {
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -40,7 +40,7 @@ STYLE = {
     "hatch.linewidth": 0.5,
     "legend.frameon": False,
     "svg.hashsalt": "medtune",
-    "text.parse_math": False,  # a dollar in the data is a dollar
+    "text.parse_math": False,  # a dollar sign in the data starts no formula
 }
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
@@ -50,7 +50,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def drawn_in_style() -> Iterator[None]:
-    """Within it figures are drawn alike on every machine."""
+    """Within this context, figures look the same on every machine."""
     from matplotlib import style
 
     with style.context(STYLE, after_reset=True):
@@ -58,10 +58,10 @@ def drawn_in_style() -> Iterator[None]:
 
 
 def save(figure: "Figure", folder: Path, name: str) -> None:
-    """Writes a figure in each of the formats, without a date or a version in it.
+    """Writes a figure in each format, without a date or a version.
 
-    The places that the layout found differ in their last digits from one time to the next, and
-    the names of an SVG's clip paths with them: they are rounded.
+    The positions that the layout engine finds differ in their last digits from run to run, and
+    with them the names of an SVG's clip paths. So the positions are rounded.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -74,7 +74,7 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
-    """A figure of that height in inches and its axes, row by row."""
+    """Returns a figure of this height in inches, and its axes row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -89,7 +89,7 @@ def draw_interval(
     zero: float,
     look: Mapping[str, Any],
 ) -> None:
-    """Draws the difference of a score, counted from `zero`, with its interval if it has one."""
+    """Draws a score's difference, measured from `zero`, with its interval if it has one."""
     fields = ("difference", "ci_low", "ci_high")
     difference, low, high = (metrics[f"{name}.{field}"] for field in fields)
     if None not in (low, high):
@@ -106,7 +106,7 @@ def model_looks() -> dict[str, dict[str, Any]]:
 
 
 def draw_legend(figure: "Figure", looks: Mapping[str, Mapping[str, Any]]) -> None:
-    """A legend below the axes, so that it covers no data."""
+    """Draws a legend below the axes, where it covers no data."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
@@ -114,6 +114,6 @@ def draw_legend(figure: "Figure", looks: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def shortened(text: str) -> str:
-    """Cuts the middle out of a long label: names often differ at the end."""
+    """Cuts the middle out of a long label, because names often differ at the end."""
     text, half = " ".join(text.split()), MOST_LETTERS // 2
     return text if len(text) <= MOST_LETTERS else f"{text[: half - 1]}…{text[-half:]}"

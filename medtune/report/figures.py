@@ -1,7 +1,7 @@
-"""The pictures of the report and of reports/figures/ (PNG and SVG): one function each.
+"""Draws the pictures of the report and of reports/figures/ (PNG and SVG), one function for each.
 
-To add a picture, write a function that returns a matplotlib figure and name it in PICTURES with the
-section of the report that shows it. Colours, marks and sizes are those of figure_style.
+To add a picture, write a function that returns a matplotlib figure and add it to PICTURES with the
+section of the report that shows it. Take colours, markers and sizes from figure_style.
 """
 
 import base64
@@ -47,13 +47,13 @@ UNITS = {
     **{"length_ratio": "ratio", "mean_words": "words"},
 }
 MOST_PARTS = 25  # kinds in a picture
-MOST_MARKS = 50  # on a curve
-LENGTH_BINS = 30  # at most
+MOST_MARKS = 50  # markers on a curve
+LENGTH_BINS = 30  # bins in a histogram, at most
 
 
 @dataclass(frozen=True)
 class Picture:
-    """`section` is that of the report; `draw` returns None where the run has nothing to show."""
+    """A picture for a section of the report; `draw` returns None if there is nothing to show."""
 
     section: str
     about: str
@@ -62,7 +62,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class DrawnPicture:
-    """A picture as the report shows it: `source` is the address of an <img>, the SVG itself."""
+    """A picture as the report embeds it: `source` is a data URL that holds the SVG."""
 
     section: str
     about: str
@@ -70,7 +70,7 @@ class DrawnPicture:
 
 
 def write_figures(facts: Facts) -> dict[str, DrawnPicture]:
-    """Writes reports/figures/ anew and returns the pictures by name."""
+    """Rewrites reports/figures/ and returns the pictures by name."""
     drawn = {}
     with replacing(FIGURES) as folder, drawn_in_style():
         folder.mkdir()
@@ -84,7 +84,7 @@ def write_figures(facts: Facts) -> dict[str, DrawnPicture]:
 
 
 def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure | None":
-    """Training and validation loss over optimiser steps; None without a finite loss."""
+    """Draws training and validation loss over optimiser steps; None without a finite loss."""
     if not any(math.isfinite(loss) for points in curves.values() for _, loss in points):
         return None
     figure, (axes,) = new_figure(3.4)
@@ -98,7 +98,7 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure 
 
 
 def scores(metrics: Mapping[str, Any], confidence: float) -> "Figure":
-    """Difference of every score with its interval; scores of one unit share an axis."""
+    """Draws each score's difference with its interval; scores of the same unit share an axis."""
     units: dict[str, list[ScoreRow]] = {}
     shown = [s for s in compared_scores(metrics) if f"{s.name}.ci_low" in metrics]
     for row in score_rows(metrics, shown):
@@ -119,14 +119,14 @@ def scores(metrics: Mapping[str, Any], confidence: float) -> "Figure":
         axes.set_yticks(range(len(rows)), [shortened(row.title) for row in rows])
         axes.grid(axis="y", visible=False)
     panels[0].set_title(
-        f"Fine-tuned less base, {percent(confidence)} interval, n = {metrics['n']}", loc="left"
+        f"Fine-tuned minus base, {percent(confidence)} interval, n = {metrics['n']}", loc="left"
     )
     draw_legend(figure, {verdict: look | {"linestyle": ""} for verdict, look in VERDICTS.items()})
     return figure
 
 
 def kinds(metrics: Mapping[str, Any], confidence: float) -> "Figure":
-    """ROUGE-L of both models per kind of card, largest gain first."""
+    """Draws ROUGE-L of both models for each kind of card, largest gain first."""
     sizes = {kind: metrics[f"{kind}.n"] for kind in part_names(metrics)}
     shown = sorted(sizes, key=lambda kind: -sizes[kind])[:MOST_PARTS]
     shown.sort(key=lambda kind: -metrics[f"{kind}.rougeL.difference"])
@@ -141,7 +141,7 @@ def kinds(metrics: Mapping[str, Any], confidence: float) -> "Figure":
     names = [f"{shortened(kind)} (n = {sizes[kind]})" for kind in shown]
     axes.set_yticks(range(len(shown)), names)
     left_out = (
-        f"; {len(sizes) - len(shown)} smaller kinds left out" if len(sizes) > len(shown) else ""
+        f"; {len(sizes) - len(shown)} smaller kinds not shown" if len(sizes) > len(shown) else ""
     )
     axes.set(xlabel=f"ROUGE-L (0 to 1){left_out}", ylim=(len(shown) - 0.5, -0.5), xlim=(0, None))
     axes.grid(axis="y", visible=False)
@@ -152,11 +152,11 @@ def kinds(metrics: Mapping[str, Any], confidence: float) -> "Figure":
 
 
 def questions(answers: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Difference of ROUGE-L of each test question, worst regression first."""
+    """Draws the difference in ROUGE-L for each test question, worst regression first."""
     figure, (axes,) = new_figure(3.2)
     differences = [row["difference"] for row in answers]
     edges = list(range(len(answers) + 1))
-    for verdict, sign, name in (("worse", -1, "lost"), ("better", 1, "gained")):
+    for verdict, sign in (("worse", -1), ("better", 1)):
         part = [value if value * sign > 0 else 0.0 for value in differences]
         count = sum(value * sign > 0 for value in differences)
         axes.stairs(
@@ -166,14 +166,14 @@ def questions(answers: Sequence[Mapping[str, Any]]) -> "Figure":
             facecolor=VERDICTS[verdict]["color"],
             hatch="////" if sign < 0 else "",
             hatchcolor="white",
-            label=f"{count} {name}",
+            label=f"{count} {verdict}",
         )
     unchanged = sum(value == 0 for value in differences)
     axes.plot([], [], linestyle="", label=f"{unchanged} unchanged")
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(
         xlabel="test questions, worst regression first",
-        ylabel="ROUGE-L, fine-tuned less base",
+        ylabel="ROUGE-L, fine-tuned minus base",
         xlim=(0, len(answers)),
     )
     figure.legend(loc="outside lower center", ncols=3)
@@ -181,7 +181,7 @@ def questions(answers: Sequence[Mapping[str, Any]]) -> "Figure":
 
 
 def answer_words(answers: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Distribution of the length of the answers, with the median, and of the references."""
+    """Draws how long the answers and the references are, with their medians."""
     words = {model: [len(row[model].split()) for row in answers] for model in MODELS}
     longest = max(max(counts) for counts in words.values())
     width = longest // LENGTH_BINS + 1
@@ -199,7 +199,7 @@ def answer_words(answers: Sequence[Mapping[str, Any]]) -> "Figure":
 
 
 def data(splits: KindCounts) -> "Figure":
-    """Number of cards of each kind in each split."""
+    """Draws the number of cards of each kind in each split."""
     names = sorted({kind for counts in splits.values() for kind in counts})
     counts = [(kind, [split.get(kind, 0) for split in splits.values()]) for kind in names]
     counts.sort(key=lambda item: -sum(item[1]))
@@ -215,14 +215,14 @@ def data(splits: KindCounts) -> "Figure":
     panels[0].set_yticks(range(len(shown)), [shortened(kind) for kind, _ in shown])
     panels[0].set_ylim(len(shown) - 0.5, -0.5)
     if len(counts) > len(shown):
-        panels[0].set_ylabel(f"{len(counts) - len(shown)} smaller kinds left out")
+        panels[0].set_ylabel(f"{len(counts) - len(shown)} smaller kinds not shown")
     return figure
 
 
 def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure | None":
-    """How often the chosen option is right, by the probability that the model gives it.
+    """Draws how often the chosen option is right, by the probability that the model gives it.
 
-    The intervals are those of Wilson (1927). None where no multiple-choice question was asked.
+    The intervals are Wilson's (1927). Returns None if no multiple-choice question was asked.
     """
     sets = {model: sets_of(table) for model, table in choices.items()}
     names = sorted({name for parts in sets.values() for name in parts})
@@ -242,13 +242,13 @@ def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure |
         axes.set_title(f"{shortened(name)}, {sum(counts)} questions", loc="left")
         axes.set(xlabel="mean probability of the chosen option", xlim=(0, 1), ylim=(0, 1))
         axes.set_aspect("equal")
-    panels[0].set_ylabel(f"share that is right, {percent(confidence)} interval")
+    panels[0].set_ylabel(f"share of right answers, {percent(confidence)} interval")
     draw_legend(figure, {**model_looks(), "calibrated": {"color": "#999999", "linestyle": ":"}})
     return figure
 
 
 def wilson_reach(n: int, share: float, confidence: float) -> tuple[float, float]:
-    """How far Wilson's interval reaches below and above a share of `n`."""
+    """Returns how far Wilson's interval extends below and above a share of `n` answers."""
     interval = binomtest(round(n * share), n).proportion_ci(confidence, method="wilson")
     return max(0.0, share - interval.low), max(0.0, interval.high - share)
 
@@ -260,12 +260,12 @@ def _confidence(facts: Facts) -> float:
 PICTURES = {
     "scores": Picture(
         "scores",
-        "Difference of every score with its interval",
+        "Change in each score, with its confidence interval",
         lambda facts: scores(facts.metrics["compare_scores"], _confidence(facts)),
     ),
     "data": Picture(
         "data",
-        "Cards of each kind in each split",
+        "Number of cards of each kind in each split",
         lambda facts: data(facts.splits),
     ),
     "loss": Picture(
@@ -275,22 +275,22 @@ PICTURES = {
     ),
     "kinds": Picture(
         "parts",
-        "ROUGE-L of both models per kind of card",
+        "ROUGE-L of both models for each kind of card",
         lambda facts: kinds(facts.metrics["compare_kinds"], _confidence(facts)),
     ),
     "questions": Picture(
         "answers",
-        "Difference of ROUGE-L of each test question",
+        "Change in ROUGE-L for each test question",
         lambda facts: questions(facts.answers),
     ),
     "answer_words": Picture(
         "answers",
-        "Length of the answers and of the references",
+        "Length of the answers and of the reference answers",
         lambda facts: answer_words(facts.answers),
     ),
     "reliability": Picture(
         "forgetting",
-        "Share of right answers by the probability that the model gives them",
+        "How often an answer is right, by the probability that the model gives it",
         lambda facts: reliability(facts.choices, _confidence(facts)),
     ),
 }

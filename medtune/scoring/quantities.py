@@ -1,9 +1,9 @@
-"""Numbers and doses in a text, to find those of an answer that nobody gave it.
+"""Finds numbers and doses in a text, and those in an answer that no source supports.
 
 A quantity is a number (`1,000`, `0.5`, `1/10,000`, `1 in 10`, `120/80`) with the unit that follows
-(`5 mg`, `5mg/kg`, `20-year`, `2nd`, `1990s`). None is: a digit in a name (IL-6, HbA1c, 13q14,
-5-HT), a number at the start of a line that counts a list, a number in words. A comma groups digits
-by three; 3,5 mg is read as 3 and 5 mg.
+(`5 mg`, `5mg/kg`, `20-year`, `2nd`, `1990s`). Digits in a name (IL-6, HbA1c, 13q14, 5-HT), numbers
+that count the items of a list, and numbers in words are not quantities. A comma groups three
+digits; 3,5 mg is read as 3 and 5 mg.
 """
 
 import re
@@ -40,17 +40,17 @@ PATTERN = re.compile(
     rf"(?P<number>{_NUMBER}(?:(?:\s?[/:]\s?|\s(?:in|per|out\sof)\s){_NUMBER})?)"
     rf"(?:[\s-]?(?P<unit>{_UNIT}(?:\s?(?:/|per\s)\s?{_UNIT})*)(?![^\W_])"
     rf"|(?![^\W_]|\.\d|[,\d]*-{_LETTER}))"  # 4-epimerase, 1,25-dihydroxyvitamin D: names
-    r"|\w+(?:-\w+|\.\d\w*)*"  # any other word, with what hangs on it
+    r"|\w+(?:-\w+|\.\d\w*)*"  # any other word, with what is attached to it
 )
 LIST_NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)]\s", re.MULTILINE)
 NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS)})\b")
 
 
 def unsupported(prediction: str, *sources: str) -> list[str]:
-    """The quantities of a prediction, in small letters, that stand in none of the sources.
+    """Returns the quantities of a prediction, in lower case, that are in none of the sources.
 
     1,000 equals 1000 and 1 in 10 equals 1/10. A number with a unit needs that unit in a source; a
-    bare one needs only the number. Sources may have said it in words, up to twelve.
+    bare one needs only the number. Sources may spell out numbers up to twelve.
 
     >>> unsupported("Take 5 mg for 10 days in 2nd line.", "5 mg daily, ten days", "How much?")
     ['2nd']
@@ -65,7 +65,7 @@ def unsupported(prediction: str, *sources: str) -> list[str]:
 
 
 def quantities(text: str) -> dict[Quantity, str]:
-    """The quantities of a text in their order, and how they are first written.
+    """Returns the quantities of a text in their order, and how each is first written.
 
     In a range the first number has the unit of the second: 10-12 months is 10 months, 12 months.
     """

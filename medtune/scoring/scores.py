@@ -21,7 +21,7 @@ CHRF_BETA = 2.0
 
 
 def ratio(sums: Array) -> Array:
-    """First sum over second: a mean per row, NaN without rows."""
+    """Divides the first sum by the second: a mean per row, NaN without rows."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return sums[..., 0] / sums[..., 1]
 
@@ -31,8 +31,8 @@ class Score:
     """One score of a table of predictions.
 
     `columns` are the statistics of a row; `value` turns their sums, shape (..., k), into scores,
-    shape (...). `higher_is_better` is None where neither is. `about` says what is counted over
-    what, its range, and an example.
+    shape (...). `higher_is_better` is None if neither direction is better. `about` says what is
+    counted over what, its range, and an example.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Score:
 
 
 def statistics(predictions: pa.Table, score: Score) -> Array:
-    """The statistics of each row for a score: float64, (rows, k), lists laid side by side."""
+    """Returns the statistics of each row for a score, float64 (rows, k); a list fills columns."""
     parts = []
     for name in score.columns:
         if name == "rows":
@@ -63,7 +63,7 @@ def statistics(predictions: pa.Table, score: Score) -> Array:
 
 
 def score_table(predictions: pa.Table) -> dict[str, float]:
-    """All scores of a table of predictions, by name; NaN where a score is not defined."""
+    """Returns all scores of a table of predictions, by name; NaN where a score is undefined."""
     return {
         score.name: float(score.value(statistics(predictions, score).sum(axis=0)))
         for score in SCORES
@@ -71,7 +71,7 @@ def score_table(predictions: pa.Table) -> dict[str, float]:
 
 
 def perplexity(sums: Array) -> Array:
-    """exp of the summed negative log-likelihood over the number of tokens, all rows together.
+    """Returns exp of the summed negative log-likelihood divided by the tokens, over all rows.
 
     Only answer tokens and the end-of-turn token count. From 1 (certain) up; lower is better.
     Example: two tokens given probability 1/2 and 1/8: exp((ln 2 + ln 8) / 2) = 4.
@@ -81,7 +81,7 @@ def perplexity(sums: Array) -> Array:
 
 
 def bleu(sums: Array) -> Array:
-    """BLEU of a corpus (Papineni et al. 2002), 0 to 100, from sacrebleu's ten statistics.
+    """Returns BLEU of a corpus (Papineni et al. 2002), 0 to 100, from sacrebleu's ten statistics.
 
     Order: length of predictions, length of references, matching 1- to 4-grams, all 1- to 4-grams.
     Smoothing of orders without a match is sacrebleu's default, `exp`.
@@ -99,7 +99,7 @@ def bleu(sums: Array) -> Array:
 
 
 def chrf(sums: Array) -> Array:
-    """chrF of a corpus (Popović 2015), 0 to 100: character 1- to 6-grams, recall counts double.
+    """Returns chrF of a corpus (Popović 2015), 0 to 100: character 1- to 6-grams, recall doubled.
 
     `sums` holds sacrebleu's triples per order: n-grams of predictions, of references, matching.
     """
@@ -121,13 +121,13 @@ def _rouge(name: str, title: str, about: str) -> Score:
 
 
 SCORES = (
-    _rouge("rouge1", "ROUGE-1", 'Common words ("a cat sat" for "a cat": 0.8)'),
-    _rouge("rouge2", "ROUGE-2", 'Common pairs of words ("a cat sat" for "a cat": 0.667)'),
+    _rouge("rouge1", "ROUGE-1", 'Words in common ("a cat sat" for "a cat": 0.8)'),
+    _rouge("rouge2", "ROUGE-2", 'Pairs of words in common ("a cat sat" for "a cat": 0.667)'),
     _rouge("rougeL", "ROUGE-L", 'Longest common sequence of words ("a big cat" for "a cat": 0.8)'),
     _rouge(
         "rougeL_unicode",
         "ROUGE-L, all letters",
-        'ROUGE-L with the letters beyond a-z that it drops ("β cell" for "α cell": 0.5, not 1)',
+        'ROUGE-L that also counts letters beyond a-z ("β cell" for "α cell": 0.5, not 1)',
     ),
     Score(
         name="bleu",
@@ -136,7 +136,7 @@ SCORES = (
         columns=("bleu_statistics",),
         value=bleu,
         digits=1,
-        about="All answers as one text, 0 to 100.",
+        about="Word 1- to 4-grams in common, all answers as one text, 0 to 100.",
     ),
     Score(
         name="chrf",
@@ -145,7 +145,7 @@ SCORES = (
         columns=("chrf_statistics",),
         value=chrf,
         digits=1,
-        about="All answers as one text, 0 to 100.",
+        about="Character 1- to 6-grams in common, all answers as one text, 0 to 100.",
     ),
     Score(
         name="perplexity",
@@ -154,12 +154,12 @@ SCORES = (
         columns=("nll", "answer_tokens"),
         value=perplexity,
         digits=2,
-        about="Surprise at the reference answers, over the tokens of all of them, 1 (none) and up "
-        "(probabilities 1/2 and 1/8: 4).",
+        about="How much the reference answers surprise the model, over the tokens of all of them, "
+        "1 (not at all) and up (probabilities 1/2 and 1/8: 4).",
     ),
     Score(
         name="stopped_rate",
-        title="answers that end by themselves",
+        title="answers that end on their own",
         higher_is_better=True,
         columns=("stopped", "rows"),
         about="Share of answers that end before evaluate.max_new_tokens, 0 to 1.",
@@ -169,15 +169,15 @@ SCORES = (
         title="repeated word 4-grams",
         higher_is_better=False,
         columns=("repetition", "rows"),
-        about="Share of an answer's runs of four words that it held before, mean over answers, "
-        '0 to 1 ("a b c d a b c d": 0.2).',
+        about="Share of an answer's four-word sequences that occurred earlier in it, mean over "
+        'answers, 0 to 1 ("a b c d a b c d": 0.2).',
     ),
     Score(
         name="unsupported_number_rate",
         title="answers with unsupported numbers",
         higher_is_better=False,
         columns=("unsupported", "rows"),
-        about="Share of answers with a number or dose that stands in neither reference nor "
+        about="Share of answers with a number or dose that is neither in the reference nor in the "
         'question, 0 to 1 ("5 mg" for "50 mg": 1).',
     ),
     Score(
@@ -185,15 +185,15 @@ SCORES = (
         title="answers with the disclaimer",
         higher_is_better=None,
         columns=("disclaimer", "rows"),
-        about="Share of answers with tokenize.disclaimer, 0 to 1; other scores do without it.",
+        about="Share of answers with tokenize.disclaimer, 0 to 1. The other scores ignore it.",
     ),
     Score(
         name="length_ratio",
-        title="length over reference",
+        title="length relative to reference",
         higher_is_better=None,
         columns=("words", "reference_words"),
         digits=2,
-        about="Words of all answers over words of all references, 0 and up (30 for 20: 1.5).",
+        about="Words in all answers over words in all references, 0 and up (30 for 20: 1.5).",
     ),
     Score(
         name="mean_words",
@@ -201,13 +201,13 @@ SCORES = (
         higher_is_better=None,
         columns=("words", "rows"),
         digits=1,
-        about="Words, split at blanks, mean over answers, 0 and up.",
+        about="Words between spaces, mean over answers, 0 and up.",
     ),
 )
 
 
 class TextScorer:
-    """Counts in one answer what the scores add up, the likelihood excepted."""
+    """Counts in one answer what the scores sum up, except for the likelihood."""
 
     def __init__(self, use_stemmer: bool) -> None:
         from rouge_score.rouge_scorer import RougeScorer
@@ -218,10 +218,10 @@ class TextScorer:
         self._bleu, self._chrf = BLEU(), CHRF()
 
     def __call__(self, prediction: str, reference: str, question: str) -> dict[str, Any]:
-        """Returns the columns of one row of predictions that are made from its texts.
+        """Returns the columns of one row of predictions that come from its texts.
 
-        `unsupported_numbers` names what `unsupported` says is there; `non_ascii` rows are those
-        in which ROUGE, `rougeL_unicode` excepted, does not see every letter.
+        `unsupported_numbers` lists the numbers that make `unsupported` true. `non_ascii` marks
+        rows in which ROUGE, except for `rougeL_unicode`, does not see every letter.
         """
         rouge = self._rouge.score(reference, prediction)
         # sacrebleu offers its statistics per sentence only under these names.
@@ -243,7 +243,7 @@ class TextScorer:
 
 
 def signatures(use_stemmer: bool) -> dict[str, str]:
-    """How to compute the same elsewhere: sacrebleu's signatures, and one like them for ROUGE."""
+    """Returns sacrebleu's signatures, and one like them for ROUGE, to reproduce the scores."""
     from sacrebleu.metrics import BLEU, CHRF
 
     bleu, chrf = BLEU(), CHRF()

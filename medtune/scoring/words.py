@@ -1,4 +1,4 @@
-"""Words of a text in any script: what ROUGE's own tokenizer drops is kept."""
+"""Splits text in any script into words, and keeps what ROUGE's own tokenizer drops."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ WORD = re.compile(r"[^\W_]+")
 
 
 def fold(text: str) -> str:
-    """Without case and in composed form, so that equal letters are equal characters.
+    """Removes case and composes characters, so that equal letters are equal characters.
 
     >>> fold("µG") == fold("μg")  # the micro sign and the Greek letter
     True
@@ -16,15 +16,15 @@ def fold(text: str) -> str:
 
 
 def beyond_ascii(text: str) -> bool:
-    """Whether a letter or digit stands outside a-z and 0-9: there ROUGE's tokenizer cuts words."""
+    """Whether a letter or digit is outside a-z and 0-9, where ROUGE's tokenizer cuts words."""
     return any(char.isalnum() and not char.isascii() for char in fold(text))
 
 
 class UnicodeTokenizer:
     """ROUGE's tokenizer for letters and digits of all scripts; the same on ASCII text.
 
-    Of "5 µg of a β-blocker" the standard one makes 5, g, of, a, blocker; this one 5, μg, of, a, β,
-    blocker. Words of more than three letters are stemmed (Porter 1980) if asked.
+    From "5 µg of a β-blocker" the standard one makes 5, g, of, a, blocker; this one makes 5, μg,
+    of, a, β, blocker. With a stemmer (Porter 1980), words of more than three letters are stemmed.
     """
 
     def __init__(self, use_stemmer: bool) -> None:
@@ -40,7 +40,7 @@ class UnicodeTokenizer:
 
 
 def repetition(words: list[str], n: int = 4) -> float:
-    """Share of word n-grams that occurred earlier in the same text, 0 (none) to 1.
+    """Returns the share of word n-grams that occurred earlier in the same text, 0 (none) to 1.
 
     >>> round(repetition("a b c d a b c d".split()), 3)
     0.2

@@ -1,3 +1,3 @@
 """Continuous batching for the chat: requests join a running batch and leave it when they are done.
-Imports generation and what that imports; for the app.
+Imports generation and what that imports. Used by the app.
 """

@@ -52,7 +52,7 @@ class ContinuousBatch:
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
     ) -> None:
-        """Adds rows behind the present ones. `step` must be called before `keep`."""
+        """Adds rows after the present ones. `step` must be called before `keep`."""
         assert self.is_open
         for ids, settings, seed in zip(prompts, params, seeds, strict=True):
             is_greedy = settings.temperature == 0 and settings.repetition_penalty == 1

@@ -13,7 +13,7 @@ through the decoder as one packed row without padding:
     tokens       a  b  c c c c
     positions    5  3  0 1 2 3
 
-All layers but attention work on each token by itself. `_attend` sorts the tokens out: those of
+All layers but attention work on each token alone. `_attend` sorts the tokens: those of
 running rows go through attention together, one query each; those of joining rows are unpacked into
 padded rows. This is the selective batching of Orca (Yu et al., OSDI 2022).
 
@@ -88,9 +88,9 @@ class ContinuousCache(SlotCache):
         self.capacity = max(self.capacity, capacity)
 
     def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
-        """The inputs that append one token to each running row, and the prompts of joining rows.
+        """Returns the inputs that append one token to each running row and add the joining rows.
 
-        `tokens` has one id for each running row; joining rows come behind them.
+        `tokens` has one id for each running row; joining rows come after them.
         """
         saved = [common_prefix_length([self.prefix, ids[:-1]]) for ids in self.joining]
         numbered = enumerate(saved, start=len(tokens))
@@ -137,7 +137,7 @@ class _ContinuousLayer(SlotLayer):
         self.prefix: list[torch.Tensor] = []  # keys and values of the saved prefix, (H, length, E)
 
     def shrink(self) -> None:
-        """Gives memory back if more than the least is reserved."""
+        """Frees the buffers if they are larger than the minimum."""
         if self.buffers:
             slots, _, columns, _ = self.buffers[0].shape
             if slots > SLOT_STEP or columns > COLUMN_STEP:
@@ -187,7 +187,7 @@ def _attend(
     attention_mask: torch.Tensor | None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's attention over a packed pass; returns (1, T + …, H, E), zeros for the filling.
+    """Computes attention over a packed pass; returns (1, T + …, H, E), zeros for the filling.
 
     `query` is (1, H, T + …, E), `key` and `value` are (N, H, L, E), `attention_mask` is
     (N, 1, R, L) bool and false throughout for padding. Rows of one token come first. A mask with

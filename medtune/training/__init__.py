@@ -1,3 +1,3 @@
 """The training loop with its optimisers, checkpoints and curves. Imports runtime, config and
-modeling; for the train stage and the preflight.
+modeling. Used by the train stage and the preflight.
 """

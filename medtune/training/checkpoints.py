@@ -1,9 +1,9 @@
-"""Checkpoints of a run: written whole, checked when read, and kept outside the outputs.
+"""Writes checkpoints of a run atomically, outside the outputs, and checks them on reading.
 
 A run's folder holds `step-00000040/` and so on, each with tensors.safetensors, state.json and,
-written last, manifest.json with the size and sha256 of the other two. Whatever a kill leaves half
-done has a name that begins with a dot, or does not fit its manifest. One lock for all runs beside
-each other lets two processes with the same settings work side by side; it dies with its holder.
+written last, manifest.json with the size and sha256 of the other two. What a killed process leaves
+half done has a name that begins with a dot, or does not match its manifest. All runs share one
+lock, so that two processes with the same settings can run at once; it ends with its holder.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 
 class Checkpoints:
-    """Checkpoints of one training run: the newest `keep`, in a folder of the run's own."""
+    """The checkpoints of one training run: the newest `keep`, in the run's own folder."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder, self.keep = folder, keep
@@ -37,7 +37,7 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         """Writes a checkpoint so that it survives a power cut; replaces one of the same step.
 
-        `state` is what JSON holds, without NaN and infinity; its floats come back exactly.
+        `state` must fit into JSON, without NaN and infinity; its floats come back exactly.
         """
         text = json.dumps(state, allow_nan=False)
         target = self.folder / f"step-{step:08d}"
@@ -60,9 +60,9 @@ class Checkpoints:
                 _remove(old)
 
     def latest(self) -> tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None:
-        """Step, tensors (on the CPU) and state of the newest whole checkpoint, if there is one.
+        """Returns step, tensors (on the CPU) and state of the newest intact checkpoint, if any.
 
-        A damaged one is removed, so that it does not count among those to keep; the log says so.
+        A damaged checkpoint is logged and removed, so that it does not count among those to keep.
         """
         with _lock(self.folder.parent):
             self._tidy()
@@ -71,13 +71,13 @@ class Checkpoints:
                     logger.warning(f"checkpoint {path.name} is skipped and removed: {damage}")
                     _remove(path)
                     continue
-                os.utime(self.folder)  # in use: `prune` shall leave it
+                os.utime(self.folder)  # marks it as in use, for `prune`
                 tensors = load((path / TENSORS).read_bytes())
                 return int(path.name[5:]), tensors, json.loads((path / STATE).read_bytes())
         return None
 
     def clear(self) -> None:
-        """Removes the folder: the run is over."""
+        """Removes the folder, once the run is over."""
         with _lock(self.folder.parent):
             if self.folder.exists():
                 shutil.rmtree(self.folder)
@@ -92,9 +92,9 @@ class Checkpoints:
 
 
 def checkpoint_root() -> Path:
-    """`checkpoints/` of the project, for a queued experiment that of the project it came from.
+    """Returns the project's `checkpoints/`; for a queued experiment, the original project's.
 
-    DVC runs those in temporary copies below .dvc/tmp/exps/ of the project, and in another one when
+    DVC runs queued experiments in temporary copies below .dvc/tmp/exps/, and in another copy when
     a killed experiment is queued again.
     """
     folder = Path.cwd()
@@ -103,9 +103,9 @@ def checkpoint_root() -> Path:
 
 
 def fingerprint(values: dict[str, Any], files: Iterable[Path]) -> str:
-    """16 hexadecimal digits that stand for the values and the files' names and contents.
+    """Returns a hash of 16 hexadecimal digits of the values and of the files' names and contents.
 
-    Names count relative to the working directory, so that a copy of the project agrees.
+    Names are relative to the working directory, so that a copy of the project has the same hash.
     """
     contents = {os.path.relpath(path): _seal(path) for path in files}
     text = json.dumps([values, contents], sort_keys=True, allow_nan=False)
@@ -113,13 +113,13 @@ def fingerprint(values: dict[str, Any], files: Iterable[Path]) -> str:
 
 
 def prune(root: Path, days: float = 14) -> None:
-    """Removes the folders of runs that were given up: untouched for so many days."""
+    """Removes the folders of abandoned runs, which were untouched for this many days."""
     if not root.exists():
         return
     with _lock(root):
         for folder in sorted(path for path in root.iterdir() if path.is_dir()):
             if time.time() - folder.stat().st_mtime > days * 86400:
-                logger.info(f"checkpoints of {folder.name} are older than {days:g} days: removed")
+                logger.info(f"removed the checkpoints of {folder.name}, older than {days:g} days")
                 shutil.rmtree(folder)
 
 
@@ -133,7 +133,7 @@ def _lock(root: Path) -> Iterator[None]:
 
 
 def _storable(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors on the CPU, contiguous, each with a storage of its own, as safetensors asks."""
+    """Returns contiguous tensors on the CPU, each with its own storage, as safetensors requires."""
     result, seen = {}, set()
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
@@ -144,7 +144,7 @@ def _storable(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, None if it is whole."""
+    """Returns what is wrong with a checkpoint, or None if it is intact."""
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
         found = {name: _seal(path / name) for name in (TENSORS, STATE)}
@@ -154,7 +154,7 @@ def _damage(path: Path) -> str | None:
         return f"it cannot be read ({error.strerror})"
     except ValueError:
         return f"{MANIFEST} is not JSON"
-    return None if manifest == found else f"its files do not fit its {MANIFEST}"
+    return None if manifest == found else f"its files do not match its {MANIFEST}"
 
 
 def _seal(path: Path) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _seal(path: Path) -> dict[str, Any]:
 
 
 def _flush(path: Path) -> None:
-    """Has the disk hold what was written to a file, or a folder's list of names."""
+    """Forces a file's contents, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -173,7 +173,7 @@ def _flush(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Takes a checkpoint's name away first, so that a kill leaves no half that looks whole."""
+    """Renames a checkpoint before deleting it, so that no half-deleted one looks intact."""
     hidden = path.with_name(f".{path.name}.removed")
     path.rename(hidden)
     shutil.rmtree(hidden)

@@ -1,4 +1,4 @@
-"""How far a training run has come: the points of its curves, and what follows from them."""
+"""The progress of a training run: the points of its curves, and what follows from them."""
 
 import math
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class History:
         return {point.step: point.loss for point in self.points if point.curve == "validation"}
 
     def is_lowest(self, loss: float) -> bool:
-        """Whether a validation loss is below all before it."""
+        """Whether a validation loss is lower than all earlier ones."""
         return loss < min(self.validation_losses().values(), default=math.inf)
 
     def out_of_patience(self, params: Train) -> bool:

@@ -1,8 +1,8 @@
 """The training loop.
 
-Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` gives them, with `input_ids` and
-`loss_start`. The order of the batches is a function of seed and epoch, noise one of seed and step,
-so that a run that goes on from a checkpoint ends with the bytes of an undisturbed one.
+Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` returns them, with `input_ids` and
+`loss_start`. The order of the batches depends only on seed and epoch, and noise only on seed and
+step. So a run that resumes from a checkpoint ends with the same bytes as an uninterrupted one.
 """
 
 import logging
@@ -39,7 +39,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def plan_steps(count: int, params: Train, seed: int, processes: int = 1) -> list[list[list[int]]]:
-    """The rows of each forward pass of each optimiser step, over all epochs and processes."""
+    """Returns the rows of each forward pass of each step, over all epochs and processes."""
     plan: list[list[list[int]]] = []
     size = params.gradient_accumulation_steps * processes
     for epoch in range(params.num_train_epochs):
@@ -59,8 +59,8 @@ def train(
 ) -> Iterator[Point]:
     """Trains the model in place and yields the points of its curves as they come.
 
-    With checkpoints it goes on from the newest and first yields the points before it. At the end
-    the model holds the adapter of the lowest validation loss, where `load_best_model_at_end`.
+    With checkpoints, it resumes from the newest one and first yields the earlier points. With
+    `load_best_model_at_end`, the model ends with the adapter of the lowest validation loss.
     """
     run = Trainer(model, training, validation, params, seed, pad_id)
     if checkpoints and (saved := checkpoints.latest()):
@@ -81,7 +81,7 @@ def train(
 
 
 def mean_loss(model: Any, rows: Rows, params: Train, pad_id: int) -> float:
-    """Negative log-likelihood in nats per supervised token, all rows together."""
+    """Returns the negative log-likelihood in nats per supervised token, over all rows."""
     return _mean_loss(SupervisedLoss(model), rows, params, pad_id, accelerator())
 
 
@@ -138,10 +138,10 @@ class Trainer:
         self.schedule.advance(validation_loss)
 
     def _step(self, passes: list[list[int]]) -> tuple[float, int]:
-        """One optimiser step over the mean loss of all supervised tokens; their sum and number."""
+        """Takes one step on the mean loss of all supervised tokens; returns its sum and count."""
         numbers = [number for rows in passes for number in rows]
         tokens = sum(_supervised(self.training, number) for number in numbers)
-        # Each process draws noise of its own, which no checkpoint needs to hold.
+        # Each process draws its own noise from seed and step, so no checkpoint stores it.
         process = self.accelerator.process_index
         noise = np.random.SeedSequence([self.seed, self.history.step, process])
         torch.manual_seed(int(noise.generate_state(1)[0]))
@@ -153,7 +153,7 @@ class Trainer:
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 with autocast(self.params.precision):
                     losses = self.model(_batch(rows, self.training, self.pad_id))
-                # DDP and FSDP take the mean over processes, where the sum is wanted.
+                # DDP and FSDP average over the processes, but the sum is wanted.
                 scale = weight * self.accelerator.num_processes / tokens
                 self.scaler.scale(losses.sum() * scale).backward()
             total += weight * losses.detach().sum()
@@ -183,7 +183,7 @@ class Trainer:
         return {name: parameter for name, parameter in named if parameter.requires_grad}
 
     def adapter(self) -> Tensors:
-        """A copy of the trained parameters, whole on each process."""
+        """Returns a full copy of the trained parameters on each process."""
         return {name: whole(parameter) for name, parameter in self._trained().items()}
 
     def load_adapter(self, adapter: Tensors) -> None:
@@ -192,7 +192,7 @@ class Trainer:
                 parameter.copy_(placed(adapter[name], parameter))
 
     def save(self, checkpoints: Checkpoints) -> None:
-        """Writes all that the rest of the run depends on; every process takes part, one writes."""
+        """Saves everything that the rest of the run depends on; all processes must call this."""
         moments, rest = optimizer_state(self.optimizer)
         kept = {"adapter": self.adapter(), "best": self.best, "optimizer": moments}
         tensors = {f"{kind}/{name}": tensor for kind in kept for name, tensor in kept[kind].items()}
@@ -201,8 +201,8 @@ class Trainer:
             checkpoints.save(self.history.step, tensors, state)
 
     def restore(self, step: int, tensors: Tensors, state: dict[str, Any]) -> None:
-        """Goes on where `save` left off."""
-        logger.info(f"going on from the checkpoint of step {step}")
+        """Restores what `save` wrote."""
+        logger.info(f"resuming from the checkpoint of step {step}")
         kept: dict[str, Tensors] = {"adapter": {}, "best": {}, "optimizer": {}}
         for path, tensor in tensors.items():
             kind, name = path.split("/", 1)
@@ -238,7 +238,7 @@ def _batch(numbers: list[int], rows: Rows, pad_id: int) -> Tensors:
 
 
 def _supervised(rows: Rows, number: int) -> int:
-    """Tokens of a row that the loss covers; nothing predicts the first."""
+    """Returns how many tokens of a row the loss covers; nothing predicts the first."""
     return len(rows["input_ids"][number]) - max(1, rows["loss_start"][number])
 
 

@@ -1,4 +1,4 @@
-"""The optimiser of a training run, its state for a checkpoint, the learning-rate schedule."""
+"""The optimiser of a training run, its state for checkpoints, and the learning-rate schedule."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ LED_BY_LOSS = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
 
 
 def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
-    """AdamW over the trained parameters; with LoRA+ (arXiv 2402.12354) B learns faster than A."""
+    """Returns AdamW; with LoRA+ (arXiv 2402.12354), matrix B learns faster than matrix A."""
     kind: Any = torch.optim.AdamW
     if params.optim == "paged_adamw_8bit":
         from bitsandbytes.optim import PagedAdamW8bit
@@ -39,7 +39,7 @@ def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
 def optimizer_state(
     optimizer: torch.optim.Optimizer,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The optimiser's moments, named `number of the parameter/name`, and the rest as JSON."""
+    """Returns the moments, named "<parameter number>/<name>", and the rest, which fits JSON."""
     state = optimizer.state_dict()["state"]
     return {name: whole(tensor) for name, tensor in _leaves(state)}, _without_leaves(state)
 
@@ -47,7 +47,7 @@ def optimizer_state(
 def load_optimizer_state(
     optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], rest: dict[str, Any]
 ) -> None:
-    """Puts back what `optimizer_state` took; the learning rates are left to the schedule."""
+    """Restores what `optimizer_state` returned; the schedule sets the learning rates."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, tensor in tensors.items():
         number, *parents, last = name.split("/")
@@ -77,7 +77,7 @@ def _without_leaves(tree: dict[Any, Any]) -> dict[str, Any]:
 
 
 class Schedule:
-    """A learning-rate schedule of transformers, led by the steps or by the validation loss."""
+    """A learning-rate schedule of transformers, driven by steps or by the validation loss."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, params: Train, steps: int) -> None:
         warmup = params.warmup_steps * (1 if params.warmup_steps >= 1 else steps)
@@ -91,20 +91,20 @@ class Schedule:
             )
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"train.lr_scheduler_kwargs {params.lr_scheduler_kwargs} do not suit "
+                f"train.lr_scheduler_kwargs {params.lr_scheduler_kwargs} do not fit "
                 f"lr_scheduler_type {params.lr_scheduler_type}: {error}"
             ) from None
 
     def advance(self, validation_loss: float | None) -> None:
-        """Sets the learning rate of the next step; the loss is that of a validation just made."""
+        """Sets the next step's learning rate; the loss is given after a step with a validation."""
         if not isinstance(self.scheduler, LED_BY_LOSS):
             self.scheduler.step()
         elif validation_loss is not None:
             self.scheduler.step(validation_loss)
 
     def replay(self, steps: int, validation_losses: dict[int, float]) -> None:
-        """Brings a fresh schedule to where it was after so many steps; losses by their step."""
+        """Brings a new schedule to where it was after `steps`; the losses are by step."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torch misses the optimiser's steps
+            warnings.simplefilter("ignore", UserWarning)  # torch saw no optimiser step
             for step in range(1, steps + 1):
                 self.advance(validation_losses.get(step))

@@ -72,7 +72,7 @@ def start(folder: Path, *options: str, key: str = KEY) -> subprocess.Popen[str]:
 def address(folder: Path) -> Iterator[str]:
     server = start(folder, "--max-prompt-tokens", "500")
     assert server.stdout
-    assert server.stdout.readline() == "chat: loads the models\n"
+    assert server.stdout.readline() == "chat: loading the models\n"
     said = server.stdout.readline()
     found = re.search(r"http://127\.0\.0\.1:\d+", said)
     assert found, said + server.stdout.read()

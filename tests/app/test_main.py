@@ -65,7 +65,7 @@ def test_help_shows_each_limit_with_its_default(capsys: pytest.CaptureFixture[st
     ("arguments", "line"),
     [
         (["--max-rows", "0"], "chat: --max-rows must be greater than 0, got 0\n"),
-        (["--share"], "chat: --share lets everybody in: set MEDTUNE_API_KEY, which is then"),
+        (["--share"], "chat: --share opens the server to everybody: set MEDTUNE_API_KEY"),
     ],
 )
 def test_wrong_options_are_one_line(

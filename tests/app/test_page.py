@@ -33,7 +33,7 @@ def serve_page(
         yield served
 
 
-def test_the_page_stands_beside_the_api(serve_page: Any, batch: Any) -> None:
+def test_the_page_and_the_api_share_the_server(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch)
     page = client.get("/")
     assert page.status_code == 200 and DISCLAIMER in page.text
@@ -117,7 +117,7 @@ def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> N
         assert client.options(JOIN, headers=asked).status_code >= 400
 
 
-def test_a_key_is_asked_of_readers_too(serve_page: Any, batch: Any) -> None:
+def test_readers_need_the_key_too(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch, page_key="sesame")
     assert DISCLAIMER not in client.get("/").text
     events = [{"data": [], "fn_index": number, "session_hash": "x"} for number in range(12)]

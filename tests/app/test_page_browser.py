@@ -141,7 +141,7 @@ def test_an_example_is_asked_and_a_new_conversation_is_empty(
     page.get_by_text("What is gout?").wait_for()
 
 
-def test_answers_stand_side_by_side(show: Any, batch: Any, encoder: PromptEncoder) -> None:
+def test_answers_are_shown_side_by_side(show: Any, batch: Any, encoder: PromptEncoder) -> None:
     tuned, base = says(batch, encoder, "Tuned.", 0.1), says(batch, encoder, "Base one.", 0.1)
     page = show(tuned, base).page
     page.get_by_role("tab", name="Compare").click()

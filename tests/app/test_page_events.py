@@ -133,10 +133,10 @@ def test_turns_settings_and_system_prompt_reach_the_model(
         assistant.encoder.prompt_ids(turns),
     ]
     assert len(shown_of(updates)[-1]) == 2 * MESSAGES
-    assert note_of(updates) == "Cut at the maximum length, which the settings can raise."
+    assert note_of(updates) == "Cut at the maximum length; you can raise it in the settings."
 
 
-def test_a_long_talk_goes_on_without_its_oldest_turns(
+def test_a_long_conversation_continues_without_its_oldest_turns(
     make: Any, spoken: Any, encoder: PromptEncoder
 ) -> None:
     one = len(encoder.question_ids("Hi"))
@@ -147,10 +147,10 @@ def test_a_long_talk_goes_on_without_its_oldest_turns(
     assert all(len(prompt) <= 3 * one + 60 for prompt in spoken.prompts)
     assert len(events.conversations.of("me").turns) == 4
     refused = run(chat(events, "long " * 300))[-1]
-    assert refused["question"] == "long " * 300 and "at most" in refused["note"]
+    assert refused["question"] == "long " * 300 and "only 180 fit" in refused["note"]
 
 
-def test_more_turns_than_messages_are_allowed_go_on(make: Any, spoken: Any) -> None:
+def test_a_conversation_continues_beyond_the_limit_of_messages(make: Any, spoken: Any) -> None:
     events = make(spoken, max_messages=4)
     notes = [note_of(run(chat(events, f"{n}?"))) for n in range(3)]
     assert notes == [
@@ -263,7 +263,7 @@ def test_what_no_browser_sends_does_not_reach_the_model(
     make: Any, spoken: Any, question: str, settings: Any
 ) -> None:
     said = note_of(run(chat(make(spoken), question, *settings)))
-    assert said == "The question or a setting cannot be read: reload the page."
+    assert said == "The question or a setting is not valid: reload the page."
     assert note_of(run(chat(make(spoken), None))) == "Type a question first."  # type: ignore[arg-type]
     assert not spoken.prompts
 

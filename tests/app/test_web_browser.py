@@ -97,20 +97,22 @@ def test_stop_ends_the_computation(page: Page, batch: Any, speak: Callable[[str]
     assert batch.steps < 400
 
 
-def test_an_error_is_shown_and_mended(page: Page, speak: Callable[[str], None]) -> None:
+def test_an_error_is_shown_and_can_be_corrected(page: Page, speak: Callable[[str], None]) -> None:
     speak("Yes.")
     page.get_by_label("Maximum tokens").fill("900")
     ask(page, "What is gout?")
-    expect(page.get_by_text("at most 512 tokens are answered, 900 are asked for")).to_be_visible()
+    expect(page.get_by_text("an answer has at most 512 tokens, not 900")).to_be_visible()
     page.get_by_label("Maximum tokens").fill("many")
-    expect(page.get_by_role("alert")).to_have_text("Maximum tokens is a whole number from 1.")
+    expect(page.get_by_role("alert")).to_have_text("Maximum tokens must be a whole number above 0.")
     page.get_by_label("Maximum tokens").fill("")
     button(page, "Retry").click()
     expect(page.locator(".answer")).to_have_text("Yes.")
     expect(page.locator(".problem")).to_have_count(0)
 
 
-def test_the_page_goes_on_when_the_server_is_back(page: Page, speak: Callable[[str], None]) -> None:
+def test_the_page_reconnects_when_the_server_is_back(
+    page: Page, speak: Callable[[str], None]
+) -> None:
     speak("Yes.")
     expect(page.get_by_role("option", name="finetuned")).to_be_attached()
     page.context.set_offline(True)

@@ -53,14 +53,14 @@ def test_an_arm_that_fails_stops_the_comparison(
         train.run(sys.executable, job)
 
 
-def test_a_missing_peer_is_told_with_the_way_to_install_it(
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     message = "the arm trl_packing needs trl, .*: pip install -r benchmarks/requirements.txt"
     with pytest.raises(InputError, match=message):
         train.check_arms(["ours", "trl_packing"], None)
-    with pytest.raises(InputError, match="names 'unsloth', which is unknown: known are hf_padded"):
+    with pytest.raises(InputError, match="names 'unsloth', which is unknown: choose from hf_pad"):
         train.check_arms(["unsloth"], None)
     with pytest.raises(InputError, match="the arm litgpt needs --litgpt-python"):
         train.check_arms(["litgpt"], None)

@@ -75,8 +75,8 @@ def test_dvc_repro_goes_on_and_skips_a_damaged_checkpoint(
     newest = max((project / "checkpoints").glob("*/*/step-*"))
     os.truncate(newest / "tensors.safetensors", 1000)
     log = run(project, "dvc", "repro", "train").stderr
-    assert f"train: checkpoint {newest.name} is skipped and removed: its files do not fit" in log
-    assert f"train: going on from the checkpoint of step {int(newest.name[5:]) - 2}\n" in log
+    assert f"train: checkpoint {newest.name} is skipped and removed: its files do not match" in log
+    assert f"train: resuming from the checkpoint of step {int(newest.name[5:]) - 2}\n" in log
     assert written(project) == expected
 
 
@@ -93,6 +93,6 @@ def test_a_queued_experiment_goes_on_in_another_folder(
             kill_at_checkpoint(folder, signal.SIGKILL, *command, checkpoints=checkpoints)
             shutil.rmtree(folder)
     log = run(folder, *command).stderr
-    assert "train: going on from the checkpoint of step " in log
+    assert "train: resuming from the checkpoint of step " in log
     assert written(folder) == expected
     assert not list(checkpoints.glob("*/*/*"))

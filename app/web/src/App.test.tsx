@@ -65,7 +65,7 @@ test("Enter sends, and the answer is shown as it comes", async () => {
   expect(screen.getByLabelText<HTMLTextAreaElement>("Your question").value).toBe("");
 });
 
-test("Shift+Enter breaks the line, and blanks are not sent", async () => {
+test("Shift+Enter starts a new line, and spaces are not sent", async () => {
   server.replies = [answers("Yes.")];
   await ask("  ");
   expect(server.questions).toHaveLength(0);
@@ -117,13 +117,13 @@ test("an answer that is cut says so", async () => {
 });
 
 test("the server's own line is shown, and the question can be asked again", async () => {
-  server.replies = [refusal(400, "at most 512 tokens are answered"), answers("A.")];
+  server.replies = [refusal(400, "an answer has at most 512 tokens"), answers("A.")];
   await ask("a?");
-  expect(screen.getByText("at most 512 tokens are answered")).toBeTruthy();
+  expect(screen.getByText("an answer has at most 512 tokens")).toBeTruthy();
   await press("Retry");
   expect(messages()).toEqual(["a?"]);
   expect(log()).toContain("A.");
-  expect(screen.queryByText("at most 512 tokens are answered")).toBeNull();
+  expect(screen.queryByText("an answer has at most 512 tokens")).toBeNull();
 });
 
 test("an error in the middle of an answer is shown", async () => {
@@ -166,7 +166,7 @@ test("a wrong number is named and keeps the question back", async () => {
   server.replies = [answers("A.")];
   await user.type(screen.getByLabelText("Temperature"), "3");
   await ask("a?");
-  expect(screen.getByRole("alert").textContent).toBe("Temperature is a number from 0 to 2.");
+  expect(screen.getByRole("alert").textContent).toBe("Temperature must be a number from 0 to 2.");
   expect(screen.getByLabelText("Temperature").getAttribute("aria-invalid")).toBe("true");
   expect(server.questions).toHaveLength(0);
   await user.clear(screen.getByLabelText("Temperature"));
@@ -184,9 +184,9 @@ test("the key is sent, and kept only by choice", async () => {
   await ask("a?");
   expect(server.questions[0]!.headers.get("Authorization")).toBe("Bearer sesame");
   expect([sessionStorage.length, localStorage.length]).toEqual([0, 0]);
-  await user.click(screen.getByLabelText("Keep it until this tab is closed"));
+  await user.click(screen.getByLabelText("Keep the key until this tab is closed"));
   expect(sessionStorage.getItem("medtune.key")).toBe("sesame");
-  await user.click(screen.getByLabelText("Keep it until this tab is closed"));
+  await user.click(screen.getByLabelText("Keep the key until this tab is closed"));
   expect(sessionStorage.length).toBe(0);
 });
 
@@ -236,7 +236,7 @@ test("waiting for a busy server can be stopped", async () => {
   expect(server.questions).toHaveLength(1);
 });
 
-test("a server that has gone is watched, and the page goes on when it is back", async () => {
+test("a lost server is watched, and the page reconnects when it is back", async () => {
   server.isThere = false;
   await ask("a?");
   expect(log()).toContain("The server cannot be reached.");
@@ -273,7 +273,7 @@ test("an answer that breaks off keeps what has come", async () => {
   await pass(0);
   speech.breakOff();
   await pass(0);
-  expect(log()).toContain("A kindThe connection broke off before the answer was complete.");
+  expect(log()).toContain("A kindThe connection was lost before the answer was complete.");
   expect(screen.getByRole("button", { name: "Retry" })).toBeTruthy();
 });
 
@@ -284,7 +284,7 @@ test("the oldest turns go when the conversation no longer fits", async () => {
   expect(messages(-3)).toEqual(["a?", "A.", "b?", "B.", "c?"]);
   expect(messages(-2)).toEqual(["b?", "B.", "c?"]);
   expect(messages(-1)).toEqual(["c?"]);
-  expect(screen.getAllByText(/no longer fits/)).toHaveLength(1);
+  expect(screen.getAllByText(/messages above no longer fit/)).toHaveLength(1);
   await ask("d?");
   expect(messages()).toEqual(["c?", "C.", "d?"]);
   expect(log()).toContain("a?"); // still there to read
@@ -297,7 +297,7 @@ test("a question that does not fit alone is refused, and no turn is left out for
   await ask("b?");
   expect(screen.getByText(line)).toBeTruthy();
   expect(server.questions).toHaveLength(3);
-  expect(screen.queryByText(/no longer fits/)).toBeNull();
+  expect(screen.queryByText(/messages above no longer fit/)).toBeNull();
   await ask("c?");
   expect(messages()).toEqual(["a?", "A.", "c?"]);
 });

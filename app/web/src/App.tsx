@@ -16,7 +16,7 @@ export function App() {
   const server = useServer(key);
   const model = server.models.includes(typed.model) ? typed.model : (server.models[0] ?? "");
   const settings = { ...typed, model };
-  const problem = firstProblem(settings); // holds questions back
+  const problem = firstProblem(settings); // while it lasts, no question is sent
   const chat = useChat({ settings, key, onLost: server.lost });
 
   const isNarrow = useNarrow();
@@ -46,7 +46,7 @@ export function App() {
         </header>
         {!server.isUp && (
           <div className="banner" role="alert">
-            <span>The server cannot be reached. This page goes on as soon as it is back.</span>
+            <span>The server cannot be reached. This page reconnects as soon as it is back.</span>
             <button onClick={server.check}>Try now</button>
           </div>
         )}

@@ -13,8 +13,8 @@ export interface ChatRequest {
   max_completion_tokens?: number;
 }
 
-const RETRY_AFTER_S = 5; // where a busy server does not say
-const PATIENCE_MS = 5000; // with a server that does not say whether it is there
+const RETRY_AFTER_S = 5; // if a busy server does not say
+const PATIENCE_MS = 5000; // to wait for a server that does not respond
 const NO_KEY = "The API key is missing or wrong: enter it under Settings.";
 
 export type FinishReason = "stop" | "length";
@@ -41,7 +41,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The server cannot be reached, or has gone in the middle of an answer. */
+/** The server cannot be reached, or was lost in the middle of an answer. */
 export class ConnectionError extends Error {}
 
 async function request(path: string, key: string, init: RequestInit = {}): Promise<Response> {
@@ -72,7 +72,7 @@ async function refusal(response: Response): Promise<Error> {
   );
 }
 
-/** Whether the server is there, be it busy. */
+/** Whether the server responds, even if it is busy. */
 export async function isReachable(): Promise<boolean> {
   try {
     await request("/ready", "", { signal: AbortSignal.timeout(PATIENCE_MS) });
@@ -115,7 +115,7 @@ export async function complete(
     if (!(problem instanceof TypeError)) throw problem; // as browsers report a lost connection
   }
   if (!reason)
-    throw new ConnectionError("The connection broke off before the answer was complete.");
+    throw new ConnectionError("The connection was lost before the answer was complete.");
   return reason;
 }
 

@@ -9,7 +9,7 @@ interface Request {
 
 type Reply = (signal: AbortSignal | null | undefined) => Response;
 
-/** Stands in for fetch: answers questions with `replies`, in turn; the last one for ever. */
+/** Replaces fetch: answers questions with `replies` in turn, and repeats the last one. */
 export class FakeServer {
   questions: Request[] = [];
   replies: Reply[] = [];

@@ -1,6 +1,6 @@
 import type { ChatRequest } from "./api";
 
-/** As typed; what is empty is decided by the server. */
+/** As typed; the server decides what is left empty. */
 export interface Settings {
   model: string;
   temperature: string;
@@ -27,15 +27,15 @@ interface Rule {
 const RULES: Record<NumberSetting, Rule> = {
   temperature: {
     isRight: (value) => value >= 0 && value <= 2,
-    says: "Temperature is a number from 0 to 2.",
+    says: "Temperature must be a number from 0 to 2.",
   },
   topP: {
     isRight: (value) => value > 0 && value <= 1,
-    says: "Top-p is a number above 0, at most 1.",
+    says: "Top-p must be a number above 0 and at most 1.",
   },
   maxTokens: {
     isRight: (value) => Number.isSafeInteger(value) && value >= 1,
-    says: "Maximum tokens is a whole number from 1.",
+    says: "Maximum tokens must be a whole number above 0.",
   },
 };
 
@@ -49,7 +49,7 @@ export function problemOf(settings: Settings, name: NumberSetting): string | und
   return value === undefined || RULES[name].isRight(value) ? undefined : RULES[name].says;
 }
 
-/** One line on what keeps a question from being sent, if anything does. */
+/** One line on why a question cannot be sent, if it cannot. */
 export function firstProblem(settings: Settings): string | undefined {
   const names: NumberSetting[] = ["temperature", "topP", "maxTokens"];
   return names.map((name) => problemOf(settings, name)).find((problem) => problem !== undefined);

@@ -1,13 +1,13 @@
 /**
- * The data of each server-sent event of a stream, in order. Names, ids and comments are skipped, and
- * so is an event that the stream breaks off.
+ * The data of each server-sent event of a stream, in order. Names, ids, comments and an incomplete
+ * last event are skipped.
  * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 export async function* readEvents(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<string> {
   const reader = stream.getReader();
-  const decoder = new TextDecoder(); // keeps the first bytes of a character that is cut in two
+  const decoder = new TextDecoder(); // keeps the first bytes of a character that is split between chunks
   let unread = "";
   let data: string[] = [];
   try {
@@ -15,7 +15,7 @@ export async function* readEvents(
       const { done, value } = await reader.read();
       if (done) return;
       unread += decoder.decode(value, { stream: true });
-      // A return at the very end may be half of a line end: it waits for what follows.
+      // A carriage return at the very end may be half of a line end, so it waits for the rest.
       const lines = unread.split(/\r\n|\n|\r(?!$)/);
       unread = lines.pop() ?? "";
       for (const line of lines) {

@@ -6,11 +6,11 @@ import { type Settings, toRequest } from "./settings";
 interface Access {
   settings: Settings;
   key: string;
-  /** Called when the server has gone. */
+  /** Called when the server is lost. */
   onLost: () => void;
 }
 
-/** The conversation and what can be done with it; one answer at a time is on its way. */
+/** The conversation and what can be done with it; only one answer is in progress at a time. */
 export function useChat(access: Access) {
   const [conversation, dispatch] = useReducer(reduce, EMPTY);
   const running = useRef<AbortController>(null);
@@ -47,7 +47,7 @@ export function useChat(access: Access) {
   };
 }
 
-/** Asks the last question; a busy server once more, without the oldest turns if they do not fit. */
+/** Asks the last question, again if the server is busy, without the oldest turns if too long. */
 async function answer(
   conversation: Conversation,
   id: number,
@@ -77,7 +77,7 @@ async function answer(
         }
         dispatch({ type: "wait", id, seconds: 0 });
       } else {
-        if (problem.isTooLong) dispatch({ type: "leave", left: conversation.left }); // in vain
+        if (problem.isTooLong) dispatch({ type: "leave", left: conversation.left }); // leaving turns out did not help
         throw problem;
       }
     }

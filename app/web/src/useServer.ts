@@ -1,21 +1,21 @@
 import { useEffect, useState } from "react";
 import { ConnectionError, isReachable, listModels } from "./api";
 
-const CALM_S = 20; // between checks of a server that is there
-const LONGEST_S = 15; // between checks of one that has gone
+const CALM_S = 20; // between checks of a server that responds
+const LONGEST_S = 15; // between checks of one that does not
 
 export interface Server {
   isUp: boolean;
   models: string[];
   /** One line on why there are no models. */
   problem?: string;
-  /** Says that it could not be reached. */
+  /** Reports that it could not be reached. */
   lost: () => void;
   /** Checks now. */
   check: () => void;
 }
 
-/** Watches the server: it is checked now and then, more often while it is gone. */
+/** Checks the server regularly, and more often while it does not respond. */
 export function useServer(key: string): Server {
   const [failures, setFailures] = useState(0); // in a row
   const [checks, setChecks] = useState(0);

@@ -6,7 +6,7 @@ function order(a, b) {
   return a - b;
 }
 
-// The rows that a state of the form lets through, in its order; equal ones by id.
+// Returns the rows that match the form, in its order; ties are sorted by id.
 function select(rows, state) {
   const text = state.text.trim().toLowerCase();
   const found = rows.filter((row) =>
@@ -17,7 +17,7 @@ function select(rows, state) {
   return found.sort((a, b) => sign * order(a[state.key], b[state.key]) || order(a.id, b.id));
 }
 
-// Makes the headings with a data-key buttons, which call sort(heading, descending).
+// Turns headings with a data-key into buttons that call sort(heading, descending).
 function addSortButtons(table, sort) {
   for (const heading of table.tHead.querySelectorAll("th[data-key]")) {
     const button = document.createElement("button");
@@ -98,7 +98,7 @@ function setUpTheme(button) {
   label();
 }
 
-// Shows the costs of costs.js, unless the file is missing or belongs to another run.
+// Shows the costs in costs.js, unless the file is missing or belongs to another run.
 function setUpCosts(place) {
   const costs = window.costs;
   if (costs?.run !== place.dataset.run) return;

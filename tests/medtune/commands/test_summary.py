@@ -90,7 +90,7 @@ def test_readme_shows_six_scores_and_the_terminal_all_of_them(project: Path) -> 
         "ROUGE-L",
         "BLEU",
         "perplexity",
-        "answers that end by themselves",
+        "answers that end on their own",
         "repeated word 4-grams",
         "answers with unsupported numbers",
     ]

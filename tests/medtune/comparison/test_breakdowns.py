@@ -25,7 +25,7 @@ def test_small_topics_are_put_together() -> None:
     ]
 
 
-def test_only_the_largest_topics_stand_alone() -> None:
+def test_only_the_largest_topics_get_their_own_part() -> None:
     topics = [f"topic {i:02}" for i in range(30) for _ in range(5 + i)]
     alone = {f"topic {i:02}" for i in range(10, 30)}
     assert set(topic_parts(topics)) == {*alone, "other topics"}

@@ -25,11 +25,11 @@ def test_worse_is_less_of_what_should_be_high_and_more_of_what_should_be_low() -
     with pytest.raises(InputError) as caught:
         check_scores(METRICS, {"rougeL": 0.0, "perplexity": 0.5, "bleu": 50.0}, "report.html")
     assert str(caught.value) == (
-        "fine-tuned is worse than compare.fail_if_worse allows, "
+        "the fine-tuned model is worse than compare.fail_if_worse allows, "
         "bleu: base not defined, fine-tuned 3, difference not defined, tolerance 50; "
         "perplexity: base 9, fine-tuned 10.5, difference 1.5, tolerance 0.5; "
         "rougeL: base 0.3, fine-tuned 0.28, difference -0.02, tolerance 0: "
-        "read report.html (all outputs are written), then train again or allow more"
+        "read report.html (all outputs are written), then train again or raise the tolerance"
     )
 
 

@@ -55,7 +55,7 @@ def test_a_template_that_knows_no_system_role_is_refused_with_the_way_out(
 
 def test_a_tokenizer_without_an_end_token_is_refused(tokenizer: Any, monkeypatch: Any) -> None:
     monkeypatch.setitem(tokenizer._special_tokens_map, "eos_token", None)
-    with pytest.raises(InputError, match="names no end-of-sequence token"):
+    with pytest.raises(InputError, match="has no end-of-sequence token"):
         PromptEncoder(tokenizer, CHAT)
 
 

@@ -140,7 +140,7 @@ def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
         for axes in figure.axes
     }
     assert by_unit["difference (points)"] == ["BLEU", "chrF"]
-    assert "choices medical accuracy" in by_unit["difference (share, 0 to 1)"]
+    assert "multiple choice medical accuracy" in by_unit["difference (share, 0 to 1)"]
     assert by_unit["difference (length ratio)"] == ["length ratio"]
     assert sum(map(len, by_unit.values())) == len(SCORES) + 2
     assert "90% interval, n = 9" in texts(figure)
@@ -160,21 +160,21 @@ def test_every_axis_says_what_it_shows(facts: Facts) -> None:
         assert text in texts(draw()), text
 
 
-def test_questions_say_how_many_gained_and_lost(facts: Facts) -> None:
+def test_questions_say_how_many_got_better_and_worse(facts: Facts) -> None:
     text = texts(questions(facts.answers))
-    assert "1 lost" in text and "2 gained" in text and "1 unchanged" in text
+    assert "1 worse" in text and "2 better" in text and "1 unchanged" in text
 
 
-def test_many_kinds_are_cut_to_the_largest_and_the_rest_is_counted() -> None:
+def test_only_the_largest_kinds_are_shown_and_the_others_are_counted() -> None:
     counts = {f"kind {n:02}": n + 1 for n in range(MOST_PARTS + 3)}
     metrics: dict[str, Any] = {}
     for kind, n in counts.items():
         metrics |= {f"{kind}.n": n, **compared(f"{kind}.rougeL")}
     text = texts(kinds(metrics, 0.95))
-    assert "3 smaller kinds left out" in text
+    assert "3 smaller kinds not shown" in text
     assert "kind 27 (n = 28)" in text and "kind 02" not in text
     text = texts(data({"train": counts}))
-    assert "3 smaller kinds left out" in text and "kind 02" not in text
+    assert "3 smaller kinds not shown" in text and "kind 02" not in text
 
 
 def test_long_labels_lose_their_middle() -> None:

@@ -92,7 +92,7 @@ def test_only_the_script_of_the_page_and_its_costs_are_loaded(facts: Facts) -> N
     assert scripts == [f"script-src 'self' file: '{content_hash(script)}'"]
 
 
-def test_a_picture_stands_in_its_section_and_says_what_it_shows(facts: Facts) -> None:
+def test_a_picture_is_in_its_section_and_says_what_it_shows(facts: Facts) -> None:
     picture = DrawnPicture("training", 'Loss & "more"', "data:image/svg+xml;base64,AAAA")
     html = render_report(facts, [picture])
     (image,) = Page(html).all("img")
@@ -118,7 +118,7 @@ def test_page_says_what_was_found_and_run(facts: Facts) -> None:
     assert '<mark><i title="7">Paris</i></mark>' in html
 
 
-def test_sections_stand_in_their_order_and_only_with_data(facts: Facts) -> None:
+def test_sections_are_in_order_and_only_shown_with_data(facts: Facts) -> None:
     def sections(of: Facts) -> list[str | None]:
         return [attributes["id"] for attributes in Page(render_report(of)).all("section")]
 
@@ -133,9 +133,9 @@ def test_sections_stand_in_their_order_and_only_with_data(facts: Facts) -> None:
         k: v for k, v in facts.metrics.items() if k not in ("compare_topics", "compare_lengths")
     }
     captions = re.findall(
-        r"<caption>(Per .*?)</caption>", render_report(replace(facts, metrics=kinds_only))
+        r"<caption>(Scores by .*?)</caption>", render_report(replace(facts, metrics=kinds_only))
     )
-    assert captions == ["Per kind of card"]
+    assert captions == ["Scores by kind of card"]
 
 
 def test_parts_are_ordered_for_the_reader(facts: Facts) -> None:

@@ -58,11 +58,11 @@ def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) ->
 
 
 def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) -> None:
-    assert "the model forget is not measured here" in render_model_card(facts)
+    assert "did not measure what the model forgot" in render_model_card(facts)
     facts.metrics["compare_scores"] |= choices("general", -0.15, -0.05)
     card = render_model_card(facts)
     assert "| general questions | 0.500 | 0.400 | -0.100 | -0.150 to -0.050 |" in card
-    assert "not measured here" not in card
+    assert "did not measure" not in card
 
 
 @pytest.mark.slow
@@ -189,5 +189,5 @@ def test_scores_of_medtune_come_before_those_that_only_have_a_name() -> None:
     names = ("choices.medical.accuracy", "bleu", "rougeL", "choices.medical.ece")
     found = compared_scores({f"{name}.difference": 0.1 for name in names})
     assert [score.title for score in found] == [
-        *("ROUGE-L", "BLEU", "choices medical accuracy", "choices medical ece"),
+        *("ROUGE-L", "BLEU", "multiple choice medical accuracy", "multiple choice medical ece"),
     ]

@@ -108,13 +108,13 @@ def test_bad_data_gets_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="medical is missing: run dvc repro download@choices_medi"):
         read_questions(5, tmp_path)
     write(tmp_path, medical=[UNUSABLE[0], UNUSABLE[1]])
-    with pytest.raises(InputError, match="medical has 2 rows, none with an answer among its opti"):
+    with pytest.raises(InputError, match="medical has 2 rows, but none is a new question"):
         read_questions(5, tmp_path)
     path = tmp_path / "medical/Sub ject.jsonl"
     for fault in (b'{"question": "\xff"}', b"[" * 100_000):
         path.write_bytes(json.dumps(PLAIN).encode() + b"\n" + fault + b"\n")
-        with pytest.raises(InputError, match=r"Sub ject\.jsonl, line 2 is not JSON: mend it at"):
+        with pytest.raises(InputError, match=r"Sub ject\.jsonl, line 2 is not JSON: fix it at"):
             read_questions(5, tmp_path)
     path.rename(tmp_path / "medical/cards.csv")
-    with pytest.raises(InputError, match=r"medical holds no \.jsonl file: name one"):
+    with pytest.raises(InputError, match=r"medical has no \.jsonl file: set"):
         read_questions(5, tmp_path)

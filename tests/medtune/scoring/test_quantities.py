@@ -65,7 +65,7 @@ def test_names_list_numbers_and_words_are_no_quantities(text: str) -> None:
         ("It begins\n2 weeks later", ["2 weeks"]),
     ],
 )
-def test_quantities_stand_in_their_order_as_first_written(text: str, written: list[str]) -> None:
+def test_quantities_are_in_order_as_first_written(text: str, written: list[str]) -> None:
     assert list(quantities(text).values()) == written
 
 

@@ -105,7 +105,7 @@ def test_a_damaged_checkpoint_is_skipped_and_said(
     assert found is not None and found[0] == 1
     (line,) = caplog.messages
     assert line.startswith("checkpoint step-00000002 is skipped and removed: ")
-    assert name in line or "its files do not fit its manifest.json" in line
+    assert name in line or "its files do not match its manifest.json" in line
 
 
 def test_a_damaged_checkpoint_does_not_push_out_a_whole_one(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_queued_experiment_uses_the_folder_of_its_project(
     assert checkpoint_root() == tmp_path / root / "checkpoints"
 
 
-def test_a_fingerprint_stands_for_values_names_and_contents(
+def test_a_fingerprint_depends_on_values_names_and_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = set()

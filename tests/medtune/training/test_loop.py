@@ -166,7 +166,7 @@ def test_every_scheduler_of_transformers_runs(base_folder: Path, name: str) -> N
 
 
 def test_a_scheduler_without_what_it_needs_is_refused(base_folder: Path) -> None:
-    with pytest.raises(InputError, match=r"train.lr_scheduler_kwargs \{\} do not suit .*min_lr"):
+    with pytest.raises(InputError, match=r"train.lr_scheduler_kwargs \{\} do not fit .*min_lr"):
         run(base_folder, lr_scheduler_type="cosine_with_min_lr")
 
 

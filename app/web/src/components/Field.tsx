@@ -7,7 +7,7 @@ interface Props {
   problem: string | undefined;
 }
 
-/** A number, typed as text: what is wrong stays visible. */
+/** A number, typed as text, so that a mistake stays visible. */
 export function Field({ label, value, onChange, problem }: Props) {
   const id = useId();
   return (

@@ -7,7 +7,7 @@ const EXAMPLES = [
   "How is Marfan syndrome inherited?",
   "What does a cardiologist do?",
 ];
-const NEAR_PX = 80; // of the end: then the list follows the answer
+const NEAR_PX = 80; // from the end, within which the list follows the answer
 
 interface Props {
   conversation: Conversation;
@@ -55,7 +55,7 @@ export function MessageList({ conversation: { turns, left }, onAsk, onRetry }: P
         <Fragment key={turn.id}>
           {place > 0 && place === left && (
             <p className="note border">
-              What stands above no longer fits and is not sent any more.
+              The messages above no longer fit and are not sent to the model.
             </p>
           )}
           <TurnView turn={turn} onRetry={place === turns.length - 1 ? onRetry : undefined} />

@@ -110,7 +110,7 @@ function KeyField({ apiKey, onKey }: Pick<Props, "apiKey" | "onKey">) {
             onKey(apiKey, event.target.checked);
           }}
         />
-        Keep it until this tab is closed
+        Keep the key until this tab is closed
       </label>
     </form>
   );
