@@ -174,7 +174,7 @@ def _long_run_of_marks() -> re.Pattern[str]:
 
 
 def _sort_marks(match: re.Match[str]) -> str:
-    """Sorts marks as NFC does, which takes time quadratic in the length of the run."""
+    """Sorts marks as NFC does, but not in time quadratic in the length of the run."""
     return "".join(sorted(match[0].translate(TIBETAN_VOWELS), key=unicodedata.combining))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from medtune.runtime.errors import InputError
 
 FETCH_AGAIN = "fetch it again with dvc repro -f download@dataset"
-FIX_SOURCE = "fix it at its source, download.dataset, then run dvc repro -f download@dataset"
+FIX_SOURCE = "fix it at the source (download.dataset), then run dvc repro -f download@dataset"
 MAX_NAMES = 50
 MAX_NAME = 80  # characters
 

@@ -144,8 +144,8 @@ def _read_lines(path: Path) -> Iterator[str]:
         while line := file.readline(MAX_CHARACTERS + 1):
             if len(line) > MAX_CHARACTERS:
                 raise InputError(
-                    f"{path}, line {number} is longer than {MAX_CHARACTERS} characters, as no "
-                    f"card is: {FIX_SOURCE}"
+                    f"{path}, line {number} is longer than {MAX_CHARACTERS} characters, more "
+                    f"than any card: {FIX_SOURCE}"
                 )
             yield line
             number += 1

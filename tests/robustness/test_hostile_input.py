@@ -166,14 +166,14 @@ TABLES = [
             "'49' and 199950 more: choose the clean.reader that fits"),
     refused("deep_json_line", raw("a.jsonl", "[" * 100_000), "line 1 is nested too deeply: "),
     refused("deep_json", raw("a.json", '[{"q": ' + '{"a":' * 100_000),
-            "is nested too deeply: mend"),
+            "is nested too deeply: fix it at"),
     refused("key_twice", raw("a.json", '[{"q": "1", "a": "2", "q": "3"}]'),
-            "holds the key 'q' twice"),
+            "has the key 'q' twice"),
     refused("column_twice", raw("a.csv", "q,a,q\n1,2,3\n"), "columns of the same name (q, a, q)"),
     refused("one_bad_line", raw("a.jsonl", '{"q": "1", "a": "2"}\n\n{"q": "1"\n'),
             "line 3 is not JSON"),
     refused("a_second_value", raw("a.jsonl", "{} {}\n"), "is not JSON (Extra data at character 4)"),
-    refused("no_object", raw("a.jsonl", "7\n"), "line 1 must be an object, not int: mend"),
+    refused("no_object", raw("a.jsonl", "7\n"), "line 1 must be an object, not int: fix"),
     refused("a_line_without_end", raw("a.jsonl", lambda: " " * 2**26),
             "line 1 is longer than 33554432"),
     refused("empty_files", both(raw("a.csv", ""), raw("b.json", ""), raw("c.jsonl", " \n")),
@@ -208,7 +208,7 @@ COLUMNAR = [
     dropped("decimals", answers([12], pa.decimal128(9, 2)), "answer_too_short"),
     kept("dictionaries", answers(text_array.dictionary_encode(), None), 2),
     refused("not_utf8", files.parquet(q=pa.array([b"\xe9"]).view(pa.string()), a=text_array),
-            "a.parquet holds text that is not UTF-8: mend"),
+            "a.parquet holds text that is not UTF-8: fix it at"),
     refused("cut_off", files.cut(PARQUET, "a.parquet", stop=-9),
             "a.parquet is damaged or truncated: fetch it again"),
     refused("corrupt_footer", files.corrupt(PARQUET, "a.parquet", -60, b"\xff" * 40),
@@ -222,7 +222,7 @@ COLUMNAR = [
     refused("shard_elsewhere", files.saved_with_shard("../../a.arrow"),
             "does not list _data_files"),
     refused("shard_of_another_kind", files.saved_with_shard("a.obo"),
-            "a.obo is missing, state.json"),
+            "a.obo is missing, but state.json"),
 ]  # fmt: skip
 
 FOLDERS = [
@@ -247,7 +247,7 @@ FOLDERS = [
     refused("line_break_in_a_name", files.file_named(b"a\nb.csv"),
             r"a file named 'a\nb.csv': rename"),
     refused("latin_1_in_a_name", files.file_named(b"caf\xe9.csv"), r"a file named 'caf\udce9.csv'"),
-    refused("latin_1_in_a_name_in_raw", files.file_named(b"caf\xe9.csv"), "rename it to printable",
+    refused("latin_1_in_a_name_in_raw", files.file_named(b"caf\xe9.csv"), "with printable char",
             where="data/raw", stages=("clean",)),
 ]  # fmt: skip
 
