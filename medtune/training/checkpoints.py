@@ -3,7 +3,8 @@
 A run's folder holds `step-00000040/` and so on, each with tensors.safetensors, state.json and,
 written last, manifest.json with the size and sha256 of the other two. What a killed process leaves
 half done has a name that begins with a dot, or does not match its manifest. All runs share one
-lock, so that two processes with the same settings can run at once; it ends with its holder.
+lock, so that two processes with the same settings can run at once; it ends with its holder. What
+runs share a folder is decided in stages/train.py.
 """
 
 import fcntl
