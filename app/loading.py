@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import takewhile
 from typing import Any
 
 from app.assistant import Assistant
@@ -13,6 +12,7 @@ from medtune.config.schema import Evaluate
 from medtune.guard.classifier import MODEL as GUARD
 from medtune.guard.classifier import Guard
 from medtune.modeling.adapters import ADAPTER
+from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.loading import load_base, load_tokenizer, require
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
@@ -90,8 +90,8 @@ class SwitchedAdapter:
 
 def _beginning(encoder: PromptEncoder) -> list[int]:
     """Returns the ids that all prompts with the system prompt of params.yaml begin with."""
-    pairs = zip(encoder.question_ids("a"), encoder.question_ids("1"), strict=False)
-    return [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    prompts = [encoder.question_ids(question) for question in ("a", "1")]
+    return prompts[0][: common_prefix_length(prompts)]
 
 
 def _warm_up(batch: Any, encoder: PromptEncoder, params: Evaluate) -> None:

@@ -13,7 +13,7 @@ from app.api.errors import ApiError
 from app.api.protocol import ChatRequest
 from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
 from app.gradio_page.feedback import FOLDER, Feedback
-from app.gradio_page.texts import MESSAGES, PANES, messages, note_of, sentence, thumbs
+from app.gradio_page.formatting import MESSAGES, PANES, messages, note_of, sentence, thumbs
 from app.remarks import own_words
 from medtune.runtime.errors import InputError
 

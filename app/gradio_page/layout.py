@@ -12,8 +12,8 @@ from app.assistant import Assistant
 from app.gradio_page.conversations import READERS, SYSTEM_PROMPT, Conversations
 from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
 from app.gradio_page.filter import PageFilter
+from app.gradio_page.formatting import NAMES, PANES
 from app.gradio_page.nearest_cards import NearestCards
-from app.gradio_page.texts import NAMES, PANES
 from medtune.disclaimer import DISCLAIMER
 
 HERE = Path(__file__).parent
@@ -169,7 +169,7 @@ def _model(assistant: Assistant) -> gr.Radio:
 
 
 def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
-    """Shows plain text only, which texts.py escapes."""
+    """Shows plain text only, which formatting.py escapes."""
     return gr.Chatbot(
         label=label,
         show_label=questions is None,

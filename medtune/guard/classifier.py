@@ -73,7 +73,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Guard:
-    """Three classifiers; `emergency` and `caution` find what the rules of rules.toml miss."""
+    """Three classifiers; `emergency` and `caution` find what the rules miss."""
 
     scope: Kernel
     emergency: Kernel

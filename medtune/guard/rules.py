@@ -1,7 +1,7 @@
 """Rules that find signs of an emergency and questions about personal doses.
 
-Rules and messages are in rules.toml, which explains the format; `medtune.guard.classifier` adds
-classifiers trained on phrasings.
+Rules and notices are in rules_and_notices.toml, which explains the format;
+`medtune.guard.classifier` adds classifiers trained on phrasings.
 """
 
 import re
@@ -14,12 +14,12 @@ from medtune.guard.question_lists import LISTS, words_of
 
 KINDS = ("emergency", "caution")
 MAX_CHARACTERS = 4000  # of a question; 32 KB of hostile text would take more than a second
-RULES = Path(__file__).with_name("rules.toml")
+RULES = Path(__file__).with_name("rules_and_notices.toml")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of safeguard: its message and its rules, as rules.toml explains them."""
+    """One kind of safeguard: its message and its rules, as rules_and_notices.toml explains them."""
 
     message: str
     unless: re.Pattern[str]

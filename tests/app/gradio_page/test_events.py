@@ -12,8 +12,8 @@ import pytest
 from app.gradio_page import conversations
 from app.gradio_page.conversations import BUSY, Conversations, Turn
 from app.gradio_page.events import Asking, Components, Events, Rating
+from app.gradio_page.formatting import MESSAGES, messages
 from app.gradio_page.nearest_cards import NearestCards
-from app.gradio_page.texts import MESSAGES, messages
 from app.remarks import GAP
 from medtune.guard.rules import message
 from medtune.modeling.prompts import PromptEncoder
