@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import SPLITS, Params, SplitName
-from medtune.modeling.launch import LAUNCH
+from medtune.modeling.launch import LAUNCH, unknown_launch
 from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.preflight.devices import find_device
@@ -212,8 +212,7 @@ class Preflight:
 def _read_launch(name: str) -> Any:
     path = LAUNCH / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in LAUNCH.glob("*.yaml")))
-        raise InputError(f"train.launch must be one of {known}, got {name}")
+        raise unknown_launch(name, "train")
     return read_yaml(path)
 
 

@@ -85,8 +85,8 @@ def test_an_unknown_device_or_launch_names_those_that_there_are(
 ) -> None:
     with pytest.raises(InputError, match=r"must be one of cpu, t4, .*, got t5"):
         found(params, project, "t5")
-    with pytest.raises(InputError, match=r"must be one of cpu, ddp, .*, got cluster"):
-        list(findings(with_values(params, train={"launch": "cluster"}), project, None, False))
+    with pytest.raises(InputError, match=r"one of cpu, ddp, .*, got gpus: did you mean gpu\?"):
+        list(findings(with_values(params, train={"launch": "gpus"}), project, None, False))
 
 
 def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
