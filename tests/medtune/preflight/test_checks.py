@@ -45,7 +45,7 @@ def found(params: Params, project: Path, device: str | None) -> dict[str, tuple[
 def test_everything_is_said_before_anything_has_run(params: Params, project: Path) -> None:
     sources = {"model": "random://llama?num_hidden_layers=12", "dataset": "file://cards.csv"}
     texts = found(with_values(params, download=sources), project, "cpu")
-    assert texts["model"] == ("ok", "random://llama?num_hidden_layers=12 is within reach")
+    assert texts["model"] == ("ok", "random://llama?num_hidden_layers=12 can be downloaded")
     assert texts["device"][1].startswith("cpu with ") and texts["device"][1].endswith("fp32")
     assert "192 tokens assumed" in texts["cards"][1]
     assert "in 12 layers" in texts["weights"][1]
