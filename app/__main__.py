@@ -147,7 +147,7 @@ def chat(
     ] = False,
     **limits: float,
 ) -> None:
-    """Serve the base and the fine-tuned model with a chat page and an API.
+    """Serve both models with a chat page and an API.
 
     The API speaks OpenAI's protocol. Clients must send the key in MEDTUNE_API_KEY, if it is set.
     """

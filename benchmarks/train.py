@@ -1,7 +1,7 @@
 """Compares the speed of training with other trainers on the same cards.
 
 In each round every arm trains one epoch in its own process, in rotating order. Useful tokens
-are those of the cards, padding excluded. Reads data/tokens/ and models/base/; prints a table.
+are the tokens of the cards without padding. Reads data/tokens/ and models/base/; prints a table.
 
     python -m benchmarks.train
     python -m benchmarks.train --arms ours,hf_dynamic --cards 48 --rounds 1

@@ -71,7 +71,7 @@ def main() -> None:
     try:
         cli = command_line()
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith(("medtune", "app")):
+        if (error.name or "").partition(".")[0] in ("app", "medtune"):
             raise
         sys.exit(f"medtune: the package {error.name} is not installed: run `make`")
     cli(prog_name="medtune")

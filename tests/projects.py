@@ -25,8 +25,13 @@ def copy_project(folder: Path) -> None:
     run(folder, "git", "commit", "-qm", "copy")
 
 
+def attempt(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the folder, which may fail."""
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+
+
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Runs a command in the folder, which has to succeed."""
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    done = attempt(folder, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done

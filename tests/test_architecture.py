@@ -7,30 +7,47 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "medtune"
 # From the ground up: a package imports only those before it.
 PACKAGES = (
-    *("runtime", "config", "sources", "cards", "splits", "modeling", "training", "generation"),
-    *("serving", "scoring", "comparison", "report", "guard", "preflight", "export", "commands"),
+    "runtime",
+    "config",
+    "sources",
+    "cards",
+    "splits",
+    "modeling",
+    "training",
+    "generation",
+    "serving",
+    "scoring",
+    "comparison",
+    "report",
+    "guard",
+    "preflight",
+    "export",
+    "commands",
 )
 MOST_ARROWS = 45
 
 
 @cache
-def arrows() -> frozenset[tuple[str, str]]:
+def imported(path: Path) -> frozenset[str]:
+    """The names that a file imports, also within functions, as `medtune.package.module.name`."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{path} has a relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return frozenset(names)
+
+
+def arrows() -> set[tuple[str, str]]:
     """Pairs of packages of which the first imports the second."""
     found = set()
-    for path in ROOT.glob("*/*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names: list[str] = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            parts = [name.split(".") for name in names]
-            found |= {
-                (path.parent.name, part[1])
-                for part in parts
-                if part[0] == "medtune" and (ROOT / part[1]).is_dir()
-            }
-    return frozenset((a, b) for a, b in found if a != b)
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = [name.split(".") for name in imported(path) if name.startswith("medtune.")]
+            found |= {(package, part[1]) for part in parts if part[1] in PACKAGES}
+    return {(a, b) for a, b in found if a != b}
 
 
 def test_every_package_has_its_place_and_says_what_lives_there() -> None:
@@ -39,6 +56,20 @@ def test_every_package_has_its_place_and_says_what_lives_there() -> None:
     for folder in folders:
         docstring = ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text()))
         assert docstring and len(docstring.split()) >= 10, folder
+
+
+def test_a_module_outside_the_packages_is_no_way_around_the_order() -> None:
+    modules = [path for path in ROOT.glob("*.py") if path.name != "__main__.py"]
+    assert len(modules) >= 2
+    for path in modules:
+        assert not {name for name in imported(path) if name.startswith("medtune")}, path
+
+
+def test_medtune_and_the_stages_never_import_the_app() -> None:
+    files = [*ROOT.rglob("*.py"), *ROOT.with_name("stages").glob("*.py")]
+    assert len(files) > 80
+    for path in files:
+        assert not {name for name in imported(path) if name.split(".")[0] == "app"}, path
 
 
 def test_no_arrow_points_up_and_few_point_down() -> None:

@@ -1,13 +1,12 @@
 """What real DVC experiments say of settings that cannot work."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.projects import ENVIRONMENT, copy_project
+from tests.projects import attempt, copy_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +16,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with the smoke preset in its last commit, all run up to the cards."""
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)
-    done(folder, sys.executable, "-m", "medtune", "preset", "smoke")
-    done(folder, "dvc", "repro", "-q", "clean")
-    done(folder, "git", "add", "-A")
-    done(folder, "git", "commit", "-qm", "smoke")
+    run(folder, sys.executable, "-m", "medtune", "preset", "smoke")
+    run(folder, "dvc", "repro", "-q", "clean")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "smoke")
     return folder
 
 
@@ -28,22 +27,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(clone: Path) -> Iterator[Path]:
     (clone / "mine.csv").write_text("front,back\nWhat is gout?,A disease of joints.\n")
     yield clone
-    done(clone, "git", "reset", "-q", "--hard")
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-
-
-def done(folder: Path, *command: str) -> None:
-    finished = run(folder, *command)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    run(clone, "git", "reset", "-q", "--hard")
 
 
 def refusal(folder: Path, *settings: str, options: tuple[str, ...] = ()) -> str:
     """What the stage says that refuses an experiment with these settings."""
     changes = [word for setting in settings for word in ("-S", setting)]
-    failed = run(folder, "dvc", "exp", "run", *options, *changes, "clean")
+    failed = attempt(folder, "dvc", "exp", "run", *options, *changes, "clean")
     assert failed.returncode != 0
     lines = reversed((failed.stdout + failed.stderr).splitlines())
     return next(line for line in lines if line.startswith(("clean: ", "download_dataset: ")))
@@ -54,7 +44,7 @@ def test_a_refused_value_stays_in_params_and_the_message_undoes_it(project: Path
     assert "max_unreadable_share must be less than or equal to 1, got 2 (params.yaml); " in said
     (remedy,) = said.split("`")[1::2]
     assert "max_unreadable_share: 2 " in (project / "params.yaml").read_text()
-    done(project, *remedy.split())
+    run(project, *remedy.split())
     assert run(project, "git", "status", "--porcelain", "params.yaml").stdout == ""
 
 
@@ -63,7 +53,7 @@ def test_the_mapping_that_the_message_writes_works(project: Path) -> None:
     said = refusal(project, source, "clean.columns={question: front, answer: back}")
     columns = said.rpartition("write ")[2]
     assert columns == "clean.columns={question: front, answer: back, kind: null, topic: null}"
-    done(project, "dvc", "exp", "run", "-S", source, "-S", columns, "clean")
+    run(project, "dvc", "exp", "run", "-S", source, "-S", columns, "clean")
 
 
 def test_an_uncommitted_file_is_not_in_the_copy_of_the_project(project: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_installed_command_line_has_the_chat(wheel: zipfile.ZipFile, tmp_pat
             text=True,
         )
 
-    assert "\n  chat         Serve base and fine-tuned model" in medtune("--help").stdout
+    assert "\n  chat         Serve both models with a chat page and" in medtune("--help").stdout
     assert "--cors-origin" in medtune("chat", "--help").stdout
     (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M)
     assert medtune("--version").stdout == version + "\n"

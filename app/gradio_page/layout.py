@@ -38,7 +38,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     If there is a `key`, readers must enter it as a password. `app.state.close_page()` ends the
     connections of open pages, which would otherwise keep the server from stopping.
     """
-    page = build(Conversations(assistant, NearestCards.load()), examples())
+    page = build_page(Conversations(assistant, NearestCards.load()), examples())
     page.state_session_capacity = READERS
     gr.mount_gradio_app(
         app,
@@ -77,7 +77,7 @@ def examples(path: Path = TEST) -> list[str]:
     return [min(by_kind[kind], key=lambda text: (len(text), text)) for kind in kinds[:EXAMPLES]]
 
 
-def build(conversations: Conversations, questions: list[str]) -> gr.Blocks:
+def build_page(conversations: Conversations, questions: list[str]) -> gr.Blocks:
     assistant = conversations.assistant
     with gr.Blocks(analytics_enabled=False, title="medtune", fill_width=True) as page:
         _header()

@@ -57,7 +57,7 @@ def _exp_show(commits: int) -> list[dict[str, Any]]:
             "dvc.yaml or .dvc is missing in this folder: run the command in the root of the project"
         )
     if find_spec("dvc") is None:
-        raise InputError("DVC is not installed: run pip install -r requirements.txt")
+        raise InputError("DVC is not installed: run `make .venv/run`")
     if not git("rev-parse", "HEAD"):
         raise InputError(
             "this folder has no Git commit to start experiments from: install git if it is "

@@ -23,8 +23,12 @@ README = Path("README.md")
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
 # The scores of README.md: one of each idea, whether or not fine-tuning improved it.
 README_SCORES = (
-    *("rougeL", "bleu", "perplexity"),
-    *("stopped_rate", "repetition_rate", "unsupported_number_rate"),
+    "rougeL",
+    "bleu",
+    "perplexity",
+    "stopped_rate",
+    "repetition_rate",
+    "unsupported_number_rate",
 )
 
 

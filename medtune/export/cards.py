@@ -38,9 +38,9 @@ jsonl/    the cards unchanged, one JSON object per line
 parquet/  the cards unchanged
 dataset/  the cards unchanged, for datasets.load_from_disk
 tables/   lengths, kinds, sizes, repeated text, leak rates, what was dropped, left out and repaired
-figures/  the same as figures
+figures/  pictures of what is in tables/
 
-To make one of the four a data set, set download.dataset=file://FOLDER/parquet, clean.reader=columns
+To train on these cards, set download.dataset=file://FOLDER/parquet, clean.reader=columns
 and clean.columns={{question: question, answer: answer, kind: kind, topic: topic}}.
 """
 ROWS = {  # the rows in no split, except those with personal data

@@ -1,4 +1,4 @@
-"""The preflight: says before a long run whether its sources are within reach, what memory, disk and
-time it needs, and what to change where it does not fit. Imports runtime, config, sources and
-modeling; for `medtune check`.
+"""The preflight: says before a long run whether its sources can be downloaded, how much memory,
+disk and time it needs, and what to change if it does not fit. Imports runtime, config, sources and
+modeling; used by `medtune check`.
 """

@@ -1,11 +1,11 @@
 """The preflight: what a run with the current params.yaml needs, before it starts.
 
-Are the sources within reach, do the models fit into memory and onto the disk, how many answers are
+Can the sources be downloaded, do the models fit into memory and onto the disk, how many answers are
 cut, how long does it take? Writes nothing into the project.
 
     medtune check              # takes a few seconds
-    medtune check --device t4  # for a GPU that need not be here
-    medtune check --time       # a few steps are timed on this machine
+    medtune check --device t4  # for a GPU that this machine may lack
+    medtune check --time       # times a few steps on this machine
 """
 
 import os
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import SPLITS, Params, SplitName
-from medtune.modeling.launch import LAUNCH
+from medtune.modeling.launch import LAUNCH, unknown_launch
 from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.preflight.devices import find_device
@@ -29,12 +29,12 @@ from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
 from medtune.sources.fetch import Target
 
-TIGHT = 0.85  # share of what is free from which a warning is due
-MANY_CUT = 0.05  # share of cut answers from which a warning is due
+TIGHT = 0.85  # a run that takes more than this share of what is free gets a warning
+MANY_CUT = 0.05  # a larger share of cut answers gets a warning
 FOLDERS: dict[Target, Path] = {"model": BASE, "dataset": Path("data/raw")}
 Verdict = Literal["ok", "warning", "problem"]
 Finding = tuple[Verdict, str]
-NO_MODEL: Finding = ("warning", "known once the model is here: run dvc repro download@model")
+NO_MODEL: Finding = ("warning", "known once the model is downloaded: run dvc repro download@model")
 
 
 def check(device: str | None, time_steps: bool) -> None:
@@ -52,7 +52,7 @@ def check(device: str | None, time_steps: bool) -> None:
 def findings(
     params: Params, scratch: Path, device: str | None, time_steps: bool
 ) -> Iterator[tuple[str, Finding]]:
-    """The verdict on each subject, one after the other; later ones use what earlier ones found."""
+    """Yields (subject, finding); later checks use what earlier ones found."""
     preflight = Preflight(params, scratch, device)
     subjects: dict[str, Callable[[], Finding]] = {
         "model": lambda: preflight.source("model"),
@@ -89,10 +89,10 @@ class Preflight:
         if self.outputs.has(FOLDERS[target]):
             return "ok", f"{uri} is in {FOLDERS[target]}"
         size = ask_source(uri, target)
-        return "ok", f"{uri} is within reach" + (f", {_size(size)}" if size else "")
+        return "ok", f"{uri} can be downloaded" + (f", {_size(size)}" if size else "")
 
     def device(self) -> Finding:
-        """The device that train.launch gets, and the number of its processes."""
+        """Names the device that train.launch gets, and the number of its processes."""
         train, machines = self.params.train, self.launch["num_machines"]
         precision = self.hardware.auto if train.precision == "auto" else train.precision
         text = f"{self.hardware.name} with {_size(self.hardware.free_bytes)} free, {precision}"
@@ -106,11 +106,11 @@ class Preflight:
 
     @property
     def processes(self) -> int:
-        """The processes of train on one machine."""
+        """The number of training processes on one machine."""
         return self.launch["num_processes"] // self.launch["num_machines"]
 
     def cards(self) -> Finding:
-        """How many answers are cut; counted on a sample as long as tokenize has not run."""
+        """Counts the answers that are cut, in a sample of the records if tokenize has not run."""
         self.lengths = known_lengths(self.params, self.outputs)
         limit = self.params.tokenize.max_length_tokens
         if self.lengths is None:
@@ -141,7 +141,7 @@ class Preflight:
         )
 
     def memory(self) -> Finding:
-        """The peaks of train and evaluate against what is free, and what to lower."""
+        """Compares the peaks of train and evaluate with what is free, and says what to lower."""
         if self.decoder is None:
             return NO_MODEL
         peaks, free = self.peaks(self.params), self.hardware.free_bytes
@@ -158,7 +158,7 @@ class Preflight:
         return "problem", f"{text}: set {' and '.join(changes)}"
 
     def peaks(self, params: Params) -> dict[Stage, int]:
-        """Bytes of each stage; train's processes on a CPU share its memory."""
+        """Returns the peak of each stage in bytes; processes on one CPU share its memory."""
         assert self.decoder is not None
         batches, device = largest_batches(params, self.lengths), self.hardware
         shards = self.launch["num_processes"] if "fsdp_config" in self.launch else 1
@@ -171,7 +171,7 @@ class Preflight:
         }
 
     def disk(self) -> Finding:
-        """Base weights, adapter and checkpoints; DVC's cache shares them by links."""
+        """Adds up base weights, adapter and checkpoints; DVC's cache only links to them."""
         if self.decoder is None:
             return NO_MODEL
         train, trained = self.params.train, self.decoder.trained(self.params.train)
@@ -203,17 +203,19 @@ class Preflight:
             return "warning", f"the steps did not run: {str(error).splitlines()[0]}"
         text = f"train about {_span(train)}, evaluate about {_span(evaluate)} for each model"
         if self.processes > 1:
-            text += ", in one process that has the machine to itself"
+            text += ", measured with a single process"
         if busy > 1:
-            return "warning", f"{text}; others use this machine (load {busy:.1f} a core)"
+            return (
+                "warning",
+                f"{text}; measured on a busy machine (load {busy:.1f} per core)",
+            )
         return "ok", text
 
 
 def _read_launch(name: str) -> Any:
     path = LAUNCH / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in LAUNCH.glob("*.yaml")))
-        raise InputError(f"train.launch must be one of {known}, got {name}")
+        raise unknown_launch(name, "train")
     return read_yaml(path)
 
 

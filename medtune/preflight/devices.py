@@ -1,10 +1,10 @@
-"""The device that a run gets: the one that is here, or a usual GPU by its name."""
+"""The device of a run: the best one of this machine, or a common GPU by its name."""
 
 from dataclasses import dataclass
 
 from medtune.runtime.errors import InputError
 
-# GiB that torch reports as the card's total, and what `precision: auto` is there.
+# The total memory in GiB that torch reports, and the precision that `auto` means there.
 GPUS = {
     "t4": (14.6, "fp16"),
     "v100": (15.8, "fp16"),
@@ -30,7 +30,7 @@ class Device:
 
 
 def find_device(name: str | None) -> Device:
-    """The device of this name; without a name, the best one here, as medtune.modeling has it."""
+    """Returns the named device or, without a name, the one that medtune.modeling chooses."""
     if name in GPUS:
         gib, precision = GPUS[name]
         return Device(name, round(gib * 2**30), True, precision)

@@ -1,4 +1,4 @@
-"""How long the cards are in tokens, from what the stages before have left here."""
+"""The lengths of the cards in tokens, from the outputs of earlier stages."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -18,12 +18,12 @@ from medtune.preflight.memory import Batches
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
 SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
-GENERAL_QUESTIONS = 12  # that evaluate asks with the test split
-SAMPLE = 2000  # records that are encoded here; more take long and say no more
+GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
+SAMPLE = 2000  # records that are encoded; more take longer and change little
 
 
 class Outputs:
-    """The outputs that are here, and whether dvc.lock says that these parameters made them."""
+    """Tells which outputs exist and, by dvc.lock, were made with these parameters."""
 
     def __init__(self, params: Params) -> None:
         self.params: Any = params.model_dump()
@@ -34,7 +34,7 @@ class Outputs:
         return path.exists() and self._is_current(str(path))
 
     def _is_current(self, path: str) -> bool:
-        """Whether a stage had these parameters, and so had all stages before it."""
+        """Returns whether the stage and all stages before it ran with these parameters."""
         stage = self.makers.get(path)
         if not stage:
             return False
@@ -54,15 +54,15 @@ class Lengths:
 
     @property
     def without_room(self) -> int:
-        """Cards of which nothing of the answer is left; tokenize refuses them."""
+        """The number of cards whose answer is cut away completely; tokenize refuses them."""
         triples = zip(self.prompts, self.cards, self.truncated, strict=True)
         return sum(cut and length < prompt + 2 for prompt, length, cut in triples)
 
 
 def known_lengths(params: Params, outputs: Outputs) -> dict[SplitName, Lengths] | None:
-    """The lengths of each split; before tokenize has run, a sample of all records stands for each.
+    """Returns the lengths of each split, or those of a sample of all records before tokenize.
 
-    None where there are no records yet, or no tokenizer.
+    Returns None if there are no records yet, or no tokenizer.
     """
     if all(outputs.has(TOKENS / f"{split}.arrow") for split in SPLITS):
         return {split: _read(TOKENS / f"{split}.arrow") for split in SPLITS}
@@ -92,9 +92,9 @@ def _sample(params: Params) -> Lengths:
 
 
 def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) -> Batches:
-    """The largest batches; without lengths, all cards are as long as they can be.
+    """Returns the largest batches; if lengths are None, every card counts as the longest possible.
 
-    Of the training batches, those of the first epoch are looked at.
+    Of the training batches, only those of the first epoch count.
     """
     limit, rows = params.tokenize.max_length_tokens, params.train.per_device_train_batch_size
     if lengths is None:

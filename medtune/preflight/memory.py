@@ -1,10 +1,10 @@
-"""How much memory train and evaluate take, by arithmetic over config.json and params.yaml.
+"""Calculates the memory that train and evaluate take, from config.json and params.yaml.
 
-No weights are loaded and no model is built, so the answer takes no time and can be given for a
-device that is not here. What autograd keeps of a layer is counted tensor by tensor. On a CPU the
-allocator holds more than the live tensors; HEAP and the two constants beside it were fitted to the
-measured peaks that tests/medtune/preflight/test_memory.py lists. The two constants of GPUs are
-allowances and were not measured.
+No weights are loaded and no model is built, so the result is instant and does not depend on the
+device being in this machine. The tensors that autograd keeps of a layer are counted one by one. On
+a CPU the allocator holds more than the live tensors: PROCESS, HEAP and CHOICE_TOKENS were fitted to
+the measured peaks in tests/medtune/preflight/test_memory.py. CUDA_CONTEXT and CUDA_HEAP are
+allowances that were not measured.
 """
 
 import json
@@ -22,7 +22,7 @@ FIELDS = (
     "num_attention_heads",
     "vocab_size",
 )
-NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # a weight and its share of the scales
+NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # of a weight with its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
 PROCESS = 450 * 2**20  # Python and its libraries on a CPU
@@ -126,7 +126,7 @@ class Batches:
 def train_bytes(
     decoder: Decoder, train: Train, batches: Batches, gpu: bool, half: bool, shards: int = 1
 ) -> int:
-    """The peak of a training process: of its GPU's memory, or of its own.
+    """Returns the peak of a training process in bytes, on its GPU or in main memory.
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
@@ -135,7 +135,7 @@ def train_bytes(
     stored = decoder.parameters * decoder.stored_bytes
     if train.quantization != "none":
         packed = DOUBLE_QUANTIZED_BYTES if train.bnb_4bit_use_double_quant else NF4_BYTES
-        rest = 4 * (decoder.parameters - decoder.linear_weights)  # peft has them in fp32
+        rest = 4 * (decoder.parameters - decoder.linear_weights)  # peft converts them to fp32
         base = (packed * decoder.linear_weights + rest) / shards
     moments = 2 if train.optim == "paged_adamw_8bit" else 8
     best = 4 if train.load_best_model_at_end else 0
@@ -152,12 +152,12 @@ def train_bytes(
 
 
 def _kept_bytes(decoder: Decoder, train: Train, longest: int, half: bool) -> int:
-    """What autograd keeps for a token in a layer.
+    """Returns the bytes that autograd keeps for one token in one layer.
 
     Both norms keep their input. Attention keeps queries, its output and, repeated for each head,
     keys and values; the feed-forward layer keeps gate, activation and up. A module with an adapter
-    keeps its input; modules that read the same share it in fp32, while in half precision each has
-    a copy of its own, and the norms compute in fp32. Attention's mask has a place per key in fp32.
+    keeps its input. In fp32, modules with the same input share it; in half precision each keeps a
+    separate copy, and the norms compute in fp32. Attention's mask has an fp32 number for each key.
     """
     hidden, wide = decoder.hidden, decoder.intermediate
     inputs = {name: size for name, (size, _) in decoder.targets(train).items()}
@@ -176,7 +176,7 @@ def _kept_bytes(decoder: Decoder, train: Train, longest: int, half: bool) -> int
 def evaluate_bytes(
     decoder: Decoder, params: Params, batches: Batches, gpu: bool, half: bool
 ) -> int:
-    """The peak of an evaluate process, as `train_bytes` has it."""
+    """Returns the peak of an evaluate process in bytes; arguments as for `train_bytes`."""
     width = 2 if half else 4
     weights = decoder.parameters * width + 4 * decoder.trained(params.train)
     if not gpu and not half:  # medtune.modeling.onednn packs a copy

@@ -1,4 +1,4 @@
-"""What to lower in params.yaml where a stage does not fit into memory."""
+"""Finds what to lower in params.yaml if a stage does not fit into memory."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -13,10 +13,10 @@ STAGES: tuple[Stage, ...] = ("train", "evaluate")
 def find_changes(
     params: Params, stage: Stage, peaks: Callable[[Params], dict[Stage, int]], free_bytes: int
 ) -> dict[str, Any] | None:
-    """The first changes, by key, with which a stage fits; none of them if it fits as it is.
+    """Returns the cheapest changes that make a stage fit, by key; empty if it already fits.
 
-    They come in the order of what they cost: smaller batches, which take as many cards per
-    optimiser step, then time, then precision of the weights. None if nothing helps.
+    Smaller batches come first, with as many cards per optimiser step, then gradient checkpointing,
+    which takes time, then quantization, which takes precision. Returns None if nothing helps.
     """
     section = getattr(params, stage)
     candidates = _trainings(params) if stage == "train" else _evaluations(params)

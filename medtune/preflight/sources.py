@@ -1,4 +1,4 @@
-"""Whether a source of params.yaml is within reach, asked without downloading it."""
+"""Checks that the sources of params.yaml can be downloaded, without downloading them."""
 
 import json
 import subprocess
@@ -18,9 +18,9 @@ TIMEOUT_S = 10
 
 
 def ask_source(uri: str, target: Target) -> int | None:
-    """The bytes that a download would take, None where the source does not say.
+    """Returns the size of a download in bytes, or None if the source does not say.
 
-    Raises InputError where the source is unknown, missing, gated or out of reach.
+    Raises InputError if the source is unknown, missing, gated or unreachable.
     """
     scheme, _, rest = uri.partition("://")
     match scheme:
@@ -38,7 +38,7 @@ def ask_source(uri: str, target: Target) -> int | None:
 
 
 def _ask_index(uri: str) -> int | None:
-    """Has pip resolve the wheel; an index that serves metadata sends no more than that."""
+    """Lets pip resolve the wheel; an index that serves metadata sends nothing else."""
     requirement, _ = pypi.parse_uri(uri)
     command = [sys.executable, "-m", "pip", "install", requirement, "--dry-run", "--report=-"]
     command += ["--no-deps", "--ignore-installed", "--only-binary=:all:", "--no-input", "--quiet"]
@@ -52,11 +52,11 @@ def _ask_index(uri: str) -> int | None:
     try:
         return _ask_server(url)
     except InputError:
-        return None  # pip knows the way, through a proxy of its own perhaps
+        return None  # pip found the wheel, for example through a proxy that only pip uses
 
 
 def _ask_hub(uri: str, target: Target) -> int | None:
-    """A gated repository shows what it holds to all: only a file tells who may have it."""
+    """Also asks for one file: everybody may list a gated repository, but not read its files."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     repository = hub.parse_uri(uri, target)
@@ -74,7 +74,7 @@ def _ask_hub(uri: str, target: Target) -> int | None:
 
 
 def fetch_hub_config(uri: str, folder: Path) -> None:
-    """Writes config.json, and nothing else, of a model on a hub into `folder`."""
+    """Downloads only config.json of a model on a hub into `folder`."""
     from huggingface_hub import hf_hub_download
 
     repository = hub.parse_uri(uri, "model")
@@ -112,9 +112,9 @@ def _ask_server(url: str) -> int | None:
 
 
 def find_config(uri: str, scratch: Path) -> Path | None:
-    """The folder of a model's config.json without its weights; None where they come together.
+    """Returns a folder with the model's config.json, or None if only the whole model has it.
 
-    What is fetched or written for it goes into `scratch`.
+    Files that are downloaded or made for this go into `scratch`.
     """
     scheme, _, rest = uri.partition("://")
     folder = expand_home(rest)
@@ -127,7 +127,7 @@ def find_config(uri: str, scratch: Path) -> Path | None:
 
 
 def _random_config(uri: str, folder: Path) -> Path:
-    """Writes the configuration that the model will have, without making its weights."""
+    """Writes the configuration of a random model without making its weights."""
     content = {**RANDOM_LLAMA, **random_options(uri), "vocab_size": RANDOM_VOCABULARY}
     (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
     return folder

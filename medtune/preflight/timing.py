@@ -1,4 +1,4 @@
-"""How long train and evaluate will take: a few real steps, timed and scaled to all cards."""
+"""Estimates how long train and evaluate take: times a few real steps and scales them up."""
 
 import time
 from statistics import mean
@@ -7,15 +7,15 @@ from typing import Any
 from medtune.config.schema import Evaluate, Train
 from medtune.modeling.collation import by_length, padded, training_order
 
-STEPS = 2  # timed, after one that warms up
-TIMED_ROWS = 32  # that are answered together; larger batches cost as much a row
+STEPS = 2  # that are timed, after one to warm up
+TIMED_ROWS = 32  # that are answered together; in larger batches a row costs the same
 NEW_TOKENS = 4
-CHOICE_TOKENS = 100  # of a multiple-choice question with its options; MMLU has 87
+CHOICE_TOKENS = 100  # of a multiple-choice question with its options; the mean of MMLU is 87
 Rows = dict[str, list[Any]]  # columns of a token file
 
 
 def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) -> float:
-    """Seconds of all optimiser steps and validations on this machine."""
+    """Returns the seconds that all optimiser steps and validations take on this machine."""
     import torch
 
     from medtune.modeling.adapters import add_adapter
@@ -53,9 +53,10 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
 
 
 def evaluate_seconds(params: Evaluate, test: Rows) -> float:
-    """Seconds of one evaluate stage, if the answers are as long as the cards' and one never ends.
+    """Returns the seconds of one evaluate stage.
 
-    Rows that have ended cost nothing; the last one of a batch goes on alone.
+    Answers are assumed to be as long as the cards', except one of each batch that runs to
+    max_new_tokens. Rows that have ended cost nothing.
     """
     from medtune.modeling.loading import load_base
     from medtune.modeling.losses import LOSS_BATCH, summed_losses
@@ -82,7 +83,7 @@ def evaluate_seconds(params: Evaluate, test: Rows) -> float:
 
 
 def generation_seconds(model: Any, prompts: list[list[int]]) -> tuple[float, float]:
-    """Seconds of the pass over the prompts, and of a new token of all rows after it."""
+    """Returns the seconds of the pass over the prompts, and of one more token for every row."""
     import torch
     from transformers import DynamicCache
 

@@ -1,4 +1,4 @@
-"""The server as its users meet it: a process of its own, called over loopback."""
+"""The server as its users meet it: a separate process, called over loopback."""
 
 import json
 import os

@@ -22,13 +22,13 @@ SIZE = 4000
 
 
 def word(number: int) -> str:
-    """A word of its own for each number."""
+    """Returns a different word for each number."""
     return "".join(random.Random(number).choices(ascii_lowercase, k=10))
 
 
 @pytest.fixture(scope="module")
 def real() -> list[Card]:
-    """300 cards of 100 topics, with words of their own beside 200 common ones."""
+    """300 cards of 100 topics, with made-up words beside 200 common ones."""
     common = [f"the{word(n)}" for n in range(COMMON_WORDS)]
     return [
         Card(

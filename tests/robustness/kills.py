@@ -1,6 +1,6 @@
-"""Kills trainings of the smoke preset at random moments, and says what they were at.
+"""Kills trainings of the smoke preset at random moments, and reports what they were doing.
 
-It runs as a process of its own, because it forks: python -m tests.robustness.kills FOLDER KILLS
+It runs as a separate process, because it forks: python -m tests.robustness.kills FOLDER KILLS
 """
 
 import json
@@ -39,7 +39,7 @@ LIBRARIES = (
 
 
 def prepare(folder: Path) -> None:
-    """Makes a project in which all is done up to training."""
+    """Makes a project in which every stage before train has run."""
     copy_project(folder)
     run(folder, "python", "-m", "medtune", "preset", "smoke")
     yaml = YAML()
@@ -50,7 +50,7 @@ def prepare(folder: Path) -> None:
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """All that a training leaves behind, unfinished files too, save for what it cost."""
+    """Returns all files that a training leaves, also unfinished ones, except its costs."""
     places = (folder / name for name in ("checkpoints", "metrics", "models", "plots"))
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     ignored = (".lock", ".gitignore")
@@ -66,7 +66,7 @@ def forget(folder: Path) -> None:
 
 
 def kill_repeatedly(folder: Path, kills: int) -> tuple[Counter[str], set[str]]:
-    """Kills and restarts trainings; returns how often by which signal when, and what differed.
+    """Kills and restarts trainings; counts the kills by signal and moment, names what differed.
 
     The folder holds the outputs of a training that was left alone.
     """
@@ -120,16 +120,16 @@ def start(folder: Path) -> int:
 
 
 def kill(child: int, folder: Path, number: int, delay_s: float, aim: str | None) -> str | None:
-    """Kills a training after some seconds, if there is an aim when it is next at that.
+    """Kills a training after some seconds or, with an aim, at the next such moment after them.
 
-    Returns the moment that it was at, or None if it came to its end before.
+    Returns the moment at which it was killed, or None if it ended before.
     """
     since = time.time()
     while time.time() - since < delay_s or aim not in (None, moment(folder, since)):
         time.sleep(0.0005)
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             break
-    os.kill(child, signal.SIGSTOP)  # so that what is looked at is what is killed
+    os.kill(child, signal.SIGSTOP)  # so that it does nothing more before it is killed
     _, status = os.waitpid(child, os.WUNTRACED)
     found = moment(folder, since)
     if not os.WIFSTOPPED(status):
@@ -142,13 +142,13 @@ def kill(child: int, folder: Path, number: int, delay_s: float, aim: str | None)
 
 
 def moment(folder: Path, since: float) -> str:
-    """What a training that was started at that time is at, by what lies on the disk."""
+    """Tells from the files what a training that started at that time is doing."""
 
     def any_since(since: float, *patterns: str) -> bool:
         paths = (path for pattern in patterns for path in folder.glob(pattern))
         try:
             return any(path.stat().st_mtime > since for path in paths)
-        except FileNotFoundError:  # it was finished while it was looked at
+        except FileNotFoundError:  # the training has just renamed or removed it
             return False
 
     if any_since(since, "checkpoints/*/*/.step-*"):

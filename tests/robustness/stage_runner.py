@@ -1,4 +1,4 @@
-"""Runs stages as a user does, each case in a process of its own, with its time and its memory."""
+"""Runs stages as a user does, each case in a separate process, and measures time and memory."""
 
 import importlib
 import multiprocessing
@@ -32,7 +32,7 @@ PROCESSES.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Outcome:
-    """`lines` are those of standard error; `extra_mib` is memory beyond that of an idle process."""
+    """`lines` is standard error; `extra_mib` is memory beyond that of an idle process."""
 
     code: int | None
     lines: list[str]

@@ -1,7 +1,7 @@
 """Damaged files end in records or in an InputError, whatever the damage.
 
 Hypothesis draws a seed for each case, from which the file and its damage follow; a failure shows
-the seed that repeats it. A long run of some minutes, with seeds of its own:
+the seed that repeats it. A long run of some minutes, with other seeds:
 
     python -m pytest tests/robustness/test_fuzz.py --fuzz-cases 20000 --hypothesis-seed 1
 """

@@ -2,7 +2,7 @@
 
 Each case runs the commands of the pipeline on a folder that its builder filled, within a time limit
 and a limit of memory. What a wheel, a server or a model may do to us stands beside their sources'
-tests; what a report makes of hostile texts in tests/medtune/test_reports.py.
+tests; what a report makes of hostile texts in tests/medtune/report/test_page.py.
 """
 
 import csv

@@ -22,9 +22,12 @@ def token_row(encoder: PromptEncoder, number: int, answer: str) -> dict[str, Any
     prompt = encoder.question_ids(question)
     return {
         **{name: f"{name} {number}" for name in ("id", "kind", "topic", "group")},
-        **{"question": question, "answer": answer, "truncated": False},
+        "question": question,
+        "answer": answer,
+        "truncated": False,
         "input_ids": [*prompt, *encoder.answer_ids(answer), encoder.end_id],
-        **{"prompt_length": len(prompt), "loss_start": len(prompt)},
+        "prompt_length": len(prompt),
+        "loss_start": len(prompt),
     }
 
 

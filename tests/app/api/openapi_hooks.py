@@ -1,4 +1,4 @@
-"""Hooks that Schemathesis loads into its own process; tests/app/test_openapi.py names this file.
+"""Hooks that Schemathesis loads into its own process, as test_openapi.py tells it to.
 
 Most bodies that fit the schema break rules that no schema can say: the last message is the user's,
 the prompt fits. They are mended, so that the model is reached; answers are counted.

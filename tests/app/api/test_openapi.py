@@ -3,7 +3,7 @@
 It checks that nothing is a server error, that no answer is one that the document does not describe,
 and that nothing wrong is accepted. A long run of some minutes:
 
-    python -m pytest tests/app/test_openapi.py --api-examples 1200
+    python -m pytest tests/app/api/test_openapi.py --api-examples 1200
 """
 
 import json

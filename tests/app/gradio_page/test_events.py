@@ -94,7 +94,7 @@ def note_of(updates: list[Any]) -> str:
     return updates[-1]["note"]
 
 
-def test_an_answer_grows_and_ends_with_its_sources(make: Any, spoken: Any) -> None:
+def test_an_answer_grows_and_ends_with_its_nearest_cards(make: Any, spoken: Any) -> None:
     spoken.step_s = 0.01
     updates = run(chat(make(spoken), "What is gout?"))
     first, *_, last = shown_of(updates)
@@ -403,6 +403,6 @@ def test_old_conversations_are_forgotten(
     assert not readers.of("me").turns
 
 
-def test_messages_of_a_growing_turn_have_no_sources_yet() -> None:
+def test_messages_of_a_growing_turn_have_no_nearest_cards_yet() -> None:
     turn = Turn("a", "base", {})
     assert texts(messages([turn])) == ["a", "…"]

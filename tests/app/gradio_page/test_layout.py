@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from app.gradio_page.layout import EXAMPLES, examples, mount_page
+from app.gradio_page.conversations import Conversations
+from app.gradio_page.layout import EXAMPLES, build_page, examples, mount_page
+from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
 
 JOIN = "/gradio_api/queue/join"
@@ -158,12 +160,8 @@ def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> N
 
 @pytest.fixture
 def build_blocks(build: Callable[..., Any], batch: Any) -> Any:
-    from app.gradio_page import layout as page
-    from app.gradio_page.conversations import Conversations
-    from app.gradio_page.nearest_cards import NearestCards
-
     conversations = Conversations(build(batch, batch).state.assistant, NearestCards([]))
-    return page.build(conversations, ["What is gout?"])
+    return build_page(conversations, ["What is gout?"])
 
 
 def test_examples_are_the_shortest_of_each_kind(tmp_path: Path) -> None:

@@ -17,9 +17,14 @@ def answers(medical: str, general: str, probability: float = 0.55) -> pa.Table:
     """A question per letter: + for a right answer, - for a wrong one."""
     rows = [
         {
-            **{"set": name, "id": f"{name}:{i}", "question": f"{i}?", "options": ["a", "b", "c"]},
-            **{"correct": i % 2, "chosen": i % 2 if letter == "+" else 2},
-            **{"probability": probability, "correct_probability": 0.2},
+            "set": name,
+            "id": f"{name}:{i}",
+            "question": f"{i}?",
+            "options": ["a", "b", "c"],
+            "correct": i % 2,
+            "chosen": i % 2 if letter == "+" else 2,
+            "probability": probability,
+            "correct_probability": 0.2,
         }
         for name, letters in (("medical", medical), ("general", general))
         for i, letter in enumerate(letters)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from medtune.modeling import onednn as module
+from medtune.modeling import onednn
 from medtune.modeling.loading import load_base
 from medtune.modeling.onednn import packed_weights
 
@@ -59,6 +59,6 @@ def test_what_cannot_be_packed_runs_as_it_is(model: Any, monkeypatch: pytest.Mon
         assert torch.isfinite(model(IDS).logits).all()
     with packed_weights(model.to(torch.bfloat16), tokens=8):
         assert not is_packed(model)
-    monkeypatch.setattr(module, "_has_operators", lambda: False)
+    monkeypatch.setattr(onednn, "_has_operators", lambda: False)
     with packed_weights(model.float(), tokens=8):
         assert not is_packed(model)

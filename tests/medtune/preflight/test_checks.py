@@ -45,7 +45,7 @@ def found(params: Params, project: Path, device: str | None) -> dict[str, tuple[
 def test_everything_is_said_before_anything_has_run(params: Params, project: Path) -> None:
     sources = {"model": "random://llama?num_hidden_layers=12", "dataset": "file://cards.csv"}
     texts = found(with_values(params, download=sources), project, "cpu")
-    assert texts["model"] == ("ok", "random://llama?num_hidden_layers=12 is within reach")
+    assert texts["model"] == ("ok", "random://llama?num_hidden_layers=12 can be downloaded")
     assert texts["device"][1].startswith("cpu with ") and texts["device"][1].endswith("fp32")
     assert "192 tokens assumed" in texts["cards"][1]
     assert "in 12 layers" in texts["weights"][1]
@@ -85,8 +85,8 @@ def test_an_unknown_device_or_launch_names_those_that_there_are(
 ) -> None:
     with pytest.raises(InputError, match=r"must be one of cpu, t4, .*, got t5"):
         found(params, project, "t5")
-    with pytest.raises(InputError, match=r"must be one of cpu, ddp, .*, got cluster"):
-        list(findings(with_values(params, train={"launch": "cluster"}), project, None, False))
+    with pytest.raises(InputError, match=r"one of cpu, ddp, .*, got gpus: did you mean gpu\?"):
+        list(findings(with_values(params, train={"launch": "gpus"}), project, None, False))
 
 
 def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:

