@@ -232,7 +232,7 @@ def test_a_stage_writes_the_same_bytes_again_from_its_deps_alone(
 
     with Repo(str(project)) as repo:
         (stage,) = [stage for stage in repo.index.stages if stage.name == name]
-        deps = {dep.def_path for dep in stage.deps} | {"params.yaml"}
+        deps = {dep.def_path for dep in stage.deps} | {"params.yaml", "dvc.yaml"}  # declares them
         outs = {out.def_path for out in stage.outs}
     sources = {"download@dataset": "cards.csv", "download@choices_medical": "choices.jsonl"}
     if name in sources:
