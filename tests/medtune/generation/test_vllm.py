@@ -72,7 +72,7 @@ def test_an_adapter_of_too_high_a_rank_is_refused(
     calls: Calls, encoder: PromptEncoder, tmp_path: Path
 ) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 600}))
-    with pytest.raises(InputError, match="up to rank 512, this one has 600"):
+    with pytest.raises(InputError, match="up to rank 512, but this one has 600"):
         answer_all(encoder, [[65, 66]], PARAMS, 4, {2}, tmp_path)
 
 
