@@ -25,7 +25,7 @@ lint: .venv/dev
 	ruff format --check .
 	mypy
 
-# The checks to run while working: a minute on 2 cores.
+# The checks to run while working: a few minutes on 2 cores.
 check: lint
 	$(PYTEST) -m "not slow"
 

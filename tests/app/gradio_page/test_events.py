@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from app.gradio_page import conversations
-from app.gradio_page.conversations import BUSY, Conversations, Turn
+from app.gradio_page.conversations import BUSY, Conversations
 from app.gradio_page.events import Asking, Components, Events, Rating
-from app.gradio_page.formatting import MESSAGES, messages
+from app.gradio_page.formatting import MESSAGES
 from app.gradio_page.nearest_cards import NearestCards
 from app.remarks import GAP
 from medtune.guard.rules import message
@@ -401,8 +401,3 @@ def test_old_conversations_are_forgotten(
     readers._all.move_to_end("me", last=False)
     readers.of("third")
     assert not readers.of("me").turns
-
-
-def test_messages_of_a_growing_turn_have_no_nearest_cards_yet() -> None:
-    turn = Turn("a", "base", {})
-    assert texts(messages([turn])) == ["a", "…"]

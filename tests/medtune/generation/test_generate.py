@@ -4,13 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.generate import Sampler, answer_all, generate
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from tests.tiny_models import random_model
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
@@ -72,19 +72,7 @@ def test_prompts_may_share_a_prefix_and_one_may_be_the_prefix_of_another(
 def test_models_with_local_attention_answer_as_in_transformers(
     kind: str, options: dict[str, Any]
 ) -> None:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        kind,
-        vocab_size=300,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-        **options,
-    )
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = random_model(kind, **options)
     expected = [by_transformers(model, prompt, {-1}) for prompt in PROMPTS]
     assert generate(model, PROMPTS, PARAMS, {-1}) == expected
     assert len({tuple(ids) for ids in expected}) > 10

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
@@ -14,6 +12,7 @@ from medtune.generation.generate import generate
 from medtune.modeling.loading import load_base
 from medtune.serving import cache
 from medtune.serving.batch import ContinuousBatch
+from tests.tiny_models import random_model
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
@@ -140,19 +139,7 @@ def test_a_cleared_batch_starts_anew(model: Any) -> None:
 
 
 def test_models_with_local_attention_take_rows_only_when_they_have_none() -> None:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        "mistral",
-        vocab_size=300,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-        sliding_window=8,
-    )
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = random_model("mistral", sliding_window=8)
     expected = generate(model, PROMPTS, PARAMS, ends(model))
     batch = ContinuousBatch(model)
     assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
