@@ -40,7 +40,9 @@ METRICS = Path("metrics/clean.json")
 ANSWER_WORDS = Path("plots/data/answer_words.csv")
 KINDS = Path("plots/data/kinds.csv")
 
-DROPPED_SCHEMA = pa.schema([*SCHEMA, ("position", pa.int64()), ("reason", pa.string())])
+DROPPED_SCHEMA = pa.schema(
+    [*map(SCHEMA.field, FIELDS), ("position", pa.int64()), ("reason", pa.string())]
+)
 BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count
 BATCH = 4096  # records that a process cleans at once
 ALONE = 16  # batches that are cleaned in this process before others are started
@@ -74,7 +76,7 @@ class Cleaning:
         position = self.positions[record.source]
         self.positions[record.source] += 1
         self.counts["records_in"] += 1
-        reason = card.reason or self._find_duplicate(card)
+        reason = record.drop_reason or card.reason or self._find_duplicate(card)
         if reason in (None, "personal_data"):
             self.counts.update(f"personal.{kind}" for kind in card.personal)
         if reason:
@@ -82,7 +84,7 @@ class Cleaning:
             return False, (*raw_row(record), position, reason)
         self.counts["kept"] += 1
         self.bins[record.kind, card.answer_words // BIN_WORDS * BIN_WORDS] += 1
-        labels = record.kind, record.topic, record.source
+        labels = record.kind, record.topic, record.source, record.fact_type, record.facts
         return True, (record.id, card.question, card.answer, *labels)
 
     def _find_duplicate(self, card: FilteredCard) -> str | None:

@@ -22,6 +22,7 @@ REASONS = (
     "answer_too_short",
     "answer_too_long",
     "personal_data",
+    "left_out_term",
     "duplicate",
 )
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words.

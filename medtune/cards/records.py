@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 from medtune.runtime.files import replacing
 
 FIELDS = ("id", "question", "answer", "kind", "topic", "source")
-SCHEMA = pa.schema([(name, pa.string()) for name in FIELDS])
+FACTS = [("fact_type", pa.string()), ("facts", pa.list_(pa.list_(pa.string())))]
+SCHEMA = pa.schema([*((name, pa.string()) for name in FIELDS), *FACTS])
 ROW_GROUP = 32768  # rows collected before they are written
 
+FactType = Literal["", "equal", "list", "named"]
 Item = TypeVar("Item")
 Row = tuple[Any, ...]
 
@@ -28,6 +30,10 @@ class Record:
     `kind` groups cards by what is asked ("definition"), `topic` by what they are about. Cards with
     the same topic stay in one split; an empty topic is shared with no other card. `question` and
     `answer` are None if the raw cell is not text.
+
+    `facts` are what a right answer says, each with all its accepted wordings. By `fact_type`, the
+    answer equals one fact ("equal"), lists them ("list") or names one of them anywhere ("named").
+    `drop_reason` is why the reader wants the card dropped, or empty.
     """
 
     id: str
@@ -36,6 +42,9 @@ class Record:
     kind: str
     topic: str
     source: str
+    fact_type: FactType = ""
+    facts: tuple[tuple[str, ...], ...] = ()
+    drop_reason: str = ""
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
