@@ -16,25 +16,44 @@ FREQUENCIES = {
     "HP:0040285": 0.0,
 }
 FREQUENCY = re.compile(r"\d{1,9}/\d{1,9}|\d{1,9}(\.\d*)?%|", re.ASCII)
-ANNOTATION_COLUMNS = {
+ANNOTATION_COLUMNS = (
     "database_id",
     "disease_name",
     "qualifier",
     "hpo_id",
+    "evidence",
     "frequency",
     "aspect",
-}
+)
 
 
 @dataclass
 class Term:
-    """A finding: `parents` are ids, `lay` its lay synonyms."""
+    """A finding: `parents` are ids, `synonyms` mean the same, `lay` are the lay ones of all."""
 
     id: str
     name: str = ""
     definition: str = ""
+    synonyms: list[str] = field(default_factory=list)
     lay: list[str] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A line of phenotype.hpoa: a disease has a finding (P), an inheritance (I) or an onset (C).
+
+    `frequency` is as in the file, `share` the same from 0 to 1.
+    """
+
+    disease_id: str
+    disease: str
+    qualifier: str
+    finding: str
+    evidence: str
+    frequency: str
+    aspect: str
+    share: float
 
 
 @dataclass
@@ -69,8 +88,11 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
             term.name = value
         elif key == "def":
             term.definition = _quoted(value, path)
-        elif key == "synonym" and " layperson " in value:
-            term.lay.append(_quoted(value, path))
+        elif key == "synonym":
+            if '" EXACT ' in value:
+                term.synonyms.append(_quoted(value, path))
+            if " layperson " in value:
+                term.lay.append(_quoted(value, path))
         elif key == "is_a":
             term.parents.append(value.split(" ")[0])
         elif key == "is_obsolete":
@@ -80,31 +102,35 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
     return version, terms
 
 
-def read_diseases(path: Path) -> list[Disease]:
-    """Reads the annotations; entries with the same name in several registries are merged."""
-    diseases: dict[str, Disease] = {}
+def read_annotations(path: Path) -> Iterator[Annotation]:
     lines = _read_lines(path)
     header = next((line for line in lines if not line.startswith("#")), "")
     columns = header.split("\t")
-    if missing := sorted(ANNOTATION_COLUMNS - set(columns)):
+    if missing := sorted(set(ANNOTATION_COLUMNS) - set(columns)):
         raise InputError(f"{path} has no column {', '.join(missing)}: it is not phenotype.hpoa")
+    places = [columns.index(name) for name in ANNOTATION_COLUMNS]
+    frequency = columns.index("frequency")
     for line in lines:
         cells = line.split("\t")
         if len(cells) != len(columns):
             raise InputError(f"{path} is truncated or damaged at {line[:40]!r}: download it again")
-        row = dict(zip(columns, cells, strict=True))
-        if row["qualifier"] == "NOT":
+        yield Annotation(*(cells[place] for place in places), _share(cells[frequency], path))
+
+
+def read_diseases(path: Path) -> list[Disease]:
+    """Reads the annotations; entries with the same name in several registries are merged."""
+    diseases: dict[str, Disease] = {}
+    for row in read_annotations(path):
+        if row.qualifier == "NOT":
             continue
-        name = row["disease_name"]
-        disease = diseases.setdefault(name.lower(), Disease(row["database_id"], name))
-        finding, aspect = row["hpo_id"], row["aspect"]
-        if aspect == "P":
-            share = _share(row["frequency"], path)
-            disease.features[finding] = max(share, disease.features.get(finding, 0.0))
-        elif aspect == "I":
-            disease.modes.append(finding)
-        elif aspect == "C":
-            disease.ages.append(finding)
+        disease = diseases.setdefault(row.disease.lower(), Disease(row.disease_id, row.disease))
+        if row.aspect == "P":
+            share = max(row.share, disease.features.get(row.finding, 0.0))
+            disease.features[row.finding] = share
+        elif row.aspect == "I":
+            disease.modes.append(row.finding)
+        elif row.aspect == "C":
+            disease.ages.append(row.finding)
     by_id: dict[str, Disease] = {}
     for disease in diseases.values():
         by_id.setdefault(disease.id, disease)

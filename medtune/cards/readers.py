@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medtune.cards.hpo import read_hpo
+from medtune.cards.ontologies import read_ontologies
 from medtune.cards.records import Record
 from medtune.cards.table_errors import MissingColumnsError
 from medtune.cards.tables import read_rows
@@ -24,7 +25,12 @@ def read_records(folder: Path, clean: Clean) -> Iterator[Record]:
     """
     if clean.columns is not None:
         return _read_columns(folder, clean.columns)
-    readers = {"hpo": read_hpo, "medical_meadow": _read_medical_meadow, "medquad": _read_medquad}
+    readers = {
+        "ontologies": read_ontologies,
+        "hpo": read_hpo,
+        "medical_meadow": _read_medical_meadow,
+        "medquad": _read_medquad,
+    }
     return readers[clean.reader](folder)
 
 

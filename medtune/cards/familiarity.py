@@ -1,0 +1,62 @@
+"""What a student knows: lists of common names, and names that other definitions mention."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+NAMES = Path(__file__).with_name("names")
+WORD = re.compile(r"[a-z0-9'-]+")
+MAX_NAME_WORDS = 4
+
+
+@cache
+def listed(name: str) -> tuple[str, ...]:
+    """Returns the lines of a list in medtune/cards/names."""
+    return tuple((NAMES / f"{name}.txt").read_text(encoding="utf-8").splitlines())
+
+
+def is_left_out(*texts: str) -> bool:
+    """Returns whether a text has a term of names/left_out_terms.txt; `*` stands for any ending."""
+    return any(_left_out().search(text) for text in texts)
+
+
+@cache
+def _left_out() -> re.Pattern[str]:
+    terms = "|".join(term.replace("*", r"\w*") for term in listed("left_out_terms"))
+    return re.compile(rf"\b(?:{terms})\b", re.IGNORECASE)
+
+
+def count_mentions(names: Iterable[str], texts: Iterable[str]) -> Counter[str]:
+    """Returns for each name, in lower case, how many texts mention it."""
+    wanted = {tuple(WORD.findall(name.lower())): name.lower() for name in names}
+    counts: Counter[str] = Counter()
+    for text in texts:
+        words = WORD.findall(text.lower())
+        spans = {
+            tuple(words[start : start + length])
+            for length in range(1, MAX_NAME_WORDS + 1)
+            for start in range(len(words) - length + 1)
+        }
+        counts.update(wanted[span] for span in spans & wanted.keys())
+    return counts
+
+
+class Capitals:
+    """Knows the words that texts write with a capital inside a sentence: Babinski, EEG."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(re.findall(r"(?<=[a-z,] )[A-Za-z]+", text))
+        self.counts = counts
+
+    def lower_first(self, name: str) -> str:
+        """Returns the name as it is written inside a sentence."""
+        match = re.match("[A-Z][a-z]*", name)
+        if not match or re.match("[A-Z]+[A-Z0-9]", name):
+            return name
+        word = match[0]
+        is_name = self.counts[word] > self.counts[word.lower()]
+        return name if is_name else name[:1].lower() + name[1:]

@@ -1,0 +1,112 @@
+"""Cards about clinical findings: definitions from the Human Phenotype Ontology."""
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from medtune.cards.familiarity import Capitals, count_mentions, is_left_out, listed
+from medtune.cards.hpo_files import Term
+from medtune.cards.records import Record
+from medtune.cards.sentences import define
+
+QUESTIONS = (
+    "What is {name}?",
+    "What is meant by {name}?",
+    "Explain the finding {name}.",
+    "What does {name} mean?",
+)
+KIND = "finding definition"
+ROOT = "HP:0000118"  # phenotypic abnormality; its siblings are modes of inheritance and the like
+TOPIC_DEPTH = 3  # a finding's topic is its ancestor this many steps below the root
+MAX_NAME_WORDS = 3
+# A name that describes itself or is a measurement.
+DESCRIPTION = re.compile(
+    r"^(?:abnormal|increased|decreased|reduced|elevated|absent|aplasia|hypoplasia|small|large|broad"
+    r"|wide|narrow|thin|thick|long|short|bilateral|unilateral|multiple|recurrent|chronic|acute)"
+    r"|\d|[/(,]|\b(?:level|concentration|activity|count|abnormality|morphology)\b",
+    re.IGNORECASE,
+)
+
+
+def finding_cards(
+    findings: Mapping[str, Term],
+    texts: Iterable[str],
+    names_of_diseases: Mapping[str, object],
+    capitals: Capitals,
+    source: str,
+) -> Iterator[Record]:
+    """Yields a card for each finding that a student may meet, the listed ones first.
+
+    Other findings need a lay synonym or a mention in another definition. Findings that are diseases
+    of the deck too are left to those.
+    """
+    order = {name: place for place, name in enumerate(listed("common_findings"))}
+    mentions = count_mentions((term.name for term in findings.values()), texts)
+    topics = find_topics(findings)
+    chosen = [
+        term
+        for term in findings.values()
+        if term.id in topics
+        and (term.name in order or _is_plain(term, mentions[term.name.lower()]))
+        and not {name.lower() for name in (term.name, *term.synonyms)} & names_of_diseases.keys()
+    ]
+    last = len(order)
+    chosen.sort(key=lambda t: (order.get(t.name, last), -mentions[t.name.lower()], t.id))
+    for term in chosen:
+        answer = define(term.definition)
+        if answer is None:
+            continue
+        name = capitals.lower_first(term.name)
+        wording = QUESTIONS[zlib.crc32(term.id.encode()) % len(QUESTIONS)]
+        facts = _named_classes(term, findings, answer)
+        yield Record(
+            id=f"{term.id}/definition",
+            question=wording.format(name=name),
+            answer=answer,
+            kind=KIND,
+            topic=topics[term.id],
+            source=source,
+            fact_type="named" if facts else "",
+            facts=facts,
+            drop_reason="left_out_term" if is_left_out(name, answer) else "",
+        )
+
+
+def find_topics(findings: Mapping[str, Term]) -> dict[str, str]:
+    """Returns the topic of each abnormality: an ancestor TOPIC_DEPTH steps below the root."""
+    topics = {ROOT: ""}
+    depths = {ROOT: 0}
+    children: dict[str, list[str]] = {}
+    for term in findings.values():
+        for parent in term.parents:
+            children.setdefault(parent, []).append(term.id)
+    queue = [ROOT]
+    for term_id in queue:  # breadth first: the shortest way from the root decides
+        for child in children.get(term_id, ()):
+            if child not in topics:
+                depths[child] = depths[term_id] + 1
+                deep = depths[term_id] >= TOPIC_DEPTH
+                topics[child] = topics[term_id] if deep else findings[child].name.lower()
+                queue.append(child)
+    return {term_id: topic for term_id, topic in topics.items() if topic}
+
+
+def _is_plain(term: Term, mentions: int) -> bool:
+    if DESCRIPTION.search(term.name) or len(term.name.split()) > MAX_NAME_WORDS:
+        return False
+    lay = any(word.lower() != term.name.lower() for word in term.lay)
+    return lay or mentions > (term.name.lower() in term.definition.lower())
+
+
+def _named_classes(
+    term: Term, findings: Mapping[str, Term], answer: str
+) -> tuple[tuple[str, ...], ...]:
+    """Returns the wordings of the parents if the definition itself names one of them."""
+    parents = [findings[each] for each in term.parents if each in findings]
+    wordings = tuple(
+        tuple(dict.fromkeys((parent.name, *parent.synonyms)))
+        for parent in parents
+        if not parent.name.startswith("Abnormal")
+    )
+    named = any(word.lower() in answer.lower() for words in wordings for word in words)
+    return wordings if named else ()

@@ -1,0 +1,61 @@
+"""The findings that most patients with a disease have, from the annotations of the HPO."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from medtune.cards.hpo_files import Annotation
+
+TYPICAL = 0.3  # share of the patients from which a finding is typical of a disease
+MIN_PATIENTS = 3  # a share of fewer patients says nothing about others
+MIN_FEATURES = 3
+MAX_FEATURES = 8
+
+
+@dataclass
+class Evidence:
+    """What is known of one finding in one disease."""
+
+    affected: int = 0
+    examined: int = 0
+    shares: list[float] = field(default_factory=list)  # as a percentage or "very frequent"
+    excluded: bool = False
+
+    def add(self, annotation: Annotation) -> None:
+        affected, _, examined = annotation.frequency.partition("/")
+        if annotation.qualifier == "NOT":
+            self.excluded = True
+        elif examined:
+            self.affected += int(affected)
+            self.examined += int(examined)
+        else:
+            self.shares.append(annotation.share)
+
+    @property
+    def share(self) -> float:
+        """The share of the patients, 0 if it is not known from MIN_PATIENTS patients or more."""
+        if self.excluded:
+            return 0.0
+        counted = self.affected / self.examined if self.examined >= MIN_PATIENTS else 0.0
+        return max(counted, *self.shares) if self.shares else counted
+
+
+def typical_features(annotations: Iterable[Annotation]) -> list[str]:
+    """Returns the findings' ids, most frequent first, or none if too few are known to be typical.
+
+    Annotations made by a program (IEA) do not count. The list ends between two frequencies:
+    findings of the same frequency are all in it or all left out.
+    """
+    found: dict[str, Evidence] = {}
+    for annotation in annotations:
+        if annotation.aspect == "P" and annotation.evidence != "IEA":
+            found.setdefault(annotation.finding, Evidence()).add(annotation)
+    by_share: dict[float, list[str]] = {}
+    for finding, evidence in found.items():
+        if evidence.share >= TYPICAL:
+            by_share.setdefault(evidence.share, []).append(finding)
+    features: list[str] = []
+    for share in sorted(by_share, reverse=True):
+        if len(features) + len(by_share[share]) > MAX_FEATURES:
+            break
+        features += sorted(by_share[share])
+    return features if len(features) >= MIN_FEATURES else []
