@@ -53,7 +53,10 @@ class Capitals:
         self.counts = counts
 
     def lower_first(self, name: str) -> str:
-        """Returns the name as it is written inside a sentence."""
+        """Returns the name as it is written inside a sentence: "Cough, dry" is dry cough."""
+        first, comma, second = name.partition(", ")
+        if comma:
+            name = f"{second} {self.lower_first(first)}"
         match = re.match("[A-Z][a-z]*", name)
         if not match or re.match("[A-Z]+[A-Z0-9]", name):
             return name

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from medtune.cards.cleaning import RULES, Rule, clean_text, unreadable_share
 from medtune.cards.personal_data import mask_personal_data
+from medtune.cards.records import LEFT_OUT_TERM
 from medtune.config.schema import Clean
 
 Texts = tuple[str | None, str | None]  # raw question and answer; None if not text
@@ -22,7 +23,7 @@ REASONS = (
     "answer_too_short",
     "answer_too_long",
     "personal_data",
-    "left_out_term",
+    LEFT_OUT_TERM,
     "duplicate",
 )
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words.

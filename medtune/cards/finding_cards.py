@@ -2,11 +2,11 @@
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from medtune.cards.familiarity import Capitals, count_mentions, is_left_out, listed
-from medtune.cards.hpo_files import Term
-from medtune.cards.records import Record
+from medtune.cards.hpo_files import Term, find_branches
+from medtune.cards.records import LEFT_OUT_TERM, Record
 from medtune.cards.sentences import define
 
 QUESTIONS = (
@@ -16,8 +16,6 @@ QUESTIONS = (
     "What does {name} mean?",
 )
 KIND = "finding definition"
-ROOT = "HP:0000118"  # phenotypic abnormality; its siblings are modes of inheritance and the like
-TOPIC_DEPTH = 3  # a finding's topic is its ancestor this many steps below the root
 MAX_NAME_WORDS = 3
 # A name that describes itself or is a measurement.
 DESCRIPTION = re.compile(
@@ -31,7 +29,7 @@ DESCRIPTION = re.compile(
 def finding_cards(
     findings: Mapping[str, Term],
     texts: Iterable[str],
-    names_of_diseases: Mapping[str, object],
+    names_of_diseases: Collection[str],
     capitals: Capitals,
     source: str,
 ) -> Iterator[Record]:
@@ -42,13 +40,13 @@ def finding_cards(
     """
     order = {name: place for place, name in enumerate(listed("common_findings"))}
     mentions = count_mentions((term.name for term in findings.values()), texts)
-    topics = find_topics(findings)
+    topics = find_branches(findings)
     chosen = [
         term
         for term in findings.values()
         if term.id in topics
         and (term.name in order or _is_plain(term, mentions[term.name.lower()]))
-        and not {name.lower() for name in (term.name, *term.synonyms)} & names_of_diseases.keys()
+        and term.names.isdisjoint(names_of_diseases)
     ]
     last = len(order)
     chosen.sort(key=lambda t: (order.get(t.name, last), -mentions[t.name.lower()], t.id))
@@ -68,27 +66,8 @@ def finding_cards(
             source=source,
             fact_type="named" if facts else "",
             facts=facts,
-            drop_reason="left_out_term" if is_left_out(name, answer) else "",
+            drop_reason=LEFT_OUT_TERM if is_left_out(name, answer) else "",
         )
-
-
-def find_topics(findings: Mapping[str, Term]) -> dict[str, str]:
-    """Returns the topic of each abnormality: an ancestor TOPIC_DEPTH steps below the root."""
-    topics = {ROOT: ""}
-    depths = {ROOT: 0}
-    children: dict[str, list[str]] = {}
-    for term in findings.values():
-        for parent in term.parents:
-            children.setdefault(parent, []).append(term.id)
-    queue = [ROOT]
-    for term_id in queue:  # breadth first: the shortest way from the root decides
-        for child in children.get(term_id, ()):
-            if child not in topics:
-                depths[child] = depths[term_id] + 1
-                deep = depths[term_id] >= TOPIC_DEPTH
-                topics[child] = topics[term_id] if deep else findings[child].name.lower()
-                queue.append(child)
-    return {term_id: topic for term_id, topic in topics.items() if topic}
 
 
 def _is_plain(term: Term, mentions: int) -> bool:

@@ -1,14 +1,21 @@
 """The findings that most patients with a disease have, from the annotations of the HPO."""
 
-from collections.abc import Iterable
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from medtune.cards.hpo_files import Annotation
+from medtune.cards.disease_selection import names_of_all
+from medtune.cards.hpo_files import Annotation, Term, find_branches, read_annotations
+from medtune.cards.mondo_file import Disease
 
 TYPICAL = 0.3  # share of the patients from which a finding is typical of a disease
 MIN_PATIENTS = 3  # a share of fewer patients says nothing about others
 MIN_FEATURES = 3
 MAX_FEATURES = 8
+# Groupings of findings, which say little about a patient.
+UNCLEAR = re.compile(r"abnormal|^neoplasm$|\bmorphology$|^constitutional symptom", re.IGNORECASE)
 
 
 @dataclass
@@ -59,3 +66,28 @@ def typical_features(annotations: Iterable[Annotation]) -> list[str]:
             break
         features += sorted(by_share[share])
     return features if len(features) >= MIN_FEATURES else []
+
+
+def features_by_disease(
+    path: Path, diseases: Mapping[str, Disease], findings: Mapping[str, Term]
+) -> dict[str, list[str]]:
+    """Returns the typical findings of each disease of MONDO whose name the annotations use.
+
+    Findings with the name of the disease are left out, as are groupings of other findings.
+    """
+    by_name = names_of_all(diseases)
+    clear = {each for each in find_branches(findings) if not UNCLEAR.search(findings[each].name)}
+    annotations: dict[str, list[Annotation]] = defaultdict(list)
+    for annotation in read_annotations(path):
+        disease_id = by_name.get(annotation.disease.lower())
+        if disease_id and annotation.finding in clear:
+            annotations[disease_id].append(annotation)
+    features = {}
+    for disease_id, rows in sorted(annotations.items()):
+        disease = diseases[disease_id]
+        own = {name.lower() for name in (disease.label, *disease.synonyms)}
+        others = [row for row in rows if own.isdisjoint(findings[row.finding].names)]
+        found = typical_features(others)
+        groups = {parent for each in found for parent in findings[each].parents}
+        features[disease_id] = [each for each in found if each not in groups]
+    return {each: found for each, found in features.items() if len(found) >= MIN_FEATURES}

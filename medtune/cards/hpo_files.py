@@ -1,12 +1,14 @@
 """The files of the Human Phenotype Ontology: findings (hp.obo) and diseases (phenotype.hpoa)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medtune.runtime.errors import InputError
 
+ABNORMALITY = "HP:0000118"  # its siblings are modes of inheritance, onsets and the like
+BRANCH_DEPTH = 4
 FREQUENCIES = {
     "HP:0040280": 1.0,
     "HP:0040281": 0.9,
@@ -37,6 +39,11 @@ class Term:
     synonyms: list[str] = field(default_factory=list)
     lay: list[str] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> set[str]:
+        """All its names, in lower case."""
+        return {name.lower() for name in (self.name, *self.synonyms)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,24 @@ def read_terms(path: Path) -> tuple[str, dict[str, Term]]:
     if not terms:
         raise InputError(f"{path} has no HPO terms: the hpo reader needs the ontology's hp.obo")
     return version, terms
+
+
+def find_branches(terms: Mapping[str, Term]) -> dict[str, str]:
+    """Returns the branch of each abnormality: its ancestor BRANCH_DEPTH steps below ABNORMALITY."""
+    children: dict[str, list[str]] = {}
+    for term in terms.values():
+        for parent in term.parents:
+            children.setdefault(parent, []).append(term.id)
+    branches, depths, queue = {ABNORMALITY: ""}, {ABNORMALITY: 0}, [ABNORMALITY]
+    for term_id in queue:  # breadth first: the shortest way decides
+        for child in children.get(term_id, ()):
+            if child not in branches:
+                depths[child] = depths[term_id] + 1
+                deep = depths[term_id] >= BRANCH_DEPTH
+                branches[child] = branches[term_id] if deep else terms[child].name.lower()
+                queue.append(child)
+    del branches[ABNORMALITY]
+    return branches
 
 
 def read_annotations(path: Path) -> Iterator[Annotation]:

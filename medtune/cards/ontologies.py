@@ -9,9 +9,11 @@ own sentences and lists; no frame is written around them, which a model could le
 from collections.abc import Iterator
 from pathlib import Path
 
-from medtune.cards.disease_cards import DiseaseCards, features_by_disease, select_diseases
+from medtune.cards.disease_cards import DiseaseCards
+from medtune.cards.disease_selection import select_diseases
 from medtune.cards.familiarity import Capitals
 from medtune.cards.finding_cards import finding_cards
+from medtune.cards.hpo_features import features_by_disease
 from medtune.cards.hpo_files import read_terms
 from medtune.cards.mondo_file import read_mondo
 from medtune.cards.records import Record
@@ -35,4 +37,4 @@ def read_ontologies(folder: Path) -> Iterator[Record]:
         for disease in known.values()
         for name in (disease.name, disease.disease.label, *disease.disease.synonyms)
     }
-    yield from finding_cards(findings, texts, dict.fromkeys(names), capitals, sources[1])
+    yield from finding_cards(findings, texts, names, capitals, sources[1])

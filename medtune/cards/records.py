@@ -15,6 +15,7 @@ from medtune.runtime.files import replacing
 FIELDS = ("id", "question", "answer", "kind", "topic", "source")
 FACTS = [("fact_type", pa.string()), ("facts", pa.list_(pa.list_(pa.string())))]
 SCHEMA = pa.schema([*((name, pa.string()) for name in FIELDS), *FACTS])
+LEFT_OUT_TERM = "left_out_term"  # why a reader drops what is not for a classroom
 ROW_GROUP = 32768  # rows collected before they are written
 
 FactType = Literal["", "equal", "list", "named"]

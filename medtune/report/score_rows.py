@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.comparison.breakdowns import part_names
-from medtune.disclaimer import DISCLAIMER
 from medtune.config.schema import as_list
+from medtune.disclaimer import DISCLAIMER
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
 from medtune.report.run_facts import KindCounts, RunFacts
