@@ -47,8 +47,8 @@ BY_RULE = re.compile(
 VAGUE = re.compile(
     r"^(?:human )?disease$|^disease (?:by|of|related) |autosomal|linked|-related|hereditary"
     r"|inherited|familial|^(?:syndromic|rare|acute|idiopathic|genetic|inflammatory|chromosomal)"
-    r" (?:disease|disorder)$|^disorder of development|^developmental|^multiple congenital|^cancer or benign"
-    r"|^neoplastic disease|^non-|^otherwise|\b(?:and|or)\b|/"
+    r" (?:disease|disorder)$|^disorder of development|^developmental|^multiple congenital"
+    r"|^cancer or benign|^neoplastic disease|^non-|^otherwise|\b(?:and|or)\b|/"
 )
 SYMPTOMS = re.compile(
     r"^(?!These|Other|Some other|Additional|Associated|Although)(?:.*\b(?:symptoms|signs|features"
@@ -73,35 +73,24 @@ class DiseaseCards:
         self.sizes = Counter(each for disease in diseases.values() for each in disease.ancestors)
 
     def cards(self, known: Known, features: list[str]) -> Iterator[Record]:
-        sentences = split_sentences(known.disease.definition)
+        """Yields those of the four kinds of card that the sources have an answer for."""
         definition = define(known.disease.definition)
         if definition and not BY_RULE.search(definition):
-            facts = self._named_classes(known, definition)
-            yield self._card(
-                known, "disease definition", definition, "named" if facts else "", facts
-            )
-        for sentence in sentences:
-            if (
-                sentence in (definition or "")
-                or not MIN_WORDS <= len(sentence.split()) <= MAX_WORDS
-            ):
-                continue
-            if SYMPTOMS.search(sentence):
-                yield self._card(known, "symptoms", sentence)
-                break
+            classes = self._named_classes(known, definition)
+            fact_type: FactType = "named" if classes else ""
+            yield self._card(known, "disease definition", definition, fact_type, classes)
+        if symptoms := find_symptoms(known.disease.definition, definition or ""):
+            yield self._card(known, "symptoms", symptoms)
         parents = self._classes(known)
-        if 1 <= len(parents) <= MAX_CLASSES and not self._is_in_name(parents, known):
-            answer = f"{_sentence_case(_joined([parent.label for parent in parents]))}."
-            facts = _wordings(parents)
-            facts += ((answer.rstrip("."),),) if len(parents) > 1 else ()
-            yield self._card(known, "class", answer, "equal", facts)
+        if 1 <= len(parents) <= MAX_CLASSES and not _is_in_name(parents, known):
+            answer = _joined([parent.label for parent in parents])
+            both = ((answer,),) if len(parents) > 1 else ()
+            yield self._card(known, "class", _sentence(answer), "equal", _wordings(parents) + both)
         if features:
             terms = [self.findings[each] for each in features]
-            names = [self.capitals.lower_first(term.name) for term in terms]
+            answer = _joined([self.capitals.lower_first(term.name) for term in terms])
             facts = tuple((term.name, *term.synonyms) for term in terms)
-            yield self._card(
-                known, "features", f"{_sentence_case(_joined(names))}.", "list", facts, self.hpo
-            )
+            yield self._card(known, "features", _sentence(answer), "list", facts, self.hpo)
 
     def _classes(self, known: Known) -> list[Disease]:
         """Returns the parents that say something, the most specific first."""
@@ -119,10 +108,6 @@ class DiseaseCards:
         wordings = _wordings(self._classes(known))
         named = any(word.lower() in text.lower() for words in wordings for word in words)
         return wordings if named else ()
-
-    def _is_in_name(self, parents: list[Disease], known: Known) -> bool:
-        name = set(known.name.lower().split())
-        return any(set(parent.label.lower().split()) <= name for parent in parents)
 
     def _card(
         self,
@@ -148,6 +133,21 @@ class DiseaseCards:
         )
 
 
+def find_symptoms(text: str, definition: str) -> str | None:
+    """Returns the first sentence on symptoms that the definition does not contain."""
+    for sentence in split_sentences(text):
+        fits = MIN_WORDS <= len(sentence.split()) <= MAX_WORDS
+        if fits and sentence not in definition and SYMPTOMS.search(sentence):
+            return sentence
+    return None
+
+
+def _is_in_name(parents: list[Disease], known: Known) -> bool:
+    """Returns whether the name already says one of the classes: cold urticaria is urticaria."""
+    name = set(known.name.lower().split())
+    return any(set(parent.label.lower().split()) <= name for parent in parents)
+
+
 def _wordings(classes: list[Disease]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(dict.fromkeys((each.label, *each.synonyms))) for each in classes)
 
@@ -156,5 +156,5 @@ def _joined(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

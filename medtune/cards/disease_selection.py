@@ -80,12 +80,21 @@ def _names_itself(disease: Disease) -> bool:
 
 
 def find_topics(deck: list[Disease], diseases: Mapping[str, Disease]) -> dict[str, str]:
-    """Returns the topic of each disease: its largest class with at most MAX_TOPIC of the deck."""
+    """Returns the topic of each disease, so that related diseases share one.
+
+    A disease has the topic of its nearest ancestor in the deck, unless that is broad: has more than
+    MAX_TOPIC diseases of the deck below it. Others form a topic with the largest class that isn't.
+    """
     sizes = Counter(each for disease in deck for each in (disease.id, *disease.ancestors))
-    topics = {}
-    for disease in deck:
-        classes = [each for each in (disease.id, *disease.ancestors) if each in diseases]
-        classes = [each for each in classes if sizes[each] <= MAX_TOPIC]
-        largest = min(classes, key=lambda each: (-sizes[each], each), default=disease.id)
-        topics[disease.id] = diseases[largest].label.lower()
+    topics: dict[str, str] = {}
+    for disease in sorted(deck, key=lambda disease: (len(disease.ancestors), disease.id)):
+        steps = {disease.id: 0, **disease.ancestors}
+        classes = [each for each in steps if each in diseases and sizes[each] <= MAX_TOPIC]
+        known = [each for each in classes if each in topics]
+        if known:
+            nearest = min(known, key=lambda each: (steps[each], each))
+            topics[disease.id] = topics[nearest]
+        else:
+            largest = min(classes, key=lambda each: (-sizes[each], each), default=disease.id)
+            topics[disease.id] = diseases[largest].label.lower()
     return topics

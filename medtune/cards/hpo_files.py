@@ -139,7 +139,7 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
         cells = line.split("\t")
         if len(cells) != len(columns):
             raise InputError(f"{path} is truncated or damaged at {line[:40]!r}: download it again")
-        yield Annotation(*(cells[place] for place in places), _share(cells[frequency], path))
+        yield Annotation(*(cells[place] for place in places), share=_share(cells[frequency], path))
 
 
 def read_diseases(path: Path) -> list[Disease]:

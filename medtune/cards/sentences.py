@@ -20,6 +20,7 @@ REPAIRS = [
         (r"\s+", " "),
     )
 ]  # fmt: skip
+SHOUTED = re.compile(r"\b[A-Z]{4,}(?: [A-Z]{2,})+\b")  # MeSH writes its terms in capitals
 # A full stop, unless an abbreviation or a genus ("S. aureus") comes before it.
 END = re.compile(
     r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)(?<!cf\.)(?<!Dr\.)(?<!St\.)(?<!approx\.)"
@@ -43,6 +44,7 @@ def split_sentences(text: str) -> list[str]:
     """Returns the mended sentences of a definition that say something about it."""
     for pattern, replacement in REPAIRS:
         text = pattern.sub(replacement, text)
+    text = SHOUTED.sub(lambda match: match[0].lower(), text)
     return [_finish(part) for part in END.split(text.strip()) if part and not REMARK.search(part)]
 
 
