@@ -12,16 +12,20 @@ from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
 from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
+from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
+from medtune.scoring.words import repetition
 
 SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
-    "scores": "Scores",
+    "systems": "Against answers without training",
+    "scores": "Against the base model",
     "run": "What was run",
     "data": "Data",
     "tokens": "What the loss sees",
     "training": "Training",
     "parts": "Scores by kind, topic and length",
     "answers": "Answers side by side",
+    "judge": "A judge's opinion",
     "general": "Questions outside the data",
     "forgetting": "Knowledge and forgetting",
     "cost": "Cost",
@@ -30,6 +34,8 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
 OUTCOMES = ("better", "worse", "same")
 SAME = 0.0005  # smaller differences are shown as 0.000
+LOOPING = 0.2  # share of repeated 4-grams from which a long answer is folded
+SHOWN_WORDS = 60  # of a folded answer
 
 
 class IntervalAxis:
@@ -59,10 +65,12 @@ class Parts:
 def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     """Returns the page; text from the data is escaped.
 
-    The only scripts that run are its own and reports/costs.js, which it loads if that file exists.
+    The only scripts that run are its own and those in reports/costs.js and reports/judge.js, which
+    it loads if these files exist.
     """
-    compare = facts.metrics["compare_scores"]
+    compare, systems = facts.metrics["compare_scores"], facts.metrics["compare_systems"]
     tables = part_tables(facts)
+    kinds = parts(facts.metrics.get("compare_kinds", {}), facts.confidence)
     shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
         shown[picture.section].append(picture)
@@ -77,13 +85,18 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         script=script,
         script_hash=content_hash(script),
         part_tables=tables,
+        kinds=kinds,
+        kind_scores=[s for s in SCORES if any(s.name in kind.rows for kind in kinds)],
+        all_systems=all_systems(systems, facts.few_shot),
+        main_scores=main_scores_of(systems),
+        crossed=tuning_and_retrieval(systems, facts.few_shot),
         verdicts=verdicts(facts),
         answers=[answer_row(row) for row in facts.answers],
         kind_names=sorted({row["kind"] for row in facts.answers}),
         outcomes=OUTCOMES,
         notes={score.title: score.about for score in SCORES if f"{score.name}.base" in compare},
         reasons=reasons(facts),
-        calibration=calibration(compare),
+        calibration=calibration(compare, facts.confidence),
         work={name: value for name, value in training.items() if name in WORK},
         outcome={name: value for name, value in training.items() if name not in WORK},
     )
@@ -96,7 +109,7 @@ def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
         "training": any(facts.curves.values()),
         "parts": bool(tables),
         "general": facts.run is not None and bool(facts.run.general),
-        "forgetting": bool(choice_rows(facts.metrics["compare_scores"])),
+        "forgetting": bool(choice_rows(facts.metrics["compare_scores"], facts.confidence)),
     }
     return {name: title for name, title in SECTIONS.items() if has.get(name, True)}
 
@@ -113,7 +126,7 @@ def part_tables(facts: Facts) -> list[Parts]:
     }
     tables = []
     for what, (metrics, key) in orders.items():
-        rows = sorted(parts(facts.metrics.get(metrics, {})), key=key)
+        rows = sorted(parts(facts.metrics.get(metrics, {}), facts.confidence), key=key)
         if rows:
             ends = [end for row in rows for end in (row.difference, *(row.limits or ()))]
             tables.append(Parts(what, rows, IntervalAxis(ends)))
@@ -123,7 +136,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in score_rows(facts.metrics["compare_scores"]):
+    for row in score_rows(facts.metrics["compare_scores"], facts.confidence):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found
@@ -135,7 +148,16 @@ def answer_row(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "outcome": "same" if abs(row["difference"]) < SAME else outcome,
         "words": len(row["reference"].split()),
+        "looping": {model: looping(row[model]) for model in ("base", "finetuned")},
     }
+
+
+def looping(answer: str) -> tuple[str, int] | None:
+    """Returns the beginning of a long answer that repeats itself and its words, else None."""
+    words = answer.split()
+    if len(words) <= SHOWN_WORDS or repetition(words) < LOOPING:
+        return None
+    return " ".join(words[:SHOWN_WORDS]), len(words)
 
 
 def reasons(facts: Facts) -> dict[str, int]:
@@ -144,10 +166,10 @@ def reasons(facts: Facts) -> dict[str, int]:
     return {name.replace(".", ": ").replace("_", " "): n for name, n in sorted(counts.items())}
 
 
-def calibration(compare: Mapping[str, Any]) -> list[dict[str, Any]]:
+def calibration(compare: Mapping[str, Any], confidence: float) -> list[dict[str, Any]]:
     """Returns name, size and both models' calibration error for each multiple-choice set."""
     found = []
-    for row in choice_rows(compare):
+    for row in choice_rows(compare, confidence):
         key = f"choices.{row.title}"
         errors = {model: compare[f"{key}.ece.{model}"] for model in ("base", "finetuned")}
         found.append({"name": row.title, "n": compare[f"{key}.n"], **errors})
