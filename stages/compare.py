@@ -13,6 +13,8 @@ compare.fail_if_worse says so.
 import logging
 from pathlib import Path
 
+import pyarrow as pa
+
 from medtune.comparison.breakdowns import compared_all
 from medtune.comparison.gate import check_scores
 from medtune.comparison.main_scores import main_scores
@@ -48,13 +50,18 @@ MODEL_CARD = Path("models/adapter/README.md")
 
 def scored_systems() -> dict[str, Systems]:
     """Reads all systems' answers by split, with the scores of content that they get only here."""
-    training = read_table(CARDS / "train.parquet", "split")
-    scored = {}
-    for split, systems in read_systems().items():
-        cards = read_table(CARDS / f"{split}.parquet", "split")
-        scored[split] = {
-            name: with_content(answers, cards, training) for name, answers in systems.items()
-        }
+    systems = read_systems()
+    splits = {name: read_table(CARDS / f"{name}.parquet", "split") for name in (*systems, "train")}
+    training = splits.pop("train")
+    tables = [table for answers in systems.values() for table in answers.values()]
+    together = pa.concat_tables(tables, promote_options="default")
+    content = with_content(together, pa.concat_tables(splits.values()), training)
+    scored: dict[str, Systems] = {split: {} for split in systems}
+    start = 0
+    for split, answers in systems.items():
+        for name, table in answers.items():
+            scored[split][name] = content.slice(start, table.num_rows)
+            start += table.num_rows
     return scored
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = ("rougeL", "content_f1", "meaning", "facts")  # which rules have too
-COLUMNS = 2
-ROW, AROUND, LEGEND = 0.23, 0.6, 0.6  # inches: a system, its panel's title and axis, the legend
+ROW, AROUND = 0.23, 1.15  # inches: a system; titles, axis and legend
 BAND = {"color": "#E8EEF4", "linewidth": 0}
 
 
@@ -43,13 +42,9 @@ def forest(
     if not scores:
         return None
     names = rivals(systems, scores[0].name)
-    lines, columns = -(-len(scores) // COLUMNS), min(COLUMNS, len(scores))
-    height = lines * (ROW * len(names) + AROUND) + LEGEND
-    figure, panels = new_figure(height, lines, columns, sharey=True)
-    for axes, score in zip(panels, scores, strict=False):
+    figure, panels = new_figure(ROW * len(names) + AROUND, 1, len(scores), sharey=True)
+    for axes, score in zip(panels, scores, strict=True):
         draw_rivals(axes, systems, score, names, confidence)
-    for axes in panels[len(scores) :]:
-        axes.set_axis_off()
     panels[0].set_yticks(range(len(names)), [shortened(title(n, few_shot)) for n in names])
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     figure.suptitle(
@@ -80,4 +75,5 @@ def draw_rivals(
         look = VERDICTS[outcome_in(systems, key, score, confidence)]
         draw_interval(axes, y, systems, key, 0.0, look)
     axes.set_title(score.title, loc="left")
+    axes.locator_params(axis="x", nbins=3)
     axes.grid(axis="y", visible=False)

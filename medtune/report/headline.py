@@ -15,7 +15,16 @@ from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import BASE, FINETUNED, title
 
 Metrics = Mapping[str, Any]
-COLUMNS = ("score", "base", "best without training", "fine-tuned", "difference")
+# The scores of README.md and of the report's first screen: one of each idea.
+FIRST_SCORES = (
+    "rougeL",
+    "content_f1",
+    "meaning",
+    "facts",
+    "perplexity",
+    "stopped_rate",
+    "repetition_rate",
+)
 ENDINGS = {
     "stopped_rate": "{finetuned} of the answers do not end (base model {base})",
     "repetition_rate": "{finetuned} of the four-word sequences repeat (base model {base})",

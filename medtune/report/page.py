@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medtune.comparison.breakdowns import OTHER_TOPICS
+from medtune.comparison.breakdowns import KIND_SCORES, OTHER_TOPICS
 from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
+from medtune.report.headline import FIRST_SCORES, system_rows
 from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
@@ -34,8 +35,9 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
 OUTCOMES = ("better", "worse", "same")
 SAME = 0.0005  # smaller differences are shown as 0.000
-LOOPING = 0.2  # share of repeated 4-grams from which a long answer is folded
-SHOWN_WORDS = 60  # of a folded answer
+LOOPING = 0.2  # share of repeated 4-grams from which an answer is folded
+MOST_SHOWN = 60  # words of a folded answer
+LEAST_HIDDEN = 10  # words; to fold fewer saves no room
 
 
 class IntervalAxis:
@@ -71,6 +73,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     compare, systems = facts.metrics["compare_scores"], facts.metrics["compare_systems"]
     tables = part_tables(facts)
     kinds = parts(facts.metrics.get("compare_kinds", {}), facts.confidence)
+    rows = {row.name: row for row in system_rows(systems, facts.params) if row.best_title}
     shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
         shown[picture.section].append(picture)
@@ -86,7 +89,9 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         script_hash=content_hash(script),
         part_tables=tables,
         kinds=kinds,
-        kind_scores=[s for s in SCORES if any(s.name in kind.rows for kind in kinds)],
+        kind_scores=[s for s in SCORES if s.name in KIND_SCORES and s.name != "perplexity"],
+        first_rows=[rows[name] for name in FIRST_SCORES if name in rows],
+        other_rows=[row for name, row in rows.items() if name not in FIRST_SCORES],
         all_systems=all_systems(systems, facts.few_shot),
         main_scores=main_scores_of(systems),
         crossed=tuning_and_retrieval(systems, facts.few_shot),
@@ -153,11 +158,16 @@ def answer_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def looping(answer: str) -> tuple[str, int] | None:
-    """Returns the beginning of a long answer that repeats itself and its words, else None."""
+    """Returns an answer up to its first repeated 4-gram and the number of all its words.
+
+    Returns None unless the answer repeats itself and is long enough to be worth folding.
+    """
     words = answer.split()
-    if len(words) <= SHOWN_WORDS or repetition(words) < LOOPING:
+    shown = next((n for n in range(len(words)) if repetition(words[:n]) > 0), len(words))
+    shown = min(shown, MOST_SHOWN)
+    if repetition(words) < LOOPING or len(words) - shown < LEAST_HIDDEN:
         return None
-    return " ".join(words[:SHOWN_WORDS]), len(words)
+    return " ".join(words[:shown]), len(words)
 
 
 def reasons(facts: Facts) -> dict[str, int]:

@@ -64,7 +64,7 @@ def all_systems(systems: Metrics, few_shot: int) -> list[SystemScores]:
 
 
 def tuning_and_retrieval(systems: Metrics, few_shot: int) -> list[Crossed]:
-    """Returns a two-by-two table for each main score, if both models also answered with cards."""
+    """Returns a two-by-two table for each primary score, if both models also saw cards."""
     models = {BASE: FEW_SHOT, FINETUNED: FINETUNED_FEW_SHOT}
     return [
         Crossed(
@@ -78,6 +78,7 @@ def tuning_and_retrieval(systems: Metrics, few_shot: int) -> list[Crossed]:
                 for alone, with_cards in models.items()
             ],
         )
-        for score in main_scores_of(systems)
-        if all(f"{name}.{score.name}" in systems for pair in models.items() for name in pair)
+        for score in SCORES
+        if f"primary.{score.name}.best" in systems
+        and all(f"{name}.{score.name}" in systems for pair in models.items() for name in pair)
     ]
