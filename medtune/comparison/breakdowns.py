@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medtune.comparison.statistics import Settings, compare_tables
-from medtune.comparison.systems import Systems, scores_of, value
-from medtune.scoring.scores import SCORES, Score
+from medtune.comparison.systems import Systems, defined_scores
+from medtune.scoring.scores import Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED
 
 PART_SCORES = ("rougeL", "perplexity")
@@ -31,7 +31,7 @@ def compared_all(
     kinds, topics = rows["kind"], topic_parts(rows["topic"])
     lengths = length_parts(rows["reference"])
     return {
-        "compare_scores": compared(pair, scores_of(pair), settings),
+        "compare_scores": compared(pair, defined_scores(*pair.values()), settings),
         "compare_kinds": compared_parts(pair, kinds, KIND_SCORES, settings)
         | best_of_parts(answers, kinds, best, KIND_SCORES),
         "compare_topics": compared_parts(pair, topics, PART_SCORES, settings),
@@ -60,7 +60,7 @@ def compared_parts(
     flat: dict[str, Any] = {}
     for part, rows in rows_of_parts(parts).items():
         chosen = {model: table.take(rows) for model, table in tables.items()}
-        scores = [score for score in scores_of(chosen) if score.name in names]
+        scores = [score for score in defined_scores(*chosen.values()) if score.name in names]
         flat |= compared(chosen, scores, settings, f"{part}.")
     return flat
 
@@ -71,11 +71,10 @@ def best_of_parts(
     """Returns "<part>.<score>.best": what the best system without training has in each part."""
     flat = {}
     for part, rows in rows_of_parts(parts).items():
-        for score in SCORES:
-            if score.name in names and score.name in best:
-                found = value(answers[best[score.name]].take(rows), score)
-                if not math.isnan(found):
-                    flat[f"{part}.{score.name}.best"] = found
+        for score in names:
+            values = score_table(answers[best[score]].take(rows)) if score in best else {}
+            if not math.isnan(values.get(score, math.nan)):
+                flat[f"{part}.{score}.best"] = values[score]
     return flat
 
 

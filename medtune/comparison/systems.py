@@ -5,7 +5,7 @@ fine-tuned model is compared with it on the test cards, so that the choice fits 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from medtune.comparison.statistics import Settings, compare_tables
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table
-from medtune.scoring.scores import SCORES, Score, statistics
+from medtune.scoring.scores import SCORES, Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED, MODELS, RULES, SYSTEMS, UNTRAINED
 
 PREDICTIONS = Path("data/predictions")
@@ -66,20 +66,10 @@ def _check_rows(tables: Systems, split: str) -> None:
                 )
 
 
-def scores_of(tables: Mapping[str, pa.Table]) -> list[Score]:
-    """Returns the scores that all of these tables define."""
-    return [
-        score
-        for score in SCORES
-        if not any(math.isnan(value(table, score)) for table in tables.values())
-    ]
-
-
-def value(table: pa.Table, score: Score) -> float:
-    """Returns a score of a table of predictions, NaN if the table lacks its columns or values."""
-    if not set(score.columns) <= {"rows", *table.column_names}:
-        return math.nan
-    return float(score.value(statistics(table, score).sum(axis=0)))
+def defined_scores(*tables: pa.Table) -> list[Score]:
+    """Returns the scores that have a value in each of these tables."""
+    values = [score_table(table) for table in tables]
+    return [s for s in SCORES if not any(math.isnan(v.get(s.name, math.nan)) for v in values)]
 
 
 def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict[str, Any]:
@@ -93,9 +83,10 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
     base, finetuned = test[BASE], test[FINETUNED]
     flat: dict[str, Any] = {"n": base.num_rows, "groups": len(base["group"].unique())}
     for name, table in test.items():
-        for score in scores_of({name: table}):
-            flat[f"{name}.{score.name}"] = value(table, score)
-            flat[f"{name}.{score.name}.validation"] = value(validation[name], score)
+        for suffix, part in (("", table), (".validation", validation[name])):
+            values = score_table(part)
+            defined = (score.name for score in defined_scores(part))
+            flat |= {f"{name}.{score}{suffix}": values[score] for score in defined}
         if name in UNTRAINED:
             flat |= lead(name, table, finetuned, settings)
     flat |= {f"best.{name}": system for name, system in best_untrained(validation).items()}
@@ -104,7 +95,7 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
 
 def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) -> dict[str, float]:
     """Returns fine-tuned minus this system in each score that both have, with intervals."""
-    scores = scores_of({name: table, FINETUNED: finetuned})
+    scores = defined_scores(table, finetuned)
     fields = ("difference", "ci_low", "ci_high", "p_value")
     results = compare_tables(table, finetuned, scores, settings)
     return {
@@ -119,17 +110,12 @@ def best_untrained(validation: Systems) -> dict[str, str]:
 
     Of equal ones it is the first of UNTRAINED. A score without a better direction has none.
     """
+    values = {name: score_table(validation[name]) for name in UNTRAINED if name in validation}
     best = {}
     for score in SCORES:
-        names = MODELS if score.name in SCORES_OF_MODELS else SYSTEMS
-        candidates = [name for name in UNTRAINED if name in names and name in validation]
-        values = {name: score.better * value(validation[name], score) for name in candidates}
-        defined = {name: number for name, number in values.items() if math.isfinite(number)}
+        names = [name for name in values if name in MODELS or score.name not in SCORES_OF_MODELS]
+        ranks = {name: score.better * values[name].get(score.name, math.nan) for name in names}
+        defined = {name: rank for name, rank in ranks.items() if math.isfinite(rank)}
         if score.better and defined:
             best[score.name] = max(defined, key=defined.__getitem__)
     return best
-
-
-def untrained_systems(flat: Mapping[str, Any], score: str) -> Sequence[str]:
-    """Returns the systems without training that have this score in flat metrics."""
-    return [name for name in UNTRAINED if f"{name}.{score}.difference" in flat]
