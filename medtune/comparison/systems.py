@@ -89,8 +89,8 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
             flat |= {f"{name}.{score}{suffix}": values[score] for score in defined}
         if name in UNTRAINED:
             flat |= lead(name, table, finetuned, settings)
-    flat |= {f"best.{name}": system for name, system in best_untrained(validation).items()}
-    return flat
+    best = best_untrained(validation).items()
+    return flat | {f"best.{s}": name for s, name in best if f"{name}.{s}.difference" in flat}
 
 
 def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) -> dict[str, float]:
