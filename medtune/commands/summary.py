@@ -1,7 +1,7 @@
 """`medtune summary`: the verdict and the scores, in the terminal or README.md.
 
-Reads metrics/compare_{systems,kinds,scores}.json, metrics/*_cost.json and dvc.lock; writes reports/costs.js, from
-which the report shows minutes, memory and commit.
+Reads metrics/compare_{systems,kinds,scores}.json, metrics/*_cost.json and dvc.lock; writes
+reports/costs.js, from which the report shows minutes, memory and commit.
 """
 
 import re

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from medtune.comparison.statistics import Outcome, holm, outcome
+from medtune.comparison.significance import Outcome, holm, outcome
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import BASE
 
@@ -84,8 +84,7 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
         ),
         Verdict.NO_CHANGE: "The fine-tuning made no change that "
         f"{n} test cards in {groups} {'group' if groups == 1 else 'groups'} could show.",
-        Verdict.WORSE: "The fine-tuned model is worse than the base model in "
-        f"{joined(worse)}.",
+        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {joined(worse)}.",
     }[found]
 
 
@@ -94,9 +93,7 @@ def joined(titles: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(titles[:-1]), *titles[-1:]]))
 
 
-def outcome_in(
-    flat: Mapping[str, Any], key: str, score: Score, confidence: float
-) -> Outcome:
+def outcome_in(flat: Mapping[str, Any], key: str, score: Score, confidence: float) -> Outcome:
     """Returns the outcome of the difference that flat metrics have under `key`, uncorrected."""
     low, high, p_value = (flat[f"{key}.{field}"] for field in ("ci_low", "ci_high", "p_value"))
     return outcome(low, high, p_value, score.better, confidence)
@@ -110,7 +107,9 @@ def evidence_of(
     `systems` are the flat metrics of compare_systems. Holm's correction is over the scores, apart
     for the two questions that are asked: better than the best system, better than the base model.
     """
-    scores = [score for score in SCORES if score.name in primary and f"best.{score.name}" in systems]
+    scores = [
+        score for score in SCORES if score.name in primary and f"best.{score.name}" in systems
+    ]
     rivals = {
         "best": [systems[f"best.{score.name}"] for score in scores],
         "base": [BASE] * len(scores),
@@ -120,7 +119,9 @@ def evidence_of(
         keys = [f"{name}.{score.name}" for name, score in zip(names, scores, strict=True)]
         p_values = holm([systems[f"{key}.p_value"] for key in keys])
         found[question] = [
-            outcome(systems[f"{key}.ci_low"], systems[f"{key}.ci_high"], p, score.better, confidence)
+            outcome(
+                systems[f"{key}.ci_low"], systems[f"{key}.ci_high"], p, score.better, confidence
+            )
             for key, p, score in zip(keys, p_values, scores, strict=True)
         ]
     return [

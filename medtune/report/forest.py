@@ -1,6 +1,7 @@
 """Draws the first picture of the report: the fine-tuned model against each system."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from medtune.comparison.verdict import outcome_in
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = ("rougeL", "content_f1", "meaning", "facts")  # which rules have too
-ROW, AROUND = 0.23, 1.15  # inches: a system; titles, axis and legend
+ROW, AROUND = 0.23, 1.25  # inches: a system; titles, axis and legend
+TITLE_LETTERS = 15  # in a line above a panel
 BAND = {"color": "#E8EEF4", "linewidth": 0}
 
 
@@ -34,9 +36,7 @@ def rivals(systems: Mapping[str, Any], score: str) -> list[str]:
     return sorted(differences, key=differences.__getitem__)
 
 
-def forest(
-    systems: Mapping[str, Any], few_shot: int, confidence: float
-) -> "Figure | None":
+def forest(systems: Mapping[str, Any], few_shot: int, confidence: float) -> "Figure | None":
     """Draws fine-tuned minus each system without training, a panel for each score that has any."""
     scores = [s for s in SCORES if s.name in SHOWN and rivals(systems, s.name)]
     if not scores:
@@ -74,6 +74,6 @@ def draw_rivals(
             axes.axhspan(y - 0.5, y + 0.5, zorder=0, **BAND)
         look = VERDICTS[outcome_in(systems, key, score, confidence)]
         draw_interval(axes, y, systems, key, 0.0, look)
-    axes.set_title(score.title, loc="left")
+    axes.set_title(fill(score.title, TITLE_LETTERS), loc="left")
     axes.locator_params(axis="x", nbins=3)
     axes.grid(axis="y", visible=False)

@@ -103,24 +103,28 @@ def headline(metrics: Mapping[str, Metrics], params: Mapping[str, Metrics]) -> l
     """
     systems = metrics["compare_systems"]
     few_shot, confidence = params["evaluate"]["few_shot"], params["compare"]["confidence"]
-    primary = [score for score in SCORES if f"primary.{score.name}.best" in systems]
     return [
         systems["verdict.sentence"],
-        *(lead(systems, score, few_shot, confidence) for score in primary),
+        *(lead(systems, score, few_shot, confidence) for score in primary_scores(systems)),
         *broken(collapses(metrics["compare_kinds"])),
     ]
+
+
+def primary_scores(systems: Metrics) -> list[Score]:
+    """Returns the scores that decide the verdict of this run."""
+    return [score for score in SCORES if f"primary.{score.name}.best" in systems]
 
 
 def lead(systems: Metrics, score: Score, few_shot: int, confidence: float) -> str:
     """Says a score of the fine-tuned model, and its lead over the best system and the base model.
 
-    "ROUGE-L is 0.309: +0.062 against the fill-in rule, the best without training (95% interval
+    "ROUGE-L: 0.309, +0.062 against the fill-in rule, the best without training (95% interval
     +0.039 to +0.087), and +0.106 against the base model (+0.080 to +0.130)."
     """
     best = systems[f"best.{score.name}"]
     value = number(systems[f"{FINETUNED}.{score.name}"], score.digits)
     text = (
-        f"{_capital(score.title)} is {value}: {difference(systems, best, score)} against the "
+        f"{_capital(score.title)}: {value}, {difference(systems, best, score)} against the "
         f"{title(best, few_shot)}, the best without training ({percent(confidence)} interval "
         f"{interval(systems, best, score)})"
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from medtune.comparison.breakdowns import KIND_SCORES, OTHER_TOPICS
+from medtune.comparison.significance import fewest_groups, too_few_groups
 from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
-from medtune.report.headline import FIRST_SCORES, system_rows
+from medtune.report.headline import FIRST_SCORES, primary_scores, system_rows
 from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
@@ -94,6 +95,9 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         other_rows=[row for name, row in rows.items() if name not in FIRST_SCORES],
         all_systems=all_systems(systems, facts.few_shot),
         main_scores=main_scores_of(systems),
+        primary=primary_scores(systems),
+        too_few=too_few_groups(systems["groups"], facts.confidence),
+        fewest_groups=fewest_groups(facts.confidence),
         crossed=tuning_and_retrieval(systems, facts.few_shot),
         verdicts=verdicts(facts),
         answers=[answer_row(row) for row in facts.answers],

@@ -168,9 +168,7 @@ def choice_rows(metrics: Mapping[str, Any], confidence: float) -> list[ScoreRow]
     return score_rows(metrics, confidence, scores)
 
 
-def _score_row(
-    metrics: Mapping[str, Any], score: Score, key: str, confidence: float
-) -> ScoreRow:
+def _score_row(metrics: Mapping[str, Any], score: Score, key: str, confidence: float) -> ScoreRow:
     low, high = metrics[f"{key}.ci_low"], metrics[f"{key}.ci_high"]
     limits = [number(limit, score.digits, sign=True) for limit in (low, high)]
     p_value = metrics[f"{key}.p_value"]

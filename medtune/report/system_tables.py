@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medtune.comparison.main_scores import MAIN_SCORES
+from medtune.report.headline import primary_scores
 from medtune.report.rendering import number
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import (
@@ -78,7 +79,6 @@ def tuning_and_retrieval(systems: Metrics, few_shot: int) -> list[Crossed]:
                 for alone, with_cards in models.items()
             ],
         )
-        for score in SCORES
-        if f"primary.{score.name}.best" in systems
-        and all(f"{name}.{score.name}" in systems for pair in models.items() for name in pair)
+        for score in primary_scores(systems)
+        if all(f"{name}.{score.name}" in systems for pair in models.items() for name in pair)
     ]
