@@ -1,108 +1,84 @@
-"""Compares base and fine-tuned answers to the same test questions and writes the report.
+"""Compares all systems' answers to the same test questions and writes the report.
 
 Reads data/predictions/, data/split/, data/tokens/, metrics/{clean,split,tokenize,train}.json,
 plots/train/, models/, all of params.yaml and presets/default.yaml. Writes
-metrics/compare.json (the main scores, for DVC), metrics/compare_{scores,kinds,topics,lengths}.json
-(all scores with their intervals), plots/compare/, reports/ and the model card
-models/adapter/README.md; then fails if compare.fail_if_worse says so.
+metrics/compare.json (the main scores, for DVC),
+metrics/compare_{scores,systems,kinds,topics,lengths}.json (all scores with their intervals),
+plots/compare/, reports/ and the model card models/adapter/README.md; then fails if
+compare.fail_if_worse says so.
 
     python -m stages.compare
 """
 
 import logging
-from collections import Counter
 from pathlib import Path
-from textwrap import shorten
 
 import pyarrow as pa
 
-from medtune.comparison.breakdowns import compared_all, part_names
+from medtune.comparison.breakdowns import compared_all
 from medtune.comparison.gate import check_scores
 from medtune.comparison.main_scores import main_scores
-from medtune.comparison.multiple_choice import compared_choices, read_choices, write_reliability
+from medtune.comparison.multiple_choice import compared_choices, read_choices
 from medtune.comparison.statistics import Settings
+from medtune.comparison.systems import Systems, compared_systems, read_systems
+from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params
+from medtune.config.schema import Compare
+from medtune.content.columns import with_content
 from medtune.report.figures import write_figures
+from medtune.report.headline import headline
 from medtune.report.model_card import public_params
 from medtune.report.page import render_report
+from medtune.report.plot_data import write_plots
 from medtune.report.run_facts import read_run, read_splits
-from medtune.report.score_rows import (
-    Facts,
-    headline,
-    read_curve,
-    render_model_card,
-    side_by_side,
-)
-from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_json, read_table, replacing, write_csv, write_json
+from medtune.report.score_rows import Facts, read_curve, render_model_card, side_by_side
+from medtune.runtime.files import read_json, read_table, replacing, write_json
 from medtune.runtime.stage import run
-from medtune.scoring.scores import ROUGE
+from medtune.scoring.systems import BASE, FINETUNED
 
 logger = logging.getLogger("medtune")
 
-PREDICTIONS = {name: Path(f"data/predictions/{name}.parquet") for name in ("base", "finetuned")}
 PROMPT = Path("data/tokens/prompt.json")
 ADAPTER = Path("models/adapter/adapter_config.json")
 CURVES = {"train": Path("plots/train/train.csv"), "validation": Path("plots/train/validation.csv")}
+CARDS = Path("data/split")
 METRICS = Path("metrics")
 UPSTREAM = ("clean", "split", "tokenize", "train")
-PLOTS = Path("plots/compare")
 REPORT = Path("reports/report.html")
 MODEL_CARD = Path("models/adapter/README.md")
-BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count
-SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
-# All are from 0 to 1, so that they share an axis.
-SHARES = (*ROUGE, *(f"{name}_rate" for name in ("stopped", "repetition", "unsupported_number")))
 
 
-def read_predictions() -> dict[str, pa.Table]:
-    """Reads both models' predictions; raises InputError unless they have the same rows in order."""
-    tables = {model: read_table(path, f"evaluate@{model}") for model, path in PREDICTIONS.items()}
-    base, finetuned = tables.values()
-    remedy = "run dvc repro -f evaluate@base evaluate@finetuned"
-    if base.num_rows != finetuned.num_rows or base.num_rows == 0:
-        counts = f"{base.num_rows} and {finetuned.num_rows}"
-        raise InputError(f"base and fine-tuned predictions have {counts} rows: {remedy}")
-    for name in SAME_COLUMNS:
-        if not base.column(name).equals(finetuned.column(name)):
-            raise InputError(f"base and fine-tuned predictions differ in column {name}: {remedy}")
-    return tables
+def scored_systems() -> dict[str, Systems]:
+    """Reads all systems' answers by split, with the scores of content that they get only here."""
+    systems = read_systems()
+    splits = {name: read_table(CARDS / f"{name}.parquet", "split") for name in (*systems, "train")}
+    training = splits.pop("train")
+    tables = [table for answers in systems.values() for table in answers.values()]
+    together = pa.concat_tables(tables, promote_options="default")
+    content = with_content(together, pa.concat_tables(splits.values()), training)
+    scored: dict[str, Systems] = {split: {} for split in systems}
+    start = 0
+    for split, answers in systems.items():
+        for name, table in answers.items():
+            scored[split][name] = content.slice(start, table.num_rows)
+            start += table.num_rows
+    return scored
 
 
-def write_plots(tables: dict[str, pa.Table], facts: Facts) -> None:
-    scores, kinds = facts.metrics["compare_scores"], facts.metrics["compare_kinds"]
-    shares = [(name, model, scores[f"{name}.{model}"]) for name in SHARES for model in tables]
-    write_csv(PLOTS / "scores.csv", ("score", "model", "value"), shares)
-    per_kind = [(k, m, kinds[f"{k}.rougeL.{m}"]) for k in part_names(kinds) for m in tables]
-    write_csv(PLOTS / "kinds.csv", ("kind", "model", "rougeL"), per_kind)
-    questions = []
-    for rank, row in enumerate(facts.answers, start=1):
-        texts = [row["id"], row["kind"], shorten(row["question"], 80, placeholder=" …")]
-        values = (row["base_score"], row["finetuned_score"], row["difference"])
-        questions.append((rank, *texts, *values))
-    columns = ("rank", "id", "kind", "question", "base", "finetuned", "difference")
-    write_csv(PLOTS / "questions.csv", columns, questions)
-    words = {model: table.column("words").to_pylist() for model, table in tables.items()}
-    words["reference"] = [len(row["reference"].split()) for row in facts.answers]
-    write_csv(PLOTS / "answer_words.csv", ("words", "model", "answers"), histogram(words))
-
-
-def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
-    """Counts the answers per model and bin of ten words, including empty bins."""
-    bins = {model: Counter(n // BIN_WORDS for n in values) for model, values in words.items()}
-    last = max(max(counts) for counts in bins.values())
-    return [(i * BIN_WORDS, model, bins[model][i]) for i in range(last + 1) for model in bins]
-
-
-def write_metrics(facts: Facts, settings: Settings, tables: dict[str, pa.Table]) -> None:
+def write_metrics(
+    facts: Facts, answers: dict[str, Systems], params: Compare, settings: Settings
+) -> None:
     """Writes the metrics and reads them back, so that the report has the same rounding."""
-    results = compared_all(tables, settings)
+    systems = compared_systems(answers, settings)
+    systems |= verdict_metrics(systems, params.primary, params.confidence)
+    best = {key.removeprefix("best."): systems[key] for key in systems if key.startswith("best.")}
+    results = {"compare_systems": systems, **compared_all(answers["test"], best, settings)}
     results["compare_scores"] |= compared_choices(facts.choices, settings)
     for name, metrics in results.items():
         write_json(METRICS / f"{name}.json", metrics)
         facts.metrics[name] = read_json(METRICS / f"{name}.json", "compare")
-    main = main_scores(facts.metrics["compare_scores"], facts.metrics["train"])
-    write_json(METRICS / "compare.json", main)
+    written = [facts.metrics[name] for name in ("compare_systems", "compare_scores", "train")]
+    write_json(METRICS / "compare.json", main_scores(*written))
 
 
 def main() -> None:
@@ -118,32 +94,32 @@ def main() -> None:
         evaluate=evaluate,
         compare=compare,
     )
-    tables = read_predictions()
+    answers = scored_systems()
+    pair = {name: answers["test"][name] for name in (BASE, FINETUNED)}
     facts = Facts(
         preset=preset,
         seed=seed,
         params=params,
         metrics={stage: read_json(METRICS / f"{stage}.json", stage) for stage in UPSTREAM},
         curves={name: read_curve(path) for name, path in CURVES.items()},
-        answers=side_by_side(tables),
+        answers=side_by_side(pair),
         prompt=read_json(PROMPT, "tokenize"),
         adapter=read_json(ADAPTER, "train"),
         splits=read_splits(),
         choices=read_choices(),
         run=read_run(params),
     )
-    write_metrics(facts, Settings(compare.resamples, compare.confidence, seed), tables)
-    write_plots(tables, facts)
-    write_reliability(PLOTS / "reliability.csv", facts.choices)
+    write_metrics(facts, answers, compare, Settings(compare.resamples, compare.confidence, seed))
+    write_plots(pair, facts)
     report = render_report(facts, write_figures(facts).values())
     for path, text in ((REPORT, report), (MODEL_CARD, render_model_card(facts))):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    scores = facts.metrics["compare_scores"]
-    logger.info(headline(scores, compare.confidence))
-    n = len(facts.answers)
-    logger.info(f"{n} + {n} answers in → {n} pairs, 0 dropped → {REPORT}, {MODEL_CARD}")
-    check_scores(scores, compare.fail_if_worse, str(REPORT))
+    for said in headline(facts.metrics, facts.params):
+        logger.info(said)
+    n, systems = len(facts.answers), len(answers["test"])
+    logger.info(f"{n} test cards × {systems} systems in, 0 dropped → {REPORT}, {MODEL_CARD}")
+    check_scores(facts.metrics, compare.fail_if_worse, str(REPORT))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from medtune.runtime.errors import InputError
 
 PARAMS, LOCK = "params.yaml", "dvc.lock"
-SCORES, COST = "metrics/compare_scores.json", "metrics/train_cost.json"
+SCORES, SYSTEMS = "metrics/compare_scores.json", "metrics/compare_systems.json"
+COST = "metrics/train_cost.json"
 WORKSPACE = "workspace"  # DVC's name for it
 
 
@@ -22,7 +23,8 @@ WORKSPACE = "workspace"  # DVC's name for it
 class Experiment:
     """Parameters by dotted key, flat scores of the comparison, cost of the training.
 
-    `commit` is empty for the workspace.
+    `commit` is empty for the workspace. `scores` compare with the base model, `systems` with every
+    system; a run of an earlier version has none.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Experiment:
     params: dict[str, Any]
     scores: dict[str, Any]
     cost: dict[str, Any]
+    systems: dict[str, Any] = field(default_factory=dict)
 
 
 def load_experiments(commits: int) -> tuple[list[Experiment], dict[str, list[str]]]:
@@ -91,6 +94,7 @@ def _run(state: Mapping[str, Any], name: str) -> Experiment:
         params=flat(state["data"]["params"].get(PARAMS, {}).get("data") or {}),
         scores=json.loads(_text(commit, SCORES) or "{}"),
         cost=json.loads(_text(commit, COST) or "{}"),
+        systems=json.loads(_text(commit, SYSTEMS) or "{}"),
     )
 
 

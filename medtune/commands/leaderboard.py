@@ -26,6 +26,8 @@ COLUMNS = {
     "accumulation": "train.gradient_accumulation_steps",
     "epochs": "train.num_train_epochs",
 }
+SHOWN = ("rougeL", "content_f1")
+FIELDS = ("difference", "ci_low", "ci_high")
 REMEDIES = {
     "queued": "start with `dvc queue start`",
     "running": "see `dvc queue status`",
@@ -51,9 +53,8 @@ def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[
         record: dict[str, Any] = {"experiment": run.name, "commit": run.commit}
         record |= {name: _plain(run.params.get(key)) for name, key in (COLUMNS | more).items()}
         for score in scores:
-            record[score.name] = run.scores.get(f"{score.name}.finetuned")
-            for field in ("difference", "ci_low", "ci_high"):
-                record[f"{score.name}.{field}"] = run.scores.get(f"{score.name}.{field}")
+            record |= _against_best(run, score.name)
+        record["verdict"] = run.systems.get("verdict")
         elapsed_s = run.cost.get("elapsed_s")
         record["minutes"] = None if elapsed_s is None else round(elapsed_s / 60, 1)
         record["device"] = run.cost.get("device")
@@ -61,12 +62,29 @@ def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[
     return table
 
 
+def _against_best(run: Experiment, score: str) -> dict[str, Any]:
+    """Returns a run's score and its lead over the best system without training, which it names.
+
+    Multiple choice, and runs of earlier versions, are compared with the base model alone.
+    """
+    from medtune.scoring.systems import BASE, title
+
+    best = run.systems.get(f"best.{score}")
+    found, key = (run.systems, f"{best}.{score}") if best else (run.scores, score)
+    few_shot = run.params.get("evaluate.few_shot") or 0
+    return {
+        score: run.scores.get(f"{score}.finetuned"),
+        **{f"{score}.{field}": found.get(f"{key}.{field}") for field in FIELDS},
+        f"{score}.best": title(best or BASE, few_shot),
+    }
+
+
 def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list["Score"]]:
     """Returns the table, best first by a score or else ascending by a column, and its scores."""
-    from medtune.report.score_rows import HEADLINE_SCORES, compared_scores
+    from medtune.report.score_rows import compared_scores
 
     known = {score.name: score for run in runs for score in compared_scores(run.scores)}
-    shown = [known[name] for name in dict.fromkeys((*HEADLINE_SCORES, sort)) if name in known]
+    shown = [known[name] for name in dict.fromkeys((*SHOWN, sort)) if name in known]
     table = records(runs, shown)
     if sort not in table[0]:
         names = ", ".join([*known, *(name for name in table[0] if name not in known)])
@@ -98,10 +116,10 @@ def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) 
     for name, value in record.items():
         if name in by_name:
             title, digits = by_name[name].title, by_name[name].digits
-            fields = ("difference", "ci_low", "ci_high")
-            change, *limits = (number(record[f"{name}.{key}"], digits, sign=True) for key in fields)
-            header = f"{title} (less base, {interval})"
-            cells[header] = f"{number(value, digits)} ({change}, {' to '.join(limits)})"
+            change, *limits = (number(record[f"{name}.{key}"], digits, sign=True) for key in FIELDS)
+            lead = f"{change}, {' to '.join(limits)}, {record[f'{name}.best']}"
+            header = f"{title} (less best without training, {interval})"
+            cells[header] = f"{number(value, digits)} ({lead})"
         elif name == "batch":
             cells["batch × accumulation"] = f"{_text(value)} × {_text(record['accumulation'])}"
         elif name != "accumulation" and name.rpartition(".")[0] not in by_name:

@@ -1,13 +1,12 @@
-"""`medtune summary`: the scores of base and fine-tuned model, in the terminal or README.md.
+"""`medtune summary`: the verdict and the scores, in the terminal or README.md.
 
-Reads metrics/compare_scores.json, metrics/*_cost.json and dvc.lock; writes reports/costs.js, from
-which the report shows minutes, memory and commit.
+Reads metrics/compare_{systems,kinds,scores}.json, metrics/*_cost.json and dvc.lock; writes
+reports/costs.js, from which the report shows minutes, memory and commit.
 """
 
 import re
-from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,49 +15,43 @@ from medtune.config.loading import read_yaml
 from medtune.runtime.errors import InputError
 
 EXAMPLES = ("medtune summary", "medtune summary --readme")
-SCORES = Path("metrics/compare_scores.json")
+METRICS = Path("metrics")
+READ = ("compare_systems", "compare_kinds")
+SCORES = METRICS / "compare_scores.json"
 REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
 README = Path("README.md")
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
-# The scores of README.md: one of each idea, whether or not fine-tuning improved it.
-README_SCORES = (
-    "rougeL",
-    "bleu",
-    "perplexity",
-    "stopped_rate",
-    "repetition_rate",
-    "unsupported_number_rate",
-)
 
 
-def score_table(names: Collection[str] | None = None) -> tuple[str, str]:
-    """Returns all scores or the named ones as a Markdown table, and a line on their origin."""
+def score_table(first: bool = False) -> tuple[str, str, str]:
+    """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
+    from medtune.report.headline import FIRST_SCORES, headline, system_rows
     from medtune.report.rendering import markdown_table, percent
-    from medtune.report.score_rows import score_rows
     from medtune.runtime.files import read_json
 
-    scores = read_json(SCORES, "compare")
+    metrics = {name: read_json(METRICS / f"{name}.json", "compare") for name in READ}
+    params = recorded_params()
+    interval = f"{percent(params['compare']['confidence'])} interval"
+    header = ["score", "base", "best without training", "fine-tuned", "difference", interval]
+    systems = metrics["compare_systems"]
+    rows = system_rows(systems, params, FIRST_SCORES if first else None)
+    origin = (
+        f"n = {systems['n']} in {systems['groups']} groups, seed {params['seed']}, "
+        f"preset {params['preset']}, commit {commit()}"
+    )
+    table = markdown_table([header, *(row.cells() for row in rows)])
+    return "\n".join(f"- {said}" for said in headline(metrics, params)), table, origin
+
+
+def recorded_params() -> dict[str, Any]:
+    """Returns the parameters of the run that dvc.lock records."""
     if not LOCK.exists():
         raise InputError(f"{LOCK} is missing: run dvc repro")
     try:
-        params = read_yaml(LOCK)["stages"]["compare"]["params"]["params.yaml"]
+        return read_yaml(LOCK)["stages"]["compare"]["params"]["params.yaml"]
     except KeyError:
         raise InputError(f"{LOCK} records no run of compare: run dvc repro") from None
-    interval = f"{percent(params['compare']['confidence'])} interval"
-    table = [
-        ["score", "base", "fine-tuned", "difference", interval, "p"],
-        *(
-            [row.title, row.base, row.finetuned, row.difference, row.interval, row.p_value]
-            for row in score_rows(scores)
-            if names is None or row.name in names
-        ),
-    ]
-    origin = (
-        f"n = {scores['n']} in {scores['groups']} groups, seed {params['seed']}, "
-        f"preset {params['preset']}, commit {commit()}"
-    )
-    return markdown_table(table), origin
 
 
 def commit() -> str:
@@ -69,14 +62,15 @@ def commit() -> str:
 
 
 def terminal_table() -> str:
-    table, origin = score_table()
-    return f"{table}\n\n{origin}\nreport: {REPORT}"
+    verdict, table, origin = score_table()
+    return f"{verdict}\n\n{table}\n\n{origin}\nreport: {REPORT}"
 
 
 def readme_block() -> str:
-    """Returns README_SCORES between the two comments that mark their place in README.md."""
-    table, origin = score_table(README_SCORES)
-    return f"<!-- scores -->\n{table}\n\nBase against fine-tuned: {origin}.\n<!-- /scores -->"
+    """Returns the first scores between the two comments that mark their place in README.md."""
+    verdict, table, origin = score_table(first=True)
+    about = "Difference: fine-tuned minus the best answer without training, picked on validation"
+    return f"<!-- scores -->\n{verdict}\n\n{table}\n\n{about}; {origin}.\n<!-- /scores -->"
 
 
 def write_readme() -> None:
@@ -97,7 +91,7 @@ def summary(
         bool, typer.Option("--readme", help="Write the table into README.md as well.")
     ] = False,
 ) -> None:
-    """Print the scores of the base and the fine-tuned model."""
+    """Print the verdict and the scores against the best answer without training."""
     from medtune.report.costs import write_costs
     from medtune.runtime.files import read_json
 

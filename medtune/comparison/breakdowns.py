@@ -1,40 +1,49 @@
 """Compares parts of the test set, each on its own."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
 from medtune.comparison.statistics import Settings, compare_tables
-from medtune.scoring.scores import SCORES, Score, scores_of
+from medtune.comparison.systems import Systems, defined_scores
+from medtune.scoring.scores import Score, score_table
+from medtune.scoring.systems import BASE, FINETUNED
 
-PART_SCORES = [score for score in SCORES if score.name in ("rougeL", "perplexity")]
+PART_SCORES = ("rougeL", "perplexity")
+KIND_SCORES = ("content_f1", "facts", *PART_SCORES, "stopped_rate", "repetition_rate")
 MIN_CARDS = 5  # a topic with fewer is too small to compare
 MAX_TOPICS = 20  # more would make the table hard to read
 OTHER_TOPICS = "other topics"
 LENGTHS = (5, 10, 20, 40)  # longest reference of each bucket, in words
 
 
-def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, dict[str, Any]]:
-    """Returns the metrics of the whole test set and of its parts, by file name."""
-    rows = tables["base"].select(["kind", "topic", "reference"]).to_pydict()
-    parts = {
-        "kinds": rows["kind"],
-        "topics": topic_parts(rows["topic"]),
-        "lengths": length_parts(rows["reference"]),
+def compared_all(
+    answers: Systems, best: Mapping[str, str], settings: Settings
+) -> dict[str, dict[str, Any]]:
+    """Returns the metrics of the whole test set and of its parts, by file name.
+
+    They compare the fine-tuned with the base model. `best` names the best system without training
+    by score; the parts have its value too.
+    """
+    rows = answers[BASE].select(["kind", "topic", "reference"]).to_pydict()
+    pair = {name: answers[name] for name in (BASE, FINETUNED)}
+    kinds, topics = rows["kind"], topic_parts(rows["topic"])
+    lengths = length_parts(rows["reference"])
+    return {
+        "compare_scores": compared(pair, defined_scores(*pair.values()), settings),
+        "compare_kinds": compared_parts(pair, kinds, KIND_SCORES, settings)
+        | best_of_parts(answers, kinds, best, KIND_SCORES),
+        "compare_topics": compared_parts(pair, topics, PART_SCORES, settings),
+        "compare_lengths": compared_parts(pair, lengths, PART_SCORES, settings),
     }
-    metrics = {"compare_scores": compared(tables, scores_of(tables["base"]), settings)}
-    for name, part in parts.items():
-        metrics[f"compare_{name}"] = compared_parts(tables, part, settings)
-    return metrics
 
 
 def compared(
-    tables: dict[str, pa.Table], scores: Sequence[Score], settings: Settings, prefix: str = ""
+    tables: Systems, scores: Sequence[Score], settings: Settings, prefix: str = ""
 ) -> dict[str, Any]:
     """Returns both models' scores, flat "n", "groups", "<score>.<field>", each after `prefix`."""
-    base = tables["base"]
+    base = tables[BASE]
     flat = {f"{prefix}n": base.num_rows, f"{prefix}groups": len(base.column("group").unique())}
     for name, result in compare_tables(**tables, scores=scores, settings=settings).items():
         flat |= result.flat(f"{prefix}{name}")
@@ -42,18 +51,39 @@ def compared(
 
 
 def compared_parts(
-    tables: dict[str, pa.Table], parts: Sequence[str], settings: Settings
+    tables: Systems, parts: Sequence[str], names: Sequence[str], settings: Settings
 ) -> dict[str, Any]:
-    """Returns ROUGE-L and perplexity of each part, flat "<part>.n", "<part>.rougeL.base" …
+    """Returns the named scores of each part, flat "<part>.n", "<part>.rougeL.base" …
 
     `parts` names the part of each row; a part with one group has no interval and no p-value.
     """
     flat: dict[str, Any] = {}
-    for part in sorted(set(parts)):
-        rows = [number for number, name in enumerate(parts) if name == part]
+    for part, rows in rows_of_parts(parts).items():
         chosen = {model: table.take(rows) for model, table in tables.items()}
-        flat |= compared(chosen, PART_SCORES, settings, f"{part}.")
+        scores = [score for score in defined_scores(*chosen.values()) if score.name in names]
+        flat |= compared(chosen, scores, settings, f"{part}.")
     return flat
+
+
+def best_of_parts(
+    answers: Systems, parts: Sequence[str], best: Mapping[str, str], names: Sequence[str]
+) -> dict[str, float]:
+    """Returns "<part>.<score>.best": what the best system without training has in each part."""
+    flat = {}
+    for part, rows in rows_of_parts(parts).items():
+        for score in names:
+            values = score_table(answers[best[score]].take(rows)) if score in best else {}
+            if not math.isnan(values.get(score, math.nan)):
+                flat[f"{part}.{score}.best"] = values[score]
+    return flat
+
+
+def rows_of_parts(parts: Sequence[str]) -> dict[str, list[int]]:
+    """Returns the numbers of the rows of each part, by its name."""
+    rows: dict[str, list[int]] = {part: [] for part in sorted(set(parts))}
+    for number, part in enumerate(parts):
+        rows[part].append(number)
+    return rows
 
 
 def topic_parts(topics: Sequence[str]) -> list[str]:

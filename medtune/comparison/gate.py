@@ -5,24 +5,28 @@ from typing import Any
 
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES
+from medtune.scoring.systems import BASE, FINETUNED, TITLES
 
+BEST = "best."
 BETTER = {score.name: score.better for score in SCORES if score.better}
 
 
-def check_scores(metrics: Mapping[str, Any], tolerances: Mapping[str, float], report: str) -> None:
+def check_scores(
+    metrics: Mapping[str, Mapping[str, Any]], tolerances: Mapping[str, float], report: str
+) -> None:
     """Raises InputError with each score in which fine-tuned is worse by more than its tolerance.
 
-    `metrics` are the contents of compare_scores.json. The point estimates decide, so the tolerance
-    must allow for noise. A score that is undefined does not pass.
+    `metrics` holds compare_scores and compare_systems. A name such as "rougeL" compares with the
+    base model, "best.rougeL" with the best system without training. The point estimates decide, so
+    the tolerance must allow for noise. A score that is undefined does not pass.
     """
     failed = []
     for name, tolerance in sorted(tolerances.items()):
-        base, finetuned, difference = (
-            metrics[f"{name}.{field}"] for field in ("base", "finetuned", "difference")
-        )
-        if difference is None or -BETTER[name] * difference > tolerance:
+        score = name.removeprefix(BEST)
+        rival, value, finetuned, difference = _compared(metrics, name, score)
+        if difference is None or -BETTER[score] * difference > tolerance:
             failed.append(
-                f"{name}: base {_text(base)}, fine-tuned {_text(finetuned)}, "
+                f"{score}: {rival} {_text(value)}, fine-tuned {_text(finetuned)}, "
                 f"difference {_text(difference)}, tolerance {tolerance:g}"
             )
     if failed:
@@ -31,6 +35,20 @@ def check_scores(metrics: Mapping[str, Any], tolerances: Mapping[str, float], re
             f"{'; '.join(failed)}: read {report} (all outputs are written), then train again or "
             "raise the tolerance"
         )
+
+
+def _compared(
+    metrics: Mapping[str, Mapping[str, Any]], name: str, score: str
+) -> tuple[str, float | None, float | None, float | None]:
+    """Returns the rival's title and value, the fine-tuned model's value and the difference."""
+    if name == score:
+        scores = metrics["compare_scores"]
+        values = [scores.get(f"{score}.{key}") for key in ("base", "finetuned", "difference")]
+        return TITLES[BASE], *values
+    systems = metrics["compare_systems"]
+    best = systems.get(f"{BEST}{score}", BASE)
+    keys = (f"{best}.{score}", f"{FINETUNED}.{score}", f"{best}.{score}.difference")
+    return TITLES[best], *(systems.get(key) for key in keys)
 
 
 def _text(value: float | None) -> str:

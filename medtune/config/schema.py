@@ -1,8 +1,16 @@
 """The schema of params.yaml: one class for each section, and Params for the whole file."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -198,10 +206,27 @@ class Evaluate(Section):
     choice_questions: Annotated[int, Field(ge=0)] | None
 
 
+def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    check(name.removeprefix("best.") if isinstance(name, str) else name)
+    return name
+
+
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    fail_if_worse: dict[ScoreName, Annotated[float, Field(ge=0)]]
+    fail_if_worse: dict[
+        Annotated[ScoreName, WrapValidator(_rival_and_score)], Annotated[float, Field(ge=0)]
+    ]
+
+    @field_validator("fail_if_worse", mode="before")
+    @classmethod
+    def join_best(cls, tolerances: Any) -> Any:
+        """Turns {best: {rougeL: 0.0}}, which `dvc exp run -S` writes, into {best.rougeL: 0.0}."""
+        best = tolerances.get("best") if isinstance(tolerances, dict) else None
+        if not isinstance(best, dict):
+            return tolerances
+        others = {name: value for name, value in tolerances.items() if name != "best"}
+        return others | {f"best.{name}": value for name, value in best.items()}
 
 
 class Guard(Section):

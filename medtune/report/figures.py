@@ -12,9 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from scipy.stats import binomtest
-
 from medtune.comparison.breakdowns import part_names
 from medtune.report.figure_style import (
     COLORS,
@@ -31,12 +28,12 @@ from medtune.report.figure_style import (
     save,
     shortened,
 )
+from medtune.report.forest import forest
+from medtune.report.reliability import reliability
 from medtune.report.rendering import percent
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import Facts, ScoreRow, compared_scores, score_rows
 from medtune.runtime.files import replacing
-from medtune.scoring.calibration import reliability as reliability_curve
-from medtune.scoring.calibration import sets_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,7 +98,7 @@ def scores(metrics: Mapping[str, Any], confidence: float) -> "Figure":
     """Draws each score's difference with its interval; scores of the same unit share an axis."""
     units: dict[str, list[ScoreRow]] = {}
     shown = [s for s in compared_scores(metrics) if f"{s.name}.ci_low" in metrics]
-    for row in score_rows(metrics, shown):
+    for row in score_rows(metrics, confidence, shown):
         values = [metrics[f"{row.name}.{model}"] for model in ("base", "finetuned")]
         share = all(value is None or value <= 1 for value in values)
         unit = UNITS.get(row.name, "share, 0 to 1" if share else row.title)
@@ -219,49 +216,16 @@ def data(splits: KindCounts) -> "Figure":
     return figure
 
 
-def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure | None":
-    """Draws how often the chosen option is right, by the probability that the model gives it.
-
-    The intervals are Wilson's (1927). Returns None if no multiple-choice question was asked.
-    """
-    sets = {model: sets_of(table) for model, table in choices.items()}
-    names = sorted({name for parts in sets.values() for name in parts})
-    if not names:
-        return None
-    figure, panels = new_figure(
-        min(5.8 / len(names), 4.0) + 1.2, 1, len(names), sharex=True, sharey=True
-    )
-    for axes, name in zip(panels, names, strict=True):
-        axes.plot([0, 1], [0, 1], color="#999999", linestyle=":")
-        for model, parts in sets.items():
-            counts, means, rates = zip(*reliability_curve(parts[name]), strict=True)
-            reach = [wilson_reach(*point, confidence) for point in zip(counts, rates, strict=True)]
-            look = {"color": COLORS[model], "marker": MARKS[model], "markersize": 5}
-            lower, upper = zip(*reach, strict=True)
-            axes.errorbar(means, rates, yerr=(lower, upper), capsize=2, linewidth=1, **look)
-        axes.set_title(f"{shortened(name)}, {sum(counts)} questions", loc="left")
-        axes.set(xlabel="mean probability of the chosen option", xlim=(0, 1), ylim=(0, 1))
-        axes.set_aspect("equal")
-    panels[0].set_ylabel(f"share of right answers, {percent(confidence)} interval")
-    draw_legend(figure, {**model_looks(), "calibrated": {"color": "#999999", "linestyle": ":"}})
-    return figure
-
-
-def wilson_reach(n: int, share: float, confidence: float) -> tuple[float, float]:
-    """Returns how far Wilson's interval extends below and above a share of `n` answers."""
-    interval = binomtest(round(n * share), n).proportion_ci(confidence, method="wilson")
-    return max(0.0, share - interval.low), max(0.0, interval.high - share)
-
-
-def _confidence(facts: Facts) -> float:
-    return facts.params["compare"]["confidence"]
-
-
 PICTURES = {
+    "systems": Picture(
+        "systems",
+        "The fine-tuned model against each system that needs no training",
+        lambda facts: forest(facts.metrics["compare_systems"], facts.few_shot, facts.confidence),
+    ),
     "scores": Picture(
         "scores",
         "Change in each score, with its confidence interval",
-        lambda facts: scores(facts.metrics["compare_scores"], _confidence(facts)),
+        lambda facts: scores(facts.metrics["compare_scores"], facts.confidence),
     ),
     "data": Picture(
         "data",
@@ -276,7 +240,7 @@ PICTURES = {
     "kinds": Picture(
         "parts",
         "ROUGE-L of both models for each kind of card",
-        lambda facts: kinds(facts.metrics["compare_kinds"], _confidence(facts)),
+        lambda facts: kinds(facts.metrics["compare_kinds"], facts.confidence),
     ),
     "questions": Picture(
         "answers",
@@ -291,6 +255,6 @@ PICTURES = {
     "reliability": Picture(
         "forgetting",
         "How often an answer is right, by the probability that the model gives it",
-        lambda facts: reliability(facts.choices, _confidence(facts)),
+        lambda facts: reliability(facts.choices, facts.confidence),
     ),
 }

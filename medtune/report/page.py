@@ -7,21 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medtune.comparison.breakdowns import OTHER_TOPICS
+from medtune.comparison.breakdowns import KIND_SCORES, OTHER_TOPICS
+from medtune.comparison.significance import fewest_groups, too_few_groups
 from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
+from medtune.report.headline import FIRST_SCORES, primary_scores, system_rows
 from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
+from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
+from medtune.scoring.words import repetition
 
 SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
-    "scores": "Scores",
+    "systems": "Against answers without training",
+    "scores": "Against the base model",
     "run": "What was run",
     "data": "Data",
     "tokens": "What the loss sees",
     "training": "Training",
     "parts": "Scores by kind, topic and length",
     "answers": "Answers side by side",
+    "judge": "A judge's opinion",
     "general": "Questions outside the data",
     "forgetting": "Knowledge and forgetting",
     "cost": "Cost",
@@ -30,6 +36,9 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
 OUTCOMES = ("better", "worse", "same")
 SAME = 0.0005  # smaller differences are shown as 0.000
+LOOPING = 0.2  # share of repeated 4-grams from which an answer is folded
+MOST_SHOWN = 60  # words of a folded answer
+LEAST_HIDDEN = 10  # words; to fold fewer saves no room
 
 
 class IntervalAxis:
@@ -59,10 +68,13 @@ class Parts:
 def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     """Returns the page; text from the data is escaped.
 
-    The only scripts that run are its own and reports/costs.js, which it loads if that file exists.
+    The only scripts that run are its own and those in reports/costs.js and reports/judge.js, which
+    it loads if these files exist.
     """
-    compare = facts.metrics["compare_scores"]
+    compare, systems = facts.metrics["compare_scores"], facts.metrics["compare_systems"]
     tables = part_tables(facts)
+    kinds = parts(facts.metrics.get("compare_kinds", {}), facts.confidence)
+    rows = {row.name: row for row in system_rows(systems, facts.params) if row.best_title}
     shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
         shown[picture.section].append(picture)
@@ -77,13 +89,23 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         script=script,
         script_hash=content_hash(script),
         part_tables=tables,
+        kinds=kinds,
+        kind_scores=[s for s in SCORES if s.name in KIND_SCORES and s.name != "perplexity"],
+        first_rows=[rows[name] for name in FIRST_SCORES if name in rows],
+        other_rows=[row for name, row in rows.items() if name not in FIRST_SCORES],
+        all_systems=all_systems(systems, facts.few_shot),
+        main_scores=main_scores_of(systems),
+        primary=primary_scores(systems),
+        too_few=too_few_groups(systems["groups"], facts.confidence),
+        fewest_groups=fewest_groups(facts.confidence),
+        crossed=tuning_and_retrieval(systems, facts.few_shot),
         verdicts=verdicts(facts),
         answers=[answer_row(row) for row in facts.answers],
         kind_names=sorted({row["kind"] for row in facts.answers}),
         outcomes=OUTCOMES,
         notes={score.title: score.about for score in SCORES if f"{score.name}.base" in compare},
         reasons=reasons(facts),
-        calibration=calibration(compare),
+        calibration=calibration(compare, facts.confidence),
         work={name: value for name, value in training.items() if name in WORK},
         outcome={name: value for name, value in training.items() if name not in WORK},
     )
@@ -96,7 +118,7 @@ def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
         "training": any(facts.curves.values()),
         "parts": bool(tables),
         "general": facts.run is not None and bool(facts.run.general),
-        "forgetting": bool(choice_rows(facts.metrics["compare_scores"])),
+        "forgetting": bool(choice_rows(facts.metrics["compare_scores"], facts.confidence)),
     }
     return {name: title for name, title in SECTIONS.items() if has.get(name, True)}
 
@@ -113,7 +135,7 @@ def part_tables(facts: Facts) -> list[Parts]:
     }
     tables = []
     for what, (metrics, key) in orders.items():
-        rows = sorted(parts(facts.metrics.get(metrics, {})), key=key)
+        rows = sorted(parts(facts.metrics.get(metrics, {}), facts.confidence), key=key)
         if rows:
             ends = [end for row in rows for end in (row.difference, *(row.limits or ()))]
             tables.append(Parts(what, rows, IntervalAxis(ends)))
@@ -123,7 +145,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in score_rows(facts.metrics["compare_scores"]):
+    for row in score_rows(facts.metrics["compare_scores"], facts.confidence):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found
@@ -135,7 +157,21 @@ def answer_row(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "outcome": "same" if abs(row["difference"]) < SAME else outcome,
         "words": len(row["reference"].split()),
+        "looping": {model: looping(row[model]) for model in ("base", "finetuned")},
     }
+
+
+def looping(answer: str) -> tuple[str, int] | None:
+    """Returns an answer up to its first repeated 4-gram and the number of all its words.
+
+    Returns None unless the answer repeats itself and is long enough to be worth folding.
+    """
+    words = answer.split()
+    shown = next((n for n in range(len(words)) if repetition(words[:n]) > 0), len(words))
+    shown = min(shown, MOST_SHOWN)
+    if repetition(words) < LOOPING or len(words) - shown < LEAST_HIDDEN:
+        return None
+    return " ".join(words[:shown]), len(words)
 
 
 def reasons(facts: Facts) -> dict[str, int]:
@@ -144,10 +180,10 @@ def reasons(facts: Facts) -> dict[str, int]:
     return {name.replace(".", ": ").replace("_", " "): n for name, n in sorted(counts.items())}
 
 
-def calibration(compare: Mapping[str, Any]) -> list[dict[str, Any]]:
+def calibration(compare: Mapping[str, Any], confidence: float) -> list[dict[str, Any]]:
     """Returns name, size and both models' calibration error for each multiple-choice set."""
     found = []
-    for row in choice_rows(compare):
+    for row in choice_rows(compare, confidence):
         key = f"choices.{row.title}"
         errors = {model: compare[f"{key}.ece.{model}"] for model in ("base", "finetuned")}
         found.append({"name": row.title, "n": compare[f"{key}.n"], **errors})

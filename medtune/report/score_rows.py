@@ -15,9 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.comparison.breakdowns import part_names
+from medtune.comparison.breakdowns import KIND_SCORES, part_names
+from medtune.comparison.verdict import outcome_in
 from medtune.config.schema import as_list
 from medtune.disclaimer import DISCLAIMER
+from medtune.report.headline import headline, system_rows
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, number, percent
 from medtune.report.run_facts import KindCounts, RunFacts
@@ -25,13 +27,16 @@ from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
-HEADLINE_SCORES = ("rougeL", "perplexity")
 CHOICES = re.compile(r"choices\.(.+)\.accuracy\.base")
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the score table, formatted. `verdict` is better, worse, changed or unclear."""
+    """One line of the score table, formatted: fine-tuned against base.
+
+    `verdict` is better, worse, changed or unclear. `best` is the value of the best system without
+    training, n/a where the metrics do not have it.
+    """
 
     name: str
     title: str
@@ -42,6 +47,7 @@ class ScoreRow:
     p_value: str
     outcome: str
     verdict: str
+    best: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,15 @@ class Facts:
     choices: dict[str, pa.Table] = field(default_factory=dict)
     run: RunFacts | None = None
 
+    @property
+    def confidence(self) -> float:
+        return self.params["compare"]["confidence"]
+
+    @property
+    def few_shot(self) -> int:
+        """The number of cards that the systems "with cards" see before a question."""
+        return self.params["evaluate"]["few_shot"]
+
 
 @dataclass(frozen=True)
 class ScoredPart:
@@ -83,7 +98,10 @@ class ScoredPart:
 
 
 def score_rows(
-    metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES, prefix: str = ""
+    metrics: Mapping[str, Any],
+    confidence: float,
+    scores: Sequence[Score] = SCORES,
+    prefix: str = "",
 ) -> list[ScoreRow]:
     """Returns the score table of compare_scores.json, or of the part that `prefix` names.
 
@@ -91,7 +109,7 @@ def score_rows(
     """
     keys = {f"{prefix}{score.name}": score for score in scores}
     return [
-        _score_row(metrics, score, key)
+        _score_row(metrics, score, key, confidence)
         for key, score in keys.items()
         if f"{key}.base" in metrics and not _says_nothing(metrics, key)
     ]
@@ -103,9 +121,9 @@ def _says_nothing(metrics: Mapping[str, Any], key: str) -> bool:
     return key == "disclaimer_rate" and rates == (0, 0)
 
 
-def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
+def parts(metrics: Mapping[str, Any], confidence: float) -> list[ScoredPart]:
     """Returns the parts of the test set in flat metrics such as compare_kinds.json, by name."""
-    shown = [score for score in SCORES if score.name in HEADLINE_SCORES]
+    shown = [score for score in SCORES if score.name in KIND_SCORES]
     found = []
     for name in part_names(metrics):
         low, high = metrics[f"{name}.rougeL.ci_low"], metrics[f"{name}.rougeL.ci_high"]
@@ -113,7 +131,7 @@ def parts(metrics: Mapping[str, Any]) -> list[ScoredPart]:
             name=name,
             n=metrics[f"{name}.n"],
             groups=metrics[f"{name}.groups"],
-            rows={row.name: row for row in score_rows(metrics, shown, f"{name}.")},
+            rows={row.name: row for row in score_rows(metrics, confidence, shown, f"{name}.")},
             difference=metrics[f"{name}.rougeL.difference"],
             limits=None if low is None else (low, high),
         )
@@ -141,21 +159,21 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
     ]
 
 
-def choice_rows(metrics: Mapping[str, Any]) -> list[ScoreRow]:
+def choice_rows(metrics: Mapping[str, Any], confidence: float) -> list[ScoreRow]:
     """Returns the accuracy on each multiple-choice set, flat "choices.<set>.accuracy.base" …"""
     names = [match[1] for key in metrics if (match := CHOICES.fullmatch(key))]
     scores = [
         Score(name=f"choices.{name}.accuracy", title=name, higher_is_better=True, columns=())
         for name in sorted(names)
     ]
-    return score_rows(metrics, scores)
+    return score_rows(metrics, confidence, scores)
 
 
-def _score_row(metrics: Mapping[str, Any], score: Score, key: str) -> ScoreRow:
+def _score_row(metrics: Mapping[str, Any], score: Score, key: str, confidence: float) -> ScoreRow:
     low, high = metrics[f"{key}.ci_low"], metrics[f"{key}.ci_high"]
     limits = [number(limit, score.digits, sign=True) for limit in (low, high)]
     p_value = metrics[f"{key}.p_value"]
-    outcome = [metrics.get(f"{key}.{name}") for name in ("wins", "ties", "losses")]
+    counts = [metrics.get(f"{key}.{name}") for name in ("wins", "ties", "losses")]
     return ScoreRow(
         name=score.name,
         title=score.title,
@@ -164,31 +182,10 @@ def _score_row(metrics: Mapping[str, Any], score: Score, key: str) -> ScoreRow:
         difference=number(metrics[f"{key}.difference"], score.digits, sign=True),
         interval="n/a" if low is None else " to ".join(limits),
         p_value="< 0.001" if p_value is not None and p_value < 0.001 else number(p_value, 3),
-        outcome="" if None in outcome else " / ".join(str(count) for count in outcome),
-        verdict=_verdict(score, low, high),
+        outcome="" if None in counts else " / ".join(map(str, counts)),
+        verdict=outcome_in(metrics, key, score, confidence),
+        best=number(metrics.get(f"{key}.best"), score.digits),
     )
-
-
-def _verdict(score: Score, low: float | None, high: float | None) -> str:
-    if low is None or high is None or low <= 0 <= high:
-        return "unclear"
-    if score.better == 0:
-        return "changed"
-    return "better" if low * score.better > 0 else "worse"
-
-
-def headline(metrics: Mapping[str, Any], confidence: float) -> str:
-    """Says in one or two sentences what the fine-tuning changed."""
-    rows = [row for row in score_rows(metrics) if row.name in HEADLINE_SCORES]
-    return " ".join(
-        f"{row.title[0].upper()}{row.title[1:]} {_verb(row)}: {row.base} to {row.finetuned} "
-        f"({row.difference}, {percent(confidence)} interval {row.interval})."
-        for row in rows
-    )
-
-
-def _verb(row: ScoreRow) -> str:
-    return {"better": "improved", "worse": "got worse"}.get(row.verdict, "did not clearly change")
 
 
 def read_curve(path: Path) -> list[tuple[float, float]]:
@@ -230,7 +227,7 @@ def render_model_card(facts: Facts) -> str:
     return render(
         "model_card.md.jinja",
         facts,
-        kinds=parts(facts.metrics["compare_kinds"]),
+        kinds=parts(facts.metrics["compare_kinds"], facts.confidence),
         front_matter=front_matter(facts.params, facts.metrics),
         sources=sources,
         unknown_licence=UNKNOWN_LICENCE,
@@ -239,15 +236,16 @@ def render_model_card(facts: Facts) -> str:
 
 def render(template: str, facts: Facts, **more: Any) -> str:
     """Fills a template with the facts and with what the report and the model card share."""
-    compare = facts.metrics["compare_scores"]
+    compare, confidence = facts.metrics["compare_scores"], facts.confidence
     filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
     return filled.render(
         facts=facts,
         metrics=facts.metrics,
-        rows=score_rows(compare),
-        choices=choice_rows(compare),
-        headline=headline(compare, facts.params["compare"]["confidence"]),
-        confidence=percent(facts.params["compare"]["confidence"]),
+        system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
+        rows=score_rows(compare, confidence),
+        choices=choice_rows(compare, confidence),
+        headline=headline(facts.metrics, facts.params),
+        confidence=percent(confidence),
         versions=versions(),
         disclaimer=DISCLAIMER,
         **more,

@@ -121,7 +121,35 @@ function setUpCosts(place) {
   place.replaceChildren(table);
 }
 
+// Shows the opinion in judge.js, unless the file is missing or belongs to another run.
+function setUpJudge(place) {
+  const judge = window.judge;
+  if (!judge || judge.run !== place.dataset.run) return;
+  const share = (value) => (typeof value === "number" ? value.toFixed(2) : "n/a");
+  const lines = [
+    `${judge.model} compared ${judge.n} pairs of answers in both orders: the fine-tuned model's was better in ${judge.wins}, equal in ${judge.ties} and worse in ${judge.losses}.`,
+    `It gave the same verdict in both orders in a share of ${share(judge.consistency)} of the pairs. Its agreement with the scores is κ = ${share(judge.kappa)} (0 is chance, 1 is full agreement).`,
+    "A language model's opinion is no measurement: it prefers long and confident answers.",
+  ];
+  place.replaceChildren(...lines.map((line) => {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = line;
+    return paragraph;
+  }));
+}
+
+// Says that a table or picture goes on outside the screen.
+function setUpScrolling(boxes) {
+  const mark = () => {
+    for (const box of boxes) box.classList.toggle("more", box.scrollWidth > box.clientWidth + 1);
+  };
+  addEventListener("resize", mark);
+  mark();
+}
+
 setUpTheme(document.getElementById("theme"));
 setUpCosts(document.getElementById("costs"));
 document.querySelectorAll("table.sortable").forEach(setUpParts);
 setUpAnswers(document.getElementById("list"), document.getElementById("filter"));
+setUpJudge(document.getElementById("judge"));
+setUpScrolling([...document.querySelectorAll(".scroll, .picture")]);

@@ -1,0 +1,121 @@
+"""Compares the fine-tuned model with every system that answered the same cards.
+
+The best system without training is picked for each score on the validation cards, and the
+fine-tuned model is compared with it on the test cards, so that the choice fits nothing to them.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medtune.comparison.statistics import Settings, compare_tables
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import read_table
+from medtune.scoring.scores import SCORES, Score, score_table
+from medtune.scoring.systems import BASE, FINETUNED, MODELS, RULES, SYSTEMS, UNTRAINED
+
+PREDICTIONS = Path("data/predictions")
+RULE_ANSWERS = PREDICTIONS / "baselines.parquet"
+SUFFIXES = {"validation": "_validation", "test": ""}  # of the files of models, by split
+SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
+# An echoed question ends, repeats nothing and invents no number: only models are measured by these.
+SCORES_OF_MODELS = ("perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate")
+
+Systems = dict[str, pa.Table]  # the answers of each system, all with the same rows in order
+
+
+def read_systems() -> dict[str, Systems]:
+    """Reads the answers of all systems to the validation and the test cards, by split.
+
+    Systems without rows are switched off and left out. Raises InputError unless all others
+    answered the same cards in the same order.
+    """
+    rules = read_table(RULE_ANSWERS, "baselines")
+    found = {}
+    for split, suffix in SUFFIXES.items():
+        tables = {
+            name: read_table(PREDICTIONS / f"{name}{suffix}.parquet", f"evaluate@{name}")
+            for name in MODELS
+        }
+        for name in RULES:
+            chosen = pc.and_(pc.equal(rules["system"], name), pc.equal(rules["split"], split))
+            tables[name] = rules.filter(chosen).drop_columns(["system", "split"])
+        found[split] = {name: tables[name] for name in SYSTEMS if tables[name].num_rows}
+        _check_rows(found[split], split)
+    return found
+
+
+def _check_rows(tables: Systems, split: str) -> None:
+    remedy = "run dvc repro -f baselines evaluate"
+    for name in (BASE, FINETUNED):
+        if name not in tables:
+            raise InputError(f"{name} has no answers to the {split} cards: {remedy}")
+    base = tables[BASE]
+    for name, table in tables.items():
+        if table.num_rows != base.num_rows:
+            counts = f"{base.num_rows} and {table.num_rows}"
+            raise InputError(f"{BASE} and {name} answered {counts} {split} cards: {remedy}")
+        for column in SAME_COLUMNS:
+            if not table[column].equals(base[column]):
+                raise InputError(
+                    f"{BASE} and {name} differ in column {column} of the {split} cards: {remedy}"
+                )
+
+
+def defined_scores(*tables: pa.Table) -> list[Score]:
+    """Returns the scores that have a value in each of these tables."""
+    values = [score_table(table) for table in tables]
+    return [s for s in SCORES if not any(math.isnan(v.get(s.name, math.nan)) for v in values)]
+
+
+def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict[str, Any]:
+    """Returns every system's scores and the fine-tuned model's lead over those without training.
+
+    Flat: "n", "groups", "<system>.<score>" (test), "<system>.<score>.validation",
+    "<system>.<score>.difference" and its interval (fine-tuned minus system), and "best.<score>",
+    the name of the system without training that is best on the validation cards.
+    """
+    test, validation = answers["test"], answers["validation"]
+    base, finetuned = test[BASE], test[FINETUNED]
+    flat: dict[str, Any] = {"n": base.num_rows, "groups": len(base["group"].unique())}
+    for name, table in test.items():
+        for suffix, part in (("", table), (".validation", validation[name])):
+            values = score_table(part)
+            defined = (score.name for score in defined_scores(part))
+            flat |= {f"{name}.{score}{suffix}": values[score] for score in defined}
+        if name in UNTRAINED:
+            flat |= lead(name, table, finetuned, settings)
+    best = best_untrained(validation).items()
+    return flat | {f"best.{s}": name for s, name in best if f"{name}.{s}.difference" in flat}
+
+
+def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) -> dict[str, float]:
+    """Returns fine-tuned minus this system in each score that both have, with intervals."""
+    scores = defined_scores(table, finetuned)
+    fields = ("difference", "ci_low", "ci_high", "p_value")
+    results = compare_tables(table, finetuned, scores, settings)
+    return {
+        f"{name}.{score}.{field}": getattr(result, field)
+        for score, result in results.items()
+        for field in fields
+    }
+
+
+def best_untrained(validation: Systems) -> dict[str, str]:
+    """Returns the system without training that has the best value, by score.
+
+    Of equal ones it is the first of UNTRAINED. A score without a better direction has none.
+    """
+    values = {name: score_table(validation[name]) for name in UNTRAINED if name in validation}
+    best = {}
+    for score in SCORES:
+        names = [name for name in values if name in MODELS or score.name not in SCORES_OF_MODELS]
+        ranks = {name: score.better * values[name].get(score.name, math.nan) for name in names}
+        defined = {name: rank for name, rank in ranks.items() if math.isfinite(rank)}
+        if score.better and defined:
+            best[score.name] = max(defined, key=defined.__getitem__)
+    return best
