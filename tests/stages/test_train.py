@@ -13,7 +13,7 @@ from stages import train as stage
 SHARED = 42
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Ends the stage before it trains."""
 
 
@@ -24,7 +24,7 @@ def seed_of_the_adapter(monkeypatch: pytest.MonkeyPatch, own: int | None) -> int
 
     def add_adapter(model: Any, params: Any, seed: int) -> Any:
         seen.append(seed)
-        raise Stopped
+        raise StoppedError
 
     stubs = {
         "load_params": lambda *names: (params, SHARED),
@@ -38,7 +38,7 @@ def seed_of_the_adapter(monkeypatch: pytest.MonkeyPatch, own: int | None) -> int
     }
     for name, stub in stubs.items():
         monkeypatch.setattr(stage, name, stub)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         stage.main()
     return seen[0]
 
