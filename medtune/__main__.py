@@ -27,6 +27,7 @@ def command_line() -> "typer.Typer":
         check,
         curve,
         export,
+        judge,
         leaderboard,
         preset,
         replicate,
@@ -42,6 +43,7 @@ def command_line() -> "typer.Typer":
     add(cli, leaderboard.leaderboard, *leaderboard.EXAMPLES)
     add(cli, replicate.replicate, *replicate.EXAMPLES)
     add(cli, curve.curve, *curve.EXAMPLES)
+    add(cli, judge.judge, *judge.EXAMPLES)
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
     exports = new_app(export.__doc__)

@@ -128,7 +128,7 @@ def text_of(commit: str, path: str) -> str:
     """Returns a file of a commit, or of the workspace if there is none; empty if missing."""
     if commit:
         return git("show", f"{commit}:./{path}")
-    return Path(path).readtext_of(encoding="utf-8") if Path(path).exists() else ""
+    return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
 
 
 def queue_experiments(commands: Sequence[Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medtune.comparison.learning_curve import LearningCurve
-from medtune.report.figure_style import COLORS, CURVES, MARKS, drawn_in_style, new_figure
+from medtune.report.figure_style import COLORS, CURVES, drawn_in_style, new_figure
 from medtune.report.rendering import number, percent
 from medtune.runtime.files import replacing, write_csv
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("score", "cards", "value", "ci_low", "ci_high", "is_extrapolated")
 PANEL_HEIGHT = 2.1  # inches
 PANELS_PER_ROW = 2
+SEEN, AHEAD = COLORS["finetuned"], CURVES["validation"]["color"]
 
 
 def write_curves(curves: Sequence[LearningCurve], confidence: float, path: Path) -> None:
@@ -47,13 +48,12 @@ def rows(curve: LearningCurve) -> list[tuple[str, int, float, float, float, bool
 
 def draw(curve: LearningCurve, axes: "Axes") -> None:
     *seen, ahead = rows(curve)
-    for points, look in ((seen, {"color": COLORS["finetuned"]}), ([ahead], CURVES["validation"])):
+    for points, color in ((seen, SEEN), ([ahead], AHEAD)):
         cards, values = [row[1] for row in points], [row[2] for row in points]
         arms = [[row[2] - row[3] for row in points], [row[4] - row[2] for row in points]]
-        style = {"marker": MARKS["finetuned"], "capsize": 3, "markersize": 5, **look}
-        axes.errorbar(cards, values, yerr=arms, **style)
-    line = {"color": CURVES["validation"]["color"], "linestyle": "--"}
-    axes.plot([seen[-1][1], ahead[1]], [seen[-1][2], ahead[2]], **line)
+        axes.errorbar(cards, values, yerr=arms, color=color, marker="o", markersize=5, capsize=3)
+    line = ([seen[-1][1], ahead[1]], [seen[-1][2], ahead[2]])
+    axes.plot(*line, color=AHEAD, linestyle="--")
     axes.set_xscale("log", base=2)
     ticks = [*curve.cards, ahead[1]]
     axes.set_xticks(ticks, [f"{cards:,}" for cards in ticks])
