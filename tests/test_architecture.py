@@ -17,6 +17,7 @@ PACKAGES = (
     "generation",
     "serving",
     "scoring",
+    "content",
     "comparison",
     "report",
     "guard",

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.comparison.statistics import Settings, compare_tables
-from medtune.scoring.scores import SCORES, Score
+from medtune.scoring.scores import SCORES, Score, scores_of
 
 PART_SCORES = [score for score in SCORES if score.name in ("rougeL", "perplexity")]
 MIN_CARDS = 5  # a topic with fewer is too small to compare
@@ -24,7 +24,7 @@ def compared_all(tables: dict[str, pa.Table], settings: Settings) -> dict[str, d
         "topics": topic_parts(rows["topic"]),
         "lengths": length_parts(rows["reference"]),
     }
-    metrics = {"compare_scores": compared(tables, SCORES, settings)}
+    metrics = {"compare_scores": compared(tables, scores_of(tables["base"]), settings)}
     for name, part in parts.items():
         metrics[f"compare_{name}"] = compared_parts(tables, part, settings)
     return metrics

@@ -18,8 +18,8 @@ SchedulerName = Literal[
     "warmup_stable_decay", "greedy",
 ]
 ScoreName = Literal[  # the scores of medtune.scoring.scores that can get better or worse
-    "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "perplexity", "stopped_rate",
-    "repetition_rate", "unsupported_number_rate",
+    "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "content_f1", "meaning",
+    "facts", "perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate",
 ]
 # fmt: on
 

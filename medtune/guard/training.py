@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from medtune.guard.classifier import DIMENSIONS, Guard, Kernel, encoded
+from medtune.content.encoder import DIMENSIONS
+from medtune.guard.classifier import Guard, Kernel, encoded
 from medtune.guard.question_lists import LISTS, questions, read_list
 from medtune.guard.rules import KINDS
 

@@ -62,11 +62,17 @@ def statistics(predictions: pa.Table, score: Score) -> Array:
     return np.concatenate(parts, axis=1)
 
 
+def scores_of(predictions: pa.Table) -> list[Score]:
+    """Returns the scores whose columns a table of predictions has."""
+    columns = {"rows", *predictions.column_names}
+    return [score for score in SCORES if columns.issuperset(score.columns)]
+
+
 def score_table(predictions: pa.Table) -> dict[str, float]:
-    """Returns all scores of a table of predictions, by name; NaN where a score is undefined."""
+    """Returns a table's scores (see scores_of) by name; NaN where a score is undefined."""
     return {
         score.name: float(score.value(statistics(predictions, score).sum(axis=0)))
-        for score in SCORES
+        for score in scores_of(predictions)
     }
 
 
@@ -146,6 +152,33 @@ SCORES = (
         value=chrf,
         digits=1,
         about="Character 1- to 6-grams in common, all answers as one text, 0 to 100.",
+    ),
+    # The columns of the next three scores come from medtune.content.
+    Score(
+        name="content_f1",
+        title="content words",
+        higher_is_better=True,
+        columns=("content_f1", "content_rows"),
+        about="Content words in common: F1 of the words that are left without stop words, the "
+        "question's words and those that most answers of the kind share, mean over answers whose "
+        'reference has such words, 0 to 1 ("a painful swelling" for "painful joints": 0.5).',
+    ),
+    Score(
+        name="meaning",
+        title="similarity of meaning",
+        higher_is_better=True,
+        columns=("meaning", "rows"),
+        about="Cosine of the vectors that a sentence encoder gives answer and reference, mean over "
+        'answers, 0 to 1 ("A CAT" for "a cat": 1). Unrelated texts do not have 0: '
+        "docs/evaluation.md says what they have.",
+    ),
+    Score(
+        name="facts",
+        title="facts that are right",
+        higher_is_better=True,
+        columns=("facts_right", "facts_rows"),
+        about="How right an answer is about the facts that its card lists: 0 or 1, for lists F1; "
+        'mean over answers with such facts, 0 to 1 ("fever and cough" for "fever and rash": 0.5).',
     ),
     Score(
         name="perplexity",

@@ -20,8 +20,9 @@ import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.content.encoder import DIMENSIONS
 from medtune.generation.generate import end_ids, generate
-from medtune.guard.classifier import DIMENSIONS, Guard, Kernel
+from medtune.guard.classifier import Guard, Kernel
 from medtune.modeling.adapters import add_adapter, load_adapter, save_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medtune.guard.classifier import DIMENSIONS, MAX_CHARACTERS, Guard, Kernel, encoded
+from medtune.content.encoder import DIMENSIONS
+from medtune.guard.classifier import MAX_CHARACTERS, Guard, Kernel, encoded
 from medtune.runtime.errors import InputError
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medtune.guard.classifier import DIMENSIONS
+from medtune.content.encoder import DIMENSIONS
 from medtune.guard.training import MAX_CARDS, MAX_EXAM, MAX_EXAM_CHARACTERS, Examples, fit
 
 NONE = np.empty((0, DIMENSIONS))

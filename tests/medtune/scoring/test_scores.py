@@ -21,6 +21,8 @@ from medtune.scoring.scores import (
 PREDICTIONS = ["the cat sat on the mat", "an odd µg thing", "", "hello there general kenobi x"]
 REFERENCES = ["the cat sat on a mat today", "odd things", "some text", "hello there kenobi"]
 
+CONTENT = ("content_f1", "meaning", "facts")  # tested in tests/medtune/content/test_columns.py
+
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [0], [1], [2], [3], [0, 2]])
 def test_bleu_and_chrf_of_summed_statistics_equal_sacrebleu(rows: list[int]) -> None:
@@ -76,7 +78,7 @@ def test_examples_are_right(name: str, prediction: str, reference: str, value: f
 def test_every_score_says_its_range_and_its_example_is_among_those_above() -> None:
     for score in SCORES:
         assert "0 to 1" in score.about or "and up" in score.about, score.name
-        if "(" in score.about and score.name != "perplexity":
+        if "(" in score.about and score.name not in ("perplexity", *CONTENT):
             assert score.name in {name for name, *_ in EXAMPLES}
 
 
@@ -106,14 +108,14 @@ def test_gated_scores_are_those_with_a_better_side() -> None:
     assert set(get_args(ScoreName)) == {score.name for score in SCORES if score.better}
 
 
-def test_a_table_gets_every_score() -> None:
+def test_a_table_gets_every_score_but_those_of_content() -> None:
     score = TextScorer(use_stemmer=True)
     rows = [
         {**score(p, r, ""), "nll": 2.0, "answer_tokens": 4, "stopped": n < 3, "disclaimer": False}
         for n, (p, r) in enumerate(zip(PREDICTIONS, REFERENCES, strict=True))
     ]
     scores = score_table(pa.Table.from_pylist(rows))
-    assert set(scores) == {score.name for score in SCORES}
+    assert set(scores) == {score.name for score in SCORES} - set(CONTENT)
     assert scores["perplexity"] == pytest.approx(math.exp(0.5))
     assert scores["stopped_rate"] == 0.75
     assert scores["mean_words"] == pytest.approx(15 / 4)

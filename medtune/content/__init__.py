@@ -1,0 +1,4 @@
+"""Scores what an answer says rather than how it is worded: content words, similarity of meaning,
+and facts right or wrong. Apart from scoring, so that a change here makes no model answer again.
+Imports runtime and scoring. Used by the compare stage; the guard shares the sentence encoder.
+"""
