@@ -50,9 +50,9 @@ def estimate(values: Array, confidence: float) -> Estimate:
     if not variance > 0:
         return Estimate(value, *([math.nan] * 3))
     error = math.sqrt(variance)
-    reach = error * stdtrit(freedom, (1 + confidence) / 2)
-    p_value = 2 * stdtr(freedom, -abs(value) / error)
-    return Estimate(value, value - reach, value + reach, float(p_value))
+    reach = error * float(stdtrit(freedom, (1 + confidence) / 2))
+    p_value = 2 * float(stdtr(freedom, -abs(value) / error))
+    return Estimate(value, value - reach, value + reach, p_value)
 
 
 def _variance(values: Array) -> tuple[float, float]:
