@@ -22,7 +22,18 @@ def command_line() -> "typer.Typer":
     """The command `medtune` with all its subcommands."""
     import typer
 
-    from medtune.commands import ask, check, export, leaderboard, preset, summary, tokens
+    from medtune.commands import (
+        ask,
+        check,
+        curve,
+        export,
+        judge,
+        leaderboard,
+        preset,
+        replicate,
+        summary,
+        tokens,
+    )
     from medtune.commands.base import add, new_app
 
     cli = new_app(HELP)
@@ -30,6 +41,9 @@ def command_line() -> "typer.Typer":
     add(cli, check.check, *check.EXAMPLES)
     add(cli, summary.summary, *summary.EXAMPLES)
     add(cli, leaderboard.leaderboard, *leaderboard.EXAMPLES)
+    add(cli, replicate.replicate, *replicate.EXAMPLES)
+    add(cli, curve.curve, *curve.EXAMPLES)
+    add(cli, judge.judge, *judge.EXAMPLES)
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
     exports = new_app(export.__doc__)

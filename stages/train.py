@@ -101,7 +101,8 @@ def write_results(points: list[Point], params: Train, trainable: int, percent: f
 
 
 def main() -> int:
-    params, seed = load_params("train", "seed")
+    params, shared_seed = load_params("train", "seed")
+    seed = params.seed_or(shared_seed)
     launch(params.launch, "stages.train")
     from medtune.training.loop import train
 

@@ -23,9 +23,10 @@ PACKAGES = (
     "guard",
     "preflight",
     "export",
+    "judging",
     "commands",
 )
-MOST_ARROWS = 45
+MOST_ARROWS = 48
 
 
 @cache

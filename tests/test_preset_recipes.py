@@ -14,6 +14,7 @@ import pytest
 from dvc.cli import main as dvc
 from ruamel.yaml import YAML
 
+from medtune.commands import experiments
 from medtune.commands import preset as presets
 from tests.projects import copy_project, run
 
@@ -72,8 +73,8 @@ def test_its_sweep_queues(project: Path, name: str, monkeypatch: pytest.MonkeyPa
     preset = presets.load(name)
     run(project, "python", "-m", "medtune", "preset", name)
     monkeypatch.chdir(project)
-    monkeypatch.setattr(presets.subprocess, "run", dvc_here)
-    presets.queue(preset)
+    monkeypatch.setattr(experiments.subprocess, "run", dvc_here)
+    experiments.queue_experiments(presets.queue_commands(preset))
     monkeypatch.undo()
     queued = run(project, "dvc", "queue", "status").stdout
     commands = presets.queue_commands(preset)

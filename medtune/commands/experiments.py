@@ -1,6 +1,7 @@
-"""Reads the runs that DVC knows: the workspace, the last commits and their experiments."""
+"""Reads the runs that DVC knows (workspace, last commits, their experiments), and queues others."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,8 @@ class Experiment:
     """Parameters by dotted key, flat scores of the comparison, cost of the training.
 
     `commit` is empty for the workspace. `scores` compare with the base model, `systems` with every
-    system; a run of an earlier version has none.
+    system; a run of an earlier version has none. `inputs` holds the hash of each dependency of
+    training and answering that is not made by the training: code, cards and base model.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Experiment:
     scores: dict[str, Any]
     cost: dict[str, Any]
     systems: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
 
 
 def load_experiments(commits: int) -> tuple[list[Experiment], dict[str, list[str]]]:
@@ -92,10 +95,24 @@ def _run(state: Mapping[str, Any], name: str) -> Experiment:
         name=name,
         commit=commit,
         params=flat(state["data"]["params"].get(PARAMS, {}).get("data") or {}),
-        scores=json.loads(_text(commit, SCORES) or "{}"),
-        cost=json.loads(_text(commit, COST) or "{}"),
-        systems=json.loads(_text(commit, SYSTEMS) or "{}"),
+        scores=json.loads(text_of(commit, SCORES) or "{}"),
+        cost=json.loads(text_of(commit, COST) or "{}"),
+        systems=json.loads(text_of(commit, SYSTEMS) or "{}"),
+        inputs=inputs_of(read_lock(commit)),
     )
+
+
+def read_lock(commit: str) -> dict[str, Any]:
+    """Returns the stages of dvc.lock by name, of a commit or, if it is empty, of the workspace."""
+    return (YAML(typ="safe").load(text_of(commit, LOCK)) or {}).get("stages", {})
+
+
+def inputs_of(stages: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the hash of each dependency of the fine-tuned answers that no training makes."""
+    used = [stages[name] for name in ("train", "evaluate@finetuned") if name in stages]
+    made = {output["path"] for stage in used for output in stage.get("outs", [])}
+    deps = [dep for stage in used for dep in stage.get("deps", []) if dep["path"] not in made]
+    return {dep["path"]: dep["md5"] for dep in deps}
 
 
 def _problem(run: Experiment) -> str:
@@ -103,8 +120,7 @@ def _problem(run: Experiment) -> str:
 
     Git tracks the scores: a commit or the workspace may have those of an earlier run.
     """
-    lock = YAML(typ="safe").load(_text(run.commit, LOCK)) or {}
-    stages = lock.get("stages", {})
+    stages = read_lock(run.commit)
     if not run.scores or "compare" not in stages:
         return "without scores"
     scored = flat(stages["compare"]["params"][PARAMS])
@@ -112,11 +128,23 @@ def _problem(run: Experiment) -> str:
     return "" if same else "scored with other parameters"
 
 
-def _text(commit: str, path: str) -> str:
+def text_of(commit: str, path: str) -> str:
     """Returns a file of a commit, or of the workspace if there is none; empty if missing."""
     if commit:
         return git("show", f"{commit}:./{path}")
     return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
+
+
+def queue_experiments(commands: Sequence[Sequence[str]]) -> None:
+    """Runs `dvc` with each of the arguments; raises InputError at the first that DVC refuses."""
+    for count, command in enumerate(commands):
+        if code := subprocess.run([sys.executable, "-m", "dvc", *command], check=False).returncode:
+            raise InputError(
+                f"dvc {shlex.join(command)} ended with exit code {code} after {count} of "
+                f"{len(commands)} were queued: fix what it reports above (`dvc queue remove --all` "
+                "empties the queue, `dvc exp remove NAME` removes an earlier experiment)"
+            )
+    print(f"{len(commands)} experiments queued: start them with `dvc queue start`")
 
 
 def git(*arguments: str) -> str:

@@ -11,7 +11,6 @@ import io
 import json
 import re
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from medtune.commands.experiments import queue_experiments
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import as_list
 from medtune.runtime.errors import InputError
@@ -121,19 +121,6 @@ def queue_commands(preset: Preset) -> list[list[str]]:
     return commands
 
 
-def queue(preset: Preset) -> None:
-    """Queues the sweep as DVC experiments; raises InputError at the first that DVC refuses."""
-    commands = queue_commands(preset)
-    for count, command in enumerate(commands):
-        if code := subprocess.run([sys.executable, "-m", "dvc", *command], check=False).returncode:
-            raise InputError(
-                f"dvc {shlex.join(command)} ended with exit code {code} after {count} of "
-                f"{len(commands)} were queued: fix what it reports above (`dvc queue remove --all` "
-                "empties the queue, `dvc exp remove NAME` removes an earlier experiment)"
-            )
-    print(f"{len(commands)} experiments queued: start them with `dvc queue start`")
-
-
 def preset(
     name: Annotated[
         str | None,
@@ -165,7 +152,7 @@ def preset(
         for command in commands:
             print(shlex.join(["dvc", *command]))
     elif queue_:
-        queue(loaded)
+        queue_experiments(commands)
 
 
 def print_list() -> None:

@@ -14,6 +14,7 @@ from pydantic import (
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 StepsOrShare = Annotated[float, Field(ge=0)]
@@ -156,6 +157,7 @@ class Tokenize(Section):
 
 class Train(Section):
     launch: Launch
+    seed: Seed | None
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     quantization: Literal["none", "nf4", "fp4"]
     bnb_4bit_use_double_quant: bool
@@ -192,6 +194,10 @@ class Train(Section):
         if self.quantization != "none" and str(self.init_lora_weights).startswith("pissa"):
             raise ValueError("init_lora_weights: pissa needs quantization: none")
         return self
+
+    def seed_or(self, shared: int) -> int:
+        """Returns the seed of the training: its own, or else the one that all stages share."""
+        return shared if self.seed is None else self.seed
 
 
 class Evaluate(Section):
@@ -240,7 +246,7 @@ class Params(Section):
     """All of params.yaml."""
 
     preset: str
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
     download: Download
     clean: Clean
     split: Split

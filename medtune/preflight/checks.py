@@ -198,9 +198,8 @@ class Preflight:
         busy = os.getloadavg()[0] / (os.cpu_count() or 1)
         rows = {split: read_tokens(TOKENS / f"{split}.arrow").to_pydict() for split in SPLITS}
         try:
-            train = train_seconds(
-                self.params.train, self.params.seed, rows["train"], rows["validation"]
-            )
+            seed = self.params.train.seed_or(self.params.seed)
+            train = train_seconds(self.params.train, seed, rows["train"], rows["validation"])
             evaluate = evaluate_seconds(self.params.evaluate, rows["test"])
         except (RuntimeError, MemoryError) as error:  # torch's OutOfMemoryError is one
             return "warning", f"the steps did not run: {str(error).splitlines()[0]}"

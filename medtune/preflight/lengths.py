@@ -103,7 +103,7 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
         )
         lengths = dict.fromkeys(SPLITS, longest)
     train, test = lengths["train"], lengths["test"]
-    batches = training_order(len(train.cards), rows, params.seed, 0)
+    batches = training_order(len(train.cards), rows, params.train.seed_or(params.seed), 0)
     prompts = [0] * len(train.prompts) if params.tokenize.loss_on == "all" else train.prompts
     supervised = [card - prompt for card, prompt in zip(train.cards, prompts, strict=True)]
     tokens = max(sum(train.cards[n] for n in batch) for batch in batches)

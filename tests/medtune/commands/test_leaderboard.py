@@ -212,7 +212,7 @@ def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.Monke
     shown = [state("workspace", None, None), state("a" * 40, None, None)]
     shown[1]["experiments"] = [experiment(f"{s}-{i}", s) for i, s in enumerate(states)]
     monkeypatch.setattr(experiments, "_exp_show", lambda commits: shown)
-    monkeypatch.setattr(experiments, "_text", lambda commit, path: "")
+    monkeypatch.setattr(experiments, "text_of", lambda commit, path: "")
     runs, others = load_experiments(1)
     assert runs == []
     assert others == {

@@ -83,5 +83,15 @@ def test_new_records_over_the_limit_replace_few_of_the_others() -> None:
     assert len(after) == 110
 
 
+@pytest.mark.parametrize("balanced", [True, False])
+def test_the_cards_of_a_lower_limit_are_a_part_of_those_of_a_higher_one(balanced: bool) -> None:
+    records = cards(a=300, b=200, c=10)
+    counts = records["kind"].value_counts()
+    weights = counts.clip(upper=1) if balanced else counts
+    taken = [set(records.index) - set(over_limit(records, n, weights, 1)) for n in (25, 50, 100)]
+    assert [len(each) for each in taken] == [25, 50, 100]
+    assert taken[0] < taken[1] < taken[2]
+
+
 def test_few_records_are_all_kept() -> None:
     assert kept(cards(a=5), 5, balanced=True) == {"a": 5}
