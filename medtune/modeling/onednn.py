@@ -5,7 +5,8 @@ may store the weights in blocks that suit the processor's vector units. The two 
 are those that torch.compile uses for frozen weights (`torch/_inductor/fx_passes/mkldnn_fusion.py`).
 They are private, so where a version of torch lacks them, its own layers run instead.
 
-Results differ from MKL's by rounding. There is no backward pass: for inference only.
+Results differ from MKL's by rounding. Weights that are trained stay as they are; gradients flow
+through the frozen ones to their inputs.
 """
 
 from collections.abc import Iterator
@@ -15,21 +16,29 @@ from typing import Any
 
 import torch
 
+MOST_PACKED = 500_000_000  # weights to pack for training: two copies of more fill a CPU's memory
+
 
 @contextmanager
-def packed_weights(model: Any, tokens: int) -> Iterator[None]:
+def packed_weights(model: Any, tokens: int, gradients: bool = False) -> Iterator[None]:
     """Within this context, linear layers multiply by reordered copies of their weights.
 
-    This applies to fp32 weights on an x86 CPU; anything else runs as before. The copies take as
-    much memory as the weights, and do not follow a weight that changes. `tokens` is roughly how
-    many go through a layer at a time; oneDNN chooses the layout for it. One token gains nothing.
+    This applies to frozen fp32 weights on an x86 CPU; anything else runs as before. The copies take
+    as much memory as the weights, or twice as much with `gradients`, and do not follow a weight
+    that changes. `tokens` is roughly how many go through a layer at a time; oneDNN chooses the
+    layout for it. One token gains nothing.
     """
     layers = []
     if tokens > 1 and _has_operators():
-        layers = [layer for layer in model.modules() if _can_pack(layer)]
-    for layer in layers:
-        packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), tokens)
-        layer.forward = partial(_linear, packed, layer.bias)  # on the instance, hides the class's
+        layers = [layer for layer in model.modules() if _can_pack(layer, gradients)]
+    for layer in layers:  # on the instance, a forward hides the class's
+        weight = layer.weight.detach()
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, tokens)
+        if gradients:
+            turned = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), tokens)
+            layer.forward = partial(_frozen, packed, turned, layer.bias)
+        else:
+            layer.forward = partial(_linear, packed, layer.bias)
     try:
         yield
     finally:
@@ -37,15 +46,40 @@ def packed_weights(model: Any, tokens: int) -> Iterator[None]:
             del layer.forward
 
 
+class _Frozen(torch.autograd.Function):
+    """A linear layer whose weight and bias are constants: it passes on its input's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, packed: Any, turned: Any, bias: Any) -> torch.Tensor:
+        ctx.turned = turned
+        return _linear(packed, bias, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        return _linear(ctx.turned, None, gradients[0].contiguous()), None, None, None
+
+
+def _frozen(
+    packed: torch.Tensor, turned: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor
+) -> torch.Tensor:
+    """Maps x (…, in) to (…, out); `packed` is the weight (out, in), `turned` its transpose."""
+    return _Frozen.apply(x, packed, turned, bias)
+
+
 def _linear(packed: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
     """Maps x (…, in) to (…, out); `packed` is a weight (out, in) in oneDNN's opaque layout."""
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")  # no activation
 
 
-def _can_pack(layer: Any) -> bool:
+def _can_pack(layer: Any, gradients: bool) -> bool:
     if type(layer) is not torch.nn.Linear or "forward" in vars(layer):  # a subclass, or packed
         return False
-    return layer.weight.dtype == torch.float32 and layer.weight.device.type == "cpu"
+    weight = layer.weight
+    if gradients and any(parameter.requires_grad for parameter in layer.parameters()):
+        return False
+    # FSDP's weights are in parts
+    whole = type(weight) is torch.nn.Parameter and weight.device.type == "cpu"
+    return whole and weight.dtype == torch.float32
 
 
 def _has_operators() -> bool:

@@ -130,6 +130,8 @@ def train_bytes(
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
+    from medtune.modeling.onednn import MOST_PACKED
+
     width = 2 if half else 4
     base = decoder.parameters * width / shards
     stored = decoder.parameters * decoder.stored_bytes
@@ -148,6 +150,8 @@ def train_bytes(
     if gpu:
         return round(CUDA_CONTEXT + base + adapter + CUDA_HEAP * (activations + logits))
     loading = base + stored if stored != base else base
+    if not half and train.quantization == "none" and decoder.parameters <= MOST_PACKED:
+        base += 2 * 4 * (decoder.linear_weights + decoder.embedding)  # packed for both directions
     return round(PROCESS + max(loading, base + adapter + HEAP * activations + logits))
 
 

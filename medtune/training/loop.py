@@ -8,7 +8,7 @@ step. So a run that resumes from a checkpoint ends with the same bytes as an uni
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +21,7 @@ from medtune.modeling.collation import by_length, padded, training_order
 from medtune.modeling.distributed import accelerator, placed, share, whole
 from medtune.modeling.loading import autocast, device, resolve_precision
 from medtune.modeling.losses import SupervisedLoss
+from medtune.modeling.onednn import MOST_PACKED, packed_weights
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
@@ -36,6 +37,8 @@ logger = logging.getLogger("medtune")
 
 Rows = dict[str, list[Any]]
 Tensors = dict[str, torch.Tensor]
+
+TOKENS_PER_ROW = 50  # roughly; it only decides the layout of packed weights
 
 
 def plan_steps(count: int, params: Train, seed: int, processes: int = 1) -> list[list[list[int]]]:
@@ -67,7 +70,10 @@ def train(
         run.restore(*saved)
     yield from run.history.points
     save_every = _steps(params.save_steps, len(run.plan))
-    with progress(total=len(run.plan), unit="step", initial=run.history.step) as bar:
+    with (
+        _packed(run.model, params),
+        progress(total=len(run.plan), unit="step", initial=run.history.step) as bar,
+    ):
         while not run.done():
             yield from run.advance()
             if run.history.loss_tokens:
@@ -78,6 +84,13 @@ def train(
                 run.save(checkpoints)
     if run.best:
         run.load_adapter(run.best)
+
+
+def _packed(model: Any, params: Train) -> AbstractContextManager[None]:
+    """Returns a context in which a small model's frozen weights are packed for a CPU."""
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    tokens = params.per_device_train_batch_size * TOKENS_PER_ROW
+    return packed_weights(model, tokens if weights <= MOST_PACKED else 1, gradients=True)
 
 
 def mean_loss(model: Any, rows: Rows, params: Train, pad_id: int) -> float:

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 import torch
 
+from medtune.config.loading import load_params
 from medtune.modeling import onednn
+from medtune.modeling.adapters import add_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.onednn import packed_weights
 
@@ -40,6 +42,24 @@ def test_weights_that_change_afterwards_are_seen(model: Any) -> None:
         after = model(IDS).logits
     assert torch.allclose(after, model(IDS).logits, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(after, before, rtol=1e-2)
+
+
+def test_gradients_flow_through_packed_weights_to_the_adapter(model: Any) -> None:
+    adapted = add_adapter(model, load_params("train"), seed=1)
+    trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+
+    def gradients() -> list[torch.Tensor]:
+        loss = adapted(IDS, labels=IDS).loss
+        return list(torch.autograd.grad(loss, trained))
+
+    expected = gradients()
+    with packed_weights(adapted, tokens=8, gradients=True):
+        frozen = [m for m in adapted.modules() if "forward" in vars(m)]
+        assert is_packed(adapted)
+        assert not [m for m in frozen if m.weight.requires_grad]
+        for ours, theirs in zip(gradients(), expected, strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert not is_packed(adapted)
 
 
 def test_an_error_leaves_the_model_as_it_was(model: Any) -> None:
