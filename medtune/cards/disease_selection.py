@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from medtune.cards.familiarity import count_mentions, listed
+from medtune.cards.familiarity import listed
 from medtune.cards.mondo_file import Disease
 
 HEREDITARY = "MONDO:0003847"
@@ -30,18 +30,17 @@ class Known:
 
 
 def select_diseases(
-    diseases: Mapping[str, Disease], texts: Iterable[str], with_features: Container[str]
+    diseases: Mapping[str, Disease], mentions: Counter[str], with_features: Container[str]
 ) -> dict[str, Known]:
     """Returns the diseases that a student may meet, the listed ones first, then the most mentioned.
 
     A disease that is not in names/common_diseases.txt needs a plain name, must not be hereditary,
-    and must be mentioned in another definition; known features make up for being hereditary.
+    and must have `mentions` in other definitions; known features make up for being hereditary.
     """
     by_name = names_of_all(diseases)
     known = {
         by_name[name.lower()]: name for name in listed("common_diseases") if name.lower() in by_name
     }
-    mentions = count_mentions((disease.label for disease in diseases.values()), texts)
     others = [
         disease
         for disease in diseases.values()

@@ -1,14 +1,13 @@
 """What a student knows: lists of common names, and names that other definitions mention."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 NAMES = Path(__file__).with_name("names")
 WORD = re.compile(r"[a-z0-9'-]+")
-MAX_NAME_WORDS = 4
 
 
 @cache
@@ -31,15 +30,18 @@ def _left_out() -> re.Pattern[str]:
 def count_mentions(names: Iterable[str], texts: Iterable[str]) -> Counter[str]:
     """Returns for each name, in lower case, how many texts mention it."""
     wanted = {tuple(WORD.findall(name.lower())): name.lower() for name in names}
+    lengths: dict[str, set[int]] = defaultdict(set)  # of the names that begin with a word
+    for first, *others in filter(None, wanted):
+        lengths[first].add(1 + len(others))
     counts: Counter[str] = Counter()
     for text in texts:
         words = WORD.findall(text.lower())
         spans = {
             tuple(words[start : start + length])
-            for length in range(1, MAX_NAME_WORDS + 1)
-            for start in range(len(words) - length + 1)
+            for start, word in enumerate(words)
+            for length in lengths.get(word, ())
         }
-        counts.update(wanted[span] for span in spans & wanted.keys())
+        counts.update(wanted[span] for span in spans if span in wanted)
     return counts
 
 

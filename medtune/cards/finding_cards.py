@@ -2,9 +2,10 @@
 
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
-from medtune.cards.familiarity import Capitals, count_mentions, is_left_out, listed
+from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term, find_branches
 from medtune.cards.records import LEFT_OUT_TERM, Record
 from medtune.cards.sentences import define
@@ -28,7 +29,7 @@ DESCRIPTION = re.compile(
 
 def finding_cards(
     findings: Mapping[str, Term],
-    texts: Iterable[str],
+    mentions: Counter[str],
     names_of_diseases: Collection[str],
     capitals: Capitals,
     source: str,
@@ -39,7 +40,6 @@ def finding_cards(
     of the deck too are left to those.
     """
     order = {name: place for place, name in enumerate(listed("common_findings"))}
-    mentions = count_mentions((term.name for term in findings.values()), texts)
     topics = find_branches(findings)
     chosen = [
         term

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 from medtune.runtime.errors import InputError
@@ -40,7 +42,7 @@ class Term:
     lay: list[str] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def names(self) -> set[str]:
         """All its names, in lower case."""
         return {name.lower() for name in (self.name, *self.synonyms)}
@@ -133,13 +135,22 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
     columns = header.split("\t")
     if missing := sorted(set(ANNOTATION_COLUMNS) - set(columns)):
         raise InputError(f"{path} has no column {', '.join(missing)}: it is not phenotype.hpoa")
-    places = [columns.index(name) for name in ANNOTATION_COLUMNS]
-    frequency = columns.index("frequency")
+    read = itemgetter(*map(columns.index, ANNOTATION_COLUMNS))
     for line in lines:
         cells = line.split("\t")
         if len(cells) != len(columns):
             raise InputError(f"{path} is truncated or damaged at {line[:40]!r}: download it again")
-        yield Annotation(*(cells[place] for place in places), share=_share(cells[frequency], path))
+        disease_id, disease, qualifier, finding, evidence, frequency, aspect = read(cells)
+        yield Annotation(
+            disease_id=disease_id,
+            disease=disease,
+            qualifier=qualifier,
+            finding=finding,
+            evidence=evidence,
+            frequency=frequency,
+            aspect=aspect,
+            share=_share(frequency, path) if aspect == "P" else 0.0,
+        )
 
 
 def read_diseases(path: Path) -> list[Disease]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medtune.cards.disease_cards import DiseaseCards
 from medtune.cards.disease_selection import select_diseases
-from medtune.cards.familiarity import Capitals
+from medtune.cards.familiarity import Capitals, count_mentions
 from medtune.cards.finding_cards import finding_cards
 from medtune.cards.hpo_features import features_by_disease
 from medtune.cards.hpo_files import read_terms
@@ -26,9 +26,11 @@ def read_ontologies(folder: Path) -> Iterator[Record]:
     sources = f"MONDO {release}", f"HPO {version}"
     texts = [disease.definition for disease in diseases.values()]
     texts += [term.definition for term in findings.values()]
+    labels = [disease.label for disease in diseases.values()]
+    mentions = count_mentions(labels + [term.name for term in findings.values()], texts)
     capitals = Capitals(texts)
     features = features_by_disease(folder / "phenotype.hpoa", diseases, findings)
-    known = select_diseases(diseases, texts, features)
+    known = select_diseases(diseases, mentions, features)
     cards = DiseaseCards(diseases, findings, capitals, sources)
     for disease_id, disease in known.items():
         yield from cards.cards(disease, features.get(disease_id, []))
@@ -37,4 +39,4 @@ def read_ontologies(folder: Path) -> Iterator[Record]:
         for disease in known.values()
         for name in (disease.name, disease.disease.label, *disease.disease.synonyms)
     }
-    yield from finding_cards(findings, texts, names, capitals, sources[1])
+    yield from finding_cards(findings, mentions, names, capitals, sources[1])

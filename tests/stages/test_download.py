@@ -36,7 +36,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def download(target: str, uri: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PARAMS.read_text(encoding="utf-8")
-    text = re.sub(rf"^(  {target}:) \S+", rf"\1 {json.dumps(uri)}", text, flags=re.MULTILINE)
+    pattern = rf"^(  {target}:) .+"
+    text = re.sub(pattern, rf"\1 {json.dumps(uri)}", text, flags=re.MULTILINE)
     Path("params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["download", target])
     main()
