@@ -151,5 +151,5 @@ setUpTheme(document.getElementById("theme"));
 setUpCosts(document.getElementById("costs"));
 document.querySelectorAll("table.sortable").forEach(setUpParts);
 setUpAnswers(document.getElementById("list"), document.getElementById("filter"));
-setUpJudge(document.getElementById("judge"));
+setUpJudge(document.getElementById("opinion"));
 setUpScrolling([...document.querySelectorAll(".scroll, .picture")]);

@@ -8,6 +8,7 @@ from medtune.scoring.scores import SCORES
 
 
 def test_the_headline_is_the_verdict_then_the_primary_scores(facts: Facts) -> None:
+    facts.metrics["compare_kinds"] = {}
     verdict, *leads = headline(facts.metrics, facts.params)
     assert verdict == "The fine-tuning made no change that 9 test cards could show."
     assert leads == [
@@ -19,6 +20,7 @@ def test_the_headline_is_the_verdict_then_the_primary_scores(facts: Facts) -> No
 
 
 def test_a_base_model_that_is_the_best_is_named_once(facts: Facts) -> None:
+    facts.metrics["compare_kinds"] = {}
     facts.metrics["compare_systems"]["best.rougeL"] = "base"
     (lead, _) = headline(facts.metrics, facts.params)[1:]
     assert lead == (

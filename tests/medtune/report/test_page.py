@@ -245,10 +245,10 @@ def test_too_few_groups_are_said(facts: Facts) -> None:
 
 def test_an_answer_that_loops_is_folded_at_its_first_repetition(facts: Facts) -> None:
     loop = "Signs include " + "fever and cough and " * 30
-    assert looping(loop) == ("Signs include fever and cough and fever and cough", 122)
+    assert looping(loop) == ("Signs include fever and cough and fever and cough and", 122)
     facts.answers[1]["finetuned"] = loop
     html = render_report(facts)
-    folded = "fever and cough and fever and cough … <small>repeats, 122 words</small></summary>"
+    folded = "fever and cough and fever and cough and … <small>repeats, 122 words</small></summary>"
     assert html.count("<details class=\"looping\">") == 1 and folded in html
 
 
