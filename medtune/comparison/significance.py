@@ -1,13 +1,15 @@
 """Says when a difference counts: one rule for every verdict, and Holm's correction for several."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 
 Outcome = Literal["better", "worse", "changed", "unclear"]
 
+FEW_EFFECTIVE_GROUPS = 10  # with fewer, the coverage of a 95 % interval can fall below 93 %
 ROUNDING = 1e-9  # 1 - 0.9 is a little less than 0.1
 
 
@@ -63,3 +65,20 @@ def fewest_groups(confidence: float) -> int:
 def too_few_groups(groups: int, confidence: float) -> bool:
     """Whether no difference between so few groups can ever count."""
     return groups < fewest_groups(confidence)
+
+
+def effective_groups(groups: Iterable[str]) -> float:
+    """Returns how many even groups are worth as much as these (Kish 1965), from each row's group.
+
+    >>> effective_groups("aabb"), effective_groups("aaab")
+    (2.0, 1.6)
+    """
+    sizes = Counter(groups).values()
+    return sum(sizes) ** 2 / sum(size**2 for size in sizes) if sizes else 0.0
+
+
+def too_uneven(groups: Iterable[str]) -> bool:
+    """Whether a few groups hold so many of the rows that intervals may be too narrow."""
+    groups = list(groups)
+    effective = effective_groups(groups)
+    return effective < FEW_EFFECTIVE_GROUPS and effective < len(set(groups)) / 2

@@ -207,6 +207,7 @@ def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    primary: Annotated[list[ScoreName], Field(min_length=1)]
     fail_if_worse: dict[
         Annotated[ScoreName, WrapValidator(_rival_and_score)], Annotated[float, Field(ge=0)]
     ]
@@ -220,6 +221,12 @@ class Compare(Section):
             return tolerances
         others = {name: value for name, value in tolerances.items() if name != "best"}
         return others | {f"best.{name}": value for name, value in best.items()}
+
+    @model_validator(mode="after")
+    def check_primary(self) -> Self:
+        if len(set(self.primary)) < len(self.primary):
+            raise ValueError("primary: name each score once")
+        return self
 
 
 class Guard(Section):

@@ -2,7 +2,14 @@ import math
 
 import pytest
 
-from medtune.comparison.significance import fewest_groups, holm, outcome, too_few_groups
+from medtune.comparison.significance import (
+    effective_groups,
+    fewest_groups,
+    holm,
+    outcome,
+    too_few_groups,
+    too_uneven,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,14 @@ def test_fewer_groups_can_reach_no_small_p_value(confidence: float) -> None:
     groups = fewest_groups(confidence)
     assert 2 / 2**groups <= 1 - confidence < 2 / 2 ** (groups - 1)
     assert too_few_groups(groups - 1, confidence) and not too_few_groups(groups, confidence)
+
+
+def test_giant_groups_are_worth_few_even_ones() -> None:
+    singles = [str(n) for n in range(30)]
+    assert effective_groups(singles) == 30
+    giants = [name for name in "abc" for _ in range(50)]
+    assert effective_groups(giants + singles) == pytest.approx(180**2 / (3 * 50**2 + 30))
+    assert too_uneven(giants + singles)
+    assert not too_uneven(singles)
+    assert not too_uneven(giants), "even groups are only few"
+    assert effective_groups([]) == 0 and not too_uneven([])

@@ -269,7 +269,8 @@ def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
     path = tmp_path / "report.html"
     path.write_text(render_report(facts), encoding="utf-8")
     run = run_mark(facts.metrics["compare_scores"])
-    judge = {"run": run, "model": "<b>a judge</b>", "n": 9, "wins": 4, "ties": 3, "losses": 2}
+    judge = {"run": run, "model": "<b>J</b>", "n": 9, "opponent": "base"}
+    judge |= {"wins": 4, "ties": 3, "losses": 2}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         page = browser.new_page(viewport={"width": 400, "height": 800})
@@ -279,7 +280,7 @@ def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
         assert page.inner_text("#judge").startswith("A judge's opinion\n\nNo language model")
         (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge)};")
         page.reload()
-        assert "<b>a judge</b> compared 9 pairs" in page.inner_text("#judge")
+        assert "<b>J</b> read 9 answers of the fine-tuned model beside those of base" in page.inner_text("#judge")
         (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge | {'run': 'x'})};")
         page.reload()
         assert "No language model" in page.inner_text("#judge")
