@@ -18,6 +18,7 @@ PACKAGES = (
     "serving",
     "scoring",
     "content",
+    "baselines",
     "comparison",
     "report",
     "guard",
