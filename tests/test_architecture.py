@@ -26,7 +26,7 @@ PACKAGES = (
     "export",
     "commands",
 )
-MOST_ARROWS = 45
+MOST_ARROWS = 50
 
 
 @cache

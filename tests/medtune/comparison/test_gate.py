@@ -45,9 +45,8 @@ def test_the_best_system_without_training_can_be_the_one_to_beat() -> None:
     with pytest.raises(InputError) as caught:
         check_scores(METRICS, {"best.rougeL": 0.0, "best.bleu": 1.0}, "report.html")
     assert "bleu: base model not defined, fine-tuned not defined" in str(caught.value)
-    assert (
-        "rougeL: fill-in rule 0.35, fine-tuned 0.28, difference -0.07, tolerance 0: read"
-        in str(caught.value)
+    assert "rougeL: fill-in rule 0.35, fine-tuned 0.28, difference -0.07, tolerance 0: read" in str(
+        caught.value
     )
 
 

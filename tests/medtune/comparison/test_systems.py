@@ -136,3 +136,14 @@ def test_a_score_that_the_test_cards_lack_has_no_best() -> None:
     assert best_untrained(validation)["facts"] == "base"
     flat = compared_systems({"validation": validation, "test": systems()}, SETTINGS)
     assert "best.facts" not in flat
+
+
+def test_scores_that_only_some_cards_have_say_how_many() -> None:
+    columns = {"facts_right": [1.0, 0.0, 0.0], "facts_rows": [1.0, 1.0, 0.0]}
+    tables = {
+        name: pa.table({**dict(zip(t.column_names, t.columns, strict=True)), **columns})
+        for name, t in systems().items()
+    }
+    flat = compared_systems({"validation": tables, "test": tables}, SETTINGS)
+    assert (flat["base.facts.counted_rows"], flat["best.facts"]) == (2, "base")
+    assert "base.rougeL.counted_rows" not in flat and "groups.effective" not in flat

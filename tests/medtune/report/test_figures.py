@@ -81,7 +81,16 @@ def written() -> dict[str, bytes]:
 
 def test_eight_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
     write_figures(replace(facts, choices=choices()))
-    names = ("answer_words", "data", "kinds", "loss", "questions", "reliability", "scores", "systems")
+    names = (
+        "answer_words",
+        "data",
+        "kinds",
+        "loss",
+        "questions",
+        "reliability",
+        "scores",
+        "systems",
+    )
     assert sorted(written()) == [f"{n}.{suffix}" for n in names for suffix in ("png", "svg")]
     for path in FIGURES.glob("*.png"):
         with Image.open(path) as image:

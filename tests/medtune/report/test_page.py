@@ -108,7 +108,9 @@ def test_only_the_script_of_the_page_and_its_side_files_are_loaded(facts: Facts)
     (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
     (policy,) = [a["content"] or "" for a in Page(html).all("meta") if "http-equiv" in a]
     assert policy.startswith("default-src 'none'; ") and content_hash(script) in policy
-    assert not re.search(r"(src|href)=\"(?!#|costs.js|judge.js)|@import|url\(|https?://(?!hpo)", html)
+    assert not re.search(
+        r"(src|href)=\"(?!#|costs.js|judge.js)|@import|url\(|https?://(?!hpo)", html
+    )
     scripts = [part for part in policy.split("; ") if part.startswith("script-src")]
     assert scripts == [f"script-src 'self' file: '{content_hash(script)}'"]
 
@@ -243,13 +245,20 @@ def test_too_few_groups_are_said(facts: Facts) -> None:
     assert "5 groups are too few: no p-value can reach 0.05 with fewer than 6." in html
 
 
+def test_groups_that_a_few_topics_fill_are_said(facts: Facts) -> None:
+    assert "even groups" not in render_report(facts)
+    uneven = facts.metrics["compare_systems"] | {"groups.effective": 8.3}
+    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": uneven}))
+    assert "worth 8 even groups: the intervals may be too narrow." in html
+
+
 def test_an_answer_that_loops_is_folded_at_its_first_repetition(facts: Facts) -> None:
     loop = "Signs include " + "fever and cough and " * 30
     assert looping(loop) == ("Signs include fever and cough and fever and cough and", 122)
     facts.answers[1]["finetuned"] = loop
     html = render_report(facts)
     folded = "fever and cough and fever and cough and … <small>repeats, 122 words</small></summary>"
-    assert html.count("<details class=\"looping\">") == 1 and folded in html
+    assert html.count('<details class="looping">') == 1 and folded in html
 
 
 def test_an_answer_that_is_long_or_ends_soon_is_shown_whole() -> None:
@@ -280,7 +289,10 @@ def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
         assert page.inner_text("#judge").startswith("A judge's opinion\n\nNo language model")
         (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge)};")
         page.reload()
-        assert "<b>J</b> read 9 answers of the fine-tuned model beside those of base" in page.inner_text("#judge")
+        assert (
+            "<b>J</b> read 9 answers of the fine-tuned model beside those of base"
+            in page.inner_text("#judge")
+        )
         (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge | {'run': 'x'})};")
         page.reload()
         assert "No language model" in page.inner_text("#judge")

@@ -97,7 +97,9 @@ def choices(name: str, low: float, high: float) -> dict[str, Any]:
 
 
 def test_multiple_choice_sets_become_rows_with_a_verdict() -> None:
-    found = choice_rows(choices("medical", -0.3, 0.1) | choices("general", -0.2, -0.1) | scores(), 0.95)
+    found = choice_rows(
+        choices("medical", -0.3, 0.1) | choices("general", -0.2, -0.1) | scores(), 0.95
+    )
     assert [(row.title, row.verdict, row.outcome) for row in found] == [
         ("general", "worse", "1 / 2 / 3"),
         ("medical", "unclear", "1 / 2 / 3"),
