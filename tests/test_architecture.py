@@ -27,7 +27,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
-MOST_ARROWS = 48
+MOST_ARROWS = 50
 
 
 @cache

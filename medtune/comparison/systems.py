@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medtune.comparison.significance import effective_groups, too_uneven
 from medtune.comparison.statistics import Settings, compare_tables
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table
@@ -24,6 +25,7 @@ SUFFIXES = {"validation": "_validation", "test": ""}  # of the files of models, 
 SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
 # An echoed question ends, repeats nothing and invents no number: only models are measured by these.
 SCORES_OF_MODELS = ("perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate")
+LEAD = ("difference", "ci_low", "ci_high", "p_value", "counted_rows", "counted_groups")
 
 Systems = dict[str, pa.Table]  # the answers of each system, all with the same rows in order
 
@@ -77,11 +79,16 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
 
     Flat: "n", "groups", "<system>.<score>" (test), "<system>.<score>.validation",
     "<system>.<score>.difference" and its interval (fine-tuned minus system), and "best.<score>",
-    the name of the system without training that is best on the validation cards.
+    the name of the system without training that is best on the validation cards. If not all cards
+    count for a score, "<system>.<score>.counted_rows" says how many do. "groups.effective" is only
+    there if a few groups hold most of the cards.
     """
     test, validation = answers["test"], answers["validation"]
     base, finetuned = test[BASE], test[FINETUNED]
-    flat: dict[str, Any] = {"n": base.num_rows, "groups": len(base["group"].unique())}
+    groups = base["group"].to_pylist()
+    flat: dict[str, Any] = {"n": base.num_rows, "groups": len(set(groups))}
+    if too_uneven(groups):
+        flat["groups.effective"] = effective_groups(groups)
     for name, table in test.items():
         for suffix, part in (("", table), (".validation", validation[name])):
             values = score_table(part)
@@ -96,12 +103,12 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
 def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) -> dict[str, float]:
     """Returns fine-tuned minus this system in each score that both have, with intervals."""
     scores = defined_scores(table, finetuned)
-    fields = ("difference", "ci_low", "ci_high", "p_value")
     results = compare_tables(table, finetuned, scores, settings)
     return {
-        f"{name}.{score}.{field}": getattr(result, field)
+        key: value
         for score, result in results.items()
-        for field in fields
+        for key, value in result.flat(f"{name}.{score}").items()
+        if key.rpartition(".")[2] in LEAD
     }
 
 

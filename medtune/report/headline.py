@@ -67,7 +67,7 @@ def system_rows(
         best = systems.get(f"best.{score.name}", "")
         row = SystemRow(
             name=score.name,
-            title=score.title,
+            title=counted(systems, score),
             base=number(systems.get(f"{BASE}.{score.name}"), score.digits),
             best=number(systems.get(f"{best}.{score.name}"), score.digits) if best else "",
             best_title=title(best, few_shot) if best else "",
@@ -78,6 +78,12 @@ def system_rows(
         )
         rows.append(row)
     return rows
+
+
+def counted(systems: Metrics, score: Score) -> str:
+    """Returns a score's title, with the number of cards that count for it if that is not all."""
+    rows = systems.get(f"{BASE}.{score.name}.counted_rows")
+    return score.title if rows is None else f"{score.title} (n = {rows})"
 
 
 def _verdict(systems: Metrics, best: str, score: Score, confidence: float) -> str:

@@ -127,7 +127,7 @@ function setUpJudge(place) {
   if (!judge || judge.run !== place.dataset.run) return;
   const share = (value) => (typeof value === "number" ? value.toFixed(2) : "n/a");
   const lines = [
-    `${judge.model} compared ${judge.n} pairs of answers in both orders: the fine-tuned model's was better in ${judge.wins}, equal in ${judge.ties} and worse in ${judge.losses}.`,
+    `${judge.model} read ${judge.n} answers of the fine-tuned model beside those of ${judge.opponent}, in both orders: better in ${judge.wins}, equal in ${judge.ties}, worse in ${judge.losses}.`,
     `It gave the same verdict in both orders in a share of ${share(judge.consistency)} of the pairs. Its agreement with the scores is κ = ${share(judge.kappa)} (0 is chance, 1 is full agreement).`,
     "A language model's opinion is no measurement: it prefers long and confident answers.",
   ];
@@ -151,5 +151,5 @@ setUpTheme(document.getElementById("theme"));
 setUpCosts(document.getElementById("costs"));
 document.querySelectorAll("table.sortable").forEach(setUpParts);
 setUpAnswers(document.getElementById("list"), document.getElementById("filter"));
-setUpJudge(document.getElementById("judge"));
+setUpJudge(document.getElementById("opinion"));
 setUpScrolling([...document.querySelectorAll(".scroll, .picture")]);

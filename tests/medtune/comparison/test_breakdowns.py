@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from medtune.comparison.breakdowns import (
+    best_of_parts,
     compared_parts,
     length_parts,
     part_names,
@@ -57,9 +58,22 @@ def test_each_part_has_the_scores_of_its_own_rows() -> None:
     columns: dict[str, Any] = {"group": ["a", "b", "c"], "answer_tokens": [1, 1, 1]}
     base = pa.table(columns | {"rougeL": [0.1, 0.2, 0.6], "nll": [1.0, 1.0, 2.0]})
     finetuned = pa.table(columns | {"rougeL": [0.2, 0.4, 0.5], "nll": [0.0, 0.0, 2.0]})
-    flat = compared_parts({"base": base, "finetuned": finetuned}, ["x", "x", "y"], SETTINGS)
+    tables = {"base": base, "finetuned": finetuned}
+    flat = compared_parts(tables, ["x", "x", "y"], ("rougeL", "perplexity"), SETTINGS)
     assert (flat["x.n"], flat["y.n"], flat["y.groups"]) == (2, 1, 1)
     assert flat["x.rougeL.difference"] == pytest.approx(0.15)
     assert flat["x.perplexity.base"] == pytest.approx(math.e)
     assert flat["y.rougeL.losses"] == 1
     assert math.isnan(flat["y.rougeL.ci_low"]) and math.isnan(flat["y.rougeL.p_value"])
+
+
+def test_each_part_has_the_value_of_the_system_that_is_best_on_validation() -> None:
+    rule = pa.table({"rougeL": [0.1, 0.2, 0.6], "facts_right": [0, 1, 0], "facts_rows": [0, 1, 0]})
+    best = {"rougeL": "fill_in", "facts": "fill_in"}
+    names = ("rougeL", "facts", "bleu")
+    flat = best_of_parts({"fill_in": rule}, ["x", "x", "y"], best, names)
+    assert flat == {
+        "x.rougeL.best": pytest.approx(0.15),
+        "y.rougeL.best": 0.6,
+        "x.facts.best": 1.0,
+    }, "no card of y has facts"

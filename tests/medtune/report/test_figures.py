@@ -22,7 +22,6 @@ from medtune.report.figures import (
     loss_curves,
     questions,
     scores,
-    wilson_reach,
     write_figures,
 )
 from medtune.report.page import SECTIONS
@@ -53,9 +52,10 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Facts:
     return Facts(
         preset="default",
         seed=42,
-        params={"compare": {"confidence": 0.95}},
+        params={"compare": {"confidence": 0.95}, "evaluate": {"few_shot": 3}},
         metrics={
             "compare_scores": compare,
+            "compare_systems": compared("fill_in.rougeL") | {"n": 9},
             "compare_kinds": {f"{KIND}.n": 9, **compared(f"{KIND}.rougeL")},
         },
         curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
@@ -79,9 +79,18 @@ def written() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in FIGURES.iterdir()}
 
 
-def test_seven_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
+def test_eight_pictures_are_written_as_png_and_svg(facts: Facts) -> None:
     write_figures(replace(facts, choices=choices()))
-    names = ("answer_words", "data", "kinds", "loss", "questions", "reliability", "scores")
+    names = (
+        "answer_words",
+        "data",
+        "kinds",
+        "loss",
+        "questions",
+        "reliability",
+        "scores",
+        "systems",
+    )
     assert sorted(written()) == [f"{n}.{suffix}" for n in names for suffix in ("png", "svg")]
     for path in FIGURES.glob("*.png"):
         with Image.open(path) as image:
@@ -110,7 +119,7 @@ def test_a_picture_without_data_is_left_out_and_an_old_one_goes(facts: Facts) ->
     curves = {"train": [(1, float("nan"))], "validation": []}
     write_figures(replace(facts, curves=curves, choices=unasked))
     names = {name.partition(".")[0] for name in written()}
-    assert names == {"answer_words", "data", "kinds", "questions", "scores"}
+    assert names == {"answer_words", "data", "kinds", "questions", "scores", "systems"}
 
 
 @pytest.mark.slow
@@ -195,15 +204,6 @@ def test_text_of_the_data_is_no_formula_and_breaks_nothing(facts: Facts) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_figures(replace(facts, splits={"train": {r"$\nonsense$": 3}}))
-
-
-def test_wilson_s_interval_of_one_out_of_two_is_that_of_the_textbook() -> None:
-    down, up = wilson_reach(2, 0.5, 0.95)
-    assert (0.5 - down, 0.5 + up) == (
-        pytest.approx(0.0945, abs=1e-4),
-        pytest.approx(0.9055, abs=1e-4),
-    )
-    assert wilson_reach(1, 1.0, 0.95)[1] == 0.0
 
 
 def test_every_picture_has_a_section_of_the_report() -> None:

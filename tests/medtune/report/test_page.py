@@ -5,19 +5,33 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
-from medtune.report.page import SECTIONS, IntervalAxis, content_hash, numbers, render_report
+from medtune.report.page import (
+    MOST_SHOWN,
+    SECTIONS,
+    IntervalAxis,
+    content_hash,
+    looping,
+    numbers,
+    render_report,
+)
 from medtune.report.rendering import TEMPLATES
 from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
+from tests.chromium import CHROMIUM, OPTIONS
 
 VOID = {"meta", "input", "br", "line", "img"}
 Attributes = dict[str, str | None]
+# Cells beyond the right edge that no box with a hint scrolls to.
+UNMARKED = """() => [...document.querySelectorAll("td, th")]
+  .filter((cell) => cell.getBoundingClientRect().right > innerWidth && !cell.closest(".more"))
+  .map((cell) => cell.textContent)"""
 FORGOTTEN = {
     f"choices.general.{name}": value
     for name, value in {
@@ -84,16 +98,19 @@ def test_nothing_from_the_data_is_markup(facts: Facts) -> None:
     page = Page(html)
     assert not list(page.all("img")) and "<b>a|b</b>" not in html
     assert page.text.count("alert(1)") > 5
-    assert html.count("<script") == 2 and '<script src="costs.js"></script>' in html
+    assert html.count("<script") == 3
+    assert '<script src="costs.js"></script>\n<script src="judge.js"></script>' in html
     assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on")]
 
 
-def test_only_the_script_of_the_page_and_its_costs_are_loaded(facts: Facts) -> None:
+def test_only_the_script_of_the_page_and_its_side_files_are_loaded(facts: Facts) -> None:
     html = render_report(facts)
     (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
     (policy,) = [a["content"] or "" for a in Page(html).all("meta") if "http-equiv" in a]
     assert policy.startswith("default-src 'none'; ") and content_hash(script) in policy
-    assert not re.search(r"(src|href)=\"(?!#|costs.js)|@import|url\(|https?://(?!hpo)", html)
+    assert not re.search(
+        r"(src|href)=\"(?!#|costs.js|judge.js)|@import|url\(|https?://(?!hpo)", html
+    )
     scripts = [part for part in policy.split("; ") if part.startswith("script-src")]
     assert scripts == [f"script-src 'self' file: '{content_hash(script)}'"]
 
@@ -185,6 +202,101 @@ def test_script_filters_and_sorts() -> None:
     assert done.returncode == 0, done.stderr
     expected = ["bac", "acb", "abc", "ba", "ac", "c", "", [1, 2, None], ["a", "b"]]
     assert json.loads(done.stdout) == expected
+
+
+def test_the_first_screen_is_verdict_and_table_with_the_rival_named(facts: Facts) -> None:
+    html = render_report(facts)
+    start = html[: html.index('<section id="scores"')]
+    order = [
+        'class="lead">The fine-tuning made no change',
+        "<li>ROUGE-L: 0.300, +0.050 against the fill-in rule, the best without training",
+        '<section id="systems"',
+        '<th scope="row">ROUGE-L</th><td data-label="base">0.200</td>',
+        "0.250 (fill-in rule)</td>",
+        "<summary>Other scores</summary>",
+    ]
+    assert [start.index(text) for text in order] == sorted(start.index(text) for text in order)
+    assert "with Holm&#39;s correction" in start or "with Holm's correction" in start
+
+
+def test_a_kind_that_broke_down_is_said_on_the_first_screen(facts: Facts) -> None:
+    broken = facts.metrics["compare_kinds"] | {"onset.stopped_rate.finetuned": 0.1}
+    metrics = facts.metrics | {"compare_kinds": broken}
+    html = render_report(replace(facts, metrics=metrics))
+    assert "<li>Onset cards (n = 9): 90% of the answers do not end (base model 80%)" in html
+
+
+def test_systems_that_are_off_and_crosses_without_them_are_not_shown(facts: Facts) -> None:
+    assert "tuning and retrieval" not in render_report(facts)
+    assert "base model with 3 cards" in render_report(facts)
+    systems = facts.metrics["compare_systems"]
+    on = systems | {"finetuned_few_shot.rougeL": 0.35, "finetuned_few_shot.rougeL.validation": 0.3}
+    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": on}))
+    assert "ROUGE-L: tuning and retrieval" in html and "<td>0.300</td><td>0.350</td>" in html
+    off = {key: value for key, value in systems.items() if not key.startswith("few_shot")}
+    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": off}))
+    assert "base model with 3 cards" not in html
+
+
+def test_too_few_groups_are_said(facts: Facts) -> None:
+    assert "are too few" not in render_report(facts)
+    few = facts.metrics["compare_systems"] | {"groups": 5}
+    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": few}))
+    assert "5 groups are too few: no p-value can reach 0.05 with fewer than 6." in html
+
+
+def test_groups_that_a_few_topics_fill_are_said(facts: Facts) -> None:
+    assert "even groups" not in render_report(facts)
+    uneven = facts.metrics["compare_systems"] | {"groups.effective": 8.3}
+    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": uneven}))
+    assert "worth 8 even groups: the intervals may be too narrow." in html
+
+
+def test_an_answer_that_loops_is_folded_at_its_first_repetition(facts: Facts) -> None:
+    loop = "Signs include " + "fever and cough and " * 30
+    assert looping(loop) == ("Signs include fever and cough and fever and cough and", 122)
+    facts.answers[1]["finetuned"] = loop
+    html = render_report(facts)
+    folded = "fever and cough and fever and cough and … <small>repeats, 122 words</small></summary>"
+    assert html.count('<details class="looping">') == 1 and folded in html
+
+
+def test_an_answer_that_is_long_or_ends_soon_is_shown_whole() -> None:
+    assert looping(" ".join(map(str, range(500)))) is None
+    assert looping("a b c d a b c d a b c d") is None
+    late = " ".join(map(str, range(100))) + " a b c d" * 90
+    assert looping(late) == (" ".join(map(str, range(MOST_SHOWN))), 460)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
+    facts: Facts, tmp_path: Path
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "report.html"
+    path.write_text(render_report(facts), encoding="utf-8")
+    run = run_mark(facts.metrics["compare_scores"])
+    judge = {"run": run, "model": "<b>J</b>", "n": 9, "opponent": "base"}
+    judge |= {"wins": 4, "ties": 3, "losses": 2}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == 400
+        assert page.evaluate(UNMARKED) == []
+        assert page.inner_text("#judge").startswith("A judge's opinion\n\nNo language model")
+        (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge)};")
+        page.reload()
+        assert (
+            "<b>J</b> read 9 answers of the fine-tuned model beside those of base"
+            in page.inner_text("#judge")
+        )
+        (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge | {'run': 'x'})};")
+        page.reload()
+        assert "No language model" in page.inner_text("#judge")
+        browser.close()
 
 
 def test_same_facts_give_the_same_bytes(facts: Facts) -> None:

@@ -16,7 +16,6 @@ from medtune.report.score_rows import (
     Facts,
     choice_rows,
     compared_scores,
-    headline,
     number,
     parts,
     render_model_card,
@@ -98,53 +97,50 @@ def choices(name: str, low: float, high: float) -> dict[str, Any]:
 
 
 def test_multiple_choice_sets_become_rows_with_a_verdict() -> None:
-    found = choice_rows(choices("medical", -0.3, 0.1) | choices("general", -0.2, -0.1) | scores())
+    found = choice_rows(
+        choices("medical", -0.3, 0.1) | choices("general", -0.2, -0.1) | scores(), 0.95
+    )
     assert [(row.title, row.verdict, row.outcome) for row in found] == [
         ("general", "worse", "1 / 2 / 3"),
         ("medical", "unclear", "1 / 2 / 3"),
     ]
-    assert choice_rows(scores()) == []
+    assert choice_rows(scores(), 0.95) == []
 
 
 def test_parts_are_read_from_flat_metrics_with_their_limits() -> None:
     flat = {"b.n": 3, "b.groups": 2, **scores("b."), "a.n": 1, "a.groups": 1}
     flat |= scores("a.", ci_low=None, ci_high=None) | {"left_out": 4}
-    one, other = parts(flat)
+    one, other = parts(flat, 0.95)
     assert (one.name, one.n, one.groups, one.limits) == ("a", 1, 1, None)
     assert (other.name, other.difference, other.limits) == ("b", 0.1, (0.05, 0.15))
     assert other.rows["perplexity"].verdict == "worse"
 
 
 def test_score_rows_format_each_score_with_its_own_digits() -> None:
-    rows = {row.name: row for row in score_rows(scores(wins=3, ties=2, losses=1))}
+    rows = {row.name: row for row in score_rows(scores(wins=3, ties=2, losses=1), 0.95)}
     assert (rows["rougeL"].base, rows["rougeL"].interval) == ("0.200", "+0.050 to +0.150")
     assert (rows["perplexity"].finetuned, rows["perplexity"].difference) == ("0.30", "+0.10")
     assert (rows["rougeL"].p_value, rows["rougeL"].outcome) == ("< 0.001", "3 / 2 / 1")
 
 
 def test_verdict_follows_the_interval_and_the_better_side() -> None:
-    rows = {row.name: row.verdict for row in score_rows(scores())}
+    rows = {row.name: row.verdict for row in score_rows(scores(), 0.95)}
     assert (rows["rougeL"], rows["perplexity"], rows["mean_words"]) == (
         "better",
         "worse",
         "changed",
     )
-    for unclear in (scores(ci_low=-0.1), scores(ci_low=None, ci_high=None)):
-        assert {row.verdict for row in score_rows(unclear)} == {"unclear"}
-
-
-def test_headline_says_what_changed_with_the_interval() -> None:
-    assert headline(scores(), 0.95) == (
-        "ROUGE-L improved: 0.200 to 0.300 (+0.100, 95% interval +0.050 to +0.150). "
-        "Perplexity got worse: 0.20 to 0.30 (+0.10, 95% interval +0.05 to +0.15)."
-    )
-    unclear = headline(scores(ci_low=-0.1), 0.995)
-    assert "ROUGE-L did not clearly change" in unclear and "99.5% interval" in unclear
+    for unclear in (
+        scores(ci_low=-0.1),
+        scores(ci_low=None, ci_high=None),
+        scores(p_value=0.06),
+    ):
+        assert {row.verdict for row in score_rows(unclear, 0.95)} == {"unclear"}
 
 
 def test_undefined_metrics_read_as_not_available() -> None:
     assert [number(value, 2) for value in (None, float("nan"), float("inf"))] == ["n/a"] * 3
-    row = score_rows(scores(ci_low=None, ci_high=None))[0]
+    row = score_rows(scores(ci_low=None, ci_high=None), 0.95)[0]
     assert row.interval == "n/a"
 
 
@@ -173,9 +169,9 @@ def test_hub_names_come_from_hub_sources_and_known_packages() -> None:
 
 def test_a_disclaimer_that_no_run_knows_of_has_no_row() -> None:
     rates = {"disclaimer_rate.base": 0.0, "disclaimer_rate.finetuned": 0.0}
-    assert "disclaimer_rate" not in {row.name for row in score_rows(scores() | rates)}
+    assert "disclaimer_rate" not in {row.name for row in score_rows(scores() | rates, 0.95)}
     rates["disclaimer_rate.finetuned"] = 0.9
-    assert "disclaimer_rate" in {row.name for row in score_rows(scores() | rates)}
+    assert "disclaimer_rate" in {row.name for row in score_rows(scores() | rates, 0.95)}
 
 
 def test_the_better_side_of_every_score_is_known() -> None:
