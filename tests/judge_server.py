@@ -39,7 +39,7 @@ def running_judge(reply: Callable[[str], str]) -> Iterator[JudgeServer]:
     judge = JudgeServer(reply)
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             judge.bodies.append(body)
             judge.keys.append(self.headers["Authorization"])

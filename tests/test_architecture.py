@@ -26,7 +26,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
-MOST_ARROWS = 48
+MOST_ARROWS = 50
 
 
 @cache
