@@ -97,10 +97,11 @@ def curve(
         int, typer.Option(help="Look at the experiments of this many commits; -1 takes all.")
     ] = 1,
 ) -> None:
-    """Train with an eighth, a quarter and a half of the cards and draw the scores.
+    """Train with fewer cards and say what more would bring.
 
-    The first call queues DVC experiments that differ in split.max_records.train alone. Once they
-    are done, the same call draws reports/curve.png and says what twice as many cards would bring.
+    The first call queues DVC experiments with an eighth, a quarter and a half of the cards, which
+    differ in split.max_records.train alone. Once they are done, the same call draws
+    reports/curve.png.
     """
     runs = find_runs(num, VARIED, VARIED_INPUT)
     commands, there = queue_commands(runs), by_cards(runs)
