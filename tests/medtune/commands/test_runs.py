@@ -98,7 +98,8 @@ def run(folder: Path, *command: str) -> str:
 
 
 def dvc(folder: Path, *arguments: str) -> str:
-    return run(folder, sys.executable, "-m", "dvc", *arguments)
+    """Runs the program dvc: workers of its queue do not start from `python -m dvc`."""
+    return run(folder, str(Path(sys.executable).with_name("dvc")), *arguments)
 
 
 @pytest.fixture
