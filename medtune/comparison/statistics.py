@@ -35,7 +35,8 @@ class Comparison:
     """One score of both models. `difference` is fine-tuned minus base; undefined values are NaN.
 
     `wins`, `ties` and `losses` count rows from the fine-tuned model's side; they are None for
-    scores that a single row does not have (BLEU, chrF) or that have no better direction.
+    scores that a single row does not have (BLEU, chrF) or that have no better direction. If not
+    all rows count for the score, `counted_rows` and `counted_groups` say how many do.
     """
 
     base: float
@@ -47,6 +48,8 @@ class Comparison:
     wins: int | None = None
     ties: int | None = None
     losses: int | None = None
+    counted_rows: int | None = None
+    counted_groups: int | None = None
 
     def flat(self, name: str) -> dict[str, float]:
         """Returns its fields as "<name>.<field>", without those that are None."""
@@ -64,6 +67,14 @@ class Sums:
     def difference(self, base: Array, finetuned: Array) -> Array:
         return self.score.value(finetuned) - self.score.value(base)
 
+    @property
+    def counted(self) -> Array:
+        """Whether each group, (groups,), has a row that counts for the score."""
+        return (self.base != 0).any(axis=1) | (self.finetuned != 0).any(axis=1)
+
+    def only(self, groups: Array) -> "Sums":
+        return Sums(self.score, self.base[groups], self.finetuned[groups])
+
 
 def compare_tables(
     base: pa.Table,
@@ -73,19 +84,13 @@ def compare_tables(
 ) -> dict[str, Comparison]:
     """Compares two tables of predictions with the same rows in the same order, by score name.
 
-    Each resample's difference is computed anew from its sums. With one group, interval and p-value
-    are NaN. In simulations with 10 to 100 groups, 95 % intervals contained the truth in 94 to 96 %
-    of cases with one to three rows per group, in 92 to 95 % with half of the rows in a tenth of
-    the groups, and in 88 to 95 % with skewed differences (plain percentiles: 89 to 95 %, 89 to
-    94 %, 84 to 94 %).
+    Each resample's difference is computed anew from its sums. With one group that counts for a
+    score, its interval and p-value are NaN.
     """
     codes = pc.rank(base.column("group"), tiebreaker="dense").to_numpy() - 1
     rows = [(score, statistics(base, score), statistics(finetuned, score)) for score in scores]
     sums = [Sums(score, _per_group(b, codes), _per_group(f, codes)) for score, b, f in rows]
-    low, high, p_values = np.full((3, len(sums)), np.nan)
-    if codes.max() > 0:
-        low, high = intervals(sums, bootstrap(sums, settings), settings.confidence)
-        p_values = permutation(sums, settings)
+    low, high, p_values = resampled(sums, settings)
     result = {}
     for i, (score, base_rows, finetuned_rows) in enumerate(rows):
         before = float(score.value(base_rows.sum(axis=0)))
@@ -98,8 +103,34 @@ def compare_tables(
             ci_high=float(high[i]),
             p_value=float(p_values[i]),
             **wins_ties_losses(score, base_rows, finetuned_rows),
+            **counts(Sums(score, base_rows, finetuned_rows), sums[i]),
         )
     return result
+
+
+def resampled(sums: Sequence[Sums], settings: Settings) -> Array:
+    """Returns lower ends, upper ends and p-values, (3, scores), each from the groups that count."""
+    result = np.full((3, len(sums)), np.nan)
+    same: dict[bytes, list[int]] = {}  # scores by the groups that count for them
+    for i, s in enumerate(sums):
+        same.setdefault(s.counted.tobytes(), []).append(i)
+    for chosen in same.values():
+        groups = sums[chosen[0]].counted
+        if groups.sum() > 1:
+            parts = [sums[i].only(groups) for i in chosen]
+            ends = intervals(parts, bootstrap(parts, settings), settings.confidence)
+            result[:, chosen] = np.stack([*ends, permutation(parts, settings)])
+    return result
+
+
+def counts(rows: Sums, groups: Sums) -> dict[str, int]:
+    """Returns how many rows and groups count for a score; nothing if all rows do."""
+    if rows.counted.all():
+        return {}
+    return {
+        "counted_rows": int(rows.counted.sum()),
+        "counted_groups": int(groups.counted.sum()),
+    }
 
 
 def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Array, Array]:
@@ -119,12 +150,25 @@ def intervals(sums: Sequence[Sums], drawn: Array, confidence: float) -> tuple[Ar
             for s, (base, finetuned) in zip(sums, totals, strict=True)
         ]
     )
-    squares = ((without_group - observed[:, None]) ** 2).sum(axis=1)
-    error, spread = np.sqrt(squares * (groups - 1) / groups), drawn.std(axis=1)
+    influence = (without_group - observed[:, None]) ** 2
+    error = np.sqrt(influence.sum(axis=1) * (groups - 1) / groups)
+    spread = drawn.std(axis=1)
     stretch = np.divide(error, spread, out=np.ones_like(error), where=spread > 0)
-    stretch *= stdtrit(groups - 1, tail) / ndtri(tail)
+    stretch *= stdtrit(degrees_of_freedom(influence), tail) / ndtri(tail)
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=1)
     return observed + stretch * (low - observed), observed + stretch * (high - observed)
+
+
+def degrees_of_freedom(influence: Array) -> Array:
+    """Returns those of a standard error, (scores,), from each group's part of its square.
+
+    `influence` is (scores, groups). Even groups have groups - 1. If few groups hold most of the
+    variance, their number counts (Satterthwaite 1946, with the normal distribution's kurtosis).
+    """
+    most = influence.shape[1] - 1
+    total, squares = influence.sum(axis=1), (influence**2).sum(axis=1)
+    ratio = np.divide(total**2, squares, out=np.full_like(total, np.inf), where=squares > 0)
+    return np.minimum(most, 3 * ratio - 1)
 
 
 def bootstrap(sums: Sequence[Sums], settings: Settings) -> Array:

@@ -200,7 +200,14 @@ class Evaluate(Section):
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    primary: Annotated[list[ScoreName], Field(min_length=1)]
     fail_if_worse: dict[ScoreName, Annotated[float, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def check_primary(self) -> Self:
+        if len(set(self.primary)) < len(self.primary):
+            raise ValueError("primary: name each score once")
+        return self
 
 
 class Guard(Section):

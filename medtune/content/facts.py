@@ -42,12 +42,12 @@ class Marks:
 def mark(prediction: str, question: str, card: CardFacts, frame: Set[str] = frozenset()) -> Marks:
     """Returns the marks of an answer; none if its card has no fact that the question leaves open.
 
-    A wording whose words are all in the question does not count. `equal` and `list` overlook the
-    words of `frame` (see fact_frame) and of the question.
+    A fact does not count if the question has all words of one of its wordings. `equal` and `list`
+    overlook the words of `frame` (see fact_frame) and of the question.
     """
     asked = frozenset(stems(question))
-    known = [[w for w in map(stems, fact) if not asked.issuperset(w)] for fact in card.facts]
-    known = [wordings for wordings in known if wordings]
+    facts = [list(map(stems, wordings)) for wordings in card.facts]
+    known = [wordings for wordings in facts if not any(map(asked.issuperset, wordings))]
     if not card.fact_type or not known:
         return Marks()
     if card.fact_type == "named":

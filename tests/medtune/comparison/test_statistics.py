@@ -1,10 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import bootstrap, kstest, norm, ttest_1samp
 from scipy.stats import t as student
 
-from medtune.comparison.statistics import Comparison, Settings, compare_tables
+from medtune.comparison.statistics import (
+    Comparison,
+    Settings,
+    compare_tables,
+    degrees_of_freedom,
+)
 from medtune.scoring.scores import SCORES, Score
 
 BY_NAME: dict[str, Score] = {score.name: score for score in SCORES}
@@ -109,6 +116,50 @@ def test_interval_of_few_even_groups_is_that_of_student() -> None:
     assert ours.ci_high == pytest.approx(students.high, abs=0.05)
 
 
+def test_few_groups_that_hold_the_variance_leave_few_degrees_of_freedom() -> None:
+    even, one, three = [2.0] * 30, [1.0] + [0.0] * 29, [1.0] * 3 + [0.0] * 27
+    normal = np.random.default_rng(0).normal(0, 1, 10_000) ** 2
+    found = degrees_of_freedom(np.array([even, one, three, [0.0] * 30]))
+    assert found.tolist() == pytest.approx([29, 2, 8, 29])
+    assert degrees_of_freedom(normal[None])[0] == pytest.approx(10_000, rel=0.05)
+
+
+def test_rows_that_do_not_count_for_a_score_change_nothing() -> None:
+    values = np.random.default_rng(3).random((2, 12))
+    groups = [str(n // 2) for n in range(12)]
+    counting = [
+        pa.table({"group": groups, "content_f1": row, "content_rows": [1] * 12}) for row in values
+    ]
+    none = pa.table(
+        {"group": ["0", "x", "y"], "content_f1": [0.0] * 3, "content_rows": [0] * 3}
+    ).cast(counting[0].schema)
+    scores = [BY_NAME["content_f1"]]
+    alone = compare_tables(*counting, scores, SETTINGS)["content_f1"]
+    longer = [pa.concat_tables([table, none]) for table in counting]
+    beside = compare_tables(*longer, scores, SETTINGS)["content_f1"]
+    assert beside == replace(alone, counted_rows=12, counted_groups=6)
+    assert beside.wins + beside.losses == 12
+    assert "content_f1.counted_rows" not in alone.flat("content_f1")
+
+
+def test_a_score_that_counts_in_one_group_has_no_interval_and_no_p_value() -> None:
+    columns = {"group": ["a", "b"], "content_rows": [1, 0]}
+    tables = [pa.table(columns | {"content_f1": [value, 0.0]}) for value in (0.2, 0.3)]
+    result = compare_tables(*tables, [BY_NAME["content_f1"]], SETTINGS)["content_f1"]
+    assert np.isnan([result.ci_low, result.ci_high, result.p_value]).all()
+    assert (result.counted_rows, result.counted_groups) == (1, 1)
+
+
+def test_a_system_without_likelihoods_has_no_perplexity() -> None:
+    columns = {"group": ["a", "b", "c"], "answer_tokens": [1, 3, 2]}
+    rule = pa.table({"group": columns["group"], "nll": [None] * 3, "answer_tokens": [None] * 3})
+    model = pa.table(columns | {"nll": [2.0, 2.0, 1.0]})
+    result = compare_tables(rule, model, [BY_NAME["perplexity"]], SETTINGS)["perplexity"]
+    undefined = (result.base, result.difference, result.ci_low, result.ci_high, result.p_value)
+    assert np.isnan(undefined).all() and result.finetuned > 1
+    assert (result.wins, result.ties, result.losses) == (0, 0, 0)
+
+
 def test_rounding_makes_no_winner() -> None:
     result = compared([0.1 + 0.2, 0.5, 0.0], [0.3, 0.5 + 1e-6, 0.0])
     assert (result.wins, result.ties, result.losses) == (1, 2, 0)
@@ -181,4 +232,20 @@ def test_interval_holds_a_perplexity_in_93_to_97_of_100_draws(groups: int) -> No
         ]
         result = compare_tables(*tables, [BY_NAME["perplexity"]], settings)["perplexity"]
         held += result.ci_low <= np.exp(1.5) - np.exp(2.0) <= result.ci_high
+    assert 0.93 <= held / draws <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [0.5, 1.0])  # standard deviation of a topic's own difference
+def test_interval_holds_a_mean_of_three_giant_topics_in_93_to_97_of_100_draws(
+    shared: float,
+) -> None:
+    generator = np.random.default_rng(17)
+    settings, draws, held = Settings(2000, 0.95, 0), 1000, 0
+    codes = np.repeat(np.arange(33), [50] * 3 + [1] * 30)
+    groups = [str(code) for code in codes]
+    for _ in range(draws):
+        differences = generator.normal(0, shared, 33)[codes] + generator.normal(0, 1, len(codes))
+        result = compared([0.0] * len(codes), list(differences), groups, settings)
+        held += result.ci_low <= 0 <= result.ci_high
     assert 0.93 <= held / draws <= 0.97

@@ -61,6 +61,18 @@ def test_the_gate_knows_its_scores(content: Any) -> None:
     assert "fail_if_worse.bleu must be greater than or equal to 0, got -1.0" in str(caught.value)
 
 
+def test_primary_scores_are_known_and_named_once(content: Any) -> None:
+    assert validate(content).compare.primary == ["rougeL", "content_f1"]
+    for names, problem in (
+        (["rougel"], r"compare.primary.* must be 'rouge1', "),
+        ([], r"compare.primary .*at least 1"),
+        (["facts", "facts"], r"primary: name each score once"),
+    ):
+        content["compare"]["primary"] = names
+        with pytest.raises(InputError, match=problem):
+            validate(content)
+
+
 def test_a_misspelt_section_gets_a_hint(content: Any) -> None:
     content["tokenise"] = {}
     with pytest.raises(InputError, match=r"tokenise is unknown: did you mean tokenize\?"):

@@ -92,13 +92,13 @@ def test_a_named_fact_stands_in_the_answer_as_whole_words(answer: str, right: fl
     assert mark(answer, GOUT, CardFacts("named", CLASSES.facts)) == Marks(right)
 
 
-def test_a_wording_that_stands_in_the_question_proves_nothing() -> None:
-    question = "What is acute arthritis?"
-    for fact_type in ("equal", "list", "named"):
-        card = CardFacts(fact_type, [["arthritis"], ["disease of the joints", "acute arthritis"]])
-        assert mark("Acute arthritis.", question, card).right == 0
-        assert mark("A disease of the joints", question, card).right == 1, "the only fact left"
-        assert mark("Arthritis", question, CardFacts(fact_type, [["arthritis"]])) == Marks()
+@pytest.mark.parametrize("fact_type", ["equal", "list", "named"])
+def test_a_fact_that_stands_in_the_question_proves_nothing(fact_type: str) -> None:
+    question, asked = "What is acute arthritis?", ["joint inflammation", "arthritis"]
+    card = CardFacts(fact_type, [asked, ["disease of the joints"]])
+    assert mark("Acute arthritis.", question, card).right == 0
+    assert mark("A disease of the joints", question, card).right == 1, "the only fact left"
+    assert mark("Arthritis", question, CardFacts(fact_type, [asked])) == Marks()
 
 
 def test_a_card_without_facts_is_not_marked() -> None:
