@@ -198,8 +198,14 @@ MADE_ELSEWHERE = {
     "checkpoints",
     "data/feedback/disliked.jsonl",
     "data/feedback/liked.jsonl",
+    "data/judge",
     "exports",
+    "metrics/seeds.json",
     "reports/costs.js",
+    "reports/curve.csv",
+    "reports/curve.png",
+    "reports/judge.js",
+    "reports/judge.json",
     "reports/tokens.html",
 }
 

@@ -28,7 +28,7 @@ VARIED = "split.max_records.train"
 VARIED_INPUT = "data/tokens/train.arrow"
 SPLIT_METRICS = "metrics/split.json"
 PARTS = (8, 4, 2, 1)  # of all training cards: an eighth, a quarter, a half, all
-FEWEST_CARDS = 8  # of the smallest part
+FEWEST_CARDS = 2  # of the smallest part
 DRAWN = ("rougeL", "content_f1", "meaning", "facts", "stopped_rate", "repetition_rate")
 
 
@@ -97,10 +97,11 @@ def curve(
         int, typer.Option(help="Look at the experiments of this many commits; -1 takes all.")
     ] = 1,
 ) -> None:
-    """Train with an eighth, a quarter and a half of the cards and draw the scores.
+    """Train with fewer cards and say what more would bring.
 
-    The first call queues DVC experiments that differ in split.max_records.train alone. Once they
-    are done, the same call draws reports/curve.png and says what twice as many cards would bring.
+    The first call queues DVC experiments with an eighth, a quarter and a half of the cards, which
+    differ in split.max_records.train alone. Once they are done, the same call draws
+    reports/curve.png.
     """
     runs = find_runs(num, VARIED, VARIED_INPUT)
     commands, there = queue_commands(runs), by_cards(runs)

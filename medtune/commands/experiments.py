@@ -48,8 +48,8 @@ def load_experiments(commits: int) -> tuple[list[Experiment], dict[str, list[str
     for state, name, reason in _states(_exp_show(commits)):
         reason = reason or ("unreadable" if state["data"] is None else "")
         if not reason:
-            run = _run(state, name)
-            reason = _problem(run)
+            run, stages = _run(state, name)
+            reason = _problem(run, stages)
         if reason:
             others.setdefault(reason, []).append(name)
         else:
@@ -89,17 +89,20 @@ def _states(shown: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, str, str]
             yield tip, name, "" if state == "success" else state
 
 
-def _run(state: Mapping[str, Any], name: str) -> Experiment:
+def _run(state: Mapping[str, Any], name: str) -> tuple[Experiment, dict[str, Any]]:
+    """Returns a run, and the stages of its dvc.lock."""
     commit = "" if state["rev"] == WORKSPACE else _short(state["rev"])
-    return Experiment(
+    stages = read_lock(commit)
+    run = Experiment(
         name=name,
         commit=commit,
         params=flat(state["data"]["params"].get(PARAMS, {}).get("data") or {}),
         scores=json.loads(text_of(commit, SCORES) or "{}"),
         cost=json.loads(text_of(commit, COST) or "{}"),
         systems=json.loads(text_of(commit, SYSTEMS) or "{}"),
-        inputs=inputs_of(read_lock(commit)),
+        inputs=inputs_of(stages),
     )
+    return run, stages
 
 
 def read_lock(commit: str) -> dict[str, Any]:
@@ -115,12 +118,11 @@ def inputs_of(stages: Mapping[str, Any]) -> dict[str, str]:
     return {dep["path"]: dep["md5"] for dep in deps}
 
 
-def _problem(run: Experiment) -> str:
+def _problem(run: Experiment, stages: Mapping[str, Any]) -> str:
     """Returns why the scores do not belong to the parameters, or nothing if they do.
 
     Git tracks the scores: a commit or the workspace may have those of an earlier run.
     """
-    stages = read_lock(run.commit)
     if not run.scores or "compare" not in stages:
         return "without scores"
     scored = flat(stages["compare"]["params"][PARAMS])
@@ -144,7 +146,8 @@ def queue_experiments(commands: Sequence[Sequence[str]]) -> None:
                 f"{len(commands)} were queued: fix what it reports above (`dvc queue remove --all` "
                 "empties the queue, `dvc exp remove NAME` removes an earlier experiment)"
             )
-    print(f"{len(commands)} experiments queued: start them with `dvc queue start`")
+    queued = "1 experiment" if len(commands) == 1 else f"{len(commands)} experiments"
+    print(f"{queued} queued: start with `dvc queue start`")
 
 
 def git(*arguments: str) -> str:

@@ -171,11 +171,17 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
             number(found["sd_over_seeds"], score.digits + 1),
             number(gain["value"], score.digits, sign=True),
             "n/a" if gain["ci_low"] is None else f"{low} to {high}",
-            number(gain["p_value"], 3),
+            p_text(gain["p_value"]),
         ])  # fmt: skip
     seeds = ", ".join(map(str, content["seeds"]))
     origin = f"n = {content['n']} in {content['groups']} groups; training seeds {seeds}"
     return f"{markdown_table(rows)}\n\n{origin}"
+
+
+def p_text(p_value: float | None) -> str:
+    from medtune.report.rendering import number
+
+    return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value, 3)
 
 
 def write_table(runs: Runs) -> str:

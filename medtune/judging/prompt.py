@@ -21,7 +21,7 @@ SYSTEM = (
 TO_A_JUDGE = re.compile(
     r"""
     \b(ignore|disregard|forget|override)\b.{0,60}\b(instructions?|above|previous|prior|prompts?)\b
-    | \b(answer|response|option|candidate|assistant)\W{0,3}(1|2|a|b|one|two|first|second)\b
+    | \b(answer|response|option|candidate|assistant)[\s#:]{0,2}(1|2|a|b|one|two|first|second)\b
     | \b(first|second|other|this|my)\s(answer|response|option|candidate)\b
     | \b(verdicts?|judges?|graders?|evaluators?)\b
     | \b(choose|pick|prefer|vote\sfor|reply|respond|output)\b.{0,40}\b(me|this|first|second|code)\b

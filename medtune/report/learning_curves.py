@@ -68,7 +68,7 @@ def sentence(curve: LearningCurve, confidence: float) -> str:
     low, high = (number(end, digits, sign=True) for end in (gain.ci_low, gain.ci_high))
     return (
         f"{curve.score.title}: {'yes' if curve.is_worth_it else 'not shown'}; twice as many "
-        f"({2 * curve.cards[-1]:,}) would bring about {number(gain.value, digits, sign=True)} "
+        f"({2 * curve.cards[-1]:,}) would bring {number(gain.value, digits, sign=True)} "
         f"({percent(confidence)} interval {low} to {high}), and the same extrapolation from fewer "
         f"cards missed the score of {curve.cards[-1]:,} by "
         f"{number(curve.missed_by, digits, sign=True)}."

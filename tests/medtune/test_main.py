@@ -12,9 +12,12 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "ask What?",
     "check",
+    "curve",
     "export cards",
+    "judge --url http://127.0.0.1:9/v1 --model m",
     "leaderboard",
     "preset smoke",
+    "replicate",
     "summary",
     "tokens",
 )
@@ -44,6 +47,12 @@ def without(packages: tuple[str, ...], module: str) -> str:
     )
 
 
+def name_of(command: str) -> str:
+    """The command and its subcommand, without arguments and options."""
+    words = command.partition(" --")[0].split()
+    return " ".join(word for word in words if word not in ("What?", "smoke"))
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["preset", "--list"], ["leaderboard", "--help"]])
 def test_help_and_lists_are_instant(arguments: list[str]) -> None:
     code = (
@@ -71,7 +80,7 @@ def test_medtune_alone_lists_every_command_in_one_line_each(medtune: Run, capsys
 def test_the_help_of_a_command_ends_with_examples_of_it(
     command: str, medtune: Run, capsys: Output
 ) -> None:
-    name = " ".join(word for word in command.split() if word not in ("What?", "smoke"))
+    name = name_of(command)
     assert medtune(*name.split(), "--help") == 0
     _, examples = capsys.readouterr().out.split("  Examples:\n")
     assert examples.splitlines()
@@ -89,7 +98,7 @@ def test_elsewhere_than_in_a_project_a_command_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert medtune(*command.split()) == 1
-    name = " ".join(word for word in command.split() if word not in ("What?", "smoke"))
+    name = name_of(command)
     assert capsys.readouterr().err == (
         f"{name}: params.yaml is missing in this folder: "
         "run the command in the root of the project\n"

@@ -192,7 +192,7 @@ def test_queue_writes_the_preset_and_queues_each_configuration(medtune, monkeypa
         for lr, batch, epochs, r in rows
     ]
     assert capsys.readouterr().out.endswith(
-        "4 experiments queued: start them with `dvc queue start`\n"
+        "4 experiments queued: start with `dvc queue start`\n"
     )
 
 

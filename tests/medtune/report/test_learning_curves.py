@@ -34,6 +34,6 @@ def test_picture_and_table_have_the_same_bytes_each_time(tmp_path: Path) -> None
 def test_the_answer_is_one_sentence_with_gain_interval_and_miss() -> None:
     said = sentence(curves()[0], 0.95)
     assert said == (
-        "ROUGE-1: yes; twice as many (160) would bring about +0.075 (95% interval +0.075 to "
+        "ROUGE-1: yes; twice as many (160) would bring +0.075 (95% interval +0.075 to "
         "+0.075), and the same extrapolation from fewer cards missed the score of 80 by +0.050."
     )

@@ -1,0 +1,138 @@
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from medtune.commands import replicate
+from medtune.commands.experiments import Experiment
+from medtune.commands.replicate import by_seed, provenance, queue_commands, table_text
+from medtune.commands.runs import Runs
+
+PARAMS = {"preset": "mine", "seed": 42, "train.seed": None, "train.lr": 0.1, "guard.scope": "off"}
+
+
+def made(name: str, own: int | None = None, **more: Any) -> Experiment:
+    commit = "" if name == "workspace" else "abc"
+    return Experiment(name, commit, PARAMS | {"train.seed": own} | more, {}, {})
+
+
+def runs(*others: Experiment, queued: list[str] | None = None) -> Runs:
+    here = made("workspace")
+    return Runs(here, [here, *others], {"queued": queued or []})
+
+
+def seeds(commands: list[list[str]]) -> list[str]:
+    return [command[-1].removeprefix("train.seed=") for command in commands]
+
+
+def test_seeds_count_up_from_the_shared_one_which_is_done() -> None:
+    commands = queue_commands(runs(), 5)
+    assert seeds(commands) == ["43", "44", "45", "46"]
+    assert commands[0][:4] == ["exp", "run", "--queue", "--name"]
+    assert commands[0][5:] == ["-S", "train.seed=43"]
+    assert len({command[4] for command in commands}) == 4
+
+
+def test_seeds_that_are_done_or_wait_are_not_queued_again() -> None:
+    first = queue_commands(runs(), 3)
+    waiting = runs(queued=[first[0][4]])
+    assert seeds(queue_commands(waiting, 3)) == ["44"]
+    assert seeds(queue_commands(runs(made("a", 43), made("b", 7)), 4)) == ["44"]
+    assert queue_commands(runs(made("a", 43), made("b", 44)), 3) == []
+    assert queue_commands(runs(made("a", 43), made("b", 44)), 2) == []
+
+
+def test_other_parameters_give_experiments_other_names() -> None:
+    other = made("workspace", **{"train.lr": 0.2})
+    names = [queue_commands(each, 2)[0][4] for each in (runs(), Runs(other, [other], {}))]
+    assert names[0] != names[1]
+    guarded = made("workspace", **{"guard.scope": "block"})
+    assert queue_commands(Runs(guarded, [guarded], {}), 2)[0][4] == names[0]
+
+
+def test_one_seed_counts_once_whether_it_is_shared_or_the_trainings_own() -> None:
+    found = by_seed(runs(made("same", 42), made("other", 43)))
+    assert {seed: run.name for seed, run in found.items()} == {42: "workspace", 43: "other"}
+
+
+def stages(**changed: str) -> dict[str, Any]:
+    def deps(*paths: str) -> dict[str, Any]:
+        return {"deps": [{"path": path, "md5": changed.get(path, "0")} for path in paths]}
+
+    trained = {"outs": [{"path": "models/adapter/adapter_model.safetensors", "md5": "1"}]}
+    return {
+        "train": deps("data/tokens/train.arrow", "medtune/training") | trained,
+        "evaluate@finetuned": deps("models/adapter/adapter_model.safetensors", "medtune/scoring"),
+        "compare": deps("medtune/comparison", "medtune/content", "medtune/report"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "counts"),
+    [
+        ("data/tokens/train.arrow", True),
+        ("medtune/training", True),
+        ("medtune/scoring", True),
+        ("medtune/content", True),
+        ("medtune/report", False),
+        ("models/adapter/adapter_model.safetensors", False),
+    ],
+)
+def test_scores_come_from_cards_code_and_scorers_but_not_from_one_adapter_or_the_report(
+    path: str, counts: bool
+) -> None:
+    before, after = provenance(PARAMS, stages()), provenance(PARAMS, stages(**{path: "2"}))
+    assert (before != after) is counts
+
+
+def test_scores_come_from_all_parameters_but_the_seed_of_the_training() -> None:
+    before = provenance(PARAMS, stages())
+    assert provenance(PARAMS | {"train.seed": 7}, stages()) == before
+    assert provenance(PARAMS | {"train.lr": 1}, stages()) != before
+    assert provenance(PARAMS | {"seed": 7}, stages()) != before
+
+
+def answers(values: list[float]) -> pa.Table:
+    names = [f"card {n}" for n in range(len(values))]
+    return pa.table({"id": names, "group": names, "rougeL": values})
+
+
+@pytest.fixture
+def content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Two seeds, of which each is 0.1 off 0.5, against a rule with 0.4 and a base with 0.2."""
+    tuned = [answers([0.5, 0.6, 0.7]), answers([0.3, 0.4, 0.5])]
+    untrained = {"base": answers([0.2, 0.2, 0.2]), "echo": answers([0.3, 0.4, 0.5])}
+    monkeypatch.setattr(replicate, "finetuned_answers", lambda found: tuned)
+    monkeypatch.setattr(replicate, "untrained_answers", untrained.__getitem__)
+    monkeypatch.setattr(replicate, "best_untrained", lambda: {"rougeL": "echo"})
+    return replicate.replicated({42: made("workspace"), 43: made("other", 43)}, 0.95)
+
+
+def test_a_score_has_its_seeds_and_its_gain_over_base_and_the_best_without_training(
+    content: dict[str, Any],
+) -> None:
+    assert (content["seeds"], content["n"], content["groups"]) == ([42, 43], 3, 3)
+    score = content["scores"]["rougeL"]
+    assert list(content["scores"]) == ["rougeL"]
+    assert score["by_seed"] == pytest.approx([0.6, 0.4])
+    assert score["finetuned"]["value"] == pytest.approx(0.5)
+    assert score["sd_over_seeds"] == pytest.approx(0.2 / 2**0.5)
+    assert (score["best"], score["echo"]["value"]) == ("echo", pytest.approx(0.4))
+    assert score["echo"]["gain"]["value"] == pytest.approx(0.1)
+    assert score["base"]["gain"]["value"] == pytest.approx(0.3)
+    gain = score["echo"]["gain"]  # only seeds differ: Student's interval with one degree of freedom
+    assert gain["ci_high"] - gain["value"] == pytest.approx(0.1 * 12.7062, rel=1e-4)
+
+
+def test_the_table_names_the_best_system_and_the_seeds(content: dict[str, Any]) -> None:
+    header, _, row, _, origin = table_text(content, few_shot=3).splitlines()
+    assert [cell.strip() for cell in header.strip("|").split("|")][:3] == [
+        *("score", "base", "best without training"),
+    ]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == [
+        *("ROUGE-L", "0.200", "0.400 (question echoed)", "0.500", "0.1414"),
+        *("+0.100", "-1.171 to +1.371", "0.500"),
+    ]
+    assert origin == "n = 3 in 3 groups; training seeds 42, 43"
