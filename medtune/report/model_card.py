@@ -76,7 +76,7 @@ def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             metric_value=compare[f"{score.name}.finetuned"],
         )
         for score in SCORES
-        if score.better and compare[f"{score.name}.finetuned"] is not None
+        if score.better and compare.get(f"{score.name}.finetuned") is not None
     ]
     return ModelCardData(
         base_model=base_model,
