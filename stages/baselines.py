@@ -1,0 +1,125 @@
+"""Answers the validation and test questions by rules that need no model, and scores the answers.
+
+Reads data/split/{train,validation,test}.parquet; writes data/predictions/baselines.parquet and
+metrics/baselines.json (scores, and the sentence that the fill-in rule puts names into).
+Run: python -m stages.baselines
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from medtune.baselines.asked_name import NameFinder
+from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
+from medtune.baselines.nearest import CardIndex, renamed
+from medtune.config.loading import load_params
+from medtune.runtime.errors import InputError
+from medtune.runtime.files import read_table, write_json, write_table
+from medtune.runtime.stage import run
+from medtune.scoring.predictions import prediction_table
+from medtune.scoring.scores import TextScorer, score_table, signatures
+from medtune.scoring.systems import ECHO, FILL_IN, NEAREST_CARD, NEAREST_CARD_RENAMED, RULES
+
+logger = logging.getLogger("medtune")
+
+SPLIT = Path("data/split")
+PREDICTIONS = Path("data/predictions/baselines.parquet")
+METRICS = Path("metrics/baselines.json")
+ANSWERED = ("validation", "test")
+COLUMNS = ("id", "kind", "topic", "group", "question", "answer")
+
+Card = dict[str, Any]  # a row of a split, with COLUMNS
+System = Callable[[Card], str]
+
+
+def read_cards(split: str) -> list[Card]:
+    path = SPLIT / f"{split}.parquet"
+    return read_table(path, "split").select(COLUMNS).to_pylist()
+
+
+def fill_in_rules(
+    cards: Mapping[str, list[Card]], finder: NameFinder, use_stemmer: bool
+) -> dict[str, FillInRule]:
+    """Returns the rule of each kind of card; a kind without training cards learns from all."""
+
+    def named(split: str, kind: str) -> list[NamedCard]:
+        own = spread([card for card in cards[split] if card["kind"] == kind], READ)
+        return [NamedCard(card["answer"], finder.find(card["question"])) for card in own]
+
+    rules = {}
+    for kind in sorted({card["kind"] for split in ANSWERED for card in cards[split]}):
+        training = named("train", kind)
+        if not training:
+            sample = spread(cards["train"], READ)
+            training = [NamedCard(c["answer"], finder.find(c["question"])) for c in sample]
+        rules[kind] = choose_rule(training, named("validation", kind), use_stemmer)
+    return rules
+
+
+def systems(
+    training: list[Card], finder: NameFinder, rules: Mapping[str, FillInRule]
+) -> dict[str, System]:
+    """Returns a function for each of RULES that answers a card's question."""
+    index = CardIndex([f"{card['question']} {card['answer']}" for card in training])
+
+    def nearest(card: Card) -> Card:
+        return training[next(iter(index.nearest(card["question"], 1)), 0)]
+
+    def nearest_renamed(card: Card) -> str:
+        found = nearest(card)
+        names = finder.find(found["question"]), finder.find(card["question"])
+        return renamed(found["answer"], *names)
+
+    return {
+        ECHO: lambda card: card["question"],
+        NEAREST_CARD: lambda card: nearest(card)["answer"],
+        NEAREST_CARD_RENAMED: nearest_renamed,
+        FILL_IN: lambda card: rules[card["kind"]].answer(finder.find(card["question"])),
+    }
+
+
+def answered(cards: list[Card], answer: System, score: TextScorer) -> pa.Table:
+    """Returns a table of predictions; no model reads the reference, so it has no likelihood."""
+    unscored = {"stopped": True, "new_tokens": 0, "disclaimer": False}
+    answers = [{"prediction": answer(card), **unscored} for card in cards]
+    return prediction_table(cards, answers, score)
+
+
+def labelled(table: pa.Table, system: str, split: str) -> pa.Table:
+    """Returns the table with the columns `system` and `split` before its own."""
+    for name, value in (("split", split), ("system", system)):
+        table = table.add_column(0, name, pa.array([value] * table.num_rows, pa.string()))
+    return table
+
+
+def main() -> None:
+    use_stemmer = load_params("evaluate.use_stemmer")
+    cards = {split: read_cards(split) for split in ("train", *ANSWERED)}
+    if not cards["train"]:
+        raise InputError("data/split/train.parquet has no cards: raise split.shares.train")
+    finder = NameFinder([card["question"] for card in cards["train"]])
+    rules = fill_in_rules(cards, finder, use_stemmer)
+    answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer)
+    tables, metrics = [], dict[str, Any](signatures(use_stemmer))
+    for system in RULES:
+        for split in ANSWERED:
+            table = answered(cards[split], answer[system], score)
+            metrics |= {f"{system}.{split}.{k}": v for k, v in score_table(table).items()}
+            tables.append(labelled(table, system, split))
+    for split in ANSWERED:
+        found = [finder.find(card["question"]) is not None for card in cards[split]]
+        metrics |= {f"n.{split}": len(found), f"names_found.{split}": sum(found)}
+    for kind, rule in rules.items():
+        metrics[f"sentence.{kind}"] = rule.sentence
+        metrics[f"sentence_without_name.{kind}"] = rule.without_name
+    write_table(PREDICTIONS, pa.concat_tables(tables))
+    write_json(METRICS, metrics)
+    scores = ", ".join(f"{name} {metrics[f'{name}.test.rougeL']:.3f}" for name in RULES)
+    logger.info(f"{metrics['n.test']} questions → ROUGE-L of {scores}: {PREDICTIONS}")
+
+
+if __name__ == "__main__":
+    run("baselines", main)
