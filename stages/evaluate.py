@@ -1,21 +1,22 @@
-"""Answers the test questions with the base or the fine-tuned model and scores the answers.
+"""Answers the validation and test questions with a model and scores the answers.
 
-Reads data/tokens/test.arrow, data/tokens/prompt.json, data/choices/, models/base/ and, for
-`finetuned`, models/adapter/; writes data/predictions/<name>.parquet, <name>_choices.parquet
-(multiple choice), <name>_general.parquet (questions that are not medical) and
-metrics/evaluate_<name>.json.
-
-    python -m stages.evaluate base
-    python -m stages.evaluate finetuned
+Reads data/tokens/{validation,test}.arrow, data/tokens/prompt.json, data/choices/, models/base/,
+models/adapter/ (`finetuned` models) and data/split/train.parquet (`few_shot` models, which see
+training cards before the question); writes data/predictions/<name>.parquet (test questions),
+<name>_validation.parquet, <name>_choices.parquet (multiple choice), <name>_general.parquet
+(questions that are not medical) and metrics/evaluate_<name>.json.
+Run: python -m stages.evaluate base (or few_shot, finetuned, finetuned_few_shot)
 """
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from medtune.baselines.few_shot import FewShotPrompts
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.adapters import ADAPTER, load_adapter
@@ -24,118 +25,125 @@ from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json, write_table
+from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
+from medtune.scoring import multiple_choice, out_of_domain, predictions
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
-from medtune.scoring.multiple_choice import answer_choices
-from medtune.scoring.out_of_domain import QUESTIONS
 from medtune.scoring.scores import TextScorer, score_table, signatures
+from medtune.scoring.systems import ADAPTED, MODELS, SHOWN_CARDS, is_off
 
 if TYPE_CHECKING:
     from medtune.generation.generate import Answer
 
 logger = logging.getLogger("medtune")
 
+TRAINING = Path("data/split/train.parquet")
 PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
-NAMES = ("base", "finetuned")
+SCHEMAS = {  # of the tables that are written, by the end of the file's name
+    "": predictions.SCHEMA,
+    "_validation": predictions.SCHEMA,
+    "_choices": multiple_choice.SCHEMA,
+    "_general": out_of_domain.SCHEMA,
+}
+
+Row = dict[str, Any]  # of a token file
 
 
 def ask(
     name: str,
     encoder: PromptEncoder,
-    rows: dict[str, list[Any]],
+    rows: list[Row],
     questions: list[Question],
+    general: Sequence[str],
     params: Evaluate,
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
-    """Returns the references' losses, the choices, and answers to the rows and QUESTIONS."""
+    """Returns the references' losses, the choices, and answers to rows and general questions."""
     from medtune.generation.generate import answer_all, end_ids
     from medtune.modeling.losses import summed_losses
 
     logger.info("loading the model")
     model = load_base()
-    if name == "finetuned":
+    if name in SHOWN_CARDS:
+        context = model.config.get_text_config().max_position_embeddings
+        prompts = FewShotPrompts(encoder, read_table(TRAINING, "split"), params.few_shot)
+        rows = prompts.rows(rows, context, params.max_new_tokens)
+    if name in ADAPTED:
         model = load_adapter(model)
-    losses = summed_losses(model, rows["input_ids"], rows["prompt_length"])
-    choices = answer_choices(model, encoder, questions)
-    cut = zip(rows["input_ids"], rows["prompt_length"], strict=True)
-    prompts = [ids[:length] for ids, length in cut]
-    prompts += [encoder.question_ids(question) for question in QUESTIONS]
+    input_ids, lengths = ([row[key] for row in rows] for key in ("input_ids", "prompt_length"))
+    losses = summed_losses(model, input_ids, lengths)
+    choices = multiple_choice.answer_choices(model, encoder, questions)
+    asked = [ids[:length] for ids, length in zip(input_ids, lengths, strict=True)]
+    asked += encoder.batch_question_ids(general)
     if params.engine == "medtune":
-        return losses, choices, answer_all(model, encoder, prompts, params, seed)
+        return losses, choices, answer_all(model, encoder, asked, params, seed)
     ends = end_ids(model, encoder)
     del model  # vLLM needs the memory
     from medtune.generation import vllm as vllm_engine
 
-    adapter = ADAPTER if name == "finetuned" else None
-    answers = vllm_engine.answer_all(encoder, prompts, params, seed, ends, adapter)
+    adapter = ADAPTER if name in ADAPTED else None
+    answers = vllm_engine.answer_all(encoder, asked, params, seed, ends, adapter)
     return losses, choices, answers
 
 
-def predictions(
-    rows: dict[str, list[Any]],
-    losses: list[tuple[float, int]],
-    answers: list["Answer"],
-    encoder: PromptEncoder,
-    params: Evaluate,
-) -> pa.Table:
-    """Returns the test records with answers and the counts that medtune.scoring.scores sums."""
-    score = TextScorer(params.use_stemmer)
-    columns = ("id", "kind", "topic", "group", "question")
-    table = []
-    for n, (answer, (nll, answer_tokens)) in enumerate(zip(answers, losses, strict=True)):
-        text, disclaimed = encoder.format.without_disclaimer(answer.text)
-        table.append(
-            {
-                **{column: rows[column][n] for column in columns},
-                "reference": rows["answer"][n],
-                "prediction": text,
-                "nll": nll,
-                "answer_tokens": answer_tokens,
-                "stopped": answer.stopped,
-                "new_tokens": answer.tokens,
-                "disclaimer": disclaimed,
-                **score(text, rows["answer"][n], rows["question"][n]),
-            }
-        )
-    return pa.Table.from_pylist(table)
+def answer_columns(form: PromptFormat, answer: "Answer", loss: tuple[float, int]) -> Row:
+    """Returns what a row of predictions holds of a model's answer and the reference's loss."""
+    text, disclaimed = form.without_disclaimer(answer.text)
+    known = {"prediction": text, "nll": loss[0], "answer_tokens": loss[1], "disclaimer": disclaimed}
+    return known | {"stopped": answer.stopped, "new_tokens": answer.tokens}
 
 
-def main() -> int:
-    name = sys.argv[1] if len(sys.argv) == 2 else ""
-    if name not in NAMES:
-        raise InputError(
-            f"evaluate takes one of {', '.join(NAMES)}, got {' '.join(sys.argv[1:])!r}"
-        )
-    params, seed = load_params("evaluate", "seed")
-    launch(params.launch, "stages.evaluate", name)
-    rows = read_tokens(TOKENS / "test.arrow").to_pydict()
+def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
+    for suffix, table in zip(SCHEMAS, tables, strict=True):
+        write_table(PREDICTIONS / f"{name}{suffix}.parquet", table)
+    write_json(METRICS / f"evaluate_{name}.json", metrics)
+
+
+def answer(name: str, params: Evaluate, seed: int) -> int:
+    """Writes a model's answers and scores; returns the number of generated tokens."""
+    files = (TOKENS / "test.arrow", TOKENS / "validation.arrow")
+    test, validation = (read_tokens(path).to_pylist() for path in files)
+    rows = test + validation
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
-    questions, dropped = read_questions(params.choice_questions)
-    losses, choices, answers = ask(name, encoder, rows, questions, params, seed)
+    general = () if name in SHOWN_CARDS else out_of_domain.QUESTIONS
+    questions, dropped = read_questions(params.choice_questions if general else 0)
+    losses, choices, answers = ask(name, encoder, rows, questions, general, params, seed)
     if not is_main_process():
         return 0
-    table = predictions(rows, losses, answers[: len(losses)], encoder, params)
-    general = [
-        {"question": question, "prediction": answer.text, "stopped": answer.stopped}
-        for question, answer in zip(QUESTIONS, answers[len(losses) :], strict=True)
-    ]
-    scores = score_table(table)
-    counts = {"n": table.num_rows, "non_ascii_rows": sum(table["non_ascii"].to_pylist())}
-    write_table(PREDICTIONS / f"{name}.parquet", table)
-    write_table(PREDICTIONS / f"{name}_choices.parquet", choices)
-    write_table(PREDICTIONS / f"{name}_general.parquet", pa.Table.from_pylist(general))
+    columns = [answer_columns(encoder.format, *pair) for pair in zip(answers, losses, strict=False)]
+    table = predictions.prediction_table(rows, columns, TextScorer(params.use_stemmer))
+    other = zip(general, answers[len(rows) :], strict=True)
+    asked = [{"question": q, "prediction": a.text, "stopped": a.stopped} for q, a in other]
+    general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
+    tested = table[: len(test)]
+    scores = score_table(tested)
+    counts = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
     metrics = counts | scores | signatures(params.use_stemmer) | dropped | choice_metrics(choices)
-    write_json(METRICS / f"evaluate_{name}.json", metrics)
+    write(name, [tested, table[len(test) :], choices, general_table], metrics)
     logger.info(
-        f"{name}: {table.num_rows} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
+        f"{name}: {len(test)} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
         f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"
     )
     return sum(answer.tokens for answer in answers)
 
 
+def main() -> int:
+    name = sys.argv[1] if len(sys.argv) == 2 else ""
+    if name not in MODELS:
+        raise InputError(
+            f"evaluate takes one of {', '.join(MODELS)}, got {' '.join(sys.argv[1:])!r}"
+        )
+    params, seed = load_params("evaluate", "seed")
+    if is_off(name, params.few_shot, params.few_shot_finetuned):
+        write(name, [schema.empty_table() for schema in SCHEMAS.values()], {"n": 0})
+        logger.info(f"{name} is switched off by evaluate.few_shot or evaluate.few_shot_finetuned")
+        return 0
+    launch(params.launch, "stages.evaluate", name)
+    return answer(name, params, seed)
+
+
 if __name__ == "__main__":
-    run("_".join(["evaluate", *(name for name in sys.argv[1:] if name in NAMES)]), main)
+    run("_".join(["evaluate", *(name for name in sys.argv[1:] if name in MODELS)]), main)

@@ -17,6 +17,7 @@ PACKAGES = (
     "generation",
     "serving",
     "scoring",
+    "baselines",
     "comparison",
     "report",
     "guard",

@@ -10,7 +10,17 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-NAMES = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare", "guard")
+NAMES = (
+    "download",
+    "clean",
+    "split",
+    "tokenize",
+    "train",
+    "baselines",
+    "evaluate",
+    "compare",
+    "guard",
+)
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 CODE = re.compile(r"(medtune|stages)/.*|requirements\.txt")
 

@@ -22,14 +22,18 @@ NAMES = (
     "split",
     "tokenize",
     "train",
+    "baselines",
     "evaluate@base",
+    "evaluate@few_shot",
     "evaluate@finetuned",
+    "evaluate@finetuned_few_shot",
     "compare",
     "guard",
 )
-AFTER_TRAIN = {"evaluate@finetuned", "compare"}
-AFTER_TOKENS = {"train", "evaluate@base", *AFTER_TRAIN}
-AFTER_RECORDS = {"split", "tokenize", "guard", *AFTER_TOKENS}
+AFTER_TRAIN = {"evaluate@finetuned", "evaluate@finetuned_few_shot", "compare"}
+EVALUATE = {"evaluate@base", "evaluate@few_shot", *AFTER_TRAIN}
+AFTER_TOKENS = {"train", *EVALUATE}
+AFTER_RECORDS = {"split", "tokenize", "baselines", "guard", *AFTER_TOKENS}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +122,7 @@ def setting(old: str, new: str) -> Callable[[str], str]:
         (
             "params.yaml",
             setting("max_new_tokens: ", "max_new_tokens: 1"),
-            {"evaluate@base", *AFTER_TRAIN},
+            EVALUATE,
         ),
         ("params.yaml", setting("resamples: ", "resamples: 1"), {"compare"}),
         ("params.yaml", setting("preset: ", "preset: my"), {"compare"}),
@@ -159,7 +163,12 @@ def setting(old: str, new: str) -> Callable[[str], str]:
         (
             "medtune/generation/generate.py",
             lambda text: text + "# more\n",
-            {"evaluate@base", *AFTER_TRAIN},
+            EVALUATE,
+        ),
+        (
+            "medtune/baselines/fill_in.py",
+            lambda text: text + "# more\n",
+            {"baselines", *EVALUATE},
         ),
         ("medtune/report/templates/report.html.jinja", lambda text: text + "\n", {"compare"}),
     ],

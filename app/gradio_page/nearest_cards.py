@@ -1,12 +1,13 @@
 """Finds the training cards nearest to a question, by BM25."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from medtune.baselines.nearest import CardIndex, words
 
 TRAIN = Path("data/split/train.parquet")
 SHOWN = 3
@@ -30,16 +31,10 @@ class NearestCards:
     """An index of cards, pairs of question and answer."""
 
     def __init__(self, cards: Sequence[tuple[str, str]]) -> None:
-        from bm25s import BM25
-
-        logging.getLogger("bm25s").setLevel(logging.WARNING)  # otherwise it logs each step
         self.cards = cards
-        words = _words([f"{question} {answer}" for question, answer in cards])
-        self._sets = [set(own) for own in words]
+        self._index = CardIndex([f"{question} {answer}" for question, answer in cards])
+        self._sets = [set(own) for own in self._index.words]
         self._counts = Counter(word for own in self._sets for word in own)
-        self._index: Any = BM25()
-        if any(words):
-            self._index.index(words, show_progress=False)
 
     @classmethod
     def load(cls, path: Path = TRAIN) -> Self:
@@ -55,14 +50,11 @@ class NearestCards:
 
     def nearest(self, question: str) -> list[NearestCard]:
         """Returns up to SHOWN cards whose score, from 0 to 1, is at least CLOSE, best first."""
-        words = set(_words([question])[0])
-        if not self._counts.keys() & words:
-            return []
-        by_bm25 = self._index.get_scores(sorted(words)).argsort(kind="stable")[::-1]
-        total = sum(map(self._weight, words))
+        asked = set(words([question])[0])
+        total = sum(map(self._weight, asked))
         found = []
-        for number in by_bm25[:CANDIDATES]:
-            score = sum(self._weight(word) for word in words & self._sets[number]) / total
+        for number in self._index.nearest(question, CANDIDATES):
+            score = sum(self._weight(word) for word in asked & self._sets[number]) / total
             if score >= CLOSE:
                 card_question, card_answer = self.cards[number]
                 found.append(NearestCard(card_question, card_answer, score))
@@ -72,10 +64,3 @@ class NearestCards:
         """Returns BM25's inverse document frequency, greatest for a word that is in no card."""
         count = self._counts[word]
         return log(1 + (len(self.cards) - count + 0.5) / (count + 0.5))
-
-
-def _words(texts: list[str]) -> list[list[str]]:
-    from bm25s import tokenize
-
-    words: Any = tokenize(texts, stopwords="english", return_ids=False, show_progress=False)
-    return words

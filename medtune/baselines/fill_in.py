@@ -127,7 +127,7 @@ class _Scorer:
 
     def _ranked(self, sentences: Sequence[str], cards: Sequence[NamedCard]) -> list[str]:
         """Sorts the sentences by their mean ROUGE-L on the cards, best first."""
-        references = [(_Reference(self.tokens(c.answer)), self.tokens(c.name or "")) for c in cards]
+        references = [(Reference(self.tokens(c.answer)), self.tokens(c.name or "")) for c in cards]
         scores = {}
         for sentence in sentences:
             first, *others = (self.tokens(part) for part in sentence.split(SLOT))
@@ -142,7 +142,7 @@ class _Scorer:
         return [token for word in text.split() for token in self._tokens(word)]
 
 
-class _Reference:
+class Reference:
     """A reference answer, prepared to find the longest common subsequence with many others.
 
     The algorithm is the bit-parallel one of Hyyrö (2004): bit n of a row is 0 where the length of

@@ -189,6 +189,8 @@ class Evaluate(Section):
     repetition_penalty: Annotated[float, Field(gt=0)]
     use_stemmer: bool
     choice_questions: Annotated[int, Field(ge=0)] | None
+    few_shot: Annotated[int, Field(ge=0)]
+    few_shot_finetuned: bool
 
 
 class Compare(Section):

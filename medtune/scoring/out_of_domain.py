@@ -1,5 +1,10 @@
 """Questions that no medical card answers, to see what fine-tuning did to everything else."""
 
+import pyarrow as pa
+
+SCHEMA = pa.schema(  # of a table of answers to them
+    [("question", pa.string()), ("prediction", pa.string()), ("stopped", pa.bool_())]
+)
 QUESTIONS = (
     "What is the capital of France?",
     "Write a haiku about the sea.",

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from medtune.generation import generate
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
 from medtune.runtime.errors import InputError
@@ -47,8 +48,12 @@ def project(
     Path("data/choices/medical/one.jsonl").write_text(json.dumps(choice), encoding="utf-8")
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
     rows = [token_row(encoder, n, answer) for n, answer in enumerate(["A joint.", "5 µg a day."])]
-    with token_writer(TOKENS / "test.arrow") as writer:
-        writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+    for split, own in (("test", rows), ("validation", rows[:1])):
+        with token_writer(TOKENS / f"{split}.arrow") as writer:
+            writer.write_table(pa.Table.from_pylist(own, SCHEMA))
+    Path("data/split").mkdir()
+    cards = {"question": ["What is 2?", "What is 7?"], "answer": ["A knee.", "An eye."]}
+    pq.write_table(pa.table(cards), "data/split/train.parquet")
     encoder.format.save(PROMPT_FORMAT)
     return tmp_path
 
@@ -66,11 +71,51 @@ def test_metrics_hold_every_score_and_how_it_is_computed(
     assert rows[1]["non_ascii"] and 1 <= metrics["non_ascii_rows"] <= 2
     assert "tok:13a" in metrics["bleu_signature"]
     assert metrics["choices.medical.n"] == 1
+    validation = pq.read_table("data/predictions/base_validation.parquet").to_pylist()
+    assert [(row["id"], row["nll"]) for row in validation] == [
+        (rows[0]["id"], pytest.approx(rows[0]["nll"], rel=1e-4))
+    ]
     general = pq.read_table("data/predictions/base_general.parquet")
     assert general["question"].to_pylist() == list(QUESTIONS)
 
 
+def rows_of(name: str) -> int:
+    return pq.read_table(f"data/predictions/{name}.parquet").num_rows
+
+
+def test_a_model_that_is_shown_cards_answers_only_the_cards_questions(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    answer_all = generate.answer_all
+
+    def recorded(model: Any, encoder: Any, prompts: Any, *rest: Any) -> Any:
+        asked.extend(encoder.tokenizer.decode(ids) for ids in prompts)
+        return answer_all(model, encoder, prompts, *rest)
+
+    monkeypatch.setattr(generate, "answer_all", recorded)
+    monkeypatch.setattr(sys, "argv", ["evaluate", "few_shot"])
+    assert evaluate.main() > 0
+    assert len(asked) == 3
+    assert all("A knee." in prompt and "An eye." in prompt for prompt in asked)
+    assert [rows_of(f"few_shot{end}") for end in evaluate.SCHEMAS] == [2, 1, 0, 0]
+    metrics = json.loads(Path("metrics/evaluate_few_shot.json").read_text(encoding="utf-8"))
+    assert metrics["n"] == 2 and metrics["perplexity"] > 1
+
+
+def test_a_model_that_is_switched_off_writes_empty_tables_without_a_model(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "load_base", pytest.fail)
+    monkeypatch.setattr(sys, "argv", ["evaluate", "finetuned_few_shot"])
+    assert evaluate.main() == 0
+    for end, schema in evaluate.SCHEMAS.items():
+        table = pq.read_table(f"data/predictions/finetuned_few_shot{end}.parquet")
+        assert table.num_rows == 0 and table.schema.equals(schema)
+    assert json.loads(Path("metrics/evaluate_finetuned_few_shot.json").read_text()) == {"n": 0}
+
+
 def test_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["evaluate", "both"])
-    with pytest.raises(InputError, match="takes one of base, finetuned, got 'both'"):
+    with pytest.raises(InputError, match=r"takes one of base, few_shot, finetuned, .*, got 'both'"):
         evaluate.main()
