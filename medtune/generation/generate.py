@@ -37,6 +37,8 @@ from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.runtime.progress import progress
 
+ROW_TOKENS = 256  # of prompt and answer together, for which a whole batch has room in its cache
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -55,8 +57,7 @@ def answer_all(
     Prompts of similar length go together, and the batches are divided between the processes.
     """
     ends = end_ids(model, encoder)
-    size = min(params.batch_size, math.ceil(len(prompts) / process_count()))
-    batches = by_length([len(ids) for ids in prompts], size)
+    batches = batches_of([len(ids) for ids in prompts], params)
 
     def answer_batches(batches: Sequence[list[int]]) -> list[list[Answer]]:
         answered = []
@@ -73,6 +74,21 @@ def answer_all(
 
     answers = zip(chain(*batches), chain(*spread(answer_batches, batches)), strict=True)
     return [answer for _, answer in sorted(answers, key=itemgetter(0))]
+
+
+def batches_of(lengths: Sequence[int], params: Evaluate) -> list[list[int]]:
+    """Returns the numbers of prompts that run together, by their lengths in tokens.
+
+    A batch has at most `batch_size` rows, and fewer where rows are longer than ROW_TOKENS: its
+    cache then takes no more memory than `batch_size` rows of that length.
+    """
+    size = min(params.batch_size, math.ceil(len(lengths) / process_count()))
+    batches = []
+    for numbers in by_length(lengths, size):
+        longest = lengths[numbers[-1]] + params.max_new_tokens
+        rows = max(1, params.batch_size * ROW_TOKENS // longest)
+        batches += [numbers[start : start + rows] for start in range(0, len(numbers), rows)]
+    return batches
 
 
 def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:

@@ -7,7 +7,7 @@ import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import Sampler, answer_all, generate
+from medtune.generation.generate import ROW_TOKENS, Sampler, answer_all, batches_of, generate
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.tiny_models import random_model
@@ -155,3 +155,11 @@ def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
         return sum(len(ids) - len(set(ids)) for ids in generate(model, PROMPTS, params, {-1}))
 
     assert repeated(9.0) < repeated(1.0)
+
+
+def test_batches_of_long_prompts_have_fewer_rows() -> None:
+    params = PARAMS.model_copy(update={"batch_size": 4, "max_new_tokens": 6})
+    longest = 2 * ROW_TOKENS - params.max_new_tokens  # a row takes the room of two
+    batches = batches_of([9, longest, 8, 7, longest, longest, 6], params)
+    assert batches == [[6, 3, 2, 0], [1, 4], [5]]
+    assert batches_of([9 * ROW_TOKENS] * 2, params) == [[0], [1]]
