@@ -191,9 +191,7 @@ def test_queue_writes_the_preset_and_queues_each_configuration(medtune, monkeypa
         ]
         for lr, batch, epochs, r in rows
     ]
-    assert capsys.readouterr().out.endswith(
-        "4 experiments queued: start with `dvc queue start`\n"
-    )
+    assert capsys.readouterr().out.endswith("4 experiments queued: start with `dvc queue start`\n")
 
 
 def test_texts_and_lists_of_a_sweep_reach_dvc_whole():

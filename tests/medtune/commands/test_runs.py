@@ -98,8 +98,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def dvc(folder: Path, *arguments: str) -> str:
-    """Runs the program dvc: workers of its queue do not start from `python -m dvc`."""
-    return run(folder, str(Path(sys.executable).with_name("dvc")), *arguments)
+    return run(folder, sys.executable, "-m", "dvc", *arguments)
 
 
 @pytest.fixture
@@ -133,7 +132,8 @@ def test_seeds_are_queued_once_and_then_compared_from_the_cache(
     assert "1 experiment queued" in said("replicate", "--seeds", "2")
     assert said("replicate", "--seeds", "2").startswith("waiting for tiny-seed43-")
     before = (project / "dvc.lock").read_text(encoding="utf-8")
-    dvc(project, "exp", "run", "--run-all", "-q")
+    dvc(project, "queue", "remove", "--all")
+    dvc(project, "exp", "run", "--temp", "-q", "-S", "train.seed=43")  # without a worker
     assert (project / "dvc.lock").read_text(encoding="utf-8") == before  # nothing is checked out
 
     assert "training seeds 42, 43" in said("replicate", "--seeds", "2")
