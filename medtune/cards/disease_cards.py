@@ -81,7 +81,8 @@ class DiseaseCards:
             yield self._card(known, "disease definition", definition, fact_type, classes)
         if symptoms := find_symptoms(known.disease.definition, definition or ""):
             yield self._card(known, "symptoms", symptoms)
-        parents = self._classes(known)
+        # Of a disease that few students know, fewer still know the class.
+        parents = self._classes(known) if known.name in listed("common_diseases") else []
         if 1 <= len(parents) <= MAX_CLASSES and not _is_in_name(parents, known):
             answer = _joined([parent.label for parent in parents])
             both = ((answer,),) if len(parents) > 1 else ()

@@ -14,6 +14,7 @@ REPAIRS = [
         (r"\s*\{[^{}]*\}", ""),  # {1:Heon et al., 2016}
         (r"\s*\((?:[^()]*\b(?:et al|edition|ed|DSM|ICD|OMIM|MIM|MeSH|PMID|WHO|NCI|NIH|see|See|From"
          r"|from|Dorland|Stedman)\b[^()]*)\)", ""),
+        (r"\s*\([\s,;]*\)", ""),
         (r"``|''", '"'),
         (r"(?<=[a-z)])\.(?=[A-Z][a-z])", ". "),  # no space after a full stop
         (r"\s+([,.;:)])", r"\1"),

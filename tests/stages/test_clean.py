@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from medtune.cards import workers
 from medtune.cards.cleaning import RULES
 from medtune.cards.filtering import REASONS
 from medtune.cards.personal_data import KINDS
-from medtune.cards.records import FIELDS
+from medtune.cards.records import FIELDS, LEFT_OUT_TERM, Record
 from medtune.config.loading import load_params
 from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError
@@ -48,7 +49,8 @@ DROPPED = {
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     columns = Columns(question="q", answer="a", kind="kind")
-    limits = {"min_question_words": 1, "max_question_words": 20, "max_answer_words": 20}
+    limits = {"min_question_words": 1, "max_question_words": 20}
+    limits |= {"min_answer_words": 2, "max_answer_words": 20}
     clean = load_params("clean").model_copy(
         update={"reader": "columns", "columns": columns, **limits}
     )
@@ -70,7 +72,7 @@ def outputs():
 def test_every_row_is_kept_or_dropped_with_its_reason(project):
     stage.main()
     records = pq.read_table(stage.RECORDS)
-    assert tuple(records.column_names) == FIELDS
+    assert tuple(records.column_names) == (*FIELDS, "fact_type", "facts")
     assert records.to_pylist()[0] == {
         "id": "cards.json:0",
         "question": "What is gout?",
@@ -78,6 +80,8 @@ def test_every_row_is_kept_or_dropped_with_its_reason(project):
         "kind": "definition",
         "topic": "",
         "source": "cards.json",
+        "fact_type": "",
+        "facts": [],
     }
     assert records["id"].to_pylist() == ["cards.json:0", "cards.json:9"]
     dropped = pq.read_table(stage.DROPPED).to_pylist()
@@ -128,6 +132,22 @@ def test_positions_count_the_rows_of_each_file(project):
     dropped = pq.read_table(stage.DROPPED).to_pylist()
     assert [f"{row['source']}:{row['position']}" for row in dropped] == [r["id"] for r in dropped]
     assert [row["id"] for row in dropped[-2:]] == ["more.json:0", "more.json:1"]
+
+
+def test_a_card_keeps_its_facts_and_is_dropped_for_the_reader_s_reason(project, monkeypatch):
+    facts = (("metabolic disease", "metabolic disorder"),)
+    kept = Record("a", "What kind of disease is gout?", "A metabolic disease.", "class", "", "x")
+    cards = [
+        replace(kept, fact_type="equal", facts=facts),
+        replace(kept, id="b", question="What is that?", drop_reason=LEFT_OUT_TERM),
+    ]
+    monkeypatch.setattr(stage, "read_records", lambda folder, clean: iter(cards))
+    stage.main()
+    [record] = pq.read_table(stage.RECORDS).to_pylist()
+    assert (record["fact_type"], record["facts"]) == ("equal", [list(facts[0])])
+    [dropped] = pq.read_table(stage.DROPPED).to_pylist()
+    assert (dropped["id"], dropped["position"], dropped["reason"]) == ("b", 1, "left_out_term")
+    assert json.loads(stage.METRICS.read_text())["dropped.left_out_term"] == 1
 
 
 def test_plots_count_kinds_and_answer_lengths(project):

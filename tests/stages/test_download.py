@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def download(target: str, uri: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def download(target: str, uri: str | list[str] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PARAMS.read_text(encoding="utf-8")
     pattern = rf"^(  {target}:) .+"
     text = re.sub(pattern, rf"\1 {json.dumps(uri)}", text, flags=re.MULTILINE)
@@ -48,6 +48,24 @@ def test_dataset_of_a_hub_replaces_the_earlier_one(
 ) -> None:
     download("dataset", "hub://o/cards@main", monkeypatch)
     assert tree(Path("data")) == {"raw/a.csv": b"question,answer\n"}
+
+
+def test_files_of_several_sources_lie_in_one_folder(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine/deep").mkdir(parents=True)
+    Path("mine/deep/b.csv").write_bytes(b"b")
+    download("dataset", ["hub://o/cards@main", "file://mine"], monkeypatch)
+    assert tree(Path("data")) == {"raw/a.csv": b"question,answer\n", "raw/deep/b.csv": b"b"}
+
+
+def test_sources_with_the_same_file_are_refused(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a.csv").write_bytes(b"other")
+    with pytest.raises(InputError, match=r"main and file://a\.csv both have a file a\.csv: rename"):
+        download("dataset", ["hub://o/cards@main", "file://a.csv"], monkeypatch)
+    assert tree(Path("data")) == {"raw/earlier.csv": b"earlier"}
 
 
 def test_model_of_a_hub_becomes_the_base_model(

@@ -93,7 +93,8 @@ def test_a_table_of_another_layout_is_refused(tmp_path, reader):
         list(read_records(tmp_path, choose(reader)))
 
 
-def test_hpo_has_its_own_reader(tmp_path, monkeypatch):
+@pytest.mark.parametrize("reader", ["hpo", "ontologies"])
+def test_ontologies_have_their_own_readers(tmp_path, monkeypatch, reader):
     card = Record("HP:1/definition", "What is x?", "An x.", "definition", "HP:1", "hp.obo")
-    monkeypatch.setattr(readers, "read_hpo", lambda folder: iter([card]))
-    assert list(read_records(tmp_path, choose("hpo"))) == [card]
+    monkeypatch.setattr(readers, f"read_{reader}", lambda folder: iter([card]))
+    assert list(read_records(tmp_path, choose(reader))) == [card]

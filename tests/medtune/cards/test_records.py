@@ -6,7 +6,7 @@ import pytest
 from medtune.cards import records
 from medtune.cards.records import FIELDS, SCHEMA, batched, writing_rows
 
-ROWS = [tuple(f"{field} {n}" for field in FIELDS) for n in range(7)]
+ROWS = [(*(f"{field} {n}" for field in FIELDS), "list", [["a", "b"], [str(n)]]) for n in range(7)]
 
 
 @pytest.mark.parametrize("group", [1, 3, 7, 100])

@@ -164,7 +164,9 @@ def test_list_shows_name_description_model_and_data(medtune, capsys):
     medtune("preset", "--list")
     output = capsys.readouterr().out
     assert "\nmine: What it is for\n  model  m\n  data   d\n" in output
-    assert [line.split(":")[0] for line in output.splitlines()[::3]] == presets.names()
+    named = [line.split(":")[0] for line in output.splitlines() if not line.startswith(" ")]
+    assert named == presets.names()
+    assert output.startswith("default: ") and output.split("\nhealthcare")[0].count("\n  data ") == 2
     assert all(presets.load(name).description for name in presets.names())
 
 
@@ -297,12 +299,12 @@ def test_folder_without_presets_is_refused_with_one_line(medtune, capsys):
 def test_readme_has_a_row_per_preset_and_an_example_that_works():
     readme = Path("presets/README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([\w-]+)` \|.* \|.* \|.* \|.* \|.* \|.* \|$", readme, re.M) == [
-        *("default", "medical-education", "healthcare-assistant"),
+        *("default", "hpo", "medical-education", "healthcare-assistant"),
         *("medical-llm-assistant", "med-llama", "smoke"),
     ]
     sweeps = re.findall(r"^\| `([\w-]+)` \| (\d+) \|", readme, re.M)
     assert {name: int(count) for name, count in sweeps} == {
-        name: len(presets.load(name).sweep) for name in NAMES if name != "default"
+        name: len(presets.load(name).sweep) for name in NAMES if presets.load(name).sweep
     }
     (example,) = re.findall(r"```yaml\n(.*?)```", readme, re.S)
     write_preset("high-rank", example)

@@ -94,7 +94,10 @@ def test_the_keys_inside_an_optional_section_are_named(content: Any) -> None:
             {"max_question_words": 1, "min_question_words": 3},
             r"min_question_words \(3\) exceeds",
         ),
-        ({"max_answer_words": 1}, r"clean: min_answer_words \(2\) exceeds max_answer_words \(1\)"),
+        (
+            {"max_answer_words": 1, "min_answer_words": 2},
+            r"clean: min_answer_words \(2\) exceeds max_answer_words \(1\)",
+        ),
         ({"rules": {"htlm": False}}, r"clean.rules.htlm is unknown: did you mean html\?"),
         ({"rules": {"html": False}}, "clean.rules.encoding is missing"),
         ({"personal_data": "off"}, "personal_data must be 'ignore', 'count', 'mask' or 'drop'"),
