@@ -5,7 +5,7 @@ import pytest
 from medtune.cards import mondo_file
 from medtune.cards.mondo_file import read_mondo
 from medtune.runtime.errors import InputError
-from tests.medtune.cards.ontology_files import GOUT, mondo_terms, write_mondo
+from tests.ontology_files import GOUT, mondo_terms, write_mondo
 
 NAME = "MONDO-ontology-v2026-05-05.json.zst"
 

@@ -14,7 +14,7 @@ import pytest
 from medtune.cards.familiarity import listed
 from medtune.cards.ontologies import read_ontologies
 from medtune.cards.records import Record
-from tests.medtune.cards.ontology_files import GOUT, annotation, write_files
+from tests.ontology_files import GOUT, annotation, write_files
 
 RAW = Path(__file__).parents[3] / "data/raw"
 ORPHANET = {"HP:0040280": 1.0, "HP:0040281": 0.9, "HP:0040282": 0.55}

@@ -166,7 +166,7 @@ def test_list_shows_name_description_model_and_data(medtune, capsys):
     assert "\nmine: What it is for\n  model  m\n  data   d\n" in output
     named = [line.split(":")[0] for line in output.splitlines() if not line.startswith(" ")]
     assert named == presets.names()
-    assert output.startswith("default: ") and output.split("\nhealthcare")[0].count("\n  data ") == 2
+    assert output.split("\nhealthcare")[0].count("\n  data ") == 2, "the default has two sources"
     assert all(presets.load(name).description for name in presets.names())
 
 
