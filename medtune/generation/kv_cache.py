@@ -32,10 +32,11 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from medtune.modeling.collation import common_prefix_length
+from medtune.modeling.shared_prefix import Layout
 
 PROMPTS_AT_ONCE = 32  # enough for full speed; a larger group needs more padding
 
-DecoderInputs = dict[str, torch.Tensor]  # keyword arguments of a decoder's forward pass
+DecoderInputs = dict[str, Any]  # keyword arguments of a decoder's forward pass
 
 
 class GenerationCache(Protocol):
@@ -123,14 +124,18 @@ class SharedPrefixCache(SlotCache):
         queries = columns[prefix:, None]  # (R, 1)
         key_mask = (columns < prefix) | (columns >= prefix + padding)  # (N, P + R)
         mask = key_mask[:, None, None] & (columns <= queries)  # (N, 1, R, P + R)
-        # Padding attends to itself, which marks it as a token: all suffixes have R of them.
-        mask |= columns == queries
+        mask |= columns == queries  # padding attends to itself: a softmax over no key is NaN
         positions = (columns[prefix:] - padding).clamp(min=0)  # (N, R)
         packed_positions = torch.cat([columns[:prefix], positions.flatten()])
         return {
             "input_ids": packed_ids[None].to(self.device),  # (1, P + N · R)
             "position_ids": packed_positions[None].to(self.device),  # (1, P + N · R)
             "attention_mask": mask.to(self.device),  # (N, 1, R, P + R)
+            "layout": Layout(
+                prefix,
+                (suffixes.shape[0], suffixes.shape[1]),
+                torch.arange(suffixes.numel(), device=self.device),
+            ),
         }
 
     def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:

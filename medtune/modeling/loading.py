@@ -33,6 +33,8 @@ def load_base(
     from transformers.utils import logging as transformers_logging
 
     require(folder / "config.json", "download@model")
+    # cuDNN's attention prepares for each new shape (25 ms on an H100); nearly every pass has one.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     transformers_logging.disable_progress_bar()
     dtype = getattr(torch, DTYPES[resolve_precision(precision)])
     config = None
@@ -81,6 +83,13 @@ def device() -> str:
 
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     return "cuda" if torch.cuda.is_available() and not on_cpu else "cpu"
+
+
+def to_device(tensor: Any, device: Any) -> Any:
+    """Copies a tensor, to a GPU without waiting for it."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def require(path: Path, stage: str) -> None:
