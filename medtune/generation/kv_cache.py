@@ -52,6 +52,12 @@ class GenerationCache(Protocol):
         """Drops all rows but these. Returns the old number of each row, in its new order."""
 
 
+def last_states(model: Any, cache: GenerationCache, inputs: DecoderInputs) -> torch.Tensor:
+    """Runs the decoder; returns the hidden states (rows, dim) of each row's last token."""
+    output = model.get_decoder()(**inputs, past_key_values=cache, use_cache=True)
+    return cache.last_tokens(output.last_hidden_state)
+
+
 class SlotLayer(DynamicLayer):
     """The keys and values of one decoder layer, with a slot for each row."""
 
@@ -107,6 +113,8 @@ class SharedPrefixCache(SlotCache):
         # (N, C) bool: every column but padding; columns to come count as well
         self.key_mask = (columns < self.prefix_length) | (columns >= self.prefix_length + padding)
         self.group = slice(0, 0)  # the rows of the present prefill pass
+        # (1,) where a decode pass writes, if all columns shall take part; else the last in use
+        self.column: torch.Tensor | None = None
 
     def prefill_inputs(self) -> Iterator[DecoderInputs]:
         """Yields the inputs of one pass for each group of prompts, to be run in this order."""
@@ -174,12 +182,17 @@ class _SharedPrefixLayer(SlotLayer):
         """Stores the keys and values of a pass; returns those that its attention needs.
 
         A prefill pass gives and gets (1, H, P + N · R, E). A decode pass gives (N, H, 1, E) and
-        gets (N, H, length, E).
+        gets (N, H, length, E), or all columns if the cache names the one to write.
         """
         if key_states.shape[0] == 1 and key_states.shape[2] > 1:
             self._store_prompts(key_states, value_states)
             return key_states, value_states
-        rows, length = self.cache.row_count, self.cache.length
+        rows, length, column = self.cache.row_count, self.cache.length, self.cache.column
+        if column is not None:
+            keys, values = (buffer[:rows] for buffer in self.buffers)
+            keys.index_copy_(2, column, key_states)
+            values.index_copy_(2, column, value_states)
+            return keys, values
         for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:rows, :, length - 1 : length] = new
         keys, values = (buffer[:rows, :, :length] for buffer in self.buffers)

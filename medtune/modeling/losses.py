@@ -26,9 +26,9 @@ def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     """Returns the negative log-likelihood in nats of each supervised token of a batch.
 
     `batch` holds `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64 and
-    right-padded; best on the CPU, so that nothing waits for a GPU. Returns the losses (supervised,) in
-    fp32 and, for each, the number of the row that it belongs to (supervised,). The head runs at the
-    supervised positions only. After `enable_prefix_sharing` the prefix that all rows share runs
+    right-padded; best on the CPU, so that nothing waits for a GPU. Returns the losses (supervised,)
+    in fp32 and, for each, the number of the row that it belongs to (supervised,). The head runs at
+    the supervised positions only. After `enable_prefix_sharing` the prefix that all rows share runs
     through the decoder once.
     """
     batch = {name: tensor.cpu() for name, tensor in batch.items()}  # DDP moves it to the GPU

@@ -153,8 +153,11 @@ class Graphs:
         self.prefix = 0 if draws_noise(model) else shared_prefix(cards)
         self.sizes = plan_sizes(passes, cards, self.prefix, dtype)
         self.pool = torch.cuda.graph_pool_handle()
-        for weight in self.trained:  # a graph adds to the gradients in place
-            weight.grad = torch.zeros_like(weight)
+        # A graph adds to the gradients in place. In one tensor they are cleared at once.
+        counts = [weight.numel() for weight in self.trained]
+        self.gradients = torch.zeros(sum(counts), device=model.device)
+        for weight, gradient in zip(self.trained, self.gradients.split(counts), strict=True):
+            weight.grad = gradient.view_as(weight)
 
     def run(self, cards: Cards, scale: float) -> torch.Tensor | None:
         """Adds the gradients of scale · the summed loss, and returns this sum.
@@ -166,7 +169,14 @@ class Graphs:
             return None
         inputs = filled(self.model, cards, size)
         if size not in self.graphs:
-            self.graphs[size] = self._recorded(inputs)
+            try:
+                self.graphs[size] = self._recorded(inputs)
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                logger.warning(f"passes of this model cannot be recorded, which is slower: {error}")
+                self.sizes = {}
+                return None
         graph, recorded, (loss, recorded_scale) = self.graphs[size]
         for tensor, new in zip(recorded.tensors, inputs.tensors, strict=True):
             tensor.copy_(new)
@@ -174,24 +184,26 @@ class Graphs:
         graph.replay()
         return loss
 
+    def clear_gradients(self) -> None:
+        self.gradients.zero_()
+
     def _recorded(self, inputs: Inputs) -> tuple[torch.cuda.CUDAGraph, Inputs, Losses]:
-        noise = torch.cuda.get_rng_state()
-        gradients = [weight.grad.clone() for weight in self.trained if weight.grad is not None]
+        noise, gradients = torch.cuda.get_rng_state(), self.gradients.clone()
         scale = torch.zeros((), device=self.model.device)
-        if not self.graphs:  # the first pass also prepares libraries, which cannot be recorded
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                self._pass(inputs, scale)
-            torch.cuda.current_stream().wait_stream(stream)
-            torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
-            loss = self._pass(inputs, scale)
-        for weight, gradient in zip(self.trained, gradients, strict=True):
-            assert weight.grad is not None
-            weight.grad.copy_(gradient)
-        torch.cuda.set_rng_state(noise)  # a resumed run records at another step
+        try:
+            if not self.graphs:  # the first pass also prepares libraries, which is not recorded
+                stream = torch.cuda.Stream()
+                stream.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(stream):
+                    self._pass(inputs, scale)
+                torch.cuda.current_stream().wait_stream(stream)
+                torch.cuda.empty_cache()
+            with torch.cuda.graph(graph, pool=self.pool):
+                loss = self._pass(inputs, scale)
+        finally:
+            self.gradients.copy_(gradients)
+            torch.cuda.set_rng_state(noise)  # a resumed run records at another step
         return graph, inputs, (loss, scale)
 
     def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:

@@ -176,7 +176,10 @@ class Trainer:
         self.accelerator.clip_grad_norm_(self._trained().values(), self.params.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=self.graphs is None)
+        if self.graphs and self.graphs.sizes:
+            self.graphs.clear_gradients()
+        else:
+            self.optimizer.zero_grad()
         return loss_sum, tokens
 
     def _pass(self, rows: list[int], scale: float) -> torch.Tensor:
