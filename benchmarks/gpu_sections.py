@@ -170,7 +170,7 @@ def ceilings(bench: Bench) -> Results:
 
 
 def training(bench: Bench) -> Results:
-    few = 6 if bench.tiny else 24
+    few = 6 if bench.tiny else 100  # steps
     yield "train, 8 cards a step", training_rate(bench, bench.cards(8 * few), train_params())
     params = train_params(per_device_train_batch_size=64)
     yield "train, 64 cards a step", training_rate(bench, bench.cards(64 * 7), params)

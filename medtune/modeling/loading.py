@@ -49,7 +49,7 @@ def load_base(
         folder, dtype=dtype, quantization_config=config, local_files_only=True
     )
     if config is None:
-        return model.to(device())
+        return model if shards_weights() else model.to(device())
     for module in model.modules():
         # On a CPU bitsandbytes would repack the weights at the first validation, for a kernel
         # without a backward pass: training after that would get wrong gradients.
@@ -83,6 +83,11 @@ def device() -> str:
 
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     return "cuda" if torch.cuda.is_available() and not on_cpu else "cpu"
+
+
+def shards_weights() -> bool:
+    """Whether FSDP will move the weights to the devices, layer by layer, each a part of them."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def to_device(tensor: Any, device: Any) -> Any:

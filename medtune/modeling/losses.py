@@ -68,6 +68,7 @@ class SupervisedLoss(torch.nn.Module):
         super().__init__()
         enable_prefix_sharing(model)
         self.model = model
+        self._no_split_modules = model._no_split_modules  # the layers that FSDP shards one by one
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return token_losses(self.model, batch)[0]

@@ -170,8 +170,6 @@ class Trainer:
                 # DDP and FSDP average over the processes, but the sum is wanted.
                 scale = weight * self.accelerator.num_processes / tokens
                 total += weight * self._pass(rows, scale)
-        loss_sum = float(self.accelerator.reduce(total, "sum"))
-        self._require_finite("training", loss_sum / tokens)
         self.scaler.unscale_(self.optimizer)
         self.accelerator.clip_grad_norm_(self._trained().values(), self.params.max_grad_norm)
         self.scaler.step(self.optimizer)
@@ -180,6 +178,8 @@ class Trainer:
             self.graphs.clear_gradients()
         else:
             self.optimizer.zero_grad()
+        loss_sum = float(self.accelerator.reduce(total, "sum"))  # waits for the GPU
+        self._require_finite("training", loss_sum / tokens)
         return loss_sum, tokens
 
     def _pass(self, rows: list[int], scale: float) -> torch.Tensor:
