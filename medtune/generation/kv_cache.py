@@ -34,7 +34,8 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.shared_prefix import Layout
 
-PROMPTS_AT_ONCE = 32  # enough for full speed; a larger group needs more padding
+PROMPTS_AT_ONCE = 32  # enough for full speed on a CPU; a larger group needs more padding
+GPU_TOKENS_AT_ONCE = 16_384  # of prompts with their padding
 
 DecoderInputs = dict[str, Any]  # keyword arguments of a decoder's forward pass
 
@@ -118,8 +119,11 @@ class SharedPrefixCache(SlotCache):
 
     def prefill_inputs(self) -> Iterator[DecoderInputs]:
         """Yields the inputs of one pass for each group of prompts, to be run in this order."""
-        for start in range(0, self.row_count, PROMPTS_AT_ONCE):
-            self.group = slice(start, min(start + PROMPTS_AT_ONCE, self.row_count))
+        size = PROMPTS_AT_ONCE
+        if self.device.type == "cuda":
+            size = max(size, GPU_TOKENS_AT_ONCE // self.length)
+        for start in range(0, self.row_count, size):
+            self.group = slice(start, min(start + size, self.row_count))
             yield self._group_inputs(self.prompts[self.group])
 
     def _group_inputs(self, prompts: Sequence[list[int]]) -> DecoderInputs:

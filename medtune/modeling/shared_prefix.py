@@ -99,6 +99,9 @@ class Layout:
     shape: tuple[int, int]  # N, R
     columns: torch.Tensor  # (T,) int64 column of each token, counted through all rows
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"columns": self.columns}
+
     def unpack(self, tokens: torch.Tensor) -> torch.Tensor:
         """Turns packed suffix tokens (T, …) into rows (N, R, …) with zeros for padding."""
         rows = tokens.new_zeros((self.shape[0] * self.shape[1], *tokens.shape[1:]))
@@ -144,7 +147,7 @@ def pack(model: Any, batch: dict[str, torch.Tensor]) -> tuple[PackedRow, torch.T
         lengths = is_token.sum(dim=1) - prefix
         return flash_row(model, ids.flatten()[columns], prefix, lengths, dtype), columns
     segments = torch.where(is_token, CONTEXT, PADDING)  # (N, S)
-    return _masked_row(model, ids, segments, prefix), columns
+    return masked_row(model, ids, segments, prefix), columns
 
 
 def flash_row(
@@ -194,11 +197,11 @@ def continuation_states(
     suffix_segments = segments[:, prefix:]  # (N, R)
     packed_segments = suffix_segments[suffix_segments != PADDING]  # (T,)
     wanted = (packed_segments > CONTEXT).nonzero()[:, 0].to(model.device)
-    states = _masked_row(model, ids, segments, prefix).states(decoder)  # (P + T, D)
+    states = masked_row(model, ids, segments, prefix).states(decoder)  # (P + T, D)
     return states[prefix:][wanted]
 
 
-def _masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int) -> PackedRow:
+def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int) -> PackedRow:
     """Packs all tokens after the first `prefix` of each row, behind those of the first row.
 
     `ids` and `segments` are (N, S) int64. A token attends to the CONTEXT of its row and to its own

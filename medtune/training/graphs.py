@@ -5,7 +5,7 @@ CPU several times as long as the GPU needs for them. A graph starts them all at 
 exactly what was recorded, in the same memory: each size of a pass has its own graph, and smaller
 passes are filled up to the next size. The filling is a sequence of its own, without loss.
 
-Graphs need passes without padding (medtune.modeling.flash), one process and no checkpointing.
+Graphs need a model that takes packed rows, one process and no checkpointing.
 """
 
 import logging
@@ -18,10 +18,18 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.flash import Sequences, flash_dtype
+from medtune.modeling.flash import flash_dtype
 from medtune.modeling.loading import to_device
 from medtune.modeling.losses import head_logits
-from medtune.modeling.shared_prefix import PackedRow, draws_noise, flash_row, shares_prefixes
+from medtune.modeling.shared_prefix import (
+    CONTEXT,
+    PADDING,
+    PackedRow,
+    draws_noise,
+    flash_row,
+    masked_row,
+    shares_prefixes,
+)
 
 logger = logging.getLogger("medtune")
 
@@ -40,8 +48,8 @@ class Size:
     prefix: int
     tokens: int  # of the packed row with its filling
     targets: int  # supervised tokens
-    longest: int  # keys of a sequence
-    dtype: torch.dtype
+    longest: int  # keys of a row, or of the filling
+    dtype: torch.dtype | None  # of medtune.modeling.flash; None is attention with a mask
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,13 @@ class Inputs:
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        row, layout = self.row, self.row.layout
-        assert isinstance(layout, Sequences)
-        found = [row.input_ids, row.position_ids, row.attention_mask, *layout.tensors().values()]
+        row = self.row
+        found = [
+            row.input_ids,
+            row.position_ids,
+            row.attention_mask,
+            *row.layout.tensors().values(),
+        ]
         return [*found, self.places, self.targets, self.weights]
 
 
@@ -78,7 +90,7 @@ def shared_prefix(cards: Cards) -> int:
 
 
 def plan_sizes(
-    passes: Sequence[Sequence[int]], cards: Cards, prefix: int, dtype: torch.dtype
+    passes: Sequence[Sequence[int]], cards: Cards, prefix: int, dtype: torch.dtype | None
 ) -> dict[tuple[int, int], Size]:
     """Returns the sizes that get a graph, by rows and tokens; they depend on the plan alone."""
     ids, starts = cards
@@ -121,8 +133,18 @@ def filled(model: Any, cards: Cards, size: Size) -> Inputs:
     rest = size.targets - len(targets)
     weights = [1.0] * len(targets) + [0.0] * rest
     supervised = (places + [size.tokens - 1] * rest, targets + [0] * rest, weights)
-    row_ids, row_lengths = torch.tensor(packed), torch.tensor(lengths)
-    row = flash_row(model, row_ids, prefix, row_lengths, size.dtype, size.longest)
+    if size.dtype:
+        sequences = (torch.tensor(packed), prefix, torch.tensor(lengths))
+        row = flash_row(model, *sequences, size.dtype, size.longest)
+    else:
+        parts = torch.tensor(packed[prefix:]).split(lengths)
+        padded = torch.zeros((len(parts), size.longest), dtype=torch.long)
+        padded[:, :prefix] = torch.tensor(packed[:prefix])
+        segments = torch.full_like(padded, PADDING)
+        for part, ids_of_row, segments_of_row in zip(parts, padded, segments, strict=True):
+            ids_of_row[prefix : prefix + len(part)] = part
+            segments_of_row[: prefix + len(part)] = CONTEXT
+        row = masked_row(model, padded, segments, prefix)
     return Inputs(row, *(to_device(torch.tensor(column), model.device) for column in supervised))
 
 
@@ -145,14 +167,14 @@ class Graphs:
         self.graphs: dict[Size, tuple[torch.cuda.CUDAGraph, Inputs, Losses]] = {}
         self.sizes: dict[tuple[int, int], Size] = {}
         self.prefix = 0
+        self.pool: Any = None  # memory that all graphs share, because only one runs at a time
         model.train()
         with autocast():
             dtype = flash_dtype(model)
-        if dtype is None or not shares_prefixes(model) or _checkpoints(model):
+        if not shares_prefixes(model) or _checkpoints(model):
             return
         self.prefix = 0 if draws_noise(model) else shared_prefix(cards)
         self.sizes = plan_sizes(passes, cards, self.prefix, dtype)
-        self.pool = torch.cuda.graph_pool_handle()
         # A graph adds to the gradients in place. In one tensor they are cleared at once.
         counts = [weight.numel() for weight in self.trained]
         self.gradients = torch.zeros(sum(counts), device=model.device)
@@ -204,6 +226,7 @@ class Graphs:
         finally:
             self.gradients.copy_(gradients)
             torch.cuda.set_rng_state(noise)  # a resumed run records at another step
+        self.pool = graph.pool()
         return graph, inputs, (loss, scale)
 
     def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:

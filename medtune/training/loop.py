@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from medtune.config.schema import Train
 from medtune.modeling.collation import by_length, padded, training_order
@@ -110,7 +110,7 @@ class Trainer:
         half = resolve_precision(params.precision) == "fp16"
         self.scaler = torch.amp.GradScaler(device(), enabled=half)
         self.graphs: Graphs | None = None
-        if device() == "cuda" and self.accelerator.num_processes == 1:
+        if device() == "cuda" and self.accelerator.distributed_type == DistributedType.NO:
             self.graphs = Graphs(
                 self.model.model,
                 [cards for step in self.plan for cards in step],

@@ -31,9 +31,10 @@ def test_no_supervised_token_is_predicted_in_the_prefix() -> None:
     assert shared_prefix(([[9, 9], [9, 9]], [0, 1])) == 0
 
 
+@pytest.mark.parametrize("dtype", [None, torch.float32], ids=["mask", "sequences"])
 @pytest.mark.parametrize("prefix", [0, 2, 4])
 def test_filling_changes_neither_loss_nor_gradients(
-    prefix: int, monkeypatch: pytest.MonkeyPatch
+    prefix: int, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = [0, 1, 2]
     cards = ([IDS[n] for n in numbers], [STARTS[n] for n in numbers])
@@ -42,7 +43,7 @@ def test_filling_changes_neither_loss_nor_gradients(
     (expected / 10).backward()
 
     use_attention_by_hand(monkeypatch)
-    sizes = plan_sizes(PASSES, (IDS, STARTS), prefix, torch.float32)
+    sizes = plan_sizes(PASSES, (IDS, STARTS), prefix, dtype)
     (size,) = (size for size in sizes.values() if size.rows == 3)
     model = random_model("llama")
     SupervisedLoss(model)  # lets it take packed rows
@@ -54,6 +55,17 @@ def test_filling_changes_neither_loss_nor_gradients(
         assert (weight.grad - other.grad).norm() <= 1e-5 * other.grad.norm()
 
 
-def test_without_a_gpu_no_pass_has_a_graph() -> None:
+def test_all_passes_of_a_size_have_the_same_shapes() -> None:
+    for dtype in (None, torch.float32):
+        sizes = plan_sizes(PASSES, (IDS, STARTS), prefix=4, dtype=dtype)
+        (size,) = sizes.values()
+        model, shapes = random_model("llama"), []
+        for numbers in ([0, 1, 2], [2, 1, 0], [0, 0, 3]):
+            cards = ([IDS[n] for n in numbers], [STARTS[n] for n in numbers])
+            shapes.append([tensor.shape for tensor in filled(model, cards, size).tensors])
+        assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_models_that_cannot_take_packed_rows_have_no_graph() -> None:
     graphs = Graphs(random_model("llama"), PASSES, (IDS, STARTS), nullcontext, lambda loss: loss)
     assert graphs.run((IDS[:3], STARTS[:3]), 1.0) is None
