@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
@@ -141,6 +142,29 @@ def test_two_processes_share_out_the_questions(project: Path, batch_size: int) -
         assert row.get("prediction") == other.get("prediction")
         assert row.get("chosen") == other.get("chosen")
         assert row.get("nll", 0) == pytest.approx(other.get("nll", 0), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_fsdp_gives_each_process_half_of_the_weights(base_folder: Path, tmp_path: Path) -> None:
+    config = YAML().load(ROOT / "launch/fsdp.yaml") | {"use_cpu": True}
+    YAML().dump(config, tmp_path / "fsdp.yaml")
+
+    def trained(*command: str) -> dict[str, Any]:
+        environment = ENVIRONMENT | {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)}
+        command = ("python", *command)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    alone = trained("tests/fsdp_worker.py", str(base_folder), "2")
+    launcher = ("-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "fsdp.yaml"))
+    both = trained(*launcher, "tests/fsdp_worker.py", str(base_folder), "1")
+    assert (alone["sharded"], alone["share"]) == (0, 1)
+    assert both["sharded"] == 2 + 1  # each of the two layers, and the rest
+    assert both["share"] == pytest.approx(0.5, abs=0.02)
+    assert len(alone["losses"]) > 6
+    assert both["losses"] == pytest.approx(alone["losses"], rel=1e-4)
 
 
 @pytest.mark.slow

@@ -181,6 +181,7 @@ class Train(Section):
     num_train_epochs: Count
     per_device_train_batch_size: Count
     gradient_accumulation_steps: Count
+    tokens_per_pass: Literal["auto"] | Count
     gradient_checkpointing: bool
     logging_steps: Count
     eval_steps: Annotated[float, Field(gt=0)]

@@ -23,11 +23,12 @@ from transformers import (
 )
 
 from medtune.config.schema import Evaluate
+from medtune.generation.graphs import GreedySteps, greedy_answers
 from medtune.generation.kv_cache import (
     DecoderInputs,
-    GenerationCache,
     PaddedCache,
     SharedPrefixCache,
+    last_states,
 )
 from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
@@ -122,6 +123,9 @@ def generate(
         while True:
             hidden = [last_states(model, cache, inputs) for inputs in passes]
             tokens = sampler(head_logits(model, torch.cat(hidden)))  # (rows,)
+            if tokens.is_cuda and sampler.is_plain and isinstance(cache, SharedPrefixCache):
+                steps = GreedySteps(model, cache, tokens, ends)
+                return greedy_answers(steps, params.max_new_tokens, on_token)
             for prompt, token in zip(running, tokens.tolist(), strict=True):
                 new[prompt].append(token)
             on_token()
@@ -133,12 +137,6 @@ def generate(
                 sampler.keep(order)
                 tokens, running = tokens[order], [running[row] for row in order]
             passes = [cache.next_inputs(tokens)]
-
-
-def last_states(model: Any, cache: GenerationCache, inputs: DecoderInputs) -> torch.Tensor:
-    """Runs the decoder; returns the hidden states (rows, dim) of each row's last token."""
-    output = model.get_decoder()(**inputs, past_key_values=cache, use_cache=True)
-    return cache.last_tokens(output.last_hidden_state)
 
 
 class Sampler:
@@ -163,6 +161,11 @@ class Sampler:
         # (rows, width) prompt and answer so far. The padding repeats the row's first id, so that
         # the repetition penalty counts no token that the row does not have.
         self.ids = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the next token is the likeliest one, whatever came before."""
+        return self.generators is None and not self.processors
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Maps logits (rows, vocabulary) in fp32 to the next ids (rows,)."""

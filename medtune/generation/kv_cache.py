@@ -32,10 +32,12 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from medtune.modeling.collation import common_prefix_length
+from medtune.modeling.shared_prefix import Layout
 
-PROMPTS_AT_ONCE = 32  # enough for full speed; a larger group needs more padding
+PROMPTS_AT_ONCE = 32  # enough for full speed on a CPU; a larger group needs more padding
+GPU_TOKENS_AT_ONCE = 16_384  # of prompts with their padding
 
-DecoderInputs = dict[str, torch.Tensor]  # keyword arguments of a decoder's forward pass
+DecoderInputs = dict[str, Any]  # keyword arguments of a decoder's forward pass
 
 
 class GenerationCache(Protocol):
@@ -49,6 +51,12 @@ class GenerationCache(Protocol):
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drops all rows but these. Returns the old number of each row, in its new order."""
+
+
+def last_states(model: Any, cache: GenerationCache, inputs: DecoderInputs) -> torch.Tensor:
+    """Runs the decoder; returns the hidden states (rows, dim) of each row's last token."""
+    output = model.get_decoder()(**inputs, past_key_values=cache, use_cache=True)
+    return cache.last_tokens(output.last_hidden_state)
 
 
 class SlotLayer(DynamicLayer):
@@ -106,11 +114,16 @@ class SharedPrefixCache(SlotCache):
         # (N, C) bool: every column but padding; columns to come count as well
         self.key_mask = (columns < self.prefix_length) | (columns >= self.prefix_length + padding)
         self.group = slice(0, 0)  # the rows of the present prefill pass
+        # (1,) where a decode pass writes, if all columns shall take part; else the last in use
+        self.column: torch.Tensor | None = None
 
     def prefill_inputs(self) -> Iterator[DecoderInputs]:
         """Yields the inputs of one pass for each group of prompts, to be run in this order."""
-        for start in range(0, self.row_count, PROMPTS_AT_ONCE):
-            self.group = slice(start, min(start + PROMPTS_AT_ONCE, self.row_count))
+        size = PROMPTS_AT_ONCE
+        if self.device.type == "cuda":
+            size = max(size, GPU_TOKENS_AT_ONCE // self.length)
+        for start in range(0, self.row_count, size):
+            self.group = slice(start, min(start + size, self.row_count))
             yield self._group_inputs(self.prompts[self.group])
 
     def _group_inputs(self, prompts: Sequence[list[int]]) -> DecoderInputs:
@@ -123,14 +136,18 @@ class SharedPrefixCache(SlotCache):
         queries = columns[prefix:, None]  # (R, 1)
         key_mask = (columns < prefix) | (columns >= prefix + padding)  # (N, P + R)
         mask = key_mask[:, None, None] & (columns <= queries)  # (N, 1, R, P + R)
-        # Padding attends to itself, which marks it as a token: all suffixes have R of them.
-        mask |= columns == queries
+        mask |= columns == queries  # padding attends to itself: a softmax over no key is NaN
         positions = (columns[prefix:] - padding).clamp(min=0)  # (N, R)
         packed_positions = torch.cat([columns[:prefix], positions.flatten()])
         return {
             "input_ids": packed_ids[None].to(self.device),  # (1, P + N · R)
             "position_ids": packed_positions[None].to(self.device),  # (1, P + N · R)
             "attention_mask": mask.to(self.device),  # (N, 1, R, P + R)
+            "layout": Layout(
+                prefix,
+                (suffixes.shape[0], suffixes.shape[1]),
+                torch.arange(suffixes.numel(), device=self.device),
+            ),
         }
 
     def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
@@ -169,12 +186,17 @@ class _SharedPrefixLayer(SlotLayer):
         """Stores the keys and values of a pass; returns those that its attention needs.
 
         A prefill pass gives and gets (1, H, P + N · R, E). A decode pass gives (N, H, 1, E) and
-        gets (N, H, length, E).
+        gets (N, H, length, E), or all columns if the cache names the one to write.
         """
         if key_states.shape[0] == 1 and key_states.shape[2] > 1:
             self._store_prompts(key_states, value_states)
             return key_states, value_states
-        rows, length = self.cache.row_count, self.cache.length
+        rows, length, column = self.cache.row_count, self.cache.length, self.cache.column
+        if column is not None:
+            keys, values = (buffer[:rows] for buffer in self.buffers)
+            keys.index_copy_(2, column, key_states)
+            values.index_copy_(2, column, value_states)
+            return keys, values
         for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:rows, :, length - 1 : length] = new
         keys, values = (buffer[:rows, :, :length] for buffer in self.buffers)

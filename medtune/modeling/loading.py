@@ -33,6 +33,8 @@ def load_base(
     from transformers.utils import logging as transformers_logging
 
     require(folder / "config.json", "download@model")
+    # cuDNN's attention prepares for each new shape (25 ms on an H100); nearly every pass has one.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     transformers_logging.disable_progress_bar()
     dtype = getattr(torch, DTYPES[resolve_precision(precision)])
     config = None
@@ -47,7 +49,7 @@ def load_base(
         folder, dtype=dtype, quantization_config=config, local_files_only=True
     )
     if config is None:
-        return model.to(device())
+        return model if shards_weights() else model.to(device())
     for module in model.modules():
         # On a CPU bitsandbytes would repack the weights at the first validation, for a kernel
         # without a backward pass: training after that would get wrong gradients.
@@ -81,6 +83,18 @@ def device() -> str:
 
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     return "cuda" if torch.cuda.is_available() and not on_cpu else "cpu"
+
+
+def shards_weights() -> bool:
+    """Whether FSDP will move the weights to the devices, layer by layer, each a part of them."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+
+
+def to_device(tensor: Any, device: Any) -> Any:
+    """Copies a tensor, to a GPU without waiting for it."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def require(path: Path, stage: str) -> None:

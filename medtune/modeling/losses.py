@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import spread
-from medtune.modeling.loading import device
+from medtune.modeling.loading import to_device
 from medtune.modeling.onednn import packed_weights
-from medtune.modeling.shared_prefix import enable_prefix_sharing, hidden_states
+from medtune.modeling.shared_prefix import enable_prefix_sharing, pack, shares_prefixes
 from medtune.runtime.progress import progress
 
 LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
@@ -26,16 +26,39 @@ def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     """Returns the negative log-likelihood in nats of each supervised token of a batch.
 
     `batch` holds `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64 and
-    right-padded. Returns the losses (supervised,) in fp32 and, for each, the number of the row that
-    it belongs to (supervised,). The head runs at the supervised positions only. After
-    `enable_prefix_sharing` the prefix that all rows share runs through the decoder once.
+    right-padded; best on the CPU, so that nothing waits for a GPU. Returns the losses (supervised,)
+    in fp32 and, for each, the number of the row that it belongs to (supervised,). The head runs at
+    the supervised positions only. After `enable_prefix_sharing` the prefix that all rows share runs
+    through the decoder once.
     """
-    hidden = hidden_states(model, batch)  # (rows, last columns, dim)
-    first = batch["labels"].shape[1] - hidden.shape[1]  # the column that hidden[:, 0] belongs to
-    targets = batch["labels"][:, first + 1 :]  # a state predicts the token of the next column
-    rows, columns = torch.nonzero(targets != IGNORED, as_tuple=True)  # (supervised,) each
-    logits = head_logits(model, hidden[rows, columns])  # (supervised, vocabulary)
-    return cross_entropy(logits, targets[rows, columns], reduction="none"), rows
+    batch = {name: tensor.cpu() for name, tensor in batch.items()}  # DDP moves it to the GPU
+    is_packed = len(batch["input_ids"]) > 1 and shares_prefixes(model)
+    if is_packed:
+        row, columns = pack(model, batch)
+        states = row.states(model.get_decoder())  # (packed, dim)
+    else:
+        columns = torch.arange(batch["labels"].numel(), device=batch["labels"].device)
+        ids, mask = (
+            to_device(batch[name], model.device) for name in ("input_ids", "attention_mask")
+        )
+        output = model.get_decoder()(input_ids=ids, attention_mask=mask.bool(), use_cache=False)
+        states = output.last_hidden_state.flatten(0, 1)  # (rows · columns, dim)
+    places, targets, rows = (to_device(t, model.device) for t in _supervised(batch, columns))
+    logits = head_logits(model, states.index_select(0, places))  # (supervised, vocabulary)
+    return cross_entropy(logits, targets, reduction="none"), rows
+
+
+def _supervised(batch: dict[str, torch.Tensor], columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Returns for each supervised token (supervised,): what predicts it, its id, its row.
+
+    `columns` (states,) says which column of the batch each state belongs to, counted through all
+    rows. A state predicts the token of the next column.
+    """
+    width = batch["labels"].shape[1]
+    following = torch.cat([batch["labels"].flatten(), batch["labels"].new_tensor([IGNORED])])
+    targets = following[columns + 1].where(columns % width != width - 1, IGNORED)  # (states,)
+    places = (targets != IGNORED).nonzero()[:, 0]
+    return places, targets[places], columns[places] // width
 
 
 class SupervisedLoss(torch.nn.Module):
@@ -45,6 +68,7 @@ class SupervisedLoss(torch.nn.Module):
         super().__init__()
         enable_prefix_sharing(model)
         self.model = model
+        self._no_split_modules = model._no_split_modules  # the layers that FSDP shards one by one
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return token_losses(self.model, batch)[0]
@@ -63,8 +87,7 @@ def summed_losses(
 
     def batch_losses(numbers: list[int]) -> list[tuple[float, int]]:
         rows, starts = [input_ids[n] for n in numbers], [loss_start[n] for n in numbers]
-        batch = {name: tensor.to(device()) for name, tensor in padded(rows, starts, 0).items()}
-        losses, row_of_loss = token_losses(model, batch)
+        losses, row_of_loss = (t.cpu() for t in token_losses(model, padded(rows, starts, 0)))
         by_row = [losses[row_of_loss == row].double() for row in range(len(numbers))]
         return [(own.sum().item(), len(own)) for own in by_row]
 

@@ -24,6 +24,10 @@ tokens, so it needs this block mask (rows are queries, columns are keys):
 Most of this square is empty, so it is never built. `_attend` runs torch's attention twice: once on
 the prefix alone, and once on the suffixes, unpacked into one padded row each, whose keys are the
 prefix and the suffix itself. The mask that goes through the decoder is the one of this second call.
+In half precision on a newer GPU, medtune.modeling.flash needs neither unpacking nor a mask.
+
+What a pass needs to know of its batch is calculated once, on the CPU. In a layer, nothing asks the
+GPU for a number: it would have to finish all its work before the next layer could begin.
 
 Comments give shapes in these letters:
 
@@ -47,6 +51,7 @@ their own: tree attention of SpecInfer, Miao et al. 2023 (arXiv:2305.09781).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -57,6 +62,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from medtune.modeling.collation import IGNORED
+from medtune.modeling.flash import Sequences, flash_dtype
+from medtune.modeling.loading import to_device
 
 ATTENTION = "sdpa_shared_prefix"  # the name under which transformers finds `_attend`
 PADDING, CONTEXT = -1, 0  # segments of a row; continuations are the segments 1, 2, …
@@ -77,28 +84,88 @@ def enable_prefix_sharing(model: Any) -> bool:
         and not getattr(model.get_input_embeddings(), "neftune_noise_alpha", None)
     ):
         model.set_attn_implementation(ATTENTION)
-    return _shares_prefixes(model)
+    return shares_prefixes(model)
 
 
-def _shares_prefixes(model: Any) -> bool:
+def shares_prefixes(model: Any) -> bool:
     return model.config.get_text_config()._attn_implementation == ATTENTION
 
 
-def hidden_states(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Returns the last hidden states (N, R, D) of the last R columns of a right-padded batch.
+@dataclass(frozen=True)
+class Layout:
+    """Where the suffix tokens of a packed row belong in the padded suffixes (N, R)."""
 
-    `batch` holds `input_ids`, `attention_mask` and `labels`, each (N, S) int64. R is S, or less
-    where a shared prefix was computed once; no column before the last R predicts a supervised
-    token. The states of padding mean nothing.
+    prefix: int  # P
+    shape: tuple[int, int]  # N, R
+    columns: torch.Tensor  # (T,) int64 column of each token, counted through all rows
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"columns": self.columns}
+
+    def unpack(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Turns packed suffix tokens (T, …) into rows (N, R, …) with zeros for padding."""
+        rows = tokens.new_zeros((self.shape[0] * self.shape[1], *tokens.shape[1:]))
+        return rows.index_copy(0, self.columns, tokens).unflatten(0, self.shape)
+
+    def pack(self, rows: torch.Tensor) -> torch.Tensor:
+        """Turns rows (N, R, …) into packed suffix tokens (T, …)."""
+        return rows.flatten(0, 1).index_select(0, self.columns)
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """A batch as one row for the decoder, on its device."""
+
+    input_ids: torch.Tensor  # (1, P + T)
+    position_ids: torch.Tensor  # (1, P + T)
+    attention_mask: torch.Tensor  # (N, 1, R, P + R) bool
+    layout: Layout | Sequences
+
+    def states(self, decoder: Any) -> torch.Tensor:
+        """Returns the last hidden states (P + T, D)."""
+        output = decoder(
+            input_ids=self.input_ids,
+            position_ids=self.position_ids,
+            attention_mask=self.attention_mask,  # transformers hands a 4-D mask on unchanged
+            layout=self.layout,
+            use_cache=False,
+        )
+        return output.last_hidden_state[0]
+
+
+def pack(model: Any, batch: dict[str, torch.Tensor]) -> tuple[PackedRow, torch.Tensor]:
+    """Packs a right-padded batch; the second result says which column each packed token came from.
+
+    `batch` holds `input_ids`, `attention_mask` and `labels`, each (N, S) int64, on the CPU if
+    nothing shall wait. The columns (P + T,) count through all rows; the prefix is the first row's.
     """
-    ids, key_mask = batch["input_ids"], batch["attention_mask"].bool()  # (N, S)
-    decoder = model.get_decoder()
-    if len(ids) == 1 or not _shares_prefixes(model):
-        return decoder(input_ids=ids, attention_mask=key_mask, use_cache=False).last_hidden_state
-    prefix = 0 if _draws_noise(model) else _prefix_length(ids, batch["labels"])
-    segments = torch.where(key_mask, CONTEXT, PADDING)  # (N, S)
-    states = _suffix_states(decoder, ids, segments, prefix)  # (T, D)
-    return unpack(states, key_mask[:, prefix:])
+    ids, is_token = batch["input_ids"], batch["attention_mask"].bool()  # (N, S)
+    prefix = 0 if draws_noise(model) else _prefix_length(ids, batch["labels"])
+    columns = torch.arange(ids.numel(), device=ids.device).view_as(ids)  # (N, S)
+    columns = torch.cat([columns[0, :prefix], columns[:, prefix:][is_token[:, prefix:]]])
+    if dtype := flash_dtype(model):
+        lengths = is_token.sum(dim=1) - prefix
+        return flash_row(model, ids.flatten()[columns], prefix, lengths, dtype), columns
+    segments = torch.where(is_token, CONTEXT, PADDING)  # (N, S)
+    return masked_row(model, ids, segments, prefix), columns
+
+
+def flash_row(
+    model: Any,
+    ids: torch.Tensor,
+    prefix: int,
+    lengths: torch.Tensor,
+    dtype: torch.dtype,
+    longest: int | None = None,
+) -> PackedRow:
+    """Returns the row of packed ids (P + T,) for flash attention; `lengths` (N,) of suffixes."""
+    starts = lengths.cumsum(0) - lengths  # (N,)
+    steps = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)  # (T,)
+    positions = torch.cat([torch.arange(prefix), prefix + steps])
+    none = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    row = (ids[None], positions[None], none)
+    sequences = Sequences.of(prefix, lengths, dtype, longest).to(model.device)
+    return PackedRow(*(to_device(tensor, model.device) for tensor in row), sequences)
 
 
 def continuation_states(
@@ -109,7 +176,7 @@ def continuation_states(
     A token of `continuations[n][m]` attends to `contexts[n]`, which must not be empty, and to the
     tokens before it in its continuation.
     """
-    if not _shares_prefixes(model):  # one row for each continuation
+    if not shares_prefixes(model):  # one row for each continuation
         pairs = list(zip(contexts, continuations, strict=True))
         contexts = [context for context, group in pairs for _ in group]
         continuations = [[continuation] for _, group in pairs for continuation in group]
@@ -118,24 +185,24 @@ def continuation_states(
         rows.append(torch.tensor([*context, *chain(*group)]))
         lengths = torch.tensor([len(context), *map(len, group)])
         row_segments.append(torch.arange(len(lengths)).repeat_interleave(lengths))
-    ids = pad_sequence(rows, batch_first=True).to(model.device)  # (N, S)
-    segments = pad_sequence(row_segments, batch_first=True, padding_value=PADDING)
-    segments = segments.to(model.device)  # (N, S)
+    ids = pad_sequence(rows, batch_first=True)  # (N, S)
+    segments = pad_sequence(row_segments, batch_first=True, padding_value=PADDING)  # (N, S)
     decoder = model.get_decoder()
-    if not _shares_prefixes(model):
+    if not shares_prefixes(model):
+        ids, segments = ids.to(model.device), segments.to(model.device)
         output = decoder(input_ids=ids, attention_mask=segments != PADDING, use_cache=False)
         return output.last_hidden_state[segments > CONTEXT]
     in_prefix = ((ids == ids[0]) & (segments == CONTEXT)).all(dim=0)  # (S,)
     prefix = int(in_prefix.cumprod(dim=0).sum())
     suffix_segments = segments[:, prefix:]  # (N, R)
     packed_segments = suffix_segments[suffix_segments != PADDING]  # (T,)
-    return _suffix_states(decoder, ids, segments, prefix)[packed_segments > CONTEXT]
+    wanted = (packed_segments > CONTEXT).nonzero()[:, 0].to(model.device)
+    states = masked_row(model, ids, segments, prefix).states(decoder)  # (P + T, D)
+    return states[prefix:][wanted]
 
 
-def _suffix_states(
-    decoder: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int
-) -> torch.Tensor:
-    """Returns the last hidden states (T, D) of all tokens after the first `prefix` of each row.
+def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int) -> PackedRow:
+    """Packs all tokens after the first `prefix` of each row, behind those of the first row.
 
     `ids` and `segments` are (N, S) int64. A token attends to the CONTEXT of its row and to its own
     segment, in both cases up to itself. The first column of each row is CONTEXT.
@@ -150,26 +217,14 @@ def _suffix_states(
     # (T,): a token at position n attends to n tokens before it and to itself.
     positions = mask.sum(dim=2)[is_token] - 1
     mask |= columns == 0  # padding attends to one key, because a softmax over no key is NaN
-    output = decoder(
-        input_ids=torch.cat([ids[0, :prefix], ids[:, prefix:][is_token]])[None],  # (1, P + T)
-        position_ids=torch.cat([columns[:prefix], positions])[None],  # (1, P + T)
-        attention_mask=mask[:, None],  # (N, 1, R, S); transformers hands a 4-D mask on unchanged
-        use_cache=False,
-    )
-    return output.last_hidden_state[0, prefix:]
+    packed_ids = torch.cat([ids[0, :prefix], ids[:, prefix:][is_token]])
+    row = (packed_ids[None], torch.cat([columns[:prefix], positions])[None], mask[:, None])
+    slots = is_token.flatten().nonzero()[:, 0]
+    layout = Layout(prefix, (is_token.shape[0], is_token.shape[1]), to_device(slots, model.device))
+    return PackedRow(*(to_device(tensor, model.device) for tensor in row), layout)
 
 
-def unpack(tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
-    """Turns packed tokens (T, …) into rows (N, R, …) with zeros for padding.
-
-    `is_token` (N, R) is true in T places, which are filled row by row.
-    """
-    rows = tokens.new_zeros((*is_token.shape, *tokens.shape[1:]))
-    rows[is_token] = tokens
-    return rows
-
-
-def _draws_noise(model: Any) -> bool:
+def draws_noise(model: Any) -> bool:
     """Whether dropout is active: a shared prefix would then get one draw for all rows."""
     if not model.training:
         return False
@@ -193,33 +248,34 @@ def _attend(
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
+    layout: Layout | Sequences | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Computes attention over a packed row with torch; returns (1, P + T, H, E).
 
     `query`, `key` and `value` are (1, H, P + T, E), `attention_mask` is (N, 1, R, P + R) bool.
-    The mask also carries the layout: a suffix token attends to itself, padding does not. Masks come
-    from this module and from medtune.generation.kv_cache. A mask with as many rows as there are
-    queries belongs to a batch that is not packed, and goes to torch as it is.
+    They come from this module and from medtune.generation.kv_cache. Without a layout the batch is
+    not packed, and goes to torch as it is.
     """
-    if attention_mask is None or attention_mask.shape[2] == query.shape[2]:
+    if layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    prefix = attention_mask.shape[3] - attention_mask.shape[2]
-    is_token = attention_mask[:, 0].diagonal(prefix, 1, 2)  # (N, R): may a query see itself?
+    if isinstance(layout, Sequences):
+        return layout.attend(query, key, value, options.get("scaling")), None
+    prefix = layout.prefix
     prefix_query, prefix_key, prefix_value = (s[:, :, :prefix] for s in (query, key, value))
 
     def suffixes_of(states: torch.Tensor) -> torch.Tensor:
         tokens = states[0, :, prefix:].transpose(0, 1)  # (T, H, E)
-        return unpack(tokens, is_token).transpose(1, 2)  # (N, H, R, E)
+        return layout.unpack(tokens).transpose(1, 2)  # (N, H, R, E)
 
     def rows_of(states: torch.Tensor) -> torch.Tensor:
-        prefixes = states[:, :, :prefix].expand(len(is_token), -1, -1, -1)  # (N, H, P, E)
+        prefixes = states[:, :, :prefix].expand(layout.shape[0], -1, -1, -1)  # (N, H, P, E)
         return torch.cat([prefixes, suffixes_of(states)], dim=2)  # (N, H, P + R, E)
 
     output, _ = sdpa_attention_forward(
         module, suffixes_of(query), rows_of(key), rows_of(value), attention_mask, **options
     )  # (N, R, H, E)
-    output = output[is_token][None]  # (1, T, H, E)
+    output = layout.pack(output)[None]  # (1, T, H, E)
     if prefix:
         prefix_output, _ = sdpa_attention_forward(
             module, prefix_query, prefix_key, prefix_value, None, **options

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from medtune.runtime.errors import InputError
+from medtune.runtime.memory import out_of_memory
 from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
 
 logger = logging.getLogger("medtune")
@@ -32,7 +33,7 @@ def run(name: str, main: Callable[[], Work]) -> NoReturn:
     """
     set_up_logging(name)
     start = time.perf_counter()
-    with one_line_errors(), heartbeat():
+    with one_line_errors(name), heartbeat():
         work = main()
         if is_main_process():
             _write_cost(name, time.perf_counter() - start, work)
@@ -49,7 +50,7 @@ def set_up_logging(name: str) -> None:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(stage: str = "") -> Iterator[None]:
     """Turns an error that the user can fix into one line on standard error and exit code 1."""
     try:
         yield
@@ -62,6 +63,8 @@ def one_line_errors() -> Iterator[None]:
     except Exception as error:
         # safetensors has its own error for a full disk.
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if line := out_of_memory(error, stage):
+            _stop(line)
         if not full and f"os error {errno.ENOSPC}" not in str(error):
             raise
         _stop(f"no space left on the disk for {getattr(error, 'filename', None) or 'an output'}")

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import Sampler, last_states
-from medtune.generation.kv_cache import DecoderInputs, PaddedCache
+from medtune.generation.generate import Sampler
+from medtune.generation.kv_cache import DecoderInputs, PaddedCache, last_states
 from medtune.modeling.losses import head_logits
 from medtune.serving.cache import ContinuousCache, enable_continuous_batching
 

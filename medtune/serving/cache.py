@@ -40,7 +40,7 @@ from transformers.masking_utils import sdpa_mask
 
 from medtune.generation.kv_cache import DecoderInputs, SlotCache, SlotLayer
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.shared_prefix import enable_prefix_sharing, unpack
+from medtune.modeling.shared_prefix import enable_prefix_sharing
 
 ATTENTION = "sdpa_continuous_batching"  # the name under which transformers finds `_attend`
 SLOT_STEP, COLUMN_STEP = 8, 256  # memory is reserved in multiples of so many slots and columns
@@ -173,6 +173,16 @@ class _ContinuousLayer(SlotLayer):
         for old, new in zip(self.buffers, larger, strict=False):
             new[: old.shape[0], :, : old.shape[2]] = old
         self.buffers = larger
+
+
+def unpack(tokens: torch.Tensor, is_token: torch.Tensor) -> torch.Tensor:
+    """Turns packed tokens (T, …) into rows (N, R, …) with zeros for padding.
+
+    `is_token` (N, R) is true in T places, which are filled row by row.
+    """
+    rows = tokens.new_zeros((*is_token.shape, *tokens.shape[1:]))
+    rows[is_token] = tokens
+    return rows
 
 
 def _round_up(number: int, step: int) -> int:

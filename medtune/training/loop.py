@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from medtune.config.schema import Train
 from medtune.modeling.collation import by_length, padded, training_order
@@ -25,6 +25,7 @@ from medtune.modeling.onednn import MOST_PACKED, packed_weights
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
+from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
 from medtune.training.optimizers import (
     Schedule,
@@ -32,6 +33,7 @@ from medtune.training.optimizers import (
     make_optimizer,
     optimizer_state,
 )
+from medtune.training.passes import token_budget, within_budget
 
 logger = logging.getLogger("medtune")
 
@@ -95,7 +97,8 @@ def _packed(model: Any, params: Train) -> AbstractContextManager[None]:
 
 def mean_loss(model: Any, rows: Rows, params: Train, pad_id: int) -> float:
     """Returns the negative log-likelihood in nats per supervised token, over all rows."""
-    return _mean_loss(SupervisedLoss(model), rows, params, pad_id, accelerator())
+    size = 2 * params.per_device_train_batch_size
+    return _mean_loss(SupervisedLoss(model), rows, params, pad_id, accelerator(), size)
 
 
 class Trainer:
@@ -107,7 +110,11 @@ class Trainer:
         self.training, self.validation, self.params = training, validation, params
         self.seed, self.pad_id, self.accelerator = seed, pad_id, accelerator()
         count = len(training["input_ids"])
-        self.plan = plan_steps(count, params, seed, self.accelerator.num_processes)
+        lengths = [len(ids) for ids in training["input_ids"]]
+        processes = self.accelerator.num_processes
+        self.budget = token_budget(params, model.config, max(lengths), processes)
+        steps = plan_steps(count, params, seed, processes)
+        self.plan = [within_budget(passes, lengths, self.budget) for passes in steps]
         self.model, optimizer = self.accelerator.prepare(
             SupervisedLoss(model), make_optimizer(model, params)
         )
@@ -115,6 +122,15 @@ class Trainer:
         self.schedule = Schedule(self.optimizer, params, len(self.plan))
         half = resolve_precision(params.precision) == "fp16"
         self.scaler = torch.amp.GradScaler(device(), enabled=half)
+        self.graphs: Graphs | None = None
+        if device() == "cuda" and self.accelerator.distributed_type == DistributedType.NO:
+            self.graphs = Graphs(
+                self.model.model,
+                [cards for step in self.plan for cards in step],
+                (training["input_ids"], training["loss_start"]),
+                lambda: autocast(params.precision),
+                self.scaler.scale,
+            )
         self.eval_every = _steps(params.eval_steps, len(self.plan))
         self.history = History()
         self.best: Tensors = {}  # the adapter of the lowest validation loss
@@ -164,23 +180,36 @@ class Trainer:
         for n, (rows, weight) in enumerate(own, start=1):
             last = n == len(own)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                with autocast(self.params.precision):
-                    losses = self.model(_batch(rows, self.training, self.pad_id))
                 # DDP and FSDP average over the processes, but the sum is wanted.
                 scale = weight * self.accelerator.num_processes / tokens
-                self.scaler.scale(losses.sum() * scale).backward()
-            total += weight * losses.detach().sum()
-        loss_sum = float(self.accelerator.reduce(total, "sum"))
-        self._require_finite("training", loss_sum / tokens)
+                total += weight * self._pass(rows, scale)
         self.scaler.unscale_(self.optimizer)
         self.accelerator.clip_grad_norm_(self._trained().values(), self.params.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad()
+        if self.graphs and self.graphs.sizes:
+            self.graphs.clear_gradients()
+        else:
+            self.optimizer.zero_grad()
+        loss_sum = float(self.accelerator.reduce(total, "sum"))  # waits for the GPU
+        self._require_finite("training", loss_sum / tokens)
         return loss_sum, tokens
 
+    def _pass(self, rows: list[int], scale: float) -> torch.Tensor:
+        """Adds the gradients of scale · the summed loss of these rows; returns this sum."""
+        if self.graphs:
+            cards = ([self.training[name][n] for n in rows] for name in ("input_ids", "loss_start"))
+            if (loss := self.graphs.run((next(cards), next(cards)), scale)) is not None:
+                return loss
+        with autocast(self.params.precision):
+            losses = self.model(_batch(rows, self.training, self.pad_id))
+        self.scaler.scale(losses.sum() * scale).backward()
+        return losses.detach().sum()
+
     def _validate(self) -> float:
-        arguments = (self.validation, self.params, self.pad_id, self.accelerator)
+        longest = max(len(ids) for ids in self.validation["input_ids"])
+        size = max(2 * self.params.per_device_train_batch_size, (self.budget or 0) // longest)
+        arguments = (self.validation, self.params, self.pad_id, self.accelerator, size)
         return self._require_finite("validation", _mean_loss(self.model, *arguments))
 
     def _require_finite(self, name: str, loss: float) -> float:
@@ -230,10 +259,11 @@ class Trainer:
 
 
 def _mean_loss(
-    forward: Any, rows: Rows, params: Train, pad_id: int, accelerator: Accelerator
+    forward: Any, rows: Rows, params: Train, pad_id: int, accelerator: Accelerator, size: int
 ) -> float:
+    """Returns the mean loss per supervised token; `size` rows go through the model at once."""
     lengths = [len(ids) for ids in rows["input_ids"]]
-    batches = by_length(lengths, 2 * params.per_device_train_batch_size)
+    batches = by_length(lengths, size)
     own = share(batches, accelerator.num_processes, accelerator.process_index)
     total = torch.zeros((), dtype=torch.float64, device=device())
     forward.eval()
@@ -246,8 +276,7 @@ def _mean_loss(
 
 def _batch(numbers: list[int], rows: Rows, pad_id: int) -> Tensors:
     ids = [rows["input_ids"][number] for number in numbers]
-    tensors = padded(ids, [rows["loss_start"][number] for number in numbers], pad_id)
-    return {name: tensor.to(device()) for name, tensor in tensors.items()}
+    return padded(ids, [rows["loss_start"][number] for number in numbers], pad_id)
 
 
 def _supervised(rows: Rows, number: int) -> int:

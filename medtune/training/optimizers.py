@@ -10,6 +10,7 @@ from transformers.optimization import GreedyLR
 
 from medtune.config.schema import Train
 from medtune.modeling.distributed import placed, whole
+from medtune.modeling.loading import device
 from medtune.runtime.errors import InputError
 
 LED_BY_LOSS = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
@@ -33,7 +34,8 @@ def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
             loraplus_weight_decay=params.weight_decay,
         )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return kind(trained, lr=params.lr, weight_decay=params.weight_decay)
+    fused = {"fused": True} if kind is torch.optim.AdamW and device() == "cuda" else {}
+    return kind(trained, lr=params.lr, weight_decay=params.weight_decay, **fused)
 
 
 def optimizer_state(

@@ -1,0 +1,244 @@
+"""Records forward and backward passes on a GPU as CUDA graphs, and replays them.
+
+A pass over a few cards is some thousand small operations, and to start them one by one takes the
+CPU several times as long as the GPU needs for them. A graph starts them all at once. It repeats
+exactly what was recorded, in the same memory: each size of a pass has its own graph, and smaller
+passes are filled up to the next size. The filling is a sequence of its own, without loss.
+
+Graphs need a model that takes packed rows, one process and no checkpointing.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from medtune.modeling.collation import common_prefix_length
+from medtune.modeling.flash import flash_dtype
+from medtune.modeling.loading import to_device
+from medtune.modeling.losses import head_logits
+from medtune.modeling.shared_prefix import (
+    CONTEXT,
+    PADDING,
+    PackedRow,
+    draws_noise,
+    flash_row,
+    masked_row,
+    shares_prefixes,
+)
+
+logger = logging.getLogger("medtune")
+
+SIZES_PER_OCTAVE = 8  # between a number of tokens and twice as many
+LEAST_USES = 2  # a size that the plan has less often runs without a graph
+
+Cards = tuple[Sequence[list[int]], Sequence[int]]  # `input_ids` and `loss_start`
+Losses = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The shape of a graph: passes of `rows` cards that are filled up to these numbers."""
+
+    rows: int
+    prefix: int
+    tokens: int  # of the packed row with its filling
+    targets: int  # supervised tokens
+    longest: int  # keys of a row, or of the filling
+    dtype: torch.dtype | None  # of medtune.modeling.flash; None is attention with a mask
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The tensors that a pass reads."""
+
+    row: PackedRow
+    places: torch.Tensor  # (targets,) of the states that predict
+    targets: torch.Tensor  # (targets,) what they predict
+    weights: torch.Tensor  # (targets,) of their losses; 0 for filling
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        row = self.row
+        found = [
+            row.input_ids,
+            row.position_ids,
+            row.attention_mask,
+            *row.layout.tensors().values(),
+        ]
+        return [*found, self.places, self.targets, self.weights]
+
+
+def rounded_up(count: int) -> int:
+    """Rounds up to the next size; at least one token is filling.
+
+    >>> [rounded_up(count) for count in (15, 16, 100, 1000, 1030)]
+    [16, 18, 104, 1024, 1152]
+    """
+    step = max(1, 2 ** (count.bit_length() - 1) // SIZES_PER_OCTAVE)
+    return (count // step + 1) * step
+
+
+def shared_prefix(cards: Cards) -> int:
+    """Counts the tokens that all cards begin with and that predict no supervised token."""
+    ids, starts = cards
+    return max(0, min(common_prefix_length([row[:-1] for row in ids]), min(starts) - 1))
+
+
+def plan_sizes(
+    passes: Sequence[Sequence[int]], cards: Cards, prefix: int, dtype: torch.dtype | None
+) -> dict[tuple[int, int], Size]:
+    """Returns the sizes that get a graph, by rows and tokens; they depend on the plan alone."""
+    ids, starts = cards
+    keys = [_key([ids[n] for n in numbers], prefix) for numbers in passes]
+    targets: dict[tuple[int, int], int] = {}
+    for key, numbers in zip(keys, passes, strict=True):
+        count = sum(len(ids[n]) - max(1, starts[n]) for n in numbers)
+        targets[key] = max(targets.get(key, 0), count)
+    longest = max(map(len, ids))
+    return {
+        (rows, tokens): Size(
+            rows=rows,
+            prefix=prefix,
+            tokens=tokens,
+            targets=targets[rows, tokens],
+            longest=max(longest, prefix + tokens // SIZES_PER_OCTAVE + 1),
+            dtype=dtype,
+        )
+        for (rows, tokens), uses in sorted(Counter(keys).items())
+        if uses >= LEAST_USES
+    }
+
+
+def _key(ids: Sequence[list[int]], prefix: int) -> tuple[int, int]:
+    return len(ids), rounded_up(prefix + sum(len(row) - prefix for row in ids))
+
+
+def filled(model: Any, cards: Cards, size: Size) -> Inputs:
+    """Packs cards into one row, filled up to a size, on the model's device."""
+    ids, starts = cards
+    prefix = size.prefix
+    packed, places, targets = list(ids[0][:prefix]), [], []
+    for row, start in zip(ids, starts, strict=True):
+        first, start = len(packed) - prefix, max(1, start)  # column n of the row is first + n
+        packed += row[prefix:]
+        places += range(first + start - 1, first + len(row) - 1)
+        targets += row[start:]
+    lengths = [len(row) - prefix for row in ids] + [size.tokens - len(packed)]
+    packed += [0] * (size.tokens - len(packed))
+    rest = size.targets - len(targets)
+    weights = [1.0] * len(targets) + [0.0] * rest
+    supervised = (places + [size.tokens - 1] * rest, targets + [0] * rest, weights)
+    if size.dtype:
+        sequences = (torch.tensor(packed), prefix, torch.tensor(lengths))
+        row = flash_row(model, *sequences, size.dtype, size.longest)
+    else:
+        parts = torch.tensor(packed[prefix:]).split(lengths)
+        padded = torch.zeros((len(parts), size.longest), dtype=torch.long)
+        padded[:, :prefix] = torch.tensor(packed[:prefix])
+        segments = torch.full_like(padded, PADDING)
+        for part, ids_of_row, segments_of_row in zip(parts, padded, segments, strict=True):
+            ids_of_row[prefix : prefix + len(part)] = part
+            segments_of_row[: prefix + len(part)] = CONTEXT
+        row = masked_row(model, padded, segments, prefix)
+    return Inputs(row, *(to_device(torch.tensor(column), model.device) for column in supervised))
+
+
+class Graphs:
+    """The graphs of a training run.
+
+    `autocast` opens the context in which the model runs. `scaled` scales a loss, as fp16 needs it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        passes: Sequence[Sequence[int]],
+        cards: Cards,
+        autocast: Callable[[], Any],
+        scaled: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        self.model, self.autocast, self.scaled = model, autocast, scaled
+        self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self.graphs: dict[Size, tuple[torch.cuda.CUDAGraph, Inputs, Losses]] = {}
+        self.sizes: dict[tuple[int, int], Size] = {}
+        self.prefix = 0
+        self.pool: Any = None  # memory that all graphs share, because only one runs at a time
+        model.train()
+        with autocast():
+            dtype = flash_dtype(model)
+        if not shares_prefixes(model) or _checkpoints(model):
+            return
+        self.prefix = 0 if draws_noise(model) else shared_prefix(cards)
+        self.sizes = plan_sizes(passes, cards, self.prefix, dtype)
+        # A graph adds to the gradients in place. In one tensor they are cleared at once.
+        counts = [weight.numel() for weight in self.trained]
+        self.gradients = torch.zeros(sum(counts), device=model.device)
+        for weight, gradient in zip(self.trained, self.gradients.split(counts), strict=True):
+            weight.grad = gradient.view_as(weight)
+
+    def run(self, cards: Cards, scale: float) -> torch.Tensor | None:
+        """Adds the gradients of scale · the summed loss, and returns this sum.
+
+        Returns None, and does nothing, if the pass has no graph.
+        """
+        size = self.sizes.get(_key(cards[0], self.prefix)) if self.sizes else None
+        if size is None:
+            return None
+        inputs = filled(self.model, cards, size)
+        if size not in self.graphs:
+            try:
+                self.graphs[size] = self._recorded(inputs)
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                logger.warning(f"passes of this model cannot be recorded, which is slower: {error}")
+                self.sizes = {}
+                return None
+        graph, recorded, (loss, recorded_scale) = self.graphs[size]
+        for tensor, new in zip(recorded.tensors, inputs.tensors, strict=True):
+            tensor.copy_(new)
+        recorded_scale.fill_(scale)
+        graph.replay()
+        return loss
+
+    def clear_gradients(self) -> None:
+        self.gradients.zero_()
+
+    def _recorded(self, inputs: Inputs) -> tuple[torch.cuda.CUDAGraph, Inputs, Losses]:
+        noise, gradients = torch.cuda.get_rng_state(), self.gradients.clone()
+        scale = torch.zeros((), device=self.model.device)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            if not self.graphs:  # the first pass also prepares libraries, which is not recorded
+                stream = torch.cuda.Stream()
+                stream.wait_stream(torch.cuda.current_stream())
+                with torch.cuda.stream(stream):
+                    self._pass(inputs, scale)
+                torch.cuda.current_stream().wait_stream(stream)
+                torch.cuda.empty_cache()
+            with torch.cuda.graph(graph, pool=self.pool):
+                loss = self._pass(inputs, scale)
+        finally:
+            self.gradients.copy_(gradients)
+            torch.cuda.set_rng_state(noise)  # a resumed run records at another step
+        self.pool = graph.pool()
+        return graph, inputs, (loss, scale)
+
+    def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:
+        with self.autocast():
+            states = inputs.row.states(self.model.get_decoder())
+            logits = head_logits(self.model, states.index_select(0, inputs.places))
+            losses = cross_entropy(logits, inputs.targets, reduction="none") * inputs.weights
+        loss = losses.sum()
+        self.scaled(loss * scale).backward()
+        return loss.detach()
+
+
+def _checkpoints(model: Any) -> bool:
+    """Whether activations are recomputed, for which a pass cannot be recorded."""
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())

@@ -1,0 +1,51 @@
+"""Divides the cards of an optimiser step into forward passes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from medtune.config.schema import Train
+from medtune.modeling.loading import device
+
+AUTO_BYTES = 6 * 2**30  # for the activations of a pass: what a T4 has left beside a model of 1B
+
+
+def token_budget(params: Train, config: Any, longest: int, processes: int) -> int | None:
+    """Returns how many tokens a pass may take; None keeps `per_device_train_batch_size` cards.
+
+    `auto` depends on the recipe, the model's config and the longest card, never on free memory. It
+    is None on a CPU, where larger passes gain nothing; with several processes, which divide the
+    batches; and with NEFTune, whose noise depends on the length to which a batch is padded.
+    """
+    if params.tokens_per_pass != "auto":
+        return params.tokens_per_pass
+    if device() == "cpu" or processes > 1 or params.neftune_noise_alpha is not None:
+        return None
+    config = config.get_text_config()
+    # In half precision a layer keeps about 12 vectors of the hidden size for each token and 6 of
+    # the feed-forward size, and the loss three fp32 numbers for each word of the vocabulary.
+    layer = 2 * (12 * config.hidden_size + 6 * config.intermediate_size)
+    layers = 1 if params.gradient_checkpointing else config.num_hidden_layers
+    inputs = 2 * config.hidden_size * config.num_hidden_layers
+    budget = AUTO_BYTES // (layers * layer + inputs + 12 * config.vocab_size)
+    return max(budget, params.per_device_train_batch_size * longest)
+
+
+def within_budget(
+    passes: list[list[int]], lengths: Sequence[int], budget: int | None
+) -> list[list[int]]:
+    """Cuts the cards of a step anew: each pass takes as many as fit, and at least one.
+
+    >>> within_budget([[0, 1], [2, 3]], lengths=[5, 5, 5, 20], budget=15)
+    [[0, 1, 2], [3]]
+    """
+    if budget is None:
+        return passes
+    cut: list[list[int]] = []
+    left = 0
+    for card in (card for cards in passes for card in cards):
+        if not cut or lengths[card] > left:
+            cut.append([])
+            left = budget
+        cut[-1].append(card)
+        left -= lengths[card]
+    return cut

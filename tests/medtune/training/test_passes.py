@@ -1,0 +1,45 @@
+from typing import Any
+
+import pytest
+from transformers import LlamaConfig
+
+from medtune.config.loading import load_params
+from medtune.training.passes import token_budget, within_budget
+
+LLAMA = LlamaConfig(
+    hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, vocab_size=32_000
+)
+
+
+def budget(
+    longest: int = 256, processes: int = 1, config: Any = LLAMA, **changed: Any
+) -> int | None:
+    params = load_params("train").model_copy(update=changed)
+    return token_budget(params, config, longest, processes)
+
+
+def test_on_a_cpu_passes_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medtune.training.passes.device", lambda: "cpu")
+    assert budget() is None
+    assert within_budget([[3, 1], [2]], [9] * 4, None) == [[3, 1], [2]]
+
+
+def test_auto_depends_on_the_recipe_and_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medtune.training.passes.device", lambda: "cuda")
+    tokens = budget(per_device_train_batch_size=1)
+    assert tokens and 1_000 < tokens < 4_000
+    recomputed = budget(per_device_train_batch_size=1, gradient_checkpointing=True)
+    assert recomputed and recomputed > 4 * tokens
+    assert budget(per_device_train_batch_size=64) == 64 * 256  # as many as were asked for
+    assert budget(processes=2) is None
+    assert budget(neftune_noise_alpha=5.0) is None
+    assert budget(tokens_per_pass=77, processes=2) == 77
+
+
+def test_a_step_keeps_its_cards_in_their_order() -> None:
+    lengths = [50, 60, 10, 30, 200]
+    for limit in (1, 90, 120, 10_000):
+        passes = within_budget([[0, 1, 2], [3, 4]], lengths, limit)
+        assert [card for cards in passes for card in cards] == [0, 1, 2, 3, 4]
+        for cards in passes:
+            assert len(cards) == 1 or sum(lengths[card] for card in cards) <= limit
