@@ -72,7 +72,7 @@ def _own_words(
 
     A word counts as the share of its questions in which it has this place.
     """
-    own = {(): 0.0}
+    own: dict[Words, float] = {(): 0.0}
     for side in sorted(sides, key=len):
         if side and sides[side] >= least:
             share = sides[side] / everywhere[side[-1]] if _is_word(side[-1]) else 0.0
