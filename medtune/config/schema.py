@@ -199,8 +199,6 @@ class Evaluate(Section):
     few_shot_finetuned: bool
     use_stemmer: bool
     choice_questions: Annotated[int, Field(ge=0)] | None
-    few_shot: Annotated[int, Field(ge=0)]
-    few_shot_finetuned: bool
 
 
 def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
