@@ -200,6 +200,7 @@ MADE_ELSEWHERE = {
     "data/feedback/liked.jsonl",
     "exports",
     "reports/costs.js",
+    "reports/judge.js",
     "reports/tokens.html",
 }
 
