@@ -27,7 +27,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
-MOST_ARROWS = 53
+MOST_ARROWS = 54
 
 
 @cache

@@ -52,8 +52,8 @@ def test_every_plot_is_drawn_without_a_network_or_the_page_says_what_to_do(page:
         script = page.parents[1] / ".dvc/plots/vega.js"
         script.write_text(vl_convert.javascript_bundle(), encoding="utf-8")
         view.reload()
-        view.wait_for_function("() => document.querySelectorAll('svg.marks').length == 8")
+        view.wait_for_function("() => document.querySelectorAll('svg.marks').length == 9")
         marks = view.evaluate(MARKS)
         browser.close()
     assert "run make .dvc/plots/vega.js" in without
-    assert len(marks) == 8 and all(marks.values()), marks
+    assert len(marks) == 9 and all(marks.values()), marks

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow.compute as pc
+
 from medtune.comparison.statistics import Settings, compare_tables
 from medtune.comparison.systems import Systems, defined_scores
 from medtune.scoring.scores import Score, score_table
@@ -12,6 +14,7 @@ from medtune.scoring.systems import BASE, FINETUNED
 
 PART_SCORES = ("rougeL", "perplexity")
 KIND_SCORES = ("content_f1", "facts", *PART_SCORES, "stopped_rate", "repetition_rate")
+LIST_SCORES = ("list_precision", "list_recall")  # of the items that an answer lists
 MIN_CARDS = 5  # a topic with fewer is too small to compare
 MAX_TOPICS = 20  # more would make the table hard to read
 OTHER_TOPICS = "other topics"
@@ -33,7 +36,8 @@ def compared_all(
     return {
         "compare_scores": compared(pair, defined_scores(*pair.values()), settings),
         "compare_kinds": compared_parts(pair, kinds, KIND_SCORES, settings)
-        | best_of_parts(answers, kinds, best, KIND_SCORES),
+        | best_of_parts(answers, kinds, best, KIND_SCORES)
+        | lists_of_parts(pair, kinds),
         "compare_topics": compared_parts(pair, topics, PART_SCORES, settings),
         "compare_lengths": compared_parts(pair, lengths, PART_SCORES, settings),
     }
@@ -75,6 +79,22 @@ def best_of_parts(
             values = score_table(answers[best[score]].take(rows)) if score in best else {}
             if not math.isnan(values.get(score, math.nan)):
                 flat[f"{part}.{score}.best"] = values[score]
+    return flat
+
+
+def lists_of_parts(tables: Systems, parts: Sequence[str]) -> dict[str, float]:
+    """Returns "<part>.list_recall.base" …: precision and recall of listed facts, where there are.
+
+    They are parts of the score `facts`, so they have no interval of their own.
+    """
+    flat = {}
+    for model, table in tables.items():
+        for name in LIST_SCORES if "list_rows" in table.column_names else ():
+            for part, rows in rows_of_parts(parts).items():
+                chosen = table.take(rows)
+                counted = pc.sum(chosen["list_rows"]).as_py()
+                if counted:
+                    flat[f"{part}.{name}.{model}"] = pc.sum(chosen[name]).as_py() / counted
     return flat
 
 

@@ -30,6 +30,8 @@ def collapses(kinds: Mapping[str, Any]) -> list[Collapse]:
     for kind in part_names(kinds):
         for score, direction in LOST.items():
             base, finetuned = (kinds.get(f"{kind}.{score}.{m}") for m in ("base", "finetuned"))
-            if None not in (base, finetuned) and direction * (finetuned - base) > TOLERANCE:
+            if base is None or finetuned is None:
+                continue
+            if direction * (finetuned - base) > TOLERANCE:
                 found.append(Collapse(kind, kinds[f"{kind}.n"], score, base, finetuned))
     return sorted(found, key=lambda one: (-abs(one.finetuned - one.base), one.kind, one.score))

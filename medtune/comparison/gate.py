@@ -42,13 +42,14 @@ def _compared(
 ) -> tuple[str, float | None, float | None, float | None]:
     """Returns the rival's title and value, the fine-tuned model's value and the difference."""
     if name == score:
-        scores = metrics["compare_scores"]
-        values = [scores.get(f"{score}.{key}") for key in ("base", "finetuned", "difference")]
-        return TITLES[BASE], *values
-    systems = metrics["compare_systems"]
-    best = systems.get(f"{BEST}{score}", BASE)
-    keys = (f"{best}.{score}", f"{FINETUNED}.{score}", f"{best}.{score}.difference")
-    return TITLES[best], *(systems.get(key) for key in keys)
+        flat, rival = metrics["compare_scores"], BASE
+        keys = (f"{score}.base", f"{score}.finetuned", f"{score}.difference")
+    else:
+        flat = metrics["compare_systems"]
+        rival = flat.get(name, BASE)
+        keys = (f"{rival}.{score}", f"{FINETUNED}.{score}", f"{rival}.{score}.difference")
+    value, finetuned, difference = (flat.get(key) for key in keys)
+    return TITLES[rival], value, finetuned, difference
 
 
 def _text(value: float | None) -> str:

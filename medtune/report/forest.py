@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN = ("rougeL", "content_f1", "meaning", "facts")  # which rules have too
 ROW, AROUND = 0.23, 1.25  # inches: a system; titles, axis and legend
 TITLE_LETTERS = 15  # in a line above a panel
-BAND = {"color": "#E8EEF4", "linewidth": 0}
+BAND = "#E8EEF4"
 
 
 def rivals(systems: Mapping[str, Any], score: str) -> list[str]:
@@ -52,7 +52,7 @@ def forest(systems: Mapping[str, Any], few_shot: int, confidence: float) -> "Fig
         fontsize="medium",
     )
     looks = {name: VERDICTS[name] | {"linestyle": ""} for name in ("better", "worse", "unclear")}
-    band = {"color": BAND["color"], "linewidth": 8}
+    band = {"color": BAND, "linewidth": 8}
     draw_legend(figure, looks | {"best on the validation cards": band})
     return figure
 
@@ -71,7 +71,7 @@ def draw_rivals(
         if systems.get(f"{key}.difference") is None:
             continue
         if systems.get(f"best.{score.name}") == name:
-            axes.axhspan(y - 0.5, y + 0.5, zorder=0, **BAND)
+            axes.axhspan(y - 0.5, y + 0.5, zorder=0, color=BAND, linewidth=0)
         look = VERDICTS[outcome_in(systems, key, score, confidence)]
         draw_interval(axes, y, systems, key, 0.0, look)
     axes.set_title(fill(score.title, TITLE_LETTERS), loc="left")

@@ -74,6 +74,8 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     compare, systems = facts.metrics["compare_scores"], facts.metrics["compare_systems"]
     tables = part_tables(facts)
     kinds = parts(facts.metrics.get("compare_kinds", {}), facts.confidence)
+    # Holm's first test needs a p-value that is smaller by the number of tests.
+    confidence = 1 - (1 - facts.confidence) / max(1, len(primary_scores(systems)))
     rows = {row.name: row for row in system_rows(systems, facts.params) if row.best_title}
     shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
@@ -96,8 +98,8 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         all_systems=all_systems(systems, facts.few_shot),
         main_scores=main_scores_of(systems),
         primary=primary_scores(systems),
-        too_few=too_few_groups(systems["groups"], facts.confidence),
-        fewest_groups=fewest_groups(facts.confidence),
+        too_few=too_few_groups(systems["groups"], confidence),
+        fewest_groups=fewest_groups(confidence),
         crossed=tuning_and_retrieval(systems, facts.few_shot),
         verdicts=verdicts(facts),
         answers=[answer_row(row) for row in facts.answers],

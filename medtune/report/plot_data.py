@@ -21,6 +21,8 @@ BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its
 CONTENT = ("content_f1", "meaning", "facts")
 SHARES = (*ROUGE, *CONTENT, "stopped_rate", "repetition_rate", "unsupported_number_rate")
 FOREST = ("rougeL", *CONTENT)
+FOREST_COLUMNS = ("score", "system", "difference", "low", "high", "best")
+QUESTION_COLUMNS = ("rank", "id", "kind", "question", "base", "finetuned", "difference")
 
 
 def write_plots(pair: Mapping[str, pa.Table], facts: Facts) -> None:
@@ -31,14 +33,12 @@ def write_plots(pair: Mapping[str, pa.Table], facts: Facts) -> None:
     write_csv(PLOTS / "scores.csv", ("score", "model", "value"), shares)
     per_kind = [(k, m, kinds[f"{k}.rougeL.{m}"]) for k in part_names(kinds) for m in pair]
     write_csv(PLOTS / "kinds.csv", ("kind", "model", "rougeL"), per_kind)
-    columns = ("rank", "id", "kind", "question", "base", "finetuned", "difference")
-    write_csv(PLOTS / "questions.csv", columns, questions(facts))
+    write_csv(PLOTS / "questions.csv", QUESTION_COLUMNS, questions(facts))
     words = {model: table.column("words").to_pylist() for model, table in pair.items()}
     words["reference"] = [len(row["reference"].split()) for row in facts.answers]
     write_csv(PLOTS / "answer_words.csv", ("words", "model", "answers"), histogram(words))
-    columns = ("score", "system", "difference", "low", "high", "best")
     points = forest_points(facts.metrics["compare_systems"], facts.few_shot)
-    write_csv(PLOTS / "systems.csv", columns, points)
+    write_csv(PLOTS / "systems.csv", FOREST_COLUMNS, points)
     write_reliability(PLOTS / "reliability.csv", facts.choices)
 
 

@@ -21,6 +21,7 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_csv, write_json, write_table
 from medtune.scoring.multiple_choice import SCHEMA
 from medtune.scoring.scores import SCORES, TextScorer
+from medtune.scoring.systems import MODELS, RULES
 from stages import compare
 
 PARAMS = Path("params.yaml").resolve()
@@ -34,12 +35,14 @@ OUTS = (
     "metrics/compare_kinds.json",
     "metrics/compare_lengths.json",
     "metrics/compare_scores.json",
+    "metrics/compare_systems.json",
     "metrics/compare_topics.json",
     "plots/compare/answer_words.csv",
     "plots/compare/kinds.csv",
     "plots/compare/questions.csv",
     "plots/compare/reliability.csv",
     "plots/compare/scores.csv",
+    "plots/compare/systems.csv",
     "reports/figures/scores.png",
     "reports/figures/scores.svg",
     "reports/report.html",
@@ -47,31 +50,63 @@ OUTS = (
 )
 
 
-def predictions(finetuned: bool, rows: int, seed: int = 0) -> pa.Table:
-    """Answers of five words: the fine-tuned model gets four or five right, the base up to three."""
-    generator, scorer = np.random.default_rng([seed, finetuned]), TextScorer(use_stemmer=True)
-    records = []
-    for i in range(rows):
-        reference = [WORDS[(i + j) % len(WORDS)] for j in range(5)]
-        right = generator.integers(4, 6) if finetuned else generator.integers(0, 4)
-        prediction = reference[:right] + ["wrong"] * (5 - right)
-        records.append(
-            {
-                "id": f"card:{i:04}",
-                "kind": KINDS[i % 3],
-                "topic": f"topic {i // 2}",
-                "group": f"group {i // 2}",
-                "question": HOSTILE if i == 0 else f"What is number {i}?",
-                "reference": " ".join(reference),
-                "prediction": " ".join(prediction),
-                "nll": 6.0 + generator.random() if finetuned else 14.0 + generator.random(),
-                "answer_tokens": 6,
-                "stopped": bool(finetuned or i % 4),
-                "disclaimer": False,
-                **scorer(" ".join(prediction), " ".join(reference), "What?"),
-            }
-        )
+RIGHT = {  # how many of the five words of an answer are right: at least, less than
+    "base": (0, 4),
+    "few_shot": (1, 4),
+    "finetuned": (4, 6),
+    "echo": (0, 1),
+    "fill_in": (2, 4),
+}
+
+
+def cards(rows: int, split: str = "test") -> list[dict[str, str]]:
+    return [
+        {
+            "id": f"{split}:{i:04}",
+            "kind": KINDS[i % 3],
+            "topic": f"topic {i // 2}",
+            "group": f"group {i // 2}",
+            "question": HOSTILE if i == 0 else f"What is number {i}?",
+            "answer": " ".join(WORDS[(i + j) % len(WORDS)] for j in range(5)),
+        }
+        for i in range(rows)
+    ]
+
+
+def predictions(system: str, rows: int, split: str = "test") -> pa.Table:
+    """Answers of five words, of which as many are right as RIGHT says; no likelihood for rules."""
+    low, high = RIGHT[system]
+    generator = np.random.default_rng([list(RIGHT).index(system)])
+    scorer, records = TextScorer(use_stemmer=True), []
+    for i, card in enumerate(cards(rows, split)):
+        reference = card.pop("answer")
+        right = generator.integers(low, high)
+        words = reference.split()[:right] + ["wrong"] * (5 - right)
+        likelihood = {"nll": 6.0 + 2 * (5 - right) + generator.random(), "answer_tokens": 6}
+        if system in RULES:
+            likelihood = dict.fromkeys(likelihood)
+        stopped = bool(system != "base" or i % 4)
+        row = card | {"reference": reference, "prediction": " ".join(words), **likelihood}
+        row |= {"stopped": stopped, "disclaimer": False}
+        records.append(row | scorer(" ".join(words), reference, "What?"))
     return pa.Table.from_pylist(records)
+
+
+def write_predictions(folder: Path, rows: int) -> None:
+    """The files of all systems; the fine-tuned model with cards is switched off."""
+    rules = []
+    for split, suffix in (("validation", "_validation"), ("test", "")):
+        for name in MODELS:
+            path = folder / f"data/predictions/{name}{suffix}.parquet"
+            off = name not in RIGHT
+            table = predictions("base" if off else name, rows, split)
+            write_table(path, table.slice(0, 0) if off else table)
+        for name in ("echo", "fill_in"):
+            table = predictions(name, rows, split)
+            for column, value in (("split", split), ("system", name)):
+                table = table.add_column(0, column, pa.array([value] * rows))
+            rules.append(table)
+    write_table(folder / "data/predictions/baselines.parquet", pa.concat_tables(rules))
 
 
 def choices(chosen: int) -> pa.Table:
@@ -81,20 +116,22 @@ def choices(chosen: int) -> pa.Table:
     return pa.Table.from_pylist([{"id": f"{i}", **row, **answer} for i in range(4)], schema=SCHEMA)
 
 
-def write_inputs(folder: Path, rows: int = 12, resamples: int = 200, **gate: float) -> None:
+def write_inputs(
+    folder: Path, rows: int = 12, resamples: int = 200, gate: dict[str, float] | None = None
+) -> None:
     yaml = YAML()
     params = yaml.load(PARAMS.read_text(encoding="utf-8"))
-    params["compare"] |= {"resamples": resamples, "fail_if_worse": gate}
+    params["compare"] |= {"resamples": resamples, "fail_if_worse": gate or {}}
     params["download"]["dataset"] = "file:///home/somebody/cards/cards.csv"
     params["download"]["choices_general"] = None
     yaml.dump(params, folder / "params.yaml")
-    write_table(folder / "data/predictions/base.parquet", predictions(False, rows))
-    write_table(folder / "data/predictions/finetuned.parquet", predictions(True, rows))
+    write_predictions(folder, rows)
     for model, chosen in (("base", 0), ("finetuned", 1)):
         write_table(folder / f"data/predictions/{model}_choices.parquet", choices(chosen))
     splits = ("train", "validation", "test")
     for split in splits:
-        write_table(folder / f"data/split/{split}.parquet", pa.table({"kind": KINDS}))
+        table = pa.Table.from_pylist(cards(rows, split))
+        write_table(folder / f"data/split/{split}.parquet", table)
     names = ("records", "tokens", "supervised_tokens", "truncated")
     leaks = {f"{leak}.{name}": 0.0 for leak in LEAKS for name in ("question", "answer", "ngram13")}
     metrics = {
@@ -140,6 +177,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_run_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compare, "write_figures", lambda _: {})  # seconds each time
+    monkeypatch.setattr("medtune.content.columns.similarities", lambda _, texts: [0.5] * len(texts))
     return tmp_path
 
 
@@ -153,8 +191,7 @@ def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
     metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert (metrics["n"], metrics["groups"]) == (12, 6)
     shown = [score for score in SCORES if f"{score.name}.base" in metrics]
-    missing = {score.name for score in SCORES} - {score.name for score in shown}
-    assert missing == {"content_f1", "meaning", "facts"}
+    assert {score.name for score in SCORES} - {score.name for score in shown} == {"facts"}
     for score in shown:
         difference = metrics[f"{score.name}.finetuned"] - metrics[f"{score.name}.base"]
         assert metrics[f"{score.name}.difference"] == pytest.approx(difference, abs=2e-6)
@@ -171,12 +208,31 @@ def test_the_main_scores_are_few_and_those_of_all_scores(project: Path) -> None:
         json.loads(Path(f"metrics/compare{name}.json").read_text(encoding="utf-8"))
         for name in ("", "_scores")
     )
-    assert len(main) == 9 and "general" not in main, "no general question was asked"
+    assert "general" not in main, "no general question was asked"
+    assert "facts" not in main, "no card has facts"
+    assert len(main) == 20
     assert main["loss"] == 1.7
     assert main["medical"] == scores["choices.medical.accuracy.finetuned"] == 1
-    for name in ("rougeL", "bleu", "perplexity"):
+    for name in ("rougeL", "content_f1", "perplexity"):
         assert main[name] == scores[f"{name}.finetuned"]
         assert main[f"{name}.base"] == scores[f"{name}.base"]
+    assert main["rougeL.base"] < main["rougeL.best"] < main["rougeL"]
+
+
+def test_all_systems_are_compared_and_the_best_is_named(project: Path) -> None:
+    write_inputs(project, rows=16)  # eight groups; six cannot decide two scores
+    compare.main()
+    systems = json.loads(Path("metrics/compare_systems.json").read_text(encoding="utf-8"))
+    assert systems["verdict"] == "beats prompting and retrieval"
+    assert systems["verdict.sentence"].endswith("retrieval in ROUGE-L and content words.")
+    assert systems["best.rougeL"] == "fill_in" and systems["best.perplexity"] == "few_shot"
+    assert systems["fill_in.rougeL.ci_low"] > 0
+    assert not [key for key in systems if key.startswith("finetuned_few_shot")], "switched off"
+    points = rows_of("plots/compare/systems.csv")
+    assert next(row for row in points if row["best"] == "best")["system"] == "fill-in rule"
+    assert {row["system"] for row in points} == {
+        *("base model", "base model with 3 cards", "question echoed", "fill-in rule")
+    }
 
 
 def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(project: Path) -> None:
@@ -224,6 +280,7 @@ def test_plots_hold_nothing_that_ends_the_script_of_dvc_plots(project: Path) -> 
 def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> None:
     compare.main()
     data = {
+        "forest": ("plots/compare/systems.csv", "difference", "system"),
         "grouped_bars": ("plots/compare/scores.csv", "value", "score"),
         "differences": ("plots/compare/questions.csv", "rank", "difference"),
         "reliability": ("plots/compare/reliability.csv", "probability", "accuracy"),
@@ -239,12 +296,6 @@ def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> Non
             points, "plot", template=template, template_dir=templates, x=x, y=y, title="Title"
         )
         assert "<DVC_METRIC" not in renderer.partial_html(), template
-
-
-def test_histogram_keeps_empty_bins_between_full_ones() -> None:
-    bars = compare.histogram({"base": [0, 9, 31], "reference": [10]})
-    assert [count for _, model, count in bars if model == "base"] == [2, 0, 0, 1]
-    assert [words for words, model, _ in bars if model == "reference"] == [0, 10, 20, 30]
 
 
 @pytest.mark.slow
@@ -266,7 +317,7 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     assert "&lt;script&gt;alert(&#39;question&#39;)" in report
     assert "<script>alert" not in report
     files = re.findall(r"(?:src|href)=\"(?!#|data:)([^\"]*)", report)
-    assert files == ["costs.js"], "the report needs no other file"
+    assert files == ["costs.js", "judge.js"], "the report needs no other file"
 
 
 @pytest.mark.slow
@@ -276,12 +327,12 @@ def test_different_rows_stop_the_stage_and_keep_its_earlier_outputs(
     monkeypatch.setattr(compare, "write_figures", write_figures)
     compare.main()
     first = {name: Path(name).read_bytes() for name in OUTS}
-    shuffled = predictions(True, 12).take(list(range(11, -1, -1)))
+    shuffled = predictions("finetuned", 12).take(list(range(11, -1, -1)))
     write_table(Path("data/predictions/finetuned.parquet"), shuffled)
-    with pytest.raises(InputError, match=r"differ in column id: run dvc repro -f evaluate@base"):
+    with pytest.raises(InputError, match=r"differ in column id of the test cards: run dvc"):
         compare.main()
     write_table(Path("data/predictions/finetuned.parquet"), shuffled.slice(0, 5))
-    with pytest.raises(InputError, match=r"have 12 and 5 rows: run dvc repro"):
+    with pytest.raises(InputError, match=r"answered 12 and 5 test cards: run dvc repro"):
         compare.main()
     assert {name: Path(name).read_bytes() for name in OUTS} == first
 
@@ -291,6 +342,8 @@ def test_different_rows_stop_the_stage_and_keep_its_earlier_outputs(
     [
         ("data/predictions/base.parquet", "evaluate@base"),
         ("data/predictions/finetuned_choices.parquet", "evaluate@finetuned"),
+        ("data/predictions/few_shot_validation.parquet", "evaluate@few_shot"),
+        ("data/predictions/baselines.parquet", "baselines"),
         ("data/split/test.parquet", "split"),
         ("metrics/split.json", "split"),
         ("plots/train/validation.csv", "train"),
@@ -310,18 +363,20 @@ def test_missing_input_names_the_stage_that_makes_it(
 
 
 def test_the_gate_lets_a_better_adapter_pass(project: Path) -> None:
-    write_inputs(project, rougeL=0.0, perplexity=0.0)
+    write_inputs(project, gate={"rougeL": 0.0, "perplexity": 0.0, "best.rougeL": 0.0})
     compare.main()
 
 
 def test_the_gate_stops_a_worse_adapter_after_everything_is_written(project: Path) -> None:
-    write_inputs(project, rougeL=0.0)
+    write_inputs(project, gate={"rougeL": 0.0})
     names = ("base", "finetuned")
     base, finetuned = (project / f"data/predictions/{name}.parquet" for name in names)
     base.rename(project / "other")
     finetuned.rename(base)
     (project / "other").rename(finetuned)
-    with pytest.raises(InputError, match=r"rougeL: base 0\.\d+, fine-tuned .*reports/report\.html"):
+    with pytest.raises(
+        InputError, match=r"rougeL: base model 0\.\d+, fine-tuned .*reports/report\.html"
+    ):
         compare.main()
     assert all(Path(name).stat().st_size for name in OUTS if "figures" not in name)
 
@@ -333,7 +388,7 @@ def test_report_shows_every_picture_that_was_drawn(
     compare.main()
     report = Path("reports/report.html").read_text(encoding="utf-8")
     pictures = sorted(Path("reports/figures").glob("*.svg"))
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     for picture in pictures:
         assert base64.b64encode(picture.read_bytes()).decode() in report, picture
 
@@ -349,5 +404,6 @@ def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(projec
 def test_last_log_line_counts_in_and_out(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="medtune"):
         compare.main()
-    assert "ROUGE-L improved" in caplog.messages[0]
-    assert caplog.messages[-1].startswith("12 + 12 answers in → 12 pairs, 0 dropped → reports/")
+    assert caplog.messages[0].endswith("no change that 12 test cards in 6 groups could show.")
+    assert caplog.messages[1].startswith("ROUGE-L: 0.")
+    assert caplog.messages[-1].startswith("12 test cards × 5 systems in, 0 dropped → reports/")

@@ -22,18 +22,20 @@ ENVIRONMENT = {
 PARAMS = """\
 train: {lr: 1.0e-3, r: 16, per_device_train_batch_size: 8, gradient_accumulation_steps: 2,
   num_train_epochs: 1, use_dora: false, lr_scheduler_kwargs: {}}
+evaluate: {few_shot: 3}
 compare: {confidence: 0.95}
 """
 GRAPH = """\
 stages:
   compare:
     cmd: python stage.py
-    params: [train, compare]
+    params: [train, evaluate, compare]
     deps: [stage.py]
     metrics:
       - metrics/compare.json: {cache: false, persist: true}
     outs:
       - metrics/compare_scores.json: {cache: false, persist: true}
+      - metrics/compare_systems.json: {cache: false, persist: true}
       - metrics/train_cost.json: {cache: false, persist: true}
 """
 # Its scores depend on its parameters, as those of the pipeline do.
@@ -44,16 +46,22 @@ from ruamel.yaml import YAML
 
 train = YAML(typ="safe").load(Path("params.yaml"))["train"]
 gain = 100 * train["lr"] + 0.1 * train["use_dora"]
-scores = {}
-for name, base, sign in (("rougeL", 0.25, 1), ("perplexity", 9, -1), ("chrf", 30, 1)):
+scores, systems = {}, {"verdict": "no change"}
+for name, base, sign in (("rougeL", 0.25, 1), ("content_f1", 0.1, 1), ("chrf", 30, 1)):
     fields = {"base": base, "finetuned": base + sign * gain, "difference": sign * gain}
     fields |= {"ci_low": sign * gain - 0.05, "ci_high": sign * gain + 0.05, "p_value": 0.01}
     scores |= {f"{name}.{key}": round(value, 6) for key, value in fields.items()}
+    best = {"difference": gain - 0.1, "ci_low": gain - 0.15, "ci_high": gain - 0.05}
+    systems |= {f"few_shot.{name}.{key}": round(value, 6) for key, value in best.items()}
+    systems[f"best.{name}"] = "few_shot"
 Path("metrics").mkdir(exist_ok=True)
+Path("metrics/compare_systems.json").write_text(json.dumps(systems))
 Path("metrics/compare_scores.json").write_text(json.dumps({"n": 9, "groups": 8} | scores))
-names = ("bleu", "general", "loss", "medical", "perplexity", "rougeL")
-main = {name: round(0.123456 + gain, 6) for name in names}
-main |= {f"{name}.base": 0.123456 for name in names}
+names = ("content_f1", "facts", "meaning", "rougeL", "stopped")
+main = {name: round(0.123456 + gain, 6) for name in (*names, "general", "loss", "medical")}
+main |= {f"{name}.gain": round(gain, 6) for name in names}
+main |= {f"{name}.{key}": 0.123456 for name in names for key in ("base", "best")}
+main |= {"perplexity": round(9.123456 + gain, 6), "perplexity.base": 11.123456}
 Path("metrics/compare.json").write_text(json.dumps(main, sort_keys=True))
 Path("metrics/train_cost.json").write_text(json.dumps({"elapsed_s": 90.0, "device": "cpu"}))
 """
@@ -103,15 +111,18 @@ def test_workspace_commit_and_experiment_are_rows_best_first(project: Path) -> N
     header, rule, *rows = table
     assert header == [
         *("experiment", "commit", "lr", "rank", "batch × accumulation", "epochs"),
-        *("train.use_dora", "ROUGE-L (less base, 95% interval)"),
-        *("perplexity (less base, 95% interval)", "minutes", "device"),
+        *("train.use_dora", "ROUGE-L (less best without training, 95% interval)"),
+        *("content words (less best without training, 95% interval)", "verdict"),
+        *("minutes", "device"),
     ]
     assert set("".join(rule)) == {"-"}
     assert [row[0] for row in rows] == ["workspace", "dora", "main"]
     commit = run(project, "git", "rev-parse", "--short=7", "main").stdout.strip()
-    scores = ["0.350 (+0.100, +0.050 to +0.150)", "8.90 (-0.10, -0.15 to -0.05)"]
-    assert rows[2] == ["main", commit, "0.001", "16", "8 × 2", "1", "false", *scores, "1.5", "cpu"]
-    assert rows[1][6:8] == ["true", "0.450 (+0.200, +0.150 to +0.250)"]
+    best = "base model with 3 cards"
+    scores = [f"{value} (+0.000, -0.050 to +0.050, {best})" for value in ("0.350", "0.200")]
+    settings = ["main", commit, "0.001", "16", "8 × 2", "1", "false"]
+    assert rows[2] == [*settings, *scores, "no change", "1.5", "cpu"]
+    assert rows[1][6:8] == ["true", f"0.450 (+0.100, +0.050 to +0.150, {best})"]
     assert "queued: later (start with `dvc queue start`)" in done.stdout
 
 
@@ -124,18 +135,20 @@ def test_both_files_hold_what_was_printed(project: Path) -> None:
     assert [row["experiment"] for row in rows] == ["workspace", "dora", "main"]
     fields = ("finetuned", "difference", "ci_low", "ci_high")
     names = [f"chrf.{field}".removesuffix(".finetuned") for field in fields]
-    assert [float(rows[2][name]) for name in names] == [30.1, 0.1, 0.05, 0.15]
+    assert [float(rows[2][name]) for name in names] == [30.1, 0.0, -0.05, 0.05]
+    assert rows[2]["chrf.best"] == "base model with 3 cards"
 
 
 @pytest.mark.slow
-def test_dvc_shows_the_changed_parameter_and_all_main_scores_in_120_columns(project: Path) -> None:
+def test_dvc_shows_the_changed_parameter_and_the_main_scores_in_120_columns(project: Path) -> None:
     command = [sys.executable, "-m", "dvc", "exp", "show", "--only-changed", "--no-pager"]
     command.append("--hide-queued")  # without scores, every column would count as changed
+    command += ["--drop", "Created|.*/|.*(base|best|gain)|general|medical"]
     environment = ENVIRONMENT | {"COLUMNS": "120"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     header = done.stdout.splitlines()[1].split()
-    names = ("bleu", "general", "loss", "medical", "perplexity", "rougeL")
-    assert header == ["Experiment", "Created", *names, "train.use_dora"], done.stdout
+    names = ("content_f1", "facts", "loss", "meaning", "perplexity", "rougeL", "stopped")
+    assert header == ["Experiment", *names, "train.use_dora"], done.stdout
 
 
 @pytest.mark.slow
@@ -155,7 +168,7 @@ def test_scores_of_other_parameters_get_no_row(project: Path) -> None:
 def test_an_unknown_column_is_answered_with_the_known_ones(project: Path) -> None:
     done = board(project, "--sort", "rouge")
     assert done.returncode == 1
-    line = "leaderboard: --sort must be one of rougeL, chrf, perplexity, experiment, commit, lr, "
+    line = "leaderboard: --sort must be one of rougeL, chrf, content_f1, experiment, commit, lr, "
     assert done.stderr.startswith(line) and done.stderr.endswith("got rouge\n")
     assert done.stderr.count("\n") == 1
 
@@ -225,3 +238,9 @@ def test_runs_without_scores_are_named_with_the_reason(monkeypatch: pytest.Monke
     assert set(others) <= set(leaderboard.REMEDIES)
     with pytest.raises(InputError, match="no run has scores: unreadable: workspace, aaaaaaa"):
         leaderboard.write_board("rougeL", 1)
+
+
+def test_a_run_of_an_earlier_version_is_compared_with_the_base_model() -> None:
+    (record,), _ = ranked([made("old", 1e-3, 0.25)], "rougeL")
+    assert (record["rougeL"], record["rougeL.difference"]) == (0.25, 0.1)
+    assert (record["rougeL.best"], record["verdict"]) == ("base model", None)

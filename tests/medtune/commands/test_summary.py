@@ -2,11 +2,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medtune.commands import summary
 from medtune.report.costs import COSTS
+from medtune.report.headline import FIRST_SCORES
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_json
 from medtune.scoring.scores import SCORES
@@ -20,6 +22,8 @@ stages:
         compare:
           confidence: 0.95
           resamples: 10000
+        evaluate:
+          few_shot: 3
         preset: default
         seed: 7
 """
@@ -27,12 +31,19 @@ stages:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    metrics: dict[str, float] = {"n": 200, "groups": 180}
+    scores: dict[str, float] = {"n": 200, "groups": 180}
+    systems: dict[str, Any] = {"n": 200, "groups": 180, "verdict.sentence": "It is better."}
+    fields = {"difference": -0.5, "ci_low": -0.75, "ci_high": -0.25, "p_value": 0.0001}
     for score in SCORES:
-        fields = {"base": 2.0, "finetuned": 1.5, "difference": -0.5, "ci_low": -0.75}
-        fields |= {"ci_high": -0.25, "p_value": 0.0001}
-        metrics |= {f"{score.name}.{key}": value for key, value in fields.items()}
-    write_json(tmp_path / "metrics/compare_scores.json", metrics)
+        scores |= {f"{score.name}.base": 2.0, f"{score.name}.finetuned": 1.5}
+        systems |= {f"base.{score.name}": 2.5, f"few_shot.{score.name}": 2.0}
+        systems[f"finetuned.{score.name}"] = 1.5
+        systems |= {f"few_shot.{score.name}.{key}": value for key, value in fields.items()}
+        if score.better:
+            systems[f"best.{score.name}"] = "few_shot"
+    kinds = {"onset.n": 7, "onset.stopped_rate.base": 1.0, "onset.stopped_rate.finetuned": 0.5}
+    for name, content in (("scores", scores), ("systems", systems), ("kinds", kinds)):
+        write_json(tmp_path / f"metrics/compare_{name}.json", content)
     (tmp_path / "dvc.lock").write_text(LOCK, encoding="utf-8")
     (tmp_path / "params.yaml").touch()
     monkeypatch.chdir(tmp_path)
@@ -57,8 +68,10 @@ def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 def test_table_shows_scores_with_their_digits_and_where_they_come_from(project: Path) -> None:
     table = summary.terminal_table()
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    assert ["ROUGE-L", "2.000", "1.500", "-0.500", "-0.750 to -0.250", "< 0.001"] in lines
-    assert ["perplexity", "2.00", "1.50", "-0.50"] in [line[:4] for line in lines]
+    best = "2.000 (base model with 3 cards)"
+    assert ["ROUGE-L", "2.500", best, "1.500", "-0.500", "-0.750 to -0.250"] in lines
+    assert ["perplexity", "2.50", "2.00 (base model with 3 cards)"] in [line[:3] for line in lines]
+    assert table.startswith("- It is better.\n- Onset cards (n = 7): 50% of the answers do not end")
     assert "n = 200 in 180 groups, seed 7, preset default, commit uncommitted" in table
     assert table.endswith("report: reports/report.html")
 
@@ -80,20 +93,14 @@ def test_readme_keeps_everything_around_the_block(project: Path) -> None:
     readme.write_text("# T\n<!-- scores -->\nold\n<!-- /scores -->\nrest\n", encoding="utf-8")
     summary.write_readme()
     assert readme.read_text(encoding="utf-8") == f"# T\n{summary.readme_block()}\nrest\n"
-    rows = [line.split(" |")[0] for line in summary.readme_block().splitlines()]
-    assert "| ROUGE-L                         " in rows and "| words per answer" not in rows
+    rows = [line.split(" |")[0].strip() for line in summary.readme_block().splitlines()]
+    assert "| ROUGE-L" in rows and "| words per answer" not in rows
 
 
-def test_readme_shows_six_scores_and_the_terminal_all_of_them(project: Path) -> None:
+def test_readme_shows_the_first_scores_and_the_terminal_all_of_them(project: Path) -> None:
     titles = re.findall(r"^\| ([^|]+)\| +\d", summary.readme_block(), re.MULTILINE)
-    assert [title.strip() for title in titles] == [
-        "ROUGE-L",
-        "BLEU",
-        "perplexity",
-        "answers that end on their own",
-        "repeated word 4-grams",
-        "answers with unsupported numbers",
-    ]
+    names = {score.title: score.name for score in SCORES}
+    assert {names[title.strip()] for title in titles} == set(FIRST_SCORES)
     assert all(score.title in summary.terminal_table() for score in SCORES)
 
 
@@ -104,7 +111,9 @@ def test_readme_without_block_is_left_alone(project: Path) -> None:
     assert Path("README.md").read_text(encoding="utf-8") == "# T\n"
 
 
-@pytest.mark.parametrize("missing", ["metrics/compare_scores.json", "dvc.lock"])
+@pytest.mark.parametrize(
+    "missing", ["metrics/compare_systems.json", "metrics/compare_kinds.json", "dvc.lock"]
+)
 def test_missing_results_give_one_line_that_says_what_to_run(project: Path, missing: str) -> None:
     (project / missing).unlink()
     done = run_summary(project)
@@ -116,5 +125,5 @@ def test_missing_results_give_one_line_that_says_what_to_run(project: Path, miss
 def test_command_prints_the_table(project: Path) -> None:
     done = run_summary(project)
     assert done.returncode == 0, done.stderr
-    assert re.split(r"[ |]+", done.stdout.splitlines()[0])[1:4] == ["score", "base", "fine-tuned"]
+    assert re.split(r"[ |]+", done.stdout.splitlines()[3])[1:3] == ["score", "base"]
     assert (project / COSTS).read_text(encoding="utf-8").startswith("window.costs = ")

@@ -8,6 +8,7 @@ from medtune.comparison.breakdowns import (
     best_of_parts,
     compared_parts,
     length_parts,
+    lists_of_parts,
     part_names,
     topic_parts,
 )
@@ -77,3 +78,13 @@ def test_each_part_has_the_value_of_the_system_that_is_best_on_validation() -> N
         "y.rougeL.best": 0.6,
         "x.facts.best": 1.0,
     }, "no card of y has facts"
+
+
+def test_listed_facts_have_precision_and_recall_in_the_kinds_that_list_some() -> None:
+    lists = {"list_precision": [1.0, 0.5, 0.0], "list_recall": [0.5, 0.5, 0.0]}
+    table = pa.table({**lists, "list_rows": [1, 1, 0]})
+    assert lists_of_parts({"base": table}, ["x", "x", "y"]) == {
+        "x.list_precision.base": 0.75,
+        "x.list_recall.base": 0.5,
+    }
+    assert lists_of_parts({"base": table.drop_columns(["list_rows"])}, ["x", "x", "y"]) == {}

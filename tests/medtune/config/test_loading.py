@@ -54,6 +54,9 @@ def test_an_unknown_key_gets_a_hint(content: Any, section: str, key: str, hint: 
 def test_the_gate_knows_its_scores(content: Any) -> None:
     content["compare"]["fail_if_worse"] = {"rougeL": 0, "perplexity": 0.5}
     assert validate(content).compare.fail_if_worse == {"rougeL": 0, "perplexity": 0.5}
+    for best in ({"best.rougeL": 0.0}, {"best": {"rougeL": 0.0}}):  # -S writes the second
+        content["compare"]["fail_if_worse"] = best
+        assert validate(content).compare.fail_if_worse == {"best.rougeL": 0.0}
     content["compare"]["fail_if_worse"] = {"rouge": 0.0, "bleu": -1.0}
     with pytest.raises(InputError) as caught:
         validate(content)

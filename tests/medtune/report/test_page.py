@@ -240,9 +240,9 @@ def test_systems_that_are_off_and_crosses_without_them_are_not_shown(facts: Fact
 
 def test_too_few_groups_are_said(facts: Facts) -> None:
     assert "are too few" not in render_report(facts)
-    few = facts.metrics["compare_systems"] | {"groups": 5}
+    few = facts.metrics["compare_systems"] | {"groups": 6}
     html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": few}))
-    assert "5 groups are too few: no p-value can reach 0.05 with fewer than 6." in html
+    assert "6 groups are too few for a verdict: with fewer than 7, no corrected p-value" in html
 
 
 def test_groups_that_a_few_topics_fill_are_said(facts: Facts) -> None:
