@@ -23,7 +23,7 @@ from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.preflight.devices import find_device
 from medtune.preflight.lengths import Lengths, Outputs, known_lengths, largest_batches
-from medtune.preflight.memory import Decoder, evaluate_bytes, train_bytes
+from medtune.preflight.memory import Decoder, evaluate_bytes, merged, train_bytes
 from medtune.preflight.remedies import STAGES, Stage, find_changes
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
@@ -164,6 +164,8 @@ class Preflight:
         """Returns the peak of each stage in bytes; processes on one CPU share its memory."""
         assert self.decoder is not None
         batches, device = largest_batches(params, self.lengths), self.hardware
+        if device.is_gpu and self.launch["num_processes"] == 1:
+            batches = merged(batches, self.decoder, params.train)
         shards = self.launch["num_processes"] if "fsdp_config" in self.launch else 1
         half = device.computes_in_half(params.train.precision)
         train = train_bytes(self.decoder, params.train, batches, device.is_gpu, half, shards)

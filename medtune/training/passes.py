@@ -20,14 +20,20 @@ def token_budget(params: Train, config: Any, longest: int, processes: int) -> in
         return params.tokens_per_pass
     if device() == "cpu" or processes > 1 or params.neftune_noise_alpha is not None:
         return None
-    config = config.get_text_config()
-    # In half precision a layer keeps about 12 vectors of the hidden size for each token and 6 of
-    # the feed-forward size, and the loss three fp32 numbers for each word of the vocabulary.
-    layer = 2 * (12 * config.hidden_size + 6 * config.intermediate_size)
-    layers = 1 if params.gradient_checkpointing else config.num_hidden_layers
-    inputs = 2 * config.hidden_size * config.num_hidden_layers
-    budget = AUTO_BYTES // (layers * layer + inputs + 12 * config.vocab_size)
-    return max(budget, params.per_device_train_batch_size * longest)
+    text = config.get_text_config()
+    sizes = (text.hidden_size, text.intermediate_size, text.num_hidden_layers, text.vocab_size)
+    return max(auto_tokens(params, *sizes), params.per_device_train_batch_size * longest)
+
+
+def auto_tokens(params: Train, hidden: int, intermediate: int, layers: int, words: int) -> int:
+    """Returns how many tokens fit AUTO_BYTES.
+
+    In half precision a layer keeps about 12 vectors of the hidden size for each token and 6 of the
+    feed-forward size, and the loss three fp32 numbers for each word of the vocabulary.
+    """
+    layer = 2 * (12 * hidden + 6 * intermediate)
+    kept = 1 if params.gradient_checkpointing else layers
+    return AUTO_BYTES // (kept * layer + layers * 2 * hidden + 12 * words)
 
 
 def within_budget(

@@ -10,7 +10,7 @@ import pytest
 from medtune.config.loading import read_yaml, validate
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.loading import load_base
-from medtune.preflight.memory import Batches, Decoder, evaluate_bytes, train_bytes
+from medtune.preflight.memory import Batches, Decoder, evaluate_bytes, merged, train_bytes
 from medtune.runtime.errors import InputError
 
 PARAMS = validate(read_yaml(Path("params.yaml")))
@@ -92,3 +92,21 @@ def test_a_target_that_the_model_does_not_have_is_named(base_folder: Path) -> No
     train = PARAMS.train.model_copy(update={"target_modules": ["query"]})
     with pytest.raises(InputError, match=r"target_modules names query, .* are down_proj, gate_pro"):
         Decoder.read(base_folder).trained(train)
+
+
+def test_a_pass_on_a_gpu_takes_a_whole_step_up_to_the_budget() -> None:
+    decoder = Decoder(2048, 5632, 22, 2048, 256, 32_000, False, 2)
+    batches = Batches(400, 200, 100, 0, 0, 0, 0)
+
+    def tokens(**changed: Any) -> tuple[int, int]:
+        changed = {"per_device_train_batch_size": 4} | changed
+        found = merged(batches, decoder, PARAMS.train.model_copy(update=changed))
+        return found.train, found.supervised
+
+    assert tokens(gradient_accumulation_steps=1) == (400, 200)
+    assert tokens(gradient_accumulation_steps=4) == (1600, 800)
+    many, _ = tokens(gradient_accumulation_steps=40)
+    assert 1600 < many < 4000
+    assert tokens(gradient_accumulation_steps=4, neftune_noise_alpha=5.0) == (400, 200)
+    assert tokens(gradient_accumulation_steps=4, tokens_per_pass=600) == (600, 300)
+    assert tokens(tokens_per_pass=10) == (100, 50)  # the longest card
