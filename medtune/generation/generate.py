@@ -6,6 +6,7 @@ share runs once. Sampled answers depend on the question's own seed, not on the r
 Beam search and other ways of decoding are not supported.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from medtune.generation.kv_cache import (
     PaddedCache,
     SharedPrefixCache,
     last_states,
+    row_bytes,
 )
 from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
@@ -37,6 +39,8 @@ from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.runtime.progress import progress
+
+logger = logging.getLogger("medtune")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ def answer_all(
     """
     ends = end_ids(model, encoder)
     size = min(params.batch_size, math.ceil(len(prompts) / process_count()))
+    if model.device.type == "cuda" and process_count() == 1:  # batches must be equal in all
+        free_bytes, _ = torch.cuda.mem_get_info()
+        columns = max(len(ids) for ids in prompts) + params.max_new_tokens
+        size = fitting_rows(size, row_bytes(model, columns), free_bytes)
     batches = by_length([len(ids) for ids in prompts], size)
 
     def answer_batches(batches: Sequence[list[int]]) -> list[list[Answer]]:
@@ -74,6 +82,17 @@ def answer_all(
 
     answers = zip(chain(*batches), chain(*spread(answer_batches, batches)), strict=True)
     return [answer for _, answer in sorted(answers, key=itemgetter(0))]
+
+
+def fitting_rows(size: int, bytes_of_row: int, free_bytes: int) -> int:
+    """Returns how many rows fit into four fifths of the free memory, but not more than `size`."""
+    fitting = max(1, 4 * free_bytes // (5 * bytes_of_row))
+    if fitting < size:
+        logger.info(
+            f"{size} answers at a time would take {size * bytes_of_row / 2**30:.1f} GiB, but "
+            f"{free_bytes / 2**30:.1f} GiB are free: answering {fitting} at a time"
+        )
+    return min(size, fitting)
 
 
 def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:
