@@ -88,9 +88,8 @@ def gradient_error(bench: Bench) -> float:
         if attention:
             model.set_attn_implementation(attention)
         for numbers in batches:
-            columns = ([rows[name][n] for n in numbers] for name in rows)
-            batch = padded(*columns, 0)  # type: ignore[arg-type]
-            loss({name: t.to(model.device) for name, t in batch.items()}).sum().backward()
+            ids, starts = ([rows[name][n] for n in numbers] for name in rows)
+            loss(padded(ids, starts, 0)).sum().backward()
         trained = (weight.grad for weight in model.parameters() if weight.requires_grad)
         return torch.cat([gradient.flatten().double() for gradient in trained])
 

@@ -131,6 +131,7 @@ def training_rate(
     """Trains on the rows. The first two steps warm up; the last, which validates, is not timed."""
     from medtune.training.loop import train
 
+    bench.folder(shape)  # making the weights takes more memory than loading them
     reset_peak()
     model = bench.adapted(params, shape)
     loaded, marks = peak_gib(), []
@@ -231,7 +232,8 @@ def trainer_rate(bench: Bench, rows: Rows, batch_size: int) -> dict[str, Any]:
             marks.append(time.perf_counter())
 
     def collated(numbers: list[int]) -> Any:
-        return padded(*([rows[name][n] for n in numbers] for name in rows), 0)  # type: ignore[arg-type]
+        ids, starts = ([rows[name][n] for n in numbers] for name in rows)
+        return padded(ids, starts, 0)
 
     reset_peak()
     params = train_params()
@@ -253,7 +255,7 @@ def trainer_rate(bench: Bench, rows: Rows, batch_size: int) -> dict[str, Any]:
     trainer = Trainer(
         model=bench.adapted(params),
         args=settings,
-        train_dataset=list(range(count)),  # type: ignore[arg-type]
+        train_dataset=list(range(count)),
         data_collator=collated,
         callbacks=[Marks()],
     )

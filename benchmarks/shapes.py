@@ -53,7 +53,8 @@ def random_weights(shape: str, root: Path, device: str) -> Path:
     if not (folder / "generation_config.json").is_file():  # the last file that is written
         torch.manual_seed(0)
         with torch.device(device):
-            model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape])).to(torch.bfloat16)
+            model: Any = LlamaForCausalLM(LlamaConfig(**SHAPES[shape]))
+        model = model.to(torch.bfloat16)
         # No token ends an answer, so that all are equally long.
         model.generation_config = GenerationConfig(eos_token_id=None, pad_token_id=0)
         model.save_pretrained(folder)

@@ -6,6 +6,7 @@ share runs once. Sampled answers depend on the question's own seed, not on the r
 Beam search and other ways of decoding are not supported.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from medtune.generation.kv_cache import (
     PaddedCache,
     SharedPrefixCache,
     last_states,
+    row_bytes,
 )
 from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
@@ -37,6 +39,8 @@ from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.runtime.progress import progress
+
+logger = logging.getLogger("medtune")
 
 ROW_TOKENS = 256  # of prompt and answer together, for which a whole batch has room in its cache
 
@@ -58,7 +62,12 @@ def answer_all(
     Prompts of similar length go together, and the batches are divided between the processes.
     """
     ends = end_ids(model, encoder)
-    batches = batches_of([len(ids) for ids in prompts], params)
+    lengths = [len(ids) for ids in prompts]
+    batches = batches_of(lengths, params)
+    if model.device.type == "cuda" and process_count() == 1:  # batches must be equal in all
+        free_bytes, _ = torch.cuda.mem_get_info()
+        row = row_bytes(model, max(lengths) + params.max_new_tokens)
+        batches = _cut(batches, fitting_rows(params.batch_size, row, free_bytes))
 
     def answer_batches(batches: Sequence[list[int]]) -> list[list[Answer]]:
         answered = []
@@ -88,8 +97,23 @@ def batches_of(lengths: Sequence[int], params: Evaluate) -> list[list[int]]:
     for numbers in by_length(lengths, size):
         longest = lengths[numbers[-1]] + params.max_new_tokens
         rows = max(1, params.batch_size * ROW_TOKENS // longest)
-        batches += [numbers[start : start + rows] for start in range(0, len(numbers), rows)]
+        batches += _cut([numbers], rows)
     return batches
+
+
+def fitting_rows(size: int, bytes_of_row: int, free_bytes: int) -> int:
+    """Returns how many rows fit into four fifths of the free memory, but not more than `size`."""
+    fitting = max(1, 4 * free_bytes // (5 * bytes_of_row))
+    if fitting < size:
+        logger.info(
+            f"{size} answers at a time would take {size * bytes_of_row / 2**30:.1f} GiB, but "
+            f"{free_bytes / 2**30:.1f} GiB are free: answering {fitting} at a time"
+        )
+    return min(size, fitting)
+
+
+def _cut(batches: Sequence[list[int]], rows: int) -> list[list[int]]:
+    return [batch[n : n + rows] for batch in batches for n in range(0, len(batch), rows)]
 
 
 def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:

@@ -59,6 +59,15 @@ def last_states(model: Any, cache: GenerationCache, inputs: DecoderInputs) -> to
     return cache.last_tokens(output.last_hidden_state)
 
 
+def row_bytes(model: Any, columns: int) -> int:
+    """Returns what one row takes: its keys and values, and its logits with their copies."""
+    config = model.config.get_text_config()
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    states = 2 * config.num_hidden_layers * heads * head * columns
+    return states * model.dtype.itemsize + 3 * 4 * config.vocab_size
+
+
 class SlotLayer(DynamicLayer):
     """The keys and values of one decoder layer, with a slot for each row."""
 

@@ -89,7 +89,7 @@ class Sequences:
     ) -> torch.Tensor:
         """Maps queries, keys and values (1, H, P + T, E) to outputs (1, P + T, H, E)."""
         states = (state[0].transpose(0, 1).to(self.dtype) for state in (query, key, value))
-        output: torch.Tensor = _Attention.apply(*states, self, scale)[None]  # type: ignore[no-untyped-call]
+        output: torch.Tensor = _Attention.apply(*states, self, scale)[None]
         return output
 
 
@@ -117,7 +117,7 @@ class _Attention(torch.autograd.Function):
         return output
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, keys, values, output, log_sums, seed, offset = context.saved_tensors
         with _deterministic():
             of_query, of_keys, of_values = torch.ops.aten._flash_attention_backward(

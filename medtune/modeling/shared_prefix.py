@@ -51,7 +51,7 @@ their own: tree attention of SpecInfer, Miao et al. 2023 (arXiv:2305.09781).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -102,6 +102,9 @@ class Layout:
     def tensors(self) -> dict[str, torch.Tensor]:
         return {"columns": self.columns}
 
+    def to(self, device: torch.device) -> "Layout":
+        return replace(self, columns=to_device(self.columns, device))
+
     def unpack(self, tokens: torch.Tensor) -> torch.Tensor:
         """Turns packed suffix tokens (T, …) into rows (N, R, …) with zeros for padding."""
         rows = tokens.new_zeros((self.shape[0] * self.shape[1], *tokens.shape[1:]))
@@ -114,12 +117,17 @@ class Layout:
 
 @dataclass(frozen=True)
 class PackedRow:
-    """A batch as one row for the decoder, on its device."""
+    """A batch as one row for the decoder."""
 
     input_ids: torch.Tensor  # (1, P + T)
     position_ids: torch.Tensor  # (1, P + T)
     attention_mask: torch.Tensor  # (N, 1, R, P + R) bool
     layout: Layout | Sequences
+
+    def to(self, device: torch.device) -> "PackedRow":
+        ids, positions, mask = self.input_ids, self.position_ids, self.attention_mask
+        ids, positions, mask = (to_device(tensor, device) for tensor in (ids, positions, mask))
+        return PackedRow(ids, positions, mask, self.layout.to(device))
 
     def states(self, decoder: Any) -> torch.Tensor:
         """Returns the last hidden states (P + T, D)."""
@@ -162,10 +170,9 @@ def flash_row(
     starts = lengths.cumsum(0) - lengths  # (N,)
     steps = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)  # (T,)
     positions = torch.cat([torch.arange(prefix), prefix + steps])
-    none = torch.ones(1, 1, 1, 1, dtype=torch.bool)
-    row = (ids[None], positions[None], none)
-    sequences = Sequences.of(prefix, lengths, dtype, longest).to(model.device)
-    return PackedRow(*(to_device(tensor, model.device) for tensor in row), sequences)
+    mask = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # is not read
+    sequences = Sequences.of(prefix, lengths, dtype, longest)
+    return PackedRow(ids[None], positions[None], mask, sequences).to(model.device)
 
 
 def continuation_states(
@@ -218,10 +225,12 @@ def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: in
     positions = mask.sum(dim=2)[is_token] - 1
     mask |= columns == 0  # padding attends to one key, because a softmax over no key is NaN
     packed_ids = torch.cat([ids[0, :prefix], ids[:, prefix:][is_token]])
-    row = (packed_ids[None], torch.cat([columns[:prefix], positions])[None], mask[:, None])
+    packed_positions = torch.cat([columns[:prefix], positions])
     slots = is_token.flatten().nonzero()[:, 0]
-    layout = Layout(prefix, (is_token.shape[0], is_token.shape[1]), to_device(slots, model.device))
-    return PackedRow(*(to_device(tensor, model.device) for tensor in row), layout)
+    layout = Layout(prefix, (is_token.shape[0], is_token.shape[1]), slots)
+    return PackedRow(packed_ids[None], packed_positions[None], mask[:, None], layout).to(
+        model.device
+    )
 
 
 def draws_noise(model: Any) -> bool:

@@ -122,13 +122,13 @@ def filled(model: Any, cards: Cards, size: Size) -> Inputs:
     """Packs cards into one row, filled up to a size, on the model's device."""
     ids, starts = cards
     prefix = size.prefix
-    packed, places, targets = list(ids[0][:prefix]), [], []
-    for row, start in zip(ids, starts, strict=True):
-        first, start = len(packed) - prefix, max(1, start)  # column n of the row is first + n
-        packed += row[prefix:]
-        places += range(first + start - 1, first + len(row) - 1)
-        targets += row[start:]
-    lengths = [len(row) - prefix for row in ids] + [size.tokens - len(packed)]
+    packed, places, targets = list(ids[0][:prefix]), list[int](), list[int]()
+    for card, start in zip(ids, starts, strict=True):
+        first, start = len(packed) - prefix, max(1, start)  # column n of the card is first + n
+        packed += card[prefix:]
+        places += range(first + start - 1, first + len(card) - 1)
+        targets += card[start:]
+    lengths = [len(card) - prefix for card in ids] + [size.tokens - len(packed)]
     packed += [0] * (size.tokens - len(packed))
     rest = size.targets - len(targets)
     weights = [1.0] * len(targets) + [0.0] * rest

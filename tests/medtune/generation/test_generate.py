@@ -7,7 +7,15 @@ import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import ROW_TOKENS, Sampler, answer_all, batches_of, generate
+from medtune.generation.generate import (
+    ROW_TOKENS,
+    Sampler,
+    answer_all,
+    batches_of,
+    fitting_rows,
+    generate,
+)
+from medtune.generation.kv_cache import SharedPrefixCache, last_states, row_bytes
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.tiny_models import random_model
@@ -106,6 +114,29 @@ def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
     order = np.random.default_rng(size).permutation(len(PROMPTS)).tolist()
     shuffled = answer_all(model, encoder, [PROMPTS[n] for n in order], small, seed=1)
     assert shuffled == [answers[n] for n in order]
+
+
+def test_fewer_questions_go_together_if_their_cache_does_not_fit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="medtune")
+    assert fitting_rows(200, 2**20, free_bytes=2**30) == 200
+    assert not caplog.messages
+    assert fitting_rows(2000, 2**20, free_bytes=2**30) == 819
+    assert caplog.messages == [
+        "2000 answers at a time would take 2.0 GiB, but 1.0 GiB are free: answering 819 at a time"
+    ]
+    assert fitting_rows(5, 2**40, free_bytes=2**30) == 1
+
+
+def test_the_cache_of_a_row_is_as_large_as_calculated() -> None:
+    model = random_model("llama")
+    one = SharedPrefixCache(model, [[5, 6, 7]], 10)
+    for inputs in one.prefill_inputs():
+        last_states(model, one, inputs)
+    buffers = [buffer for layer in one.slot_layers for buffer in layer.buffers]
+    held = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
+    assert row_bytes(model, one.capacity) == held + 3 * 4 * 300  # and the logits
 
 
 def test_an_answer_that_ends_itself_has_stopped(model: Any, tokenizer: Any) -> None:
