@@ -19,7 +19,7 @@ from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import FIXED_DATE, PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
 from medtune.runtime.files import write_table
-from medtune.scoring.out_of_domain import QUESTIONS
+from medtune.scoring import out_of_domain
 from stages import evaluate, tokenize
 from tests import chat_tokenizers
 
@@ -222,8 +222,8 @@ def test_training_evaluation_and_chat_get_equal_prompts(
     Path("params.yaml").write_text(params.replace("prompt_style: chat", style_line))
     Path("models").mkdir()
     Path("models/base").symlink_to(ROOT / family.name_or_path)
-    question = f"{QUESTIONS[0]} {family.eos_token}"
-    monkeypatch.setattr(evaluate, "QUESTIONS", [question])
+    question = f"{out_of_domain.QUESTIONS[0]} {family.eos_token}"
+    monkeypatch.setattr(out_of_domain, "QUESTIONS", [question])
     card = dict.fromkeys(TEXTS.names, "x") | {"question": question}
     for split in SPLITS:
         write_table(tokenize.SPLIT / f"{split}.parquet", pa.Table.from_pylist([card]))
