@@ -24,6 +24,14 @@ QUIET = {
     "load_best_model_at_end": False,
     "early_stopping_patience": None,
 }
+TRAINER: dict[str, Any] = {  # settings of transformers' Trainer: it saves and logs nothing
+    "num_train_epochs": 1,
+    "remove_unused_columns": False,
+    "save_strategy": "no",
+    "logging_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+}
 # What the published presets change, apart from the numbers of cards.
 MEDICAL_EDUCATION = {"r": 8, "lora_dropout": 0.05, "target_modules": ["q_proj", "v_proj"]}
 HEALTHCARE_ASSISTANT = {
@@ -240,16 +248,11 @@ def trainer_rate(bench: Bench, rows: Rows, batch_size: int) -> dict[str, Any]:
     settings = TrainingArguments(
         str(bench.root / "trainer"),
         per_device_train_batch_size=batch_size,
-        num_train_epochs=1,
         learning_rate=params.lr,
         max_grad_norm=params.max_grad_norm,
+        **TRAINER,
         bf16=gpu(),
         use_cpu=not gpu(),
-        remove_unused_columns=False,
-        save_strategy="no",
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
     count = len(rows["input_ids"])
     trainer = Trainer(
