@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.commands.runs import best_untrained, check_rows, group_numbers, untrained_answers
+from medtune.commands.runs import best_untrained, check_rows, workspace_answers
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,15 +32,12 @@ AGREEING = (PRIMARY, "content_f1")
 
 def answers(against: str | None) -> tuple[str, "pa.Table", "pa.Table"]:
     """Returns the opponent, and the scored test answers of the fine-tuned model and of it."""
-    from medtune.commands.runs import PREDICTIONS, scored
-    from medtune.runtime.files import read_table
-    from medtune.scoring.systems import UNTRAINED
+    from medtune.scoring.systems import FINETUNED, UNTRAINED
 
     opponent = against or best_untrained().get(PRIMARY, UNTRAINED[0])
     if opponent not in UNTRAINED:
         raise InputError(f"--against must be one of {', '.join(UNTRAINED)}, got {opponent}")
-    finetuned = scored(read_table(PREDICTIONS / "finetuned.parquet", "evaluate@finetuned"))
-    other = untrained_answers(opponent)
+    finetuned, other = workspace_answers(FINETUNED), workspace_answers(opponent)
     check_rows(other, finetuned, opponent)
     return opponent, finetuned, other
 
@@ -52,6 +49,7 @@ def judge_tables(
     import numpy as np
 
     from medtune.comparison.seeds import estimate, jackknife
+    from medtune.comparison.statistics import group_numbers
     from medtune.judging.prompt import Case
     from medtune.judging.verdicts import judge_pairs, kappa, preferences, summary
     from medtune.scoring.scores import SCORES, Score

@@ -18,9 +18,8 @@ from medtune.commands.runs import (
     check_rows,
     find_runs,
     finetuned_answers,
-    group_numbers,
     params_hash,
-    untrained_answers,
+    workspace_answers,
 )
 from medtune.runtime.errors import InputError
 
@@ -89,11 +88,12 @@ def provenance(params: Mapping[str, Any], stages: Mapping[str, Any]) -> dict[str
 
 def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, Any]:
     """Returns each score over all seeds: fine-tuned, and less each untrained system to beat."""
+    from medtune.comparison.statistics import group_numbers
     from medtune.scoring.systems import BASE
 
     best = best_untrained()
     tables = finetuned_answers(list(found.values()))
-    others = {name: untrained_answers(name) for name in dict.fromkeys((BASE, *best.values()))}
+    others = {name: workspace_answers(name) for name in dict.fromkeys((BASE, *best.values()))}
     for name, table in others.items():
         check_rows(table, tables[0], name)
     groups = group_numbers(tables[0])
