@@ -124,13 +124,13 @@ def write_results(content: Mapping[str, Any], judged: Sequence["Judged"], ids: l
 
 def told(counts: Mapping[str, Any]) -> str:
     """Returns the counts as lines for the terminal."""
-    from medtune.report.rendering import number
+    from medtune.report.rendering import number, percent
 
     net = [number(counts[key], 3, sign=True) for key in ("net", "net_ci_low", "net_ci_high")]
     lines = [
         f"{counts['model']}: fine-tuned better in {counts['wins']}, equal in {counts['ties']}, "
         f"worse in {counts['losses']} of {counts['n']} pairs against {counts['opponent']}",
-        f"wins less losses: {net[0]} of all pairs (interval {net[1]} to {net[2]})",
+        f"wins less losses: {net[0]} of all pairs ({percent(confidence())} interval {net[1]} to {net[2]})",
         f"same verdict in both orders: {number(counts['consistency'], 3)}; without a verdict: "
         f"{counts['without_verdict']} of all replies",
         f"ties without asking: {counts['same_answers']} pairs of the same answers, "

@@ -99,6 +99,17 @@ def outcome_in(flat: Mapping[str, Any], key: str, score: Score, confidence: floa
     return outcome(low, high, p_value, score.better, confidence)
 
 
+def outcome_against(
+    systems: Mapping[str, Any], system: str, score: Score, confidence: float
+) -> Outcome:
+    """Returns the outcome against a system: the verdict's own, corrected one where it has one."""
+    for question, rival in (("best", systems.get(f"best.{score.name}")), ("base", BASE)):
+        found = systems.get(f"primary.{score.name}.{question}")
+        if system == rival and found is not None:
+            return found
+    return outcome_in(systems, f"{system}.{score.name}", score, confidence)
+
+
 def evidence_of(
     systems: Mapping[str, Any], primary: Sequence[str], confidence: float
 ) -> list[Evidence]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from medtune.content.content_words import Words, stems
-from medtune.scoring.scores import Score
 
 MOST_PARTS = 4  # of an answer that are one fact: "delayed speech and language, mild"
 NEGATIONS = frozenset({"no", "not", "non", "never", "without", "neither", "nor", "cannot"})
@@ -116,24 +115,3 @@ def _fact(words: Words, by_wording: Mapping[Words, int], overlooked: Set[str]) -
 
 def _without(words: Words, overlooked: Set[str]) -> Words:
     return tuple(word for word in words if word not in overlooked)
-
-
-# What the score `facts` combines for cards that ask for a list.
-LIST_SCORES = (
-    Score(
-        name="list_precision",
-        title="listed facts that are right",
-        higher_is_better=True,
-        columns=("list_precision", "list_rows"),
-        about="Share of what an answer lists that is a fact of its card, mean over answers to "
-        'cards that ask for a list, 0 to 1 ("fever and cough" for "fever": 0.5).',
-    ),
-    Score(
-        name="list_recall",
-        title="facts that are listed",
-        higher_is_better=True,
-        columns=("list_recall", "list_rows"),
-        about="Share of a card's facts that its answer lists, mean over answers to cards that ask "
-        'for a list, 0 to 1 ("fever and cough" for "fever": 1).',
-    ),
-)

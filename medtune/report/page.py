@@ -13,7 +13,7 @@ from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
 from medtune.report.headline import FIRST_SCORES, primary_scores, system_rows
 from medtune.report.rendering import TEMPLATES, number
-from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
+from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
 from medtune.scoring.words import repetition
@@ -147,7 +147,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in score_rows(facts.metrics["compare_scores"], facts.confidence):
+    for row in against_base(facts.metrics, facts.confidence):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found
