@@ -124,13 +124,14 @@ def write_results(content: Mapping[str, Any], judged: Sequence["Judged"], ids: l
 
 def told(counts: Mapping[str, Any]) -> str:
     """Returns the counts as lines for the terminal."""
-    from medtune.report.rendering import number, percent
+    from medtune.report.rendering import interval_text, number, percent
 
-    net = [number(counts[key], 3, sign=True) for key in ("net", "net_ci_low", "net_ci_high")]
+    interval = interval_text(counts["net_ci_low"], counts["net_ci_high"], 3)
     lines = [
         f"{counts['model']}: fine-tuned better in {counts['wins']}, equal in {counts['ties']}, "
         f"worse in {counts['losses']} of {counts['n']} pairs against {counts['opponent']}",
-        f"wins less losses: {net[0]} of all pairs ({percent(confidence())} interval {net[1]} to {net[2]})",
+        f"wins less losses: {number(counts['net'], 3, sign=True)} of all pairs "
+        f"({percent(confidence())} interval {interval})",
         f"same verdict in both orders: {number(counts['consistency'], 3)}; without a verdict: "
         f"{counts['without_verdict']} of all replies",
         f"ties without asking: {counts['same_answers']} pairs of the same answers, "
@@ -161,9 +162,10 @@ def judge(
     Each pair is shown in both orders, and an answer wins if it wins in both. The key of the server
     is read from the environment variable MEDTUNE_JUDGE_KEY. Replies are kept in data/judge/.
     """
+    from medtune.config.loading import load_params
     from medtune.judging.client import KEY, Server, ask_all
     from medtune.runtime.files import read_json
-    from medtune.scoring.systems import TITLES
+    from medtune.scoring.systems import title
 
     server = Server(url, model, os.environ.get(KEY, ""), max_tokens)
     server.check()
@@ -171,6 +173,7 @@ def judge(
     rows = first_pairs(finetuned, pairs)
     finetuned, other = finetuned.take(rows), other.take(rows)
     judged, counts = judge_tables(finetuned, other, lambda asked: ask_all(server, asked, at_once))
-    content = {"model": model, "opponent": TITLES[opponent], **counts}
+    few_shot = load_params("evaluate.few_shot")
+    content = {"model": model, "opponent": title(opponent, few_shot), **counts}
     write_results(content, judged, finetuned["id"].to_pylist())
     print(f"{told(read_json(JUDGE, 'judge'))}\n{JUDGE}")

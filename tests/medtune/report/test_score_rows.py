@@ -87,7 +87,7 @@ def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(
     names: dict[str, Any] = {}
     exec(code, names)
     ids = names["inputs"]["input_ids"][0].tolist()
-    assert ids == encoder.question_ids("What is macrocephaly?")
+    assert ids == encoder.question_ids("What is gout?")
     assert type(names["model"]).__name__ == "PeftModelForCausalLM"
 
 
