@@ -45,7 +45,9 @@ def mark(prediction: str, question: str, card: CardFacts, frame: Set[str] = froz
     overlook the words of `frame` (see fact_frame) and of the question.
     """
     asked = frozenset(stems(question))
-    facts = [list(map(stems, wordings)) for wordings in card.facts]
+    facts = [
+        [stems(text) for wording in fact for text in spellings(wording)] for fact in card.facts
+    ]
     known = [wordings for wordings in facts if not any(map(asked.issuperset, wordings))]
     if not card.fact_type or not known:
         return Marks()
@@ -56,6 +58,16 @@ def mark(prediction: str, question: str, card: CardFacts, frame: Set[str] = froz
         return Marks(float(right > 0 and wrong == 0))
     precision, recall = right / max(right + wrong, 1), right / len(known)
     return Marks(2 * right / (right + wrong + len(known)), precision, recall)
+
+
+def spellings(wording: str) -> tuple[str, ...]:
+    """Returns a wording, and as it reads in a sentence if it is inverted.
+
+    >>> spellings("Cough, dry")
+    ('Cough, dry', 'dry Cough')
+    """
+    first, comma, second = wording.partition(", ")
+    return (wording, f"{second} {first}") if comma else (wording,)
 
 
 def fact_frame(frame: Set[str], wordings: Iterable[str]) -> frozenset[str]:
