@@ -42,7 +42,7 @@ def verdict(evidence: Sequence[Evidence]) -> Verdict:
     """Returns the verdict on all primary scores; the first rule that applies decides.
 
     1. worse: one of them is worse than the base model's.
-    2. no change: none of them is better than anything.
+    2. no change: none of them is better than the base model or the best answer without training.
     3. beats prompting and retrieval: each is better than the best answer without training.
     4. learned the form only: none of those that gained sees what an answer says.
     5. beats … in part: at least one is better than the best answer without training.
