@@ -104,7 +104,7 @@ def outcome_against(
 ) -> Outcome:
     """Returns the outcome against a system: the verdict's own, corrected one where it has one."""
     for question, rival in (("best", systems.get(f"best.{score.name}")), ("base", BASE)):
-        found = systems.get(f"primary.{score.name}.{question}")
+        found: Outcome | None = systems.get(f"primary.{score.name}.{question}")
         if system == rival and found is not None:
             return found
     return outcome_in(systems, f"{system}.{score.name}", score, confidence)
