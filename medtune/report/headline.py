@@ -115,6 +115,12 @@ def primary_scores(systems: Metrics) -> list[Score]:
     return [score for score in SCORES if f"primary.{score.name}.best" in systems]
 
 
+def groups_of_verdict(systems: Metrics) -> int:
+    """Returns how many groups count for the primary score that has the fewest."""
+    keys = [f"{BASE}.{score.name}.counted_groups" for score in primary_scores(systems)]
+    return min([systems["groups"], *(systems[key] for key in keys if key in systems)])
+
+
 def lead(systems: Metrics, score: Score, few_shot: int, confidence: float) -> str:
     """Says a score of the fine-tuned model, and its lead over the best system and the base model.
 
