@@ -6,7 +6,7 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 
 .PHONY: all chat web lint check test lock
 
-# Runs the stages whose inputs have changed and prints the scores of base and fine-tuned model.
+# Runs the stages whose inputs have changed and prints the verdict and the scores.
 all: .venv/run .dvc/plots/vega.js
 	dvc repro
 	@medtune summary

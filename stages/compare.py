@@ -20,7 +20,7 @@ from medtune.comparison.gate import check_scores
 from medtune.comparison.main_scores import main_scores
 from medtune.comparison.multiple_choice import compared_choices, read_choices
 from medtune.comparison.statistics import Settings
-from medtune.comparison.systems import Systems, compared_systems, read_systems
+from medtune.comparison.systems import Systems, best_named, compared_systems, read_systems
 from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params
 from medtune.config.schema import Compare
@@ -71,8 +71,8 @@ def write_metrics(
     """Writes the metrics and reads them back, so that the report has the same rounding."""
     systems = compared_systems(answers, settings)
     systems |= verdict_metrics(systems, params.primary, params.confidence)
-    best = {key.removeprefix("best."): systems[key] for key in systems if key.startswith("best.")}
-    results = {"compare_systems": systems, **compared_all(answers["test"], best, settings)}
+    compared = compared_all(answers["test"], best_named(systems), settings)
+    results = {"compare_systems": systems, **compared}
     results["compare_scores"] |= compared_choices(facts.choices, settings)
     for name, metrics in results.items():
         write_json(METRICS / f"{name}.json", metrics)

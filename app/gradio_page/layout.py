@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from app.gradio_page.filter import PageFilter
 from app.gradio_page.formatting import NAMES, PANES
 from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
+from medtune.runtime.files import read_json
 
 HERE = Path(__file__).parent
 TEST = Path("data/split/test.parquet")
+SYSTEMS = Path("metrics/compare_systems.json")
 EXAMPLES = 6
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "monospace")
@@ -77,6 +80,13 @@ def examples(path: Path = TEST) -> list[str]:
     return [min(by_kind[kind], key=lambda text: (len(text), text)) for kind in kinds[:EXAMPLES]]
 
 
+def measured(path: Path = SYSTEMS) -> str:
+    """Returns a paragraph with the verdict on the fine-tuned model; nothing without metrics."""
+    found = read_json(path, "compare") if path.is_file() else {}
+    sentence = found.get("verdict.sentence")
+    return f"\n<p>On {found['n']} test cards: {escape(sentence)}</p>" if sentence else ""
+
+
 def build_page(conversations: Conversations, questions: list[str]) -> gr.Blocks:
     assistant = conversations.assistant
     with gr.Blocks(analytics_enabled=False, title="medtune", fill_width=True) as page:
@@ -115,7 +125,7 @@ def build_page(conversations: Conversations, questions: list[str]) -> gr.Blocks:
 
 def _header() -> None:
     with gr.Row(elem_id="header"):
-        gr.HTML(HEADER)
+        gr.HTML(HEADER + measured())
         theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
         theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
     gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")

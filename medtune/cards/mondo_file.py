@@ -13,6 +13,11 @@ from medtune.runtime.errors import InputError
 FILE_NAME = re.compile(r"MONDO-ontology-v(\d{4}-\d{2}-\d{2})\.json\.zst")
 HUMAN_DISEASE = "MONDO:0700096"
 MAX_BYTES = 2**28  # unpacked; the release of May 2026 has 17 MB
+# Errors of a file that is cut, no JSON, or JSON of another layout.
+DAMAGES = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 AGAIN = "fetch it again with dvc repro -f download@dataset"
 
 
@@ -48,19 +53,19 @@ def read_mondo(folder: Path) -> tuple[str, dict[str, Disease]]:
         if len(content) > MAX_BYTES:
             raise InputError(f"{path} unpacks to more than {MAX_BYTES} bytes: refused")
         terms = json.loads(content)
-        diseases = {term_id: _disease(term_id, term) for term_id, term in terms.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        known = {
+            each: _disease(each, term) for each, term in terms.items() if not term["deprecated"]
+        }
+    except DAMAGES:
         raise InputError(f"{path} is damaged or has another layout: {AGAIN}") from None
     return release, {
-        term_id: disease
-        for term_id, disease in diseases.items()
-        if HUMAN_DISEASE in disease.ancestors and not terms[term_id]["deprecated"]
+        term_id: disease for term_id, disease in known.items() if HUMAN_DISEASE in disease.ancestors
     }
 
 
 def _disease(term_id: str, term: dict[str, Any]) -> Disease:
     ancestors = {str(ancestor): int(steps) for ancestor, steps in term["ancestors"].items()}
+    label, definition = str(term["label"]), str(term.get("description", ""))
     synonyms = tuple(map(str, term.get("synonyms", ())))
-    return Disease(
-        term_id, str(term["label"]), str(term.get("description", "")), synonyms, ancestors
-    )
+    "".join((term_id, label, definition, *synonyms)).encode()  # refuses halves of surrogate pairs
+    return Disease(term_id, label, definition, synonyms, ancestors)

@@ -13,13 +13,7 @@ import typer
 
 from medtune.commands.experiments import Experiment, queue_experiments, text_of
 from medtune.commands.replicate import comparable_scores
-from medtune.commands.runs import (
-    Runs,
-    find_runs,
-    finetuned_answers,
-    group_numbers,
-    params_hash,
-)
+from medtune.commands.runs import Runs, find_runs, finetuned_answers, params_hash
 from medtune.runtime.errors import InputError
 
 EXAMPLES = ("medtune curve", "medtune curve --dry-run")
@@ -75,6 +69,7 @@ def queue_commands(runs: Runs) -> list[list[str]]:
 def draw(found: Mapping[int, Experiment], confidence: float) -> str:
     """Draws the runs, smallest first, and returns a line for each score."""
     from medtune.comparison.learning_curve import learning_curve
+    from medtune.comparison.statistics import group_numbers
     from medtune.report.learning_curves import sentence, write_curves
     from medtune.scoring.scores import statistics
 

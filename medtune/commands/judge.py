@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.commands.runs import best_untrained, check_rows, group_numbers, untrained_answers
+from medtune.commands.runs import best_untrained, check_rows, workspace_answers
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,15 +32,12 @@ AGREEING = (PRIMARY, "content_f1")
 
 def answers(against: str | None) -> tuple[str, "pa.Table", "pa.Table"]:
     """Returns the opponent, and the scored test answers of the fine-tuned model and of it."""
-    from medtune.commands.runs import PREDICTIONS, scored
-    from medtune.runtime.files import read_table
-    from medtune.scoring.systems import UNTRAINED
+    from medtune.scoring.systems import FINETUNED, UNTRAINED
 
     opponent = against or best_untrained().get(PRIMARY, UNTRAINED[0])
     if opponent not in UNTRAINED:
         raise InputError(f"--against must be one of {', '.join(UNTRAINED)}, got {opponent}")
-    finetuned = scored(read_table(PREDICTIONS / "finetuned.parquet", "evaluate@finetuned"))
-    other = untrained_answers(opponent)
+    finetuned, other = workspace_answers(FINETUNED), workspace_answers(opponent)
     check_rows(other, finetuned, opponent)
     return opponent, finetuned, other
 
@@ -52,6 +49,7 @@ def judge_tables(
     import numpy as np
 
     from medtune.comparison.seeds import estimate, jackknife
+    from medtune.comparison.statistics import group_numbers
     from medtune.judging.prompt import Case
     from medtune.judging.verdicts import judge_pairs, kappa, preferences, summary
     from medtune.scoring.scores import SCORES, Score
@@ -126,13 +124,14 @@ def write_results(content: Mapping[str, Any], judged: Sequence["Judged"], ids: l
 
 def told(counts: Mapping[str, Any]) -> str:
     """Returns the counts as lines for the terminal."""
-    from medtune.report.rendering import number
+    from medtune.report.rendering import interval_text, number, percent
 
-    net = [number(counts[key], 3, sign=True) for key in ("net", "net_ci_low", "net_ci_high")]
+    interval = interval_text(counts["net_ci_low"], counts["net_ci_high"], 3)
     lines = [
         f"{counts['model']}: fine-tuned better in {counts['wins']}, equal in {counts['ties']}, "
         f"worse in {counts['losses']} of {counts['n']} pairs against {counts['opponent']}",
-        f"wins less losses: {net[0]} of all pairs (interval {net[1]} to {net[2]})",
+        f"wins less losses: {number(counts['net'], 3, sign=True)} of all pairs "
+        f"({percent(confidence())} interval {interval})",
         f"same verdict in both orders: {number(counts['consistency'], 3)}; without a verdict: "
         f"{counts['without_verdict']} of all replies",
         f"ties without asking: {counts['same_answers']} pairs of the same answers, "
@@ -163,9 +162,10 @@ def judge(
     Each pair is shown in both orders, and an answer wins if it wins in both. The key of the server
     is read from the environment variable MEDTUNE_JUDGE_KEY. Replies are kept in data/judge/.
     """
+    from medtune.config.loading import load_params
     from medtune.judging.client import KEY, Server, ask_all
     from medtune.runtime.files import read_json
-    from medtune.scoring.systems import TITLES
+    from medtune.scoring.systems import title
 
     server = Server(url, model, os.environ.get(KEY, ""), max_tokens)
     server.check()
@@ -173,6 +173,7 @@ def judge(
     rows = first_pairs(finetuned, pairs)
     finetuned, other = finetuned.take(rows), other.take(rows)
     judged, counts = judge_tables(finetuned, other, lambda asked: ask_all(server, asked, at_once))
-    content = {"model": model, "opponent": TITLES[opponent], **counts}
+    few_shot = load_params("evaluate.few_shot")
+    content = {"model": model, "opponent": title(opponent, few_shot), **counts}
     write_results(content, judged, finetuned["id"].to_pylist())
     print(f"{told(read_json(JUDGE, 'judge'))}\n{JUDGE}")

@@ -15,7 +15,7 @@ from medtune.commands.experiments import Experiment, load_experiments
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from medtune.report.score_rows import Score
+    from medtune.scoring.scores import Score
 
 EXAMPLES = ("medtune leaderboard", "medtune leaderboard --sort perplexity --num -1")
 BOARD = Path("reports/leaderboard")

@@ -18,9 +18,8 @@ from medtune.commands.runs import (
     check_rows,
     find_runs,
     finetuned_answers,
-    group_numbers,
     params_hash,
-    untrained_answers,
+    workspace_answers,
 )
 from medtune.runtime.errors import InputError
 
@@ -89,11 +88,12 @@ def provenance(params: Mapping[str, Any], stages: Mapping[str, Any]) -> dict[str
 
 def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, Any]:
     """Returns each score over all seeds: fine-tuned, and less each untrained system to beat."""
+    from medtune.comparison.statistics import group_numbers
     from medtune.scoring.systems import BASE
 
     best = best_untrained()
     tables = finetuned_answers(list(found.values()))
-    others = {name: untrained_answers(name) for name in dict.fromkeys((BASE, *best.values()))}
+    others = {name: workspace_answers(name) for name in dict.fromkeys((BASE, *best.values()))}
     for name, table in others.items():
         check_rows(table, tables[0], name)
     groups = group_numbers(tables[0])
@@ -152,7 +152,7 @@ def _fields(estimate: "Estimate", with_p: bool = False) -> dict[str, float]:
 
 def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     """Returns metrics/seeds.json as a Markdown table that aligns in a terminal."""
-    from medtune.report.rendering import markdown_table, number, percent
+    from medtune.report.rendering import interval_text, markdown_table, number, p_text, percent
     from medtune.scoring.scores import SCORES
     from medtune.scoring.systems import BASE, title
 
@@ -163,25 +163,18 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
         if (found := content["scores"].get(score.name)) is None:
             continue
         best, gain = found[found["best"]], found[found["best"]]["gain"]
-        low, high = (number(gain[end], score.digits, sign=True) for end in ("ci_low", "ci_high"))
         named = f"{number(best['value'], score.digits)} ({title(found['best'], few_shot)})"
         rows.append([
             *(score.title, number(found[BASE]["value"], score.digits), named),
             number(found["finetuned"]["value"], score.digits),
             number(found["sd_over_seeds"], score.digits + 1),
             number(gain["value"], score.digits, sign=True),
-            "n/a" if gain["ci_low"] is None else f"{low} to {high}",
+            interval_text(gain["ci_low"], gain["ci_high"], score.digits),
             p_text(gain["p_value"]),
         ])  # fmt: skip
     seeds = ", ".join(map(str, content["seeds"]))
     origin = f"n = {content['n']} in {content['groups']} groups; training seeds {seeds}"
     return f"{markdown_table(rows)}\n\n{origin}"
-
-
-def p_text(p_value: float | None) -> str:
-    from medtune.report.rendering import number
-
-    return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value, 3)
 
 
 def write_table(runs: Runs) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medtune.commands.experiments import WORKSPACE, Experiment, load_experiments
+from medtune.commands.experiments import SYSTEMS, WORKSPACE, Experiment, load_experiments
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 # What changes the answers: the sections of all stages before compare, and the shared seed.
 SECTIONS = ("seed", "download", "clean", "split", "tokenize", "train", "evaluate")
-PREDICTIONS = Path("data/predictions")
-RULES = PREDICTIONS / "baselines.parquet"
-SYSTEMS = Path("metrics/compare_systems.json")
+FINETUNED = Path("data/predictions/finetuned.parquet")
 
 
 @dataclass(frozen=True)
@@ -89,25 +87,20 @@ def read_output(run: Experiment, path: Path, stage: str) -> "pa.Table":
 
 def finetuned_answers(runs: Sequence[Experiment]) -> list["pa.Table"]:
     """Returns the scored answers of the fine-tuned model of each run to the same test cards."""
-    path = PREDICTIONS / "finetuned.parquet"
-    tables = [read_output(run, path, "evaluate@finetuned") for run in runs]
+    tables = [read_output(run, FINETUNED, "evaluate@finetuned") for run in runs]
     for run, table in zip(runs, tables, strict=True):
         check_rows(table, tables[0], run.name)
     return [scored(table) for table in tables]
 
 
-def untrained_answers(system: str) -> "pa.Table":
-    """Returns the scored test answers of a system without training, from the workspace."""
-    import pyarrow.compute as pc
+def workspace_answers(system: str) -> "pa.Table":
+    """Returns the scored test answers of a system, from the workspace."""
+    from medtune.comparison.systems import read_answers
 
-    from medtune.runtime.files import read_table
-    from medtune.scoring import systems
-
-    if system not in systems.RULES:
-        return scored(read_table(PREDICTIONS / f"{system}.parquet", f"evaluate@{system}"))
-    table = read_table(RULES, "baselines")
-    chosen = pc.and_(pc.equal(table["system"], system), pc.equal(table["split"], "test"))
-    return scored(table.filter(chosen))
+    table = read_answers(system)
+    if not table.num_rows:
+        raise InputError(f"{system} has no answers: set evaluate.few_shot above 0, run dvc repro")
+    return scored(table)
 
 
 def scored(table: "pa.Table") -> "pa.Table":
@@ -128,20 +121,9 @@ def check_rows(table: "pa.Table", first: "pa.Table", name: str) -> None:
         raise InputError(f"{name} answered other test cards than the workspace: run it again")
 
 
-def group_numbers(table: "pa.Table") -> Any:
-    """Returns the number of each row's group, from 0."""
-    import pyarrow.compute as pc
-
-    return pc.rank(table.column("group"), tiebreaker="dense").to_numpy() - 1
-
-
 def best_untrained() -> dict[str, str]:
     """Returns the best system without training for each score, as picked on validation cards."""
+    from medtune.comparison.systems import best_named
     from medtune.runtime.files import read_json
 
-    flat = read_json(SYSTEMS, "compare")
-    return {key.removeprefix("best."): value for key, value in flat.items() if _is_name(key)}
-
-
-def _is_name(key: str) -> bool:
-    return key.startswith("best.") and key.count(".") == 1
+    return best_named(read_json(Path(SYSTEMS), "compare"))

@@ -69,7 +69,7 @@ def terminal_table() -> str:
 def readme_block() -> str:
     """Returns the first scores between the two comments that mark their place in README.md."""
     verdict, table, origin = score_table(first=True)
-    about = "Difference: fine-tuned minus the best answer without training, picked on validation"
+    about = "Difference: fine-tuned minus the best without training, picked on validation cards"
     return f"<!-- scores -->\n{verdict}\n\n{table}\n\n{about}; {origin}.\n<!-- /scores -->"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "medtune tokens",
     "medtune tokens --split train --rows 50",
-    "medtune tokens --id HP:0000051/definition",
+    "medtune tokens --id MONDO:0005393/definition",
 )
 PAGE = Path("reports/tokens.html")
 ROWS = 5

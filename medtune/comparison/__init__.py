@@ -1,4 +1,5 @@
-"""Compares two models' scores with paired statistics, as a whole and per kind, topic and length,
-and decides whether a run is good enough. Imports runtime and scoring. Used by the compare stage
-and the report.
+"""Compares the fine-tuned model with every other system by paired statistics, as a whole and per
+kind, topic and length, and over seeds and numbers of cards; says the verdict and decides whether a
+run is good enough. Imports runtime and scoring. Used by the compare stage, the report and the
+commands.
 """

@@ -8,9 +8,8 @@ import numpy as np
 from medtune.comparison.seeds import Estimate, estimate, jackknife
 from medtune.scoring.scores import Array, Score
 
-FITTED = (
-    3  # sizes that a line is fitted to: the largest ones, and for the check those before the last
-)
+# Sizes that a line is fitted to: the largest ones, and for the check those before the last.
+FITTED = 3
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from medtune.comparison.statistics import per_group
 from medtune.scoring.scores import Array, Score
 
 
@@ -28,10 +29,11 @@ class Estimate:
 def jackknife(score: Score, rows: Array, groups: Array) -> Array:
     """Returns a score of all rows, and then without each group in turn, (1 + groups,).
 
-    `rows` are the statistics of each row, (rows, k); `groups` numbers its group from 0.
+    `rows` are the statistics of each row, (rows, k); `groups` numbers its group from 0. Groups
+    without a row that counts for the score are left out: they are no evidence.
     """
-    sums = np.zeros((groups.max() + 1, rows.shape[1]))
-    np.add.at(sums, groups, rows)
+    sums = per_group(rows, groups)
+    sums = sums[(sums != 0).any(axis=1)]
     total = sums.sum(axis=0)
     return score.value(np.vstack([total, total - sums]))
 

@@ -87,9 +87,9 @@ def compare_tables(
     Each resample's difference is computed anew from its sums. With one group that counts for a
     score, its interval and p-value are NaN.
     """
-    codes = pc.rank(base.column("group"), tiebreaker="dense").to_numpy() - 1
+    groups = group_numbers(base)
     rows = [(score, statistics(base, score), statistics(finetuned, score)) for score in scores]
-    sums = [Sums(score, _per_group(b, codes), _per_group(f, codes)) for score, b, f in rows]
+    sums = [Sums(score, per_group(b, groups), per_group(f, groups)) for score, b, f in rows]
     low, high, p_values = resampled(sums, settings)
     result = {}
     for i, (score, base_rows, finetuned_rows) in enumerate(rows):
@@ -244,7 +244,13 @@ def wins_ties_losses(score: Score, base: Array, finetuned: Array) -> dict[str, i
     return {name: int(rows.sum()) for name, rows in outcome.items()}
 
 
-def _per_group(rows: Array, codes: Array) -> Array:
-    sums = np.zeros((codes.max() + 1, rows.shape[1]))
-    np.add.at(sums, codes, rows)
+def group_numbers(table: pa.Table) -> Array:
+    """Returns the number of each row's group, from 0, in the order of their names."""
+    return pc.rank(table.column("group"), tiebreaker="dense").to_numpy() - 1
+
+
+def per_group(rows: Array, groups: Array) -> Array:
+    """Sums statistics of rows, (rows, k), over each group; `groups` numbers that of each row."""
+    sums = np.zeros((groups.max() + 1, rows.shape[1]))
+    np.add.at(sums, groups, rows)
     return sums

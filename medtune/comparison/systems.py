@@ -17,7 +17,7 @@ from medtune.comparison.statistics import Settings, compare_tables
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table
 from medtune.scoring.scores import SCORES, Score, score_table
-from medtune.scoring.systems import BASE, FINETUNED, MODELS, RULES, SYSTEMS, UNTRAINED
+from medtune.scoring.systems import BASE, FINETUNED, MODELS, SYSTEMS, UNTRAINED
 
 PREDICTIONS = Path("data/predictions")
 RULE_ANSWERS = PREDICTIONS / "baselines.parquet"
@@ -25,6 +25,7 @@ SUFFIXES = {"validation": "_validation", "test": ""}  # of the files of models, 
 SAME_COLUMNS = ("id", "kind", "topic", "group", "question", "reference")
 # An echoed question ends, repeats nothing and invents no number: only models are measured by these.
 SCORES_OF_MODELS = ("perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate")
+BEST = "best."  # before a score: the name of the best system without training
 LEAD = ("difference", "ci_low", "ci_high", "p_value", "counted_rows", "counted_groups")
 
 Systems = dict[str, pa.Table]  # the answers of each system, all with the same rows in order
@@ -36,19 +37,22 @@ def read_systems() -> dict[str, Systems]:
     Systems without rows are switched off and left out. Raises InputError unless all others
     answered the same cards in the same order.
     """
-    rules = read_table(RULE_ANSWERS, "baselines")
     found = {}
-    for split, suffix in SUFFIXES.items():
-        tables = {
-            name: read_table(PREDICTIONS / f"{name}{suffix}.parquet", f"evaluate@{name}")
-            for name in MODELS
-        }
-        for name in RULES:
-            chosen = pc.and_(pc.equal(rules["system"], name), pc.equal(rules["split"], split))
-            tables[name] = rules.filter(chosen).drop_columns(["system", "split"])
-        found[split] = {name: tables[name] for name in SYSTEMS if tables[name].num_rows}
+    for split in SUFFIXES:
+        tables = {name: read_answers(name, split) for name in SYSTEMS}
+        found[split] = {name: table for name, table in tables.items() if table.num_rows}
         _check_rows(found[split], split)
     return found
+
+
+def read_answers(system: str, split: str = "test") -> pa.Table:
+    """Reads a system's answers to the cards of a split; no rows if the system is switched off."""
+    if system in MODELS:
+        path = PREDICTIONS / f"{system}{SUFFIXES[split]}.parquet"
+        return read_table(path, f"evaluate@{system}")
+    rules = read_table(RULE_ANSWERS, "baselines")
+    chosen = pc.and_(pc.equal(rules["system"], system), pc.equal(rules["split"], split))
+    return rules.filter(chosen).drop_columns(["system", "split"])
 
 
 def _check_rows(tables: Systems, split: str) -> None:
@@ -97,7 +101,13 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
         if name in UNTRAINED:
             flat |= lead(name, table, finetuned, settings)
     best = best_untrained(validation).items()
-    return flat | {f"best.{s}": name for s, name in best if f"{name}.{s}.difference" in flat}
+    named = {f"{BEST}{s}": name for s, name in best if f"{name}.{s}.difference" in flat}
+    return flat | named
+
+
+def best_named(flat: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the best system without training by score, as flat metrics of all systems name it."""
+    return {key.removeprefix(BEST): flat[key] for key in flat if key.startswith(BEST)}
 
 
 def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) -> dict[str, float]:

@@ -42,7 +42,7 @@ def verdict(evidence: Sequence[Evidence]) -> Verdict:
     """Returns the verdict on all primary scores; the first rule that applies decides.
 
     1. worse: one of them is worse than the base model's.
-    2. no change: none of them is better than anything.
+    2. no change: none of them is better than the base model or the best answer without training.
     3. beats prompting and retrieval: each is better than the best answer without training.
     4. learned the form only: none of those that gained sees what an answer says.
     5. beats … in part: at least one is better than the best answer without training.
@@ -97,6 +97,17 @@ def outcome_in(flat: Mapping[str, Any], key: str, score: Score, confidence: floa
     """Returns the outcome of the difference that flat metrics have under `key`, uncorrected."""
     low, high, p_value = (flat[f"{key}.{field}"] for field in ("ci_low", "ci_high", "p_value"))
     return outcome(low, high, p_value, score.better, confidence)
+
+
+def outcome_against(
+    systems: Mapping[str, Any], system: str, score: Score, confidence: float
+) -> Outcome:
+    """Returns the outcome against a system: the verdict's own, corrected one where it has one."""
+    for question, rival in (("best", systems.get(f"best.{score.name}")), ("base", BASE)):
+        found: Outcome | None = systems.get(f"primary.{score.name}.{question}")
+        if system == rival and found is not None:
+            return found
+    return outcome_in(systems, f"{system}.{score.name}", score, confidence)
 
 
 def evidence_of(

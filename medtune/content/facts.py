@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from medtune.content.content_words import Words, stems
-from medtune.scoring.scores import Score
 
 MOST_PARTS = 4  # of an answer that are one fact: "delayed speech and language, mild"
 NEGATIONS = frozenset({"no", "not", "non", "never", "without", "neither", "nor", "cannot"})
@@ -46,7 +45,9 @@ def mark(prediction: str, question: str, card: CardFacts, frame: Set[str] = froz
     overlook the words of `frame` (see fact_frame) and of the question.
     """
     asked = frozenset(stems(question))
-    facts = [list(map(stems, wordings)) for wordings in card.facts]
+    facts = [
+        [stems(text) for wording in fact for text in spellings(wording)] for fact in card.facts
+    ]
     known = [wordings for wordings in facts if not any(map(asked.issuperset, wordings))]
     if not card.fact_type or not known:
         return Marks()
@@ -57,6 +58,16 @@ def mark(prediction: str, question: str, card: CardFacts, frame: Set[str] = froz
         return Marks(float(right > 0 and wrong == 0))
     precision, recall = right / max(right + wrong, 1), right / len(known)
     return Marks(2 * right / (right + wrong + len(known)), precision, recall)
+
+
+def spellings(wording: str) -> tuple[str, ...]:
+    """Returns a wording, and as it reads in a sentence if it is inverted.
+
+    >>> spellings("Cough, dry")
+    ('Cough, dry', 'dry Cough')
+    """
+    first, comma, second = wording.partition(", ")
+    return (wording, f"{second} {first}") if comma else (wording,)
 
 
 def fact_frame(frame: Set[str], wordings: Iterable[str]) -> frozenset[str]:
@@ -116,24 +127,3 @@ def _fact(words: Words, by_wording: Mapping[Words, int], overlooked: Set[str]) -
 
 def _without(words: Words, overlooked: Set[str]) -> Words:
     return tuple(word for word in words if word not in overlooked)
-
-
-# What the score `facts` combines for cards that ask for a list.
-LIST_SCORES = (
-    Score(
-        name="list_precision",
-        title="listed facts that are right",
-        higher_is_better=True,
-        columns=("list_precision", "list_rows"),
-        about="Share of what an answer lists that is a fact of its card, mean over answers to "
-        'cards that ask for a list, 0 to 1 ("fever and cough" for "fever": 0.5).',
-    ),
-    Score(
-        name="list_recall",
-        title="facts that are listed",
-        higher_is_better=True,
-        columns=("list_recall", "list_rows"),
-        about="Share of a card's facts that its answer lists, mean over answers to cards that ask "
-        'for a list, 0 to 1 ("fever and cough" for "fever": 1).',
-    ),
-)

@@ -202,7 +202,8 @@ class Preflight:
         try:
             seed = self.params.train.seed_or(self.params.seed)
             train = train_seconds(self.params.train, seed, rows["train"], rows["validation"])
-            evaluate = evaluate_seconds(self.params.evaluate, rows["test"])
+            asked = {name: rows["test"][name] + rows["validation"][name] for name in rows["test"]}
+            evaluate = evaluate_seconds(self.params.evaluate, asked)
         except (RuntimeError, MemoryError) as error:  # torch's OutOfMemoryError is one
             return "warning", f"the steps did not run: {str(error).splitlines()[0]}"
         text = f"train about {_span(train)}, evaluate about {_span(evaluate)} for each model"

@@ -52,27 +52,27 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
     return a_token * (sum(lengths) * params.num_train_epochs + validated)
 
 
-def evaluate_seconds(params: Evaluate, test: Rows) -> float:
-    """Returns the seconds of one evaluate stage.
+def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
+    """Returns the seconds of one evaluate stage, whose questions are `asked`.
 
-    Answers are assumed to be as long as the cards', except one of each batch that runs to
-    max_new_tokens. Rows that have ended cost nothing.
+    No cards are shown before them. Answers are assumed to be as long as the cards', except one of
+    each batch that runs to max_new_tokens. Rows that have ended cost nothing.
     """
     from medtune.modeling.loading import load_base
     from medtune.modeling.losses import LOSS_BATCH, summed_losses
 
     model = load_base()
-    batches = by_length([len(ids) for ids in test["input_ids"]], LOSS_BATCH)
+    batches = by_length([len(ids) for ids in asked["input_ids"]], LOSS_BATCH)
     rows, starts = (
-        [test[name][n] for n in batches[len(batches) // 2]]
+        [asked[name][n] for n in batches[len(batches) // 2]]
         for name in ("input_ids", "prompt_length")
     )
     start = time.perf_counter()
     summed_losses(model, rows, starts)
     a_token = (time.perf_counter() - start) / sum(map(len, rows))
-    scored = sum(map(len, test["input_ids"]))
+    scored = sum(map(len, asked["input_ids"]))
     choices = 300 if params.choice_questions is None else 2 * params.choice_questions
-    cut = list(zip(test["input_ids"], test["prompt_length"], strict=True))
+    cut = list(zip(asked["input_ids"], asked["prompt_length"], strict=True))
     prompts = [ids[:length] for ids, length in cut][: min(params.batch_size, TIMED_ROWS)]
     first, a_step = generation_seconds(model, prompts)
     _, a_row_alone = generation_seconds(model, prompts[:1])

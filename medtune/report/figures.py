@@ -32,7 +32,7 @@ from medtune.report.forest import forest
 from medtune.report.reliability import reliability
 from medtune.report.rendering import percent
 from medtune.report.run_facts import KindCounts
-from medtune.report.score_rows import Facts, ScoreRow, compared_scores, score_rows
+from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
 from medtune.runtime.files import replacing
 
 if TYPE_CHECKING:
@@ -94,11 +94,14 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure 
     return figure
 
 
-def scores(metrics: Mapping[str, Any], confidence: float) -> "Figure":
-    """Draws each score's difference with its interval; scores of the same unit share an axis."""
-    units: dict[str, list[ScoreRow]] = {}
+def scores(run: Mapping[str, Mapping[str, Any]], confidence: float) -> "Figure":
+    """Draws each score's difference with its interval; scores of the same unit share an axis.
+
+    `run` holds compare_scores and compare_systems.
+    """
+    metrics, units = run["compare_scores"], dict[str, list[ScoreRow]]()
     shown = [s for s in compared_scores(metrics) if f"{s.name}.ci_low" in metrics]
-    for row in score_rows(metrics, confidence, shown):
+    for row in against_base(run, confidence, shown):
         values = [metrics[f"{row.name}.{model}"] for model in ("base", "finetuned")]
         share = all(value is None or value <= 1 for value in values)
         unit = UNITS.get(row.name, "share, 0 to 1" if share else row.title)
@@ -225,7 +228,7 @@ PICTURES = {
     "scores": Picture(
         "scores",
         "Change in each score, with its confidence interval",
-        lambda facts: scores(facts.metrics["compare_scores"], facts.confidence),
+        lambda facts: scores(facts.metrics, facts.confidence),
     ),
     "data": Picture(
         "data",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from medtune.comparison.verdict import outcome_in
+from medtune.comparison.verdict import CONTENT, outcome_against
 from medtune.report.figure_style import (
     VERDICTS,
     draw_interval,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = ("rougeL", "content_f1", "meaning", "facts")  # which rules have too
+SHOWN = ("rougeL", *CONTENT)  # the main scores that rules have too
 ROW, AROUND = 0.23, 1.25  # inches: a system; titles, axis and legend
 TITLE_LETTERS = 15  # in a line above a panel
 BAND = "#E8EEF4"
@@ -72,7 +72,7 @@ def draw_rivals(
             continue
         if systems.get(f"best.{score.name}") == name:
             axes.axhspan(y - 0.5, y + 0.5, zorder=0, color=BAND, linewidth=0)
-        look = VERDICTS[outcome_in(systems, key, score, confidence)]
+        look = VERDICTS[outcome_against(systems, name, score, confidence)]
         draw_interval(axes, y, systems, key, 0.0, look)
     axes.set_title(fill(score.title, TITLE_LETTERS), loc="left")
     axes.locator_params(axis="x", nbins=3)

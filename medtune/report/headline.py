@@ -1,7 +1,7 @@
 """Says in words and in one table what the fine-tuning brought beyond answers without training.
 
-The report, the model card, README.md, the terminal and the leaderboard take their headline here,
-so they cannot disagree.
+The report, the model card, README.md and the terminal take their headline here, so they cannot
+disagree.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medtune.comparison.collapses import Collapse, collapses
-from medtune.comparison.verdict import outcome_in
-from medtune.report.rendering import number, percent
+from medtune.comparison.verdict import outcome_against
+from medtune.report.rendering import interval_text, number, percent
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import BASE, FINETUNED, title
 
@@ -74,7 +74,7 @@ def system_rows(
             finetuned=number(finetuned, score.digits),
             difference=difference(systems, best, score) if best else "",
             interval=interval(systems, best, score) if best else "",
-            verdict=_verdict(systems, best, score, confidence) if best else "",
+            verdict=outcome_against(systems, best, score, confidence) if best else "",
         )
         rows.append(row)
     return rows
@@ -86,20 +86,14 @@ def counted(systems: Metrics, score: Score) -> str:
     return score.title if rows is None else f"{score.title} (n = {rows})"
 
 
-def _verdict(systems: Metrics, best: str, score: Score, confidence: float) -> str:
-    primary = systems.get(f"primary.{score.name}.best")
-    return primary or outcome_in(systems, f"{best}.{score.name}", score, confidence)
-
-
 def difference(systems: Metrics, system: str, score: Score) -> str:
     """Returns fine-tuned minus this system."""
     return number(systems.get(f"{system}.{score.name}.difference"), score.digits, sign=True)
 
 
 def interval(systems: Metrics, system: str, score: Score) -> str:
-    limits = [systems.get(f"{system}.{score.name}.{end}") for end in ("ci_low", "ci_high")]
-    texts = [number(limit, score.digits, sign=True) for limit in limits]
-    return "n/a" if None in limits else " to ".join(texts)
+    low, high = (systems.get(f"{system}.{score.name}.{end}") for end in ("ci_low", "ci_high"))
+    return interval_text(low, high, score.digits)
 
 
 def headline(metrics: Mapping[str, Metrics], params: Mapping[str, Metrics]) -> list[str]:
@@ -119,6 +113,12 @@ def headline(metrics: Mapping[str, Metrics], params: Mapping[str, Metrics]) -> l
 def primary_scores(systems: Metrics) -> list[Score]:
     """Returns the scores that decide the verdict of this run."""
     return [score for score in SCORES if f"primary.{score.name}.best" in systems]
+
+
+def groups_of_verdict(systems: Metrics) -> int:
+    """Returns how many groups count for the primary score that has the fewest."""
+    keys = [f"{BASE}.{score.name}.counted_groups" for score in primary_scores(systems)]
+    return min([systems["groups"], *(systems[key] for key in keys if key in systems)])
 
 
 def lead(systems: Metrics, score: Score, few_shot: int, confidence: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medtune.comparison.learning_curve import LearningCurve
 from medtune.report.figure_style import COLORS, CURVES, drawn_in_style, new_figure
-from medtune.report.rendering import number, percent
+from medtune.report.rendering import interval_text, number, percent
 from medtune.runtime.files import replacing, write_csv
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def draw(curve: LearningCurve, axes: "Axes") -> None:
 def sentence(curve: LearningCurve, confidence: float) -> str:
     """Answers whether more cards are worth it, with the gain and how far the method missed."""
     digits, gain = curve.score.digits, curve.doubling
-    low, high = (number(end, digits, sign=True) for end in (gain.ci_low, gain.ci_high))
+    interval = interval_text(gain.ci_low, gain.ci_high, digits)
     return (
         f"{curve.score.title}: {'yes' if curve.is_worth_it else 'not shown'}; twice as many "
         f"({2 * curve.cards[-1]:,}) would bring {number(gain.value, digits, sign=True)} "
-        f"({percent(confidence)} interval {low} to {high}), and the same extrapolation from fewer "
+        f"({percent(confidence)} interval {interval}), and the same extrapolation from fewer "
         f"cards missed the score of {curve.cards[-1]:,} by "
         f"{number(curve.missed_by, digits, sign=True)}."
     )

@@ -11,9 +11,14 @@ from medtune.comparison.breakdowns import KIND_SCORES, OTHER_TOPICS
 from medtune.comparison.significance import fewest_groups, too_few_groups
 from medtune.report.costs import run_mark
 from medtune.report.figures import DrawnPicture
-from medtune.report.headline import FIRST_SCORES, primary_scores, system_rows
+from medtune.report.headline import (
+    FIRST_SCORES,
+    groups_of_verdict,
+    primary_scores,
+    system_rows,
+)
 from medtune.report.rendering import TEMPLATES, number
-from medtune.report.score_rows import Facts, ScoredPart, choice_rows, parts, render, score_rows
+from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
 from medtune.scoring.words import repetition
@@ -75,7 +80,8 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     tables = part_tables(facts)
     kinds = parts(facts.metrics.get("compare_kinds", {}), facts.confidence)
     # Holm's first test needs a p-value that is smaller by the number of tests.
-    confidence = 1 - (1 - facts.confidence) / max(1, len(primary_scores(systems)))
+    primary, groups = primary_scores(systems), groups_of_verdict(systems)
+    confidence = 1 - (1 - facts.confidence) / max(1, len(primary))
     rows = {row.name: row for row in system_rows(systems, facts.params) if row.best_title}
     shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
@@ -97,8 +103,9 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         other_rows=[row for name, row in rows.items() if name not in FIRST_SCORES],
         all_systems=all_systems(systems, facts.few_shot),
         main_scores=main_scores_of(systems),
-        primary=primary_scores(systems),
-        too_few=too_few_groups(systems["groups"], confidence),
+        primary=primary,
+        groups_of_verdict=groups,
+        too_few=too_few_groups(groups, confidence),
         fewest_groups=fewest_groups(confidence),
         crossed=tuning_and_retrieval(systems, facts.few_shot),
         verdicts=verdicts(facts),
@@ -147,7 +154,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in score_rows(facts.metrics["compare_scores"], facts.confidence):
+    for row in against_base(facts.metrics, facts.confidence):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found

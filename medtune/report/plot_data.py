@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from medtune.comparison.breakdowns import part_names
 from medtune.comparison.multiple_choice import write_reliability
+from medtune.comparison.verdict import CONTENT
+from medtune.report.forest import SHOWN
 from medtune.report.score_rows import Facts
 from medtune.runtime.files import write_csv
 from medtune.scoring.scores import ROUGE
@@ -18,9 +20,7 @@ from medtune.scoring.systems import UNTRAINED, title
 PLOTS = Path("plots/compare")
 BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count
 # All are from 0 to 1, so that they share an axis.
-CONTENT = ("content_f1", "meaning", "facts")
 SHARES = (*ROUGE, *CONTENT, "stopped_rate", "repetition_rate", "unsupported_number_rate")
-FOREST = ("rougeL", *CONTENT)
 FOREST_COLUMNS = ("score", "system", "difference", "low", "high", "best")
 QUESTION_COLUMNS = ("rank", "id", "kind", "question", "base", "finetuned", "difference")
 
@@ -62,7 +62,7 @@ def histogram(words: dict[str, list[int]]) -> list[tuple[int, str, int]]:
 def forest_points(systems: Mapping[str, Any], few_shot: int) -> list[tuple[Any, ...]]:
     """Returns fine-tuned minus each system without training, with its interval, per score."""
     points = []
-    for score in FOREST:
+    for score in SHOWN:
         for name in UNTRAINED:
             fields = ("difference", "ci_low", "ci_high")
             values = [systems.get(f"{name}.{score}.{field}") for field in fields]

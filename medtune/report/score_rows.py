@@ -8,7 +8,7 @@ import csv
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from medtune.config.schema import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.headline import headline, system_rows
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
-from medtune.report.rendering import environment, number, percent
+from medtune.report.rendering import environment, interval_text, number, p_text, percent
 from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score
@@ -115,6 +115,20 @@ def score_rows(
     ]
 
 
+def against_base(
+    metrics: Mapping[str, Mapping[str, Any]], confidence: float, scores: Sequence[Score] = SCORES
+) -> list[ScoreRow]:
+    """Returns the score table of a run; primary scores have the verdict's own, corrected outcome.
+
+    `metrics` holds compare_scores and compare_systems.
+    """
+    corrected = metrics["compare_systems"]
+    return [
+        replace(row, verdict=corrected.get(f"primary.{row.name}.base", row.verdict))
+        for row in score_rows(metrics["compare_scores"], confidence, scores)
+    ]
+
+
 def _says_nothing(metrics: Mapping[str, Any], key: str) -> bool:
     """Whether this is the disclaimer rate of a run without a disclaimer."""
     rates = (metrics[f"{key}.base"], metrics[f"{key}.finetuned"])
@@ -170,9 +184,7 @@ def choice_rows(metrics: Mapping[str, Any], confidence: float) -> list[ScoreRow]
 
 
 def _score_row(metrics: Mapping[str, Any], score: Score, key: str, confidence: float) -> ScoreRow:
-    low, high = metrics[f"{key}.ci_low"], metrics[f"{key}.ci_high"]
-    limits = [number(limit, score.digits, sign=True) for limit in (low, high)]
-    p_value = metrics[f"{key}.p_value"]
+    low, high, p_value = (metrics[f"{key}.{field}"] for field in ("ci_low", "ci_high", "p_value"))
     counts = [metrics.get(f"{key}.{name}") for name in ("wins", "ties", "losses")]
     return ScoreRow(
         name=score.name,
@@ -180,8 +192,8 @@ def _score_row(metrics: Mapping[str, Any], score: Score, key: str, confidence: f
         base=number(metrics[f"{key}.base"], score.digits),
         finetuned=number(metrics[f"{key}.finetuned"], score.digits),
         difference=number(metrics[f"{key}.difference"], score.digits, sign=True),
-        interval="n/a" if low is None else " to ".join(limits),
-        p_value="< 0.001" if p_value is not None and p_value < 0.001 else number(p_value, 3),
+        interval=interval_text(low, high, score.digits),
+        p_value=p_text(p_value),
         outcome="" if None in counts else " / ".join(map(str, counts)),
         verdict=outcome_in(metrics, key, score, confidence),
         best=number(metrics.get(f"{key}.best"), score.digits),
@@ -242,7 +254,7 @@ def render(template: str, facts: Facts, **more: Any) -> str:
         facts=facts,
         metrics=facts.metrics,
         system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
-        rows=score_rows(compare, confidence),
+        rows=against_base(facts.metrics, confidence),
         choices=choice_rows(compare, confidence),
         headline=headline(facts.metrics, facts.params),
         confidence=percent(confidence),

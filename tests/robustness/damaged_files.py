@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from tests.ontology_files import mondo_terms
+
 CELLS = (
     *("What is gout?", "A painful joint disease, mostly of the big toe.", "", " ", "\u2028\u200b"),
     *("µg β °C ≥ ² 中文 עברית", "😀 👩‍⚕️", "a\u0301\u0316" * 40, "\ufeff\u202e\0\x1b[2J", "Ã©â€œ"),
@@ -45,8 +47,8 @@ def: "Inflammation of a \\"joint\\"." [PMID:2]
 synonym: "Joint inflammation" EXACT layperson []
 is_a: HP:1 ! All
 """
-HPOA = b"database_id\tdisease_name\tqualifier\thpo_id\tfrequency\taspect\n" + b"".join(
-    b"OMIM:1\tStiff syndrome 2\t\tHP:%d\t%s\t%s\n" % cells
+HPOA = b"database_id\tdisease_name\tqualifier\thpo_id\tevidence\tfrequency\taspect\n" + b"".join(
+    b"OMIM:1\tStiff syndrome 2\t\tHP:%d\tPCS\t%s\t%s\n" % cells
     for cells in ((1, b"9/10", b"P"), (2, b"35%", b"P"), (7, b"", b"I"), (3577, b"", b"C"))
 )
 
@@ -72,9 +74,19 @@ def make_file(name: str, draw: random.Random) -> bytes:
             return OBO
         case "hpoa":
             return HPOA
+        case "zst":
+            return compressed(json.dumps(mondo_terms()).encode())
         case "whl":
             return _wheel(rows)
     raise ValueError(name)
+
+
+def compressed(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
 
 
 def damaged(content: bytes, other: bytes, draw: random.Random) -> bytes:

@@ -6,6 +6,7 @@ the seed that repeats it. A long run of some minutes, with other seeds:
     python -m pytest tests/robustness/test_fuzz.py --fuzz-cases 20000 --hypothesis-seed 1
 """
 
+import json
 import random
 import resource
 import tempfile
@@ -27,10 +28,12 @@ from medtune.config.schema import Clean, Columns
 from medtune.runtime.errors import InputError
 from medtune.sources.pypi import unpack
 from stages import clean as stage
-from tests.robustness.damaged_files import damaged, make_file
+from tests.ontology_files import mondo_terms
+from tests.robustness.damaged_files import compressed, damaged, make_file
 
-ONTOLOGY = ("hp.obo", "phenotype.hpoa")  # which are read together
-NAMES = ("a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet", "a.arrow", *ONTOLOGY, "a.whl")
+MONDO = "MONDO-ontology-v2026-05-05.json.zst"
+ONTOLOGIES = ("hp.obo", "phenotype.hpoa", MONDO)  # which are read together
+NAMES = ("a.csv", "a.tsv", "a.json", "a.jsonl", "a.parquet", "a.arrow", *ONTOLOGIES, "a.whl")
 TIME_LIMIT_MS = 20_000
 MEMORY_BYTES = 4 * 2**30  # of address space, beyond what the process has already
 
@@ -48,10 +51,14 @@ def read(name: str, draw: random.Random, clean: Clean) -> list[Record]:
     """Writes a damaged file and reads it, or unpacks it; raises InputError where it is refused."""
     other = make_file(draw.choice(NAMES), draw)
     content = damaged(make_file(name, draw), other, draw)
+    if name == MONDO and draw.random() < 0.75:
+        content = compressed(damaged(json.dumps(mondo_terms()).encode(), other, draw))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        if name in ONTOLOGY:
-            for companion in ONTOLOGY:
+        if name in ONTOLOGIES:
+            readers = ["ontologies"] if name == MONDO else ["hpo", "ontologies"]
+            clean = clean.model_copy(update={"reader": draw.choice(readers)})
+            for companion in ONTOLOGIES:
                 (folder / companion).write_bytes(make_file(companion, draw))
         else:
             columns = Columns(question="q", answer="a", kind=None, topic=None)

@@ -128,7 +128,7 @@ function setUpJudge(place) {
   const share = (value) => (typeof value === "number" ? value.toFixed(2) : "n/a");
   const lines = [
     `${judge.model} read ${judge.n} answers of the fine-tuned model beside those of ${judge.opponent}, in both orders: better in ${judge.wins}, equal in ${judge.ties}, worse in ${judge.losses}.`,
-    `It gave the same verdict in both orders in a share of ${share(judge.consistency)} of the pairs. Its agreement with the scores is κ = ${share(judge.kappa)} (0 is chance, 1 is full agreement).`,
+    `It gave the same verdict in both orders in a share of ${share(judge.consistency)} of the pairs. Its agreement with ROUGE-L is κ = ${share(judge.kappa)} (0 is chance, 1 is full agreement).`,
     "A language model's opinion is no measurement: it prefers long and confident answers.",
   ];
   place.replaceChildren(...lines.map((line) => {

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gradio_page.conversations import Conversations
-from app.gradio_page.layout import EXAMPLES, build_page, examples, mount_page
+from app.gradio_page.layout import EXAMPLES, build_page, examples, measured, mount_page
 from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
 
@@ -162,6 +162,13 @@ def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> N
 def build_blocks(build: Callable[..., Any], batch: Any) -> Any:
     conversations = Conversations(build(batch, batch).state.assistant, NearestCards([]))
     return build_page(conversations, ["What is gout?"])
+
+
+def test_the_page_says_what_the_tests_found_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "compare_systems.json"
+    assert measured(path) == ""
+    path.write_text('{"n": 240, "verdict.sentence": "It is better in <b>."}', encoding="utf-8")
+    assert measured(path).strip() == "<p>On 240 test cards: It is better in &lt;b&gt;.</p>"
 
 
 def test_examples_are_the_shortest_of_each_kind(tmp_path: Path) -> None:

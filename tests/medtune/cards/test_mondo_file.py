@@ -29,7 +29,15 @@ def test_one_release_is_needed(tmp_path: Path) -> None:
         read_mondo(tmp_path)
 
 
-@pytest.mark.parametrize("terms", [[], {"MONDO:1": {}}, {"MONDO:1": {"ancestors": []}}, "text"])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        *([], {"MONDO:1": {}}, {"MONDO:1": {"ancestors": [], "deprecated": False}}, "text"),
+        {"MONDO:1": {"label": "gout", "ancestors": {"MONDO:0700096": 1}}},
+        {"MONDO:1": {"label": "gout", "ancestors": {"x": float("inf")}, "deprecated": False}},
+        {"MONDO:1": {"label": "go\ud800ut", "ancestors": {}, "deprecated": False}},
+    ],
+)
 def test_another_layout_is_refused(tmp_path: Path, terms: object) -> None:
     write_mondo(tmp_path / NAME, terms)
     with pytest.raises(InputError, match="is damaged or has another layout: fetch it again"):

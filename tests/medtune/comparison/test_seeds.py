@@ -21,6 +21,13 @@ def test_the_jackknife_leaves_out_each_group_in_turn() -> None:
     assert jackknife(MEAN, counted(values), groups).tolist() == [3.0, 6.0, 1.5]
 
 
+def test_groups_without_a_card_that_counts_are_no_evidence() -> None:
+    values, groups = np.array([1.0, 2.0, 6.0, 0.0]), np.array([0, 0, 2, 1])
+    rows = counted(values) * [[1], [1], [1], [0]]
+    assert jackknife(MEAN, rows, groups).tolist() == [3.0, 6.0, 1.5]
+    assert math.isnan(estimate(jackknife(MEAN, 0 * rows, groups)[None], 0.95).value)
+
+
 def test_one_seed_has_students_interval_over_groups() -> None:
     values = np.random.default_rng(0).normal(size=12)
     found = estimate(jackknife(MEAN, counted(values), np.arange(12))[None], 0.95)

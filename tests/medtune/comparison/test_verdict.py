@@ -9,10 +9,12 @@ from medtune.comparison.verdict import (
     Verdict,
     evidence_of,
     joined,
+    outcome_against,
     sentence,
     verdict,
     verdict_metrics,
 )
+from medtune.scoring.scores import SCORES
 
 OUTCOMES = ("better", "unclear", "worse")
 FORM, CONTENT = ("rougeL", "ROUGE-L"), ("content_f1", "content words")
@@ -155,3 +157,12 @@ def test_a_primary_score_that_the_data_does_not_have_is_left_out() -> None:
 
 def test_every_outcome_of_a_score_with_a_better_side_is_a_case() -> None:
     assert set(get_args(Outcome)) == {*OUTCOMES, "changed"}
+
+
+def test_pictures_and_tables_show_the_outcome_that_the_verdict_rests_on() -> None:
+    flat = systems({"base": 0.01, "fill_in": 0.03}) | {"echo.rougeL.ci_low": 0.1}
+    flat |= {"echo.rougeL.ci_high": 0.2, "echo.rougeL.p_value": 0.03}
+    flat |= verdict_metrics(flat, ["rougeL", "content_f1"], 0.95)
+    (rouge,) = (score for score in SCORES if score.name == "rougeL")
+    found = [outcome_against(flat, name, rouge, 0.95) for name in ("fill_in", "base", "echo")]
+    assert found == ["unclear", "better", "better"], "echo is no rival, so it is not corrected"

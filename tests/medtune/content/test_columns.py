@@ -2,7 +2,6 @@ import pyarrow as pa
 import pytest
 
 from medtune.content.columns import with_content
-from medtune.content.facts import LIST_SCORES
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, score_table, statistics
 
@@ -78,8 +77,6 @@ EXAMPLES = [  # those of Score.about: name, prediction, reference, facts, value
     ("content_f1", "a painful swelling", "painful joints", [], 0.5),
     ("meaning", "A CAT", "a cat", [], 1),
     ("facts", "fever and cough", "", [["fever"], ["rash"]], 0.5),
-    ("list_precision", "fever and cough", "", [["fever"]], 0.5),
-    ("list_recall", "fever and cough", "", [["fever"]], 1),
 ]
 
 
@@ -90,7 +87,7 @@ def test_examples_are_right(
     row = {"id": "a", "kind": "", "question": "", "reference": reference, "prediction": prediction}
     cards = pa.table({"id": ["a"], "fact_type": ["list"], "facts": [facts]})
     scored = with_content(pa.Table.from_pylist([row]), cards, TRAINING)
-    (score,) = [score for score in (*SCORES, *LIST_SCORES) if score.name == name]
+    (score,) = [score for score in SCORES if score.name == name]
     assert score.value(statistics(scored, score))[0] == pytest.approx(value)
     quoted = (text for text in (prediction, reference) if text)
     assert "(" in score.about and all(f'"{text}"' in score.about for text in quoted)

@@ -67,6 +67,11 @@ def test_a_fact_may_hold_what_separates_facts() -> None:
     assert mark("Seizure and a cough, mild", "", FINDINGS).right == 0
 
 
+def test_an_inverted_wording_also_counts_as_it_reads_in_a_sentence() -> None:
+    assert mark("Fever and mild seizures", "", FINDINGS).precision == 1
+    assert mark("Mild but never a seizure", "", FINDINGS).right == 0
+
+
 def test_repeating_a_list_changes_nothing() -> None:
     once, often = (mark("Fever, cough, " * n, "", FINDINGS) for n in (1, 9))
     assert once == often

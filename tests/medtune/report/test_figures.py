@@ -128,7 +128,7 @@ def test_undefined_scores_and_intervals_leave_a_gap(facts: Facts) -> None:
     facts.metrics["compare_scores"] |= compared("perplexity", **undefined)
     facts.metrics["compare_scores"] |= compared("rougeL", ci_low=None, ci_high=None)
     write_figures(facts)
-    figure = scores(facts.metrics["compare_scores"], 0.95)
+    figure = scores(facts.metrics, 0.95)
     unclear = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert len(unclear) == 1, "no interval, no verdict"
 
@@ -143,7 +143,7 @@ def texts(picture: Any) -> str:
 def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
     metrics = facts.metrics["compare_scores"] | compared("choices.medical.accuracy")
     metrics |= compared("length ratio", finetuned=1.5) | {"choices.a.ece.difference": 0.1}
-    figure = scores(metrics, 0.9)
+    figure = scores({"compare_scores": metrics, "compare_systems": {}}, 0.9)
     by_unit = {
         axes.get_xlabel(): [label.get_text() for label in axes.get_yticklabels()]
         for axes in figure.axes

@@ -243,6 +243,9 @@ def test_too_few_groups_are_said(facts: Facts) -> None:
     few = facts.metrics["compare_systems"] | {"groups": 6}
     html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": few}))
     assert "6 groups are too few for a verdict: with fewer than 7, no corrected p-value" in html
+    few = facts.metrics["compare_systems"] | {"base.content_f1.counted_groups": 5}
+    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": few}))
+    assert "5 groups are too few" in html, "of a primary score"
 
 
 def test_groups_that_a_few_topics_fill_are_said(facts: Facts) -> None:

@@ -14,6 +14,7 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.report.model_card import hub_name_of, public_source
 from medtune.report.score_rows import (
     Facts,
+    against_base,
     choice_rows,
     compared_scores,
     number,
@@ -86,7 +87,7 @@ def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(
     names: dict[str, Any] = {}
     exec(code, names)
     ids = names["inputs"]["input_ids"][0].tolist()
-    assert ids == encoder.question_ids("What is macrocephaly?")
+    assert ids == encoder.question_ids("What is gout?")
     assert type(names["model"]).__name__ == "PeftModelForCausalLM"
 
 
@@ -136,6 +137,12 @@ def test_verdict_follows_the_interval_and_the_better_side() -> None:
         scores(p_value=0.06),
     ):
         assert {row.verdict for row in score_rows(unclear, 0.95)} == {"unclear"}
+
+
+def test_a_primary_score_has_the_corrected_verdict_against_the_base_model() -> None:
+    metrics = {"compare_scores": scores(), "compare_systems": {"primary.rougeL.base": "unclear"}}
+    rows = {row.name: row.verdict for row in against_base(metrics, 0.95)}
+    assert (rows["rougeL"], rows["rouge1"]) == ("unclear", "better")
 
 
 def test_undefined_metrics_read_as_not_available() -> None:

@@ -3,8 +3,8 @@ import type { Conversation } from "../conversation";
 import { TurnView } from "./TurnView";
 
 const EXAMPLES = [
-  "What is arachnodactyly?",
-  "How is Marfan syndrome inherited?",
+  "What is gout?",
+  "What are the symptoms of asthma?",
   "What does a cardiologist do?",
 ];
 const NEAR_PX = 80; // from the end, within which the list follows the answer
