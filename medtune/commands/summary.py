@@ -6,6 +6,7 @@ reports/costs.js, from which the report shows minutes, memory and commit.
 
 import re
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
@@ -21,12 +22,14 @@ SCORES = METRICS / "compare_scores.json"
 REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
 README = Path("README.md")
+LINE = 110  # characters
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
 
 
 def score_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
-    from medtune.report.headline import FIRST_SCORES, headline, system_rows
+    from medtune.comparison.collapses import collapses
+    from medtune.report.headline import FIRST_SCORES, broken, headline, system_rows
     from medtune.report.rendering import markdown_table, percent
     from medtune.runtime.files import read_json
 
@@ -41,7 +44,14 @@ def score_table(first: bool = False) -> tuple[str, str, str]:
         f"preset {params['preset']}, commit {commit()}"
     )
     table = markdown_table([header, *(row.cells() for row in rows)])
-    return "\n".join(f"- {said}" for said in headline(metrics, params)), table, origin
+    said = headline(metrics, params)
+    if first:  # the table has the scores
+        said = [said[0], *broken(collapses(metrics["compare_kinds"]))]
+    return "\n".join(_item(sentence) for sentence in said), table, origin
+
+
+def _item(text: str) -> str:
+    return fill(text, LINE, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def recorded_params() -> dict[str, Any]:
@@ -70,7 +80,8 @@ def readme_block() -> str:
     """Returns the first scores between the two comments that mark their place in README.md."""
     verdict, table, origin = score_table(first=True)
     about = "Difference: fine-tuned minus the best without training, picked on validation cards"
-    return f"<!-- scores -->\n{verdict}\n\n{table}\n\n{about}; {origin}.\n<!-- /scores -->"
+    about = fill(f"{about}; {origin}.", LINE, break_on_hyphens=False)
+    return f"<!-- scores -->\n{verdict}\n\n{table}\n\n{about}\n<!-- /scores -->"
 
 
 def write_readme() -> None:

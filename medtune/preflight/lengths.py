@@ -18,6 +18,7 @@ from medtune.preflight.memory import Batches
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
 SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
+ROW_TOKENS = 256  # of medtune.generation.generate, which takes seconds to import, too
 GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
 SAMPLE = 2000  # records that are encoded; more take longer and change little
 
@@ -110,13 +111,18 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
     if params.train.neftune_noise_alpha is not None:  # these batches are padded
         tokens = rows * max(train.cards)
     answers = [card - prompt for card, prompt in zip(test.cards, test.prompts, strict=True)]
-    asked = (params.split.limit("test") or params.evaluate.batch_size) + GENERAL_QUESTIONS
+    evaluate = params.evaluate
+    limits = [params.split.limit(split) for split in ("validation", "test")]
+    asked = sum(limit or evaluate.batch_size for limit in limits) + GENERAL_QUESTIONS
+    shown = round(evaluate.few_shot * sum(train.cards) / len(train.cards))  # tokens of other cards
+    cached = max(test.prompts) + shown + evaluate.max_new_tokens
+    fitting = max(1, evaluate.batch_size * ROW_TOKENS // cached)
     return Batches(
         train=tokens,
         supervised=max(sum(supervised[n] for n in batch) for batch in batches),
         longest=max(train.cards),
-        scored=sum(sorted(test.cards)[-SCORED_ROWS:]),
+        scored=sum(sorted(test.cards)[-SCORED_ROWS:]) + SCORED_ROWS * shown,
         scored_answers=sum(sorted(answers)[-SCORED_ROWS:]),
-        answered=min(params.evaluate.batch_size, asked),
-        cached=max(test.prompts) + params.evaluate.max_new_tokens,
+        answered=min(evaluate.batch_size, asked, fitting),
+        cached=cached,
     )

@@ -46,7 +46,8 @@ class SystemRow:
     verdict: str
 
     def cells(self) -> list[str]:
-        best = f"{self.best} ({self.best_title})" if self.best_title else ""
+        shown = self.best_title.replace(" model with", ",")  # "base, 3 cards": the table is wide
+        best = f"{self.best} ({shown})" if shown else ""
         return [self.title, self.base, best, self.finetuned, self.difference, self.interval]
 
 

@@ -6,7 +6,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.schema import Params
+from medtune.config.schema import SPLITS, Params
+from medtune.generation.generate import ROW_TOKENS
 from medtune.modeling.losses import LOSS_BATCH
 from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
@@ -85,6 +86,7 @@ def test_lengths_are_unknown_before_anything_has_run(
 
 def test_the_largest_batch_is_the_one_with_most_tokens(params: Params) -> None:
     cards = Lengths(prompts=[5] * 12, cards=[10] * 11 + [40], truncated=[False] * 12)
+    params = shown(params, 0)
     found = largest_batches(params, {"train": cards, "validation": cards, "test": cards})
     rows = params.train.per_device_train_batch_size
     assert found.train in (10 * (rows - 1) + 40, 10 * (12 - rows - 1) + 40)  # of its epoch's two
@@ -96,11 +98,24 @@ def test_the_largest_batch_is_the_one_with_most_tokens(params: Params) -> None:
     assert found.train == rows * 40
 
 
+def test_cards_before_a_question_make_its_row_longer_and_rows_fewer(params: Params) -> None:
+    cards = Lengths([100] * 400, [200] * 400, [])
+    found = largest_batches(shown(params, 3), dict.fromkeys(SPLITS, cards))
+    assert found.cached == 100 + 3 * 200 + params.evaluate.max_new_tokens
+    assert found.answered == params.evaluate.batch_size * lengths.ROW_TOKENS // found.cached
+    assert largest_batches(shown(params, 0), dict.fromkeys(SPLITS, cards)).cached < 200
+
+
+def shown(params: Params, cards: int) -> Params:
+    evaluate = params.evaluate.model_copy(update={"few_shot": cards})
+    return params.model_copy(update={"evaluate": evaluate})
+
+
 def test_unknown_cards_count_as_the_longest_that_there_can_be(params: Params) -> None:
-    found = largest_batches(params, None)
+    found = largest_batches(shown(params, 0), None)
     assert (found.train, found.supervised, found.cached) == (8 * 192, 8 * 96, 96 + 96)
 
 
 def test_counts_repeated_here_are_those_of_the_stages() -> None:
-    assert lengths.SCORED_ROWS == LOSS_BATCH
+    assert (lengths.SCORED_ROWS, lengths.ROW_TOKENS) == (LOSS_BATCH, ROW_TOKENS)
     assert len(QUESTIONS) == lengths.GENERAL_QUESTIONS
