@@ -45,4 +45,5 @@ def main(base: Path, accumulated: int) -> None:
         print(json.dumps({"sharded": sharded, "share": share, "losses": losses}))
 
 
-main(Path(sys.argv[1]), int(sys.argv[2]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -13,6 +13,7 @@ from medtune.runtime.errors import InputError
 FILE_NAME = re.compile(r"MONDO-ontology-v(\d{4}-\d{2}-\d{2})\.json\.zst")
 HUMAN_DISEASE = "MONDO:0700096"
 MAX_BYTES = 2**28  # unpacked; the release of May 2026 has 17 MB
+BLOCK = 2**20  # bytes that are unpacked at a time
 # Errors of a file that is cut, no JSON, or JSON of another layout.
 DAMAGES = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError),
@@ -49,7 +50,9 @@ def read_mondo(folder: Path) -> tuple[str, dict[str, Disease]]:
     [(release, path)] = releases.items()
     try:
         with pa.input_stream(str(path), compression="zstd") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = bytearray()
+            while len(content) <= MAX_BYTES and (block := stream.read(BLOCK)):
+                content += block
         if len(content) > MAX_BYTES:
             raise InputError(f"{path} unpacks to more than {MAX_BYTES} bytes: refused")
         terms = json.loads(content)

@@ -102,7 +102,7 @@ def summary(
         bool, typer.Option("--readme", help="Write the table into README.md as well.")
     ] = False,
 ) -> None:
-    """Print the verdict and the scores against the best answer without training."""
+    """Print the verdict and the scores."""
     from medtune.report.costs import write_costs
     from medtune.runtime.files import read_json
 

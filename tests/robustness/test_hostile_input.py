@@ -270,7 +270,7 @@ def write_params(project: Path, columns: dict[str, str]) -> None:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["download"]["dataset"] = "file://source"
-    params["clean"] |= {"reader": "columns", "columns": columns}
+    params["clean"] |= {"reader": "columns", "columns": columns, "min_answer_words": 2}
     with (project / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
 

@@ -19,7 +19,7 @@ from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import FIXED_DATE, PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
 from medtune.runtime.files import write_table
-from medtune.scoring import out_of_domain
+from medtune.scoring import multiple_choice, out_of_domain
 from stages import evaluate, tokenize
 from tests import chat_tokenizers
 
@@ -223,7 +223,6 @@ def test_training_evaluation_and_chat_get_equal_prompts(
     Path("models").mkdir()
     Path("models/base").symlink_to(ROOT / family.name_or_path)
     question = f"{out_of_domain.QUESTIONS[0]} {family.eos_token}"
-    monkeypatch.setattr(out_of_domain, "QUESTIONS", [question])
     card = dict.fromkeys(TEXTS.names, "x") | {"question": question}
     for split in SPLITS:
         write_table(tokenize.SPLIT / f"{split}.parquet", pa.Table.from_pylist([card]))
@@ -238,12 +237,12 @@ def test_training_evaluation_and_chat_get_equal_prompts(
 
     monkeypatch.setattr(generation, "answer_all", answer_all)
     monkeypatch.setattr(losses, "summed_losses", lambda *_: [])
-    monkeypatch.setattr(evaluate, "answer_choices", lambda *_: None)
+    monkeypatch.setattr(multiple_choice, "answer_choices", lambda *_: None)
     for module in (loading, evaluate):
         monkeypatch.setattr(module, "load_base", lambda: None)
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
-    rows = read_tokens(TOKENS / "test.arrow").to_pydict()
-    evaluate.ask("base", encoder, rows, [], load_params("evaluate"), 0)
+    rows = read_tokens(TOKENS / "test.arrow").to_pylist()
+    evaluate.ask("base", encoder, rows, [], [question], load_params("evaluate"), 0)
     list(ask.answers(question, ["base"], validate(read_yaml(Path("params.yaml")))))
     assert asked == [learned["input_ids"][: learned["prompt_length"]]] * 3
     assert learned["input_ids"][learned["prompt_length"] :][-1] == encoder.end_id

@@ -63,7 +63,7 @@ def test_a_model_too_large_for_a_device_comes_with_changes_that_fit(
     assert verdict == "problem"
     assert text.endswith(
         "22.0 GiB free: set train.per_device_train_batch_size to 4 "
-        "and train.gradient_accumulation_steps to 2"
+        "and train.gradient_accumulation_steps to 2 and evaluate.batch_size to 100"
     )
     followed = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
     own = with_values(own, train=followed)
