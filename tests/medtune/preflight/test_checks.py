@@ -66,7 +66,7 @@ def test_a_model_too_large_for_a_device_comes_with_changes_that_fit(
         "and train.gradient_accumulation_steps to 2 and evaluate.batch_size to 100"
     )
     followed = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
-    own = with_values(own, train=followed)
+    own = with_values(own, train=followed, evaluate={"batch_size": 100})
     assert dict(findings(own, project / "scratch", "l4", False))["memory"][0] != "problem"
     own = with_values(own, download=sources | {"model": LLAMA_8B + "80"})
     verdict, text = dict(findings(own, project / "scratch", "t4", False))["memory"]
