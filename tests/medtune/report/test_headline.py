@@ -48,7 +48,7 @@ def test_rows_name_the_system_that_was_best_on_validation(facts: Facts) -> None:
     assert rows["rougeL"].cells() == [
         *("ROUGE-L", "0.200", "0.250 (fill-in rule)", "0.300", "+0.050", "-0.010 to +0.110")
     ]
-    assert rows["bleu"].cells()[2] == "0.2 (base model with 3 cards)"
+    assert rows["bleu"].cells()[2] == "0.2 (base, 3 cards)"
     assert (rows["bleu"].verdict, rows["rougeL"].verdict) == ("better", "unclear")
     assert rows["mean_words"].cells() == ["words per answer", "0.2", "", "0.3", "", ""]
 
