@@ -115,7 +115,7 @@ def load(folder: Path, batch_size: int | None) -> Answering:
     from medtune.generation.generate import end_ids
 
     params = load_params("evaluate")
-    greedy = {"temperature": 0.0, "repetition_penalty": 1.0}
+    greedy = {"temperature": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0}
     params = params.model_copy(update=greedy | {"batch_size": batch_size or params.batch_size})
     model = load_base(folder=folder)
     encoder = PromptEncoder(load_tokenizer(folder), PromptFormat.load(PROMPT_FORMAT))

@@ -125,7 +125,7 @@ def train_params(**changed: Any) -> Train:
 
 
 def evaluate_params(**changed: Any) -> Evaluate:
-    greedy = {"temperature": 0.0, "repetition_penalty": 1.0, "top_p": 1.0}
+    greedy = {"temperature": 0.0, "repetition_penalty": 1.0, "frequency_penalty": 0.0, "top_p": 1.0}
     return load_params("evaluate").model_copy(update=greedy | changed)
 
 

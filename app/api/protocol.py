@@ -75,7 +75,9 @@ class ChatRequest(Body):
         None, description="same seed, same answer"
     )
     n: Annotated[int, Field(ge=1, le=1)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="above 0, words that the answer already has become less likely"
+    )
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     user: str | None = Field(None, description="not used")
 

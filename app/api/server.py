@@ -183,6 +183,7 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
             seed=body.seed,
             temperature=body.temperature,
             top_p=body.top_p,
+            frequency_penalty=body.frequency_penalty,
             max_new_tokens=body.max_completion_tokens or body.max_tokens,
         )
         pieces = answer.pieces()

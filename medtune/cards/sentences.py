@@ -3,7 +3,7 @@
 import re
 
 MIN_WORDS = 8
-MAX_WORDS = 45
+MAX_WORDS = 30
 FEW_WORDS = 12  # a shorter first sentence is followed by the second
 
 REPAIRS = [

@@ -209,6 +209,7 @@ class Evaluate(Section):
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     repetition_penalty: Annotated[float, Field(gt=0)]
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)]
     few_shot: Annotated[int, Field(ge=0)]
     few_shot_finetuned: bool
     use_stemmer: bool

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import (
+    LogitsProcessor,
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
@@ -147,8 +148,8 @@ def generate(
         while True:
             hidden = [last_states(model, cache, inputs) for inputs in passes]
             tokens = sampler(head_logits(model, torch.cat(hidden)))  # (rows,)
-            if tokens.is_cuda and sampler.is_plain and isinstance(cache, SharedPrefixCache):
-                steps = GreedySteps(model, cache, tokens, ends)
+            if tokens.is_cuda and sampler.is_greedy and isinstance(cache, SharedPrefixCache):
+                steps = GreedySteps(model, cache, tokens, ends, params.frequency_penalty)
                 return greedy_answers(steps, params.max_new_tokens, on_token)
             for prompt, token in zip(running, tokens.tolist(), strict=True):
                 new[prompt].append(token)
@@ -163,6 +164,22 @@ def generate(
             passes = [cache.next_inputs(tokens)]
 
 
+class FrequencyPenalty(LogitsProcessor):
+    """Subtracts `penalty` from a token's logit for each time that the answer already has it.
+
+    As in the API of OpenAI and in vLLM. Unlike the repetition penalty it leaves the prompt alone,
+    so that an answer may take its words from there.
+    """
+
+    def __init__(self, penalty: float, prompt_width: int) -> None:
+        self.penalty, self.prompt_width = penalty, prompt_width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Maps scores (rows, vocabulary); `input_ids` (rows, prompt_width + answer so far)."""
+        answers = input_ids[:, self.prompt_width :]
+        return scores.scatter_add(1, answers, scores.new_full(answers.shape, -self.penalty))
+
+
 class Sampler:
     """Chooses the next token of each row: the likeliest, or one drawn at random.
 
@@ -172,19 +189,27 @@ class Sampler:
     def __init__(
         self, prompts: Sequence[list[int]], params: Evaluate, seeds: Sequence[Any]
     ) -> None:
+        width = max(len(ids) for ids in prompts)
         self.processors: Any = LogitsProcessorList()
         if params.repetition_penalty != 1:
             self.processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+        if params.frequency_penalty:
+            self.processors.append(FrequencyPenalty(params.frequency_penalty, width))
         self.generators = None  # without a temperature, decoding is greedy
         if params.temperature > 0:
             self.generators = [np.random.default_rng(seed) for seed in seeds]
             self.processors.append(TemperatureLogitsWarper(params.temperature))
             if params.top_p < 1:
                 self.processors.append(TopPLogitsWarper(params.top_p))
-        width = max(len(ids) for ids in prompts)
         # (rows, width) prompt and answer so far. The padding repeats the row's first id, so that
         # the repetition penalty counts no token that the row does not have.
         self.ids = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the next token depends only on the logits and on the answer so far."""
+        others = [each for each in self.processors if not isinstance(each, FrequencyPenalty)]
+        return self.generators is None and not others
 
     @property
     def is_plain(self) -> bool:

@@ -24,7 +24,12 @@ class GreedySteps:
     """The state of greedy decoding on a device; `step` reads and writes these tensors in place."""
 
     def __init__(
-        self, model: Any, cache: SharedPrefixCache, tokens: torch.Tensor, ends: set[int]
+        self,
+        model: Any,
+        cache: SharedPrefixCache,
+        tokens: torch.Tensor,
+        ends: set[int],
+        frequency_penalty: float = 0.0,
     ) -> None:
         """Starts with the first new token (N,) of each row of a cache that holds the prompts."""
         self.model, self.cache = model, cache
@@ -42,10 +47,15 @@ class GreedySteps:
         self.answers[:, 0] = tokens
         self.count = torch.ones(1, dtype=torch.long, device=tokens.device)  # (1,) of answer columns
         self.ended = torch.isin(tokens, self.ends)  # (N,)
+        self.frequency_penalty = frequency_penalty
+        vocabulary = model.get_output_embeddings().weight.shape[0] if frequency_penalty else 0
+        # (N, vocabulary) what the tokens of the answers so far take from the next logits.
+        self.penalties = torch.zeros(len(tokens), vocabulary, device=tokens.device)
+        self._penalize()
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        rows = [self.tokens, self.positions, self.mask, self.answers, self.ended]
+        rows = [self.tokens, self.positions, self.mask, self.answers, self.ended, self.penalties]
         return [*rows, self.column, self.count]
 
     def step(self) -> None:
@@ -59,7 +69,10 @@ class GreedySteps:
             "attention_mask": self.mask,
         }
         logits = head_logits(self.model, last_states(self.model, self.cache, inputs))
+        if self.frequency_penalty:
+            logits = logits - self.penalties
         self.tokens.copy_(logits.argmax(dim=-1))
+        self._penalize()
         self.answers.index_copy_(1, self.count, self.tokens[:, None])
         self.ended |= torch.isin(self.tokens, self.ends)
         self.column += 1
@@ -70,12 +83,16 @@ class GreedySteps:
         self.cache.length = int(self.column)
         order = self.cache.keep(rows)
         self.tokens, self.positions = self.tokens[order], self.positions[order]
-        self.mask, self.answers, self.ended = (
-            self.mask[order],
-            self.answers[order],
-            self.ended[order],
-        )
+        self.mask, self.answers = self.mask[order], self.answers[order]
+        self.ended, self.penalties = self.ended[order], self.penalties[order]
         return order
+
+    def _penalize(self) -> None:
+        """Counts the newest token of each row."""
+        if self.frequency_penalty:
+            newest = self.tokens[:, None]
+            penalties = self.penalties.gather(1, newest) + self.frequency_penalty
+            self.penalties.scatter_(1, newest, penalties)
 
     def recorded(self) -> Callable[[], None]:
         """Returns a function that does what `step` does."""

@@ -46,6 +46,7 @@ def answer_all(
         temperature=params.temperature,
         top_p=params.top_p,
         repetition_penalty=params.repetition_penalty,
+        frequency_penalty=params.frequency_penalty,
         max_tokens=params.max_new_tokens,
         stop_token_ids=sorted(ends),
         seed=seed,

@@ -55,8 +55,8 @@ class ContinuousBatch:
         """Adds rows after the present ones. `step` must be called before `keep`."""
         assert self.is_open
         for ids, settings, seed in zip(prompts, params, seeds, strict=True):
-            is_greedy = settings.temperature == 0 and settings.repetition_penalty == 1
-            self.samplers.append(None if is_greedy else Sampler([ids], settings, [seed]))
+            sampler = Sampler([ids], settings, [seed])
+            self.samplers.append(None if sampler.is_plain else sampler)
         new = [settings.max_new_tokens for settings in params]
         if self.is_continuous:
             longest = max(len(ids) + count for ids, count in zip(prompts, new, strict=True))

@@ -147,6 +147,7 @@ def test_control_tokens_in_a_message_are_text(
         ({"temperature": 2.5}, 400, "temperature", "less than or equal to 2"),
         ({"temperature": float("nan")}, 400, "temperature", "finite"),
         ({"top_p": 0}, 400, "top_p", "greater than 0"),
+        ({"frequency_penalty": 3}, 400, "frequency_penalty", "less than or equal to 2"),
         ({"stream": 1}, 400, "stream", "valid boolean"),
         ({"n": 2}, 400, "n", "less than or equal to 1"),
         ({"tools": []}, 400, "tools", "not supported"),
@@ -205,6 +206,11 @@ def test_a_temperature_that_makes_logits_infinite_is_greedy(
 ) -> None:
     assert serve(spoken).post(URL, json=question(temperature=given)).status_code == 200
     assert [params.temperature for params in spoken.params] == [used]
+
+
+def test_a_request_may_ask_for_fewer_repetitions(serve: Serve, spoken: Any) -> None:
+    assert serve(spoken).post(URL, json=question(frequency_penalty=0.5)).status_code == 200
+    assert [params.frequency_penalty for params in spoken.params] == [0.5]
 
 
 def test_a_large_body_is_refused_also_in_pieces(serve: Serve, spoken: Any) -> None:

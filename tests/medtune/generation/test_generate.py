@@ -22,7 +22,7 @@ from tests.tiny_models import random_model
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
-    update={"max_new_tokens": 12, "repetition_penalty": 9.0}
+    update={"max_new_tokens": 12, "repetition_penalty": 9.0, "frequency_penalty": 0.0}
 )
 PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
 
@@ -186,6 +186,17 @@ def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
         return sum(len(ids) - len(set(ids)) for ids in generate(model, PROMPTS, params, {-1}))
 
     assert repeated(9.0) < repeated(1.0)
+
+
+def test_a_frequency_penalty_counts_the_tokens_of_the_answer_but_not_those_of_the_prompt() -> None:
+    plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
+    sampler = Sampler([[3, 1], [2, 2, 2]], plain.model_copy(update={"frequency_penalty": 0.5}), [])
+    logits = torch.tensor([[0.0, 0.4, 0.9, 1.0], [0.8, 0.0, 1.7, 0.0]])
+    chosen = torch.stack([sampler(logits) for _ in range(3)], dim=1)
+    # 1.0 falls to 0.5 < 0.9, which falls to 0.4; 1.7 falls to 1.2, then to 0.7 < 0.8.
+    assert chosen.tolist() == [[3, 2, 3], [2, 2, 0]]
+    sampler.keep([1])
+    assert sampler(logits[1:]).tolist() == [2]
 
 
 def test_batches_of_long_prompts_have_fewer_rows() -> None:

@@ -123,7 +123,8 @@ def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, smal
 def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9, "max_new_tokens": 7})
     plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
-    settings = [(PARAMS, warm, warm, plain)[n % 4] for n in range(20)]
+    rare = plain.model_copy(update={"frequency_penalty": 1.5})
+    settings = [(PARAMS, warm, rare, plain)[n % 4] for n in range(20)]
     answers = drive(ContinuousBatch(model), [n // 4 for n in range(20)], settings, {-1})
     for n, (answer, own_settings) in enumerate(zip(answers, settings, strict=True)):
         assert [answer] == generate(model, [PROMPTS[n]], own_settings, {-1}, [n])
