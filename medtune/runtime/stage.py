@@ -19,7 +19,14 @@ from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
 logger = logging.getLogger("medtune")
 
 METRICS = Path("metrics")
-
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # is set in the processes of `accelerate launch`
+# What torch and accelerate read to learn which of several processes they are.
+RANKS = (
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    *("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    *("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK"),
+)
 
 Work = int | Mapping[str, float] | None
 
@@ -31,6 +38,7 @@ def run(name: str, main: Callable[[], Work]) -> NoReturn:
     written to metrics/<name>_cost.json with seconds and memory. Any other error is a bug of ours
     and keeps its traceback.
     """
+    forget_foreign_ranks()
     set_up_logging(name)
     start = time.perf_counter()
     with one_line_errors(name), heartbeat():
@@ -38,6 +46,17 @@ def run(name: str, main: Callable[[], Work]) -> NoReturn:
         if is_main_process():
             _write_cost(name, time.perf_counter() - start, work)
     sys.exit(0)
+
+
+def forget_foreign_ranks() -> None:
+    """Drops the ranks that a job scheduler sets for programs of its own.
+
+    A stage is one process unless `accelerate launch` has started it: with another's RANK=1 it
+    would write nothing and succeed.
+    """
+    if LAUNCHED not in os.environ:
+        for name in RANKS:
+            os.environ.pop(name, None)
 
 
 def set_up_logging(name: str) -> None:

@@ -31,7 +31,9 @@ def answers(
 def test_answers_equal_those_of_single_steps(new: int, penalty: float) -> None:
     model = random_model("llama")
     assert enable_prefix_sharing(model)
-    params = load_params("evaluate").model_copy(update={"max_new_tokens": new, "frequency_penalty": penalty})
+    params = load_params("evaluate").model_copy(
+        update={"max_new_tokens": new, "frequency_penalty": penalty}
+    )
     free = generate(model, PROMPTS, params, set())
     assert answers(model, new, set(), penalty) == free
     ends = {ids[len(ids) // 2] for ids in free[::2]}  # some end early, and others run on

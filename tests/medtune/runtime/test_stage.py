@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,20 @@ def test_a_stage_that_is_done_leaves_its_cost() -> None:
     cost = json.loads(Path("metrics/train_cost.json").read_text())
     assert set(cost) == {"device", "elapsed_s", "peak_memory_gib", "threads", "tokens_per_s"}
     assert 0 < cost["peak_memory_gib"] < 50
+
+
+@pytest.mark.parametrize(("launched", "writes"), [(False, True), (True, False)])
+def test_only_ranks_of_the_launcher_keep_a_stage_from_writing(
+    launched: bool, writes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.setenv(name, "1")
+    if launched:
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(SystemExit):
+        stage.run("clean", lambda: None)
+    assert Path("metrics/clean_cost.json").exists() == writes
+    assert ("LOCAL_RANK" in os.environ) == ("OMPI_COMM_WORLD_RANK" in os.environ) == launched
 
 
 def test_a_stage_can_report_its_own_costs() -> None:
