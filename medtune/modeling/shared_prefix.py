@@ -56,6 +56,7 @@ from itertools import chain
 from typing import Any
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -266,6 +267,8 @@ def _attend(
     They come from this module and from medtune.generation.kv_cache. Without a layout the batch is
     not packed, and goes to torch as it is.
     """
+    if layout is None and query.shape[2] == 1 and not module.training:
+        return attend_from_one_token(query, key, value, attention_mask, options.get("scaling"))
     if layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     if isinstance(layout, Sequences):
@@ -291,6 +294,25 @@ def _attend(
         )  # (1, P, H, E); without a mask attention is causal
         output = torch.cat([prefix_output, output], dim=1)
     return output, None
+
+
+def attend_from_one_token(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scale: float | None,
+) -> tuple[torch.Tensor, None]:
+    """Computes a step of decoding; returns (N, 1, H, E).
+
+    `query` is (N, H, 1, E), `key` and `value` are (N, heads of keys, columns, E). Heads that share
+    keys count as several queries of one head. transformers copies the keys for each of them, which
+    takes most of the time of a step with many rows.
+    """
+    rows, heads, _, size = query.shape
+    grouped = query.reshape(rows, key.shape[1], -1, size)  # (N, heads of keys, queries of each, E)
+    output = scaled_dot_product_attention(grouped, key, value, attention_mask, scale=scale)
+    return output.reshape(rows, 1, heads, size), None
 
 
 AttentionInterface.register(ATTENTION, _attend)

@@ -40,7 +40,7 @@ from transformers.masking_utils import sdpa_mask
 
 from medtune.generation.kv_cache import DecoderInputs, SlotCache, SlotLayer
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.shared_prefix import enable_prefix_sharing
+from medtune.modeling.shared_prefix import attend_from_one_token, enable_prefix_sharing
 
 ATTENTION = "sdpa_continuous_batching"  # the name under which transformers finds `_attend`
 SLOT_STEP, COLUMN_STEP = 8, 256  # memory is reserved in multiples of so many slots and columns
@@ -211,8 +211,8 @@ def _attend(
     if singles:
         single_queries = query[:, :, :singles].transpose(0, 2)  # (singles, H, 1, E)
         mask = attention_mask[:singles, :, :1]
-        output, _ = sdpa_attention_forward(
-            module, single_queries, key[:singles], value[:singles], mask, **options
+        output, _ = attend_from_one_token(
+            single_queries, key[:singles], value[:singles], mask, options.get("scaling")
         )  # (singles, 1, H, E)
         outputs.append(output[:, 0])
     if singles < len(is_token):

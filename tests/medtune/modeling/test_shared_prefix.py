@@ -1,17 +1,24 @@
 """Packing a batch with its shared prefix changes no number, where model and recipe allow it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import padded
 from medtune.modeling.losses import SupervisedLoss
-from medtune.modeling.shared_prefix import ATTENTION, continuation_states, enable_prefix_sharing
+from medtune.modeling.shared_prefix import (
+    ATTENTION,
+    attend_from_one_token,
+    continuation_states,
+    enable_prefix_sharing,
+)
 
 PREFIX = [5, 6, 7, 8, 9, 10]
 ROWS = [[*PREFIX, 20, 21, 2], [*PREFIX, 30, 31, 32, 33, 2], [*PREFIX, 20, 40, 2]]
@@ -163,3 +170,20 @@ def test_contexts_and_their_shared_prefix_run_once() -> None:
     )
     continuation_states(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
     assert counts == [3 + (2 + 3) + (1 + 3)]
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("scale", [None, 0.3])
+def test_a_step_of_decoding_copies_no_keys_and_attends_as_in_transformers(
+    groups: int, scale: float | None
+) -> None:
+    torch.manual_seed(1)
+    query = torch.randn(5, 2 * groups, 1, 8)
+    key, value = torch.randn(2, 5, 2, 7, 8)
+    mask = torch.rand(5, 1, 1, 7) < 0.7
+    mask[..., -1] = True
+    module: Any = SimpleNamespace(num_key_value_groups=groups, is_causal=True)
+    expected, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=scale)
+    output, _ = attend_from_one_token(query, key, value, mask, scale)
+    assert output.shape == expected.shape == (5, 1, 2 * groups, 8)
+    torch.testing.assert_close(output, expected)
