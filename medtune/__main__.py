@@ -30,6 +30,7 @@ def command_line() -> "typer.Typer":
         judge,
         leaderboard,
         preset,
+        push,
         replicate,
         summary,
         tokens,
@@ -46,6 +47,7 @@ def command_line() -> "typer.Typer":
     add(cli, judge.judge, *judge.EXAMPLES)
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
+    add(cli, push.push, *push.EXAMPLES)
     exports = new_app(export.__doc__)
     add(exports, export.cards, *export.EXAMPLES)
     cli.add_typer(exports, name="export")

@@ -1,0 +1,128 @@
+"""`medtune push`: uploads the adapter, an exported model or a Space to a model hub."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medtune.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from medtune.export.hub import Upload
+    from medtune.export.hub_card import Origin
+
+EXAMPLES = (
+    "medtune push models/adapter owner/name",
+    "medtune push models/adapter owner/name --yes",
+    "medtune push exports/space owner/name --space --public --yes",
+)
+WEIGHTS = "adapter_model.safetensors"
+RECORDED = f"models/adapter/{WEIGHTS}"
+
+
+def origin() -> "Origin":
+    """Returns where the scores in this folder come from."""
+    from medtune.commands.summary import SCORES, commit, recorded_params
+    from medtune.export.hub_card import Origin
+    from medtune.runtime.files import read_json
+
+    return Origin(commit(), recorded_params(), read_json(SCORES, "compare"))
+
+
+def check_adapter(folder: Path) -> None:
+    """Raises InputError if the scores of this project belong to another adapter."""
+    from medtune.commands.experiments import read_lock
+    from medtune.export.hub import CARD
+    from medtune.modeling.loading import require
+
+    require(folder / WEIGHTS, "train")
+    require(folder / CARD, "compare")
+    deps = read_lock("").get("compare", {}).get("deps", [])
+    recorded = next((dep["md5"] for dep in deps if dep["path"] == RECORDED), None)
+    with (folder / WEIGHTS).open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != recorded:
+        raise InputError(
+            f"{folder / WEIGHTS} is not the adapter that was compared in this project, so its "
+            "model card would name the scores of another one: run dvc repro compare"
+        )
+
+
+def prepare(source: Path, repository: str, space: bool) -> "Upload":
+    """Returns what to upload, with a complete model card."""
+    from medtune.export.hub import REPOSITORY, read_upload
+    from medtune.export.hub_card import with_card
+
+    if not REPOSITORY.fullmatch(repository):
+        raise InputError(f"REPO must be owner/name, got {repository}")
+    upload = read_upload(source)
+    if space != (upload.kind == "Space"):
+        remedy = "leave out --space" if space else "add --space"
+        raise InputError(f"{source} is {article(upload.kind)}: {remedy}")
+    if space:
+        return upload
+    if upload.kind == "adapter":
+        check_adapter(source)
+    return with_card(upload, repository, origin())
+
+
+def article(kind: str) -> str:
+    return f"an {kind}" if kind.startswith("a") else f"a {kind}"
+
+
+def listing(upload: "Upload") -> str:
+    """Returns the files with their sizes, one a line."""
+    from medtune.export.hub import CARD
+
+    sizes = upload.sizes
+    width = max(map(len, sizes))
+    changed = {name for name, file in upload.files.items() if isinstance(file, bytes)}
+    notes = {name: "  (base model for the hub filled in)" for name in changed}
+    notes |= {CARD: "  (model card, completed for the hub)"} if CARD in changed else {}
+    lines = [f"  {name:<{width}}  {size(n):>8}{notes.get(name, '')}" for name, n in sizes.items()]
+    files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+    return "\n".join([*lines, f"{files}, {size(sum(sizes.values()))}"])
+
+
+def size(n_bytes: int) -> str:
+    """Writes a size with the usual units of 1000.
+
+    >>> size(999), size(19_593_064)
+    ('999 B', '19.6 MB')
+    """
+    value, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def push(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="models/adapter, or a folder or GGUF file of `medtune export`."
+        ),
+    ],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="owner/name on the hub.")],
+    private: Annotated[
+        bool, typer.Option("--private/--public", help="Who may see a new repository.")
+    ] = True,
+    space: Annotated[bool, typer.Option("--space", help="SOURCE is a Space.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload; otherwise only list.")] = False,
+) -> None:
+    """Upload the adapter, a model or a Space to a model hub.
+
+    Without --yes, it lists the files with their sizes and sends nothing. The hub is huggingface.co
+    or HF_ENDPOINT; the token comes from HF_TOKEN or `hf auth login`.
+    """
+    from medtune.export.hub import hub_address, send
+
+    upload = prepare(source, repository, space)
+    shown = "private" if private else "public"
+    print(f"{source} ({upload.kind}) → {shown} {repository} on {hub_address()}")
+    print(listing(upload), flush=True)
+    if yes:
+        print(send(upload, repository, private, f"Upload {article(upload.kind)} of medtune"))
+    else:
+        print("Nothing was sent: add --yes to upload these files.")
