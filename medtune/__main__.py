@@ -32,6 +32,7 @@ def command_line() -> "typer.Typer":
         preset,
         push,
         replicate,
+        space,
         summary,
         tokens,
     )
@@ -50,6 +51,7 @@ def command_line() -> "typer.Typer":
     add(cli, push.push, *push.EXAMPLES)
     exports = new_app(export.__doc__)
     add(exports, export.cards, *export.EXAMPLES)
+    add(exports, space.space, *space.EXAMPLES)
     cli.add_typer(exports, name="export")
     others = entry_points(group="medtune.commands")
     for entry_point in others:

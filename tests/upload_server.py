@@ -202,9 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})}
         self._send({"error": message}, status, headers)
 
-    def _send(
-        self, content: Any, status: int = 200, headers: dict[str, str] | None = None
-    ) -> None:
+    def _send(self, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         text = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -1,6 +1,7 @@
 """`medtune push`: uploads the adapter, an exported model or a Space to a model hub."""
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
     from medtune.export.hub import Upload
     from medtune.export.hub_card import Origin
 
+logger = logging.getLogger("medtune")
+
 EXAMPLES = (
     "medtune push models/adapter owner/name",
     "medtune push models/adapter owner/name --yes",
-    "medtune push exports/space owner/name --space --public --yes",
+    "medtune push ../space owner/name --space --yes",
 )
 WEIGHTS = "adapter_model.safetensors"
 RECORDED = f"models/adapter/{WEIGHTS}"
@@ -23,11 +26,15 @@ RECORDED = f"models/adapter/{WEIGHTS}"
 
 def origin() -> "Origin":
     """Returns where the scores in this folder come from."""
-    from medtune.commands.summary import SCORES, commit, recorded_params
+    from medtune.commands.summary import SCORES, UNCOMMITTED, commit, recorded_params
     from medtune.export.hub_card import Origin
     from medtune.runtime.files import read_json
 
-    return Origin(commit(), recorded_params(), read_json(SCORES, "compare"))
+    recorded: str | None = commit()
+    if recorded == UNCOMMITTED:
+        logger.info("the model card names no commit, because dvc.lock is not committed")
+        recorded = None
+    return Origin(recorded, recorded_params(), read_json(SCORES, "compare"))
 
 
 def check_adapter(folder: Path) -> None:
@@ -73,14 +80,12 @@ def article(kind: str) -> str:
 
 def listing(upload: "Upload") -> str:
     """Returns the files with their sizes, one a line."""
-    from medtune.export.hub import CARD
-
     sizes = upload.sizes
     width = max(map(len, sizes))
-    changed = {name for name, file in upload.files.items() if isinstance(file, bytes)}
-    notes = {name: "  (base model for the hub filled in)" for name in changed}
-    notes |= {CARD: "  (model card, completed for the hub)"} if CARD in changed else {}
-    lines = [f"  {name:<{width}}  {size(n):>8}{notes.get(name, '')}" for name, n in sizes.items()]
+    lines = []
+    for name, file in upload.files.items():
+        note = "  (completed for the hub)" if isinstance(file, bytes) else ""
+        lines.append(f"  {name:<{width}}  {size(sizes[name]):>8}{note}")
     files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
     return "\n".join([*lines, f"{files}, {size(sum(sizes.values()))}"])
 

@@ -1,6 +1,6 @@
 """Uploads an adapter, a model, a GGUF file or a Space to a repository of a model hub.
 
-    medtune push models/adapter owner/name
+medtune push models/adapter owner/name
 """
 
 import os
@@ -24,7 +24,7 @@ AGAIN = "run the same command again, which sends only the files that are missing
 
 @dataclass(frozen=True)
 class Upload:
-    """What goes into a repository: the content or the local path of each file, by its name there."""
+    """What goes into a repository: each file's content or local path, by its name there."""
 
     kind: Kind
     files: Mapping[str, Path | bytes]

@@ -21,9 +21,9 @@ TAGS: dict[Kind, str] = {"adapter": "lora", "GGUF model": "gguf"}
 
 @dataclass(frozen=True)
 class Origin:
-    """The run that a model comes from: its commit, all parameters and the flat scores."""
+    """The run that a model comes from: its commit, if it has one, parameters and flat scores."""
 
-    commit: str
+    commit: str | None
     params: Mapping[str, Any]
     scores: Mapping[str, Any]
 
@@ -90,7 +90,7 @@ def _fields(kind: Kind, origin: Origin) -> dict[str, Any]:
         "model_name": f"medtune {kind}",
         "tags": [*([TAGS[kind]] if kind in TAGS else []), *tags],
         "medtune": {
-            "commit": origin.commit,
+            **({"commit": origin.commit} if origin.commit else {}),
             "preset": origin.params["preset"],
             "seed": origin.params["seed"],
             "dataset": as_list(origin.sources["dataset"]),
@@ -101,14 +101,14 @@ def _fields(kind: Kind, origin: Origin) -> dict[str, Any]:
 def _about(origin: Origin) -> str:
     source = origin.sources["model"]
     about = (
-        f"## Where it comes from\n\nmedtune, commit {origin.commit}, preset "
+        f"## Where it comes from\n\nmedtune, commit {origin.commit or 'not recorded'}, preset "
         f"{origin.params['preset']}, seed {origin.params['seed']}. The scores in the front matter "
         f"were measured with the adapter on the weights of `{source}`."
     )
     if origin.base_model and not source.startswith("hub://"):
         about += (
-            f" Those of `{origin.base_model}` are the same model in another precision: answers "
-            "can differ a little."
+            f" Those of `{origin.base_model}` are the same model in another precision, so answers "
+            "can differ."
         )
     return about
 
