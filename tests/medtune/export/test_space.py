@@ -187,7 +187,6 @@ def running_space(folder: Path, hiding: Path) -> Iterator[str]:
     """Starts the app_file of a Space and yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
     environment = os.environ | {
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_SERVER_NAME": "127.0.0.1",
@@ -198,16 +197,14 @@ def running_space(folder: Path, hiding: Path) -> Iterator[str]:
     log = (hiding / "log").open("w+")
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
-    def answers() -> bool:
+    def listens() -> bool:
         assert process.poll() is None, (hiding / "log").read_text()
-        try:
-            return httpx2.get(address).is_success
-        except httpx2.TransportError:
-            return False
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     try:
-        until(answers, seconds=90)
-        yield address
+        until(listens, seconds=180)
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)
