@@ -1,6 +1,7 @@
 """`medtune push`: uploads the adapter, an exported model or a Space to a model hub."""
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,45 +19,60 @@ logger = logging.getLogger("medtune")
 EXAMPLES = (
     "medtune push models/adapter owner/name",
     "medtune push models/adapter owner/name --yes",
-    "medtune push ../space owner/name --space --yes",
+    "medtune push exports/space owner/name --space --yes",
 )
 WEIGHTS = "adapter_model.safetensors"
 RECORDED = f"models/adapter/{WEIGHTS}"
 
 
-def origin() -> "Origin":
-    """Returns where the scores in this folder come from."""
-    from medtune.commands.summary import SCORES, UNCOMMITTED, commit, recorded_params
-    from medtune.export.hub_card import Origin
-    from medtune.runtime.files import read_json
+def revision_of(experiment: str | None) -> str:
+    """Returns the commit of a DVC experiment, a branch or a commit; empty for the workspace."""
+    from medtune.commands.experiments import git
 
-    recorded: str | None = commit()
+    if experiment is None:
+        return ""
+    made = git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{experiment}")
+    revision = made or git("rev-parse", "--verify", "--quiet", f"{experiment}^{{commit}}")
+    if not revision:
+        raise InputError(f"no run is named {experiment}: `dvc exp list` names the experiments")
+    return revision.splitlines()[0]
+
+
+def origin(revision: str) -> "Origin":
+    """Returns the run of a commit, or of the workspace if it is empty."""
+    from medtune.commands.experiments import PARAMS, SCORES, read_lock, text_of
+    from medtune.commands.summary import UNCOMMITTED, commit
+    from medtune.export.hub_card import Origin
+
+    compared = read_lock(revision).get("compare")
+    scores = text_of(revision, SCORES)
+    if not compared or not scores:
+        raise InputError("this run has no scores for the model card: run dvc repro compare")
+    recorded: str | None = revision[:7] or commit()
     if recorded == UNCOMMITTED:
         logger.info("the model card names no commit, because dvc.lock is not committed")
         recorded = None
-    return Origin(recorded, recorded_params(), read_json(SCORES, "compare"))
+    adapter = next((dep["md5"] for dep in compared["deps"] if dep["path"] == RECORDED), None)
+    return Origin(recorded, compared["params"][PARAMS], json.loads(scores), adapter)
 
 
-def check_adapter(folder: Path) -> None:
-    """Raises InputError if the scores of this project belong to another adapter."""
-    from medtune.commands.experiments import read_lock
+def check_adapter(folder: Path, recorded: str | None) -> None:
+    """Raises InputError if the scores of the model card belong to another adapter."""
     from medtune.export.hub import CARD
     from medtune.modeling.loading import require
 
     require(folder / WEIGHTS, "train")
     require(folder / CARD, "compare")
-    deps = read_lock("").get("compare", {}).get("deps", [])
-    recorded = next((dep["md5"] for dep in deps if dep["path"] == RECORDED), None)
     with (folder / WEIGHTS).open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != recorded:
         raise InputError(
-            f"{folder / WEIGHTS} is not the adapter that was compared in this project, so its "
-            "model card would name the scores of another one: run dvc repro compare"
+            f"{folder / WEIGHTS} is not the adapter that this run compared, so the model card "
+            "would name the scores of another one: run dvc repro compare, or name its --experiment"
         )
 
 
-def prepare(source: Path, repository: str, space: bool) -> "Upload":
+def prepare(source: Path, repository: str, space: bool, experiment: str | None) -> "Upload":
     """Returns what to upload, with a complete model card."""
     from medtune.export.hub import REPOSITORY, read_upload
     from medtune.export.hub_card import with_card
@@ -69,9 +85,10 @@ def prepare(source: Path, repository: str, space: bool) -> "Upload":
         raise InputError(f"{source} is {article(upload.kind)}: {remedy}")
     if space:
         return upload
+    run = origin(revision_of(experiment))
     if upload.kind == "adapter":
-        check_adapter(source)
-    return with_card(upload, repository, origin())
+        check_adapter(source, run.adapter_md5)
+    return with_card(upload, repository, run)
 
 
 def article(kind: str) -> str:
@@ -114,6 +131,14 @@ def push(
         bool, typer.Option("--private/--public", help="Who may see a new repository.")
     ] = True,
     space: Annotated[bool, typer.Option("--space", help="SOURCE is a Space.")] = False,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The DVC experiment, branch or commit that the model comes from, for the scores "
+            "of its card [default: the run in this folder].",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Upload; otherwise only list.")] = False,
 ) -> None:
     """Upload the adapter, a model or a Space to a model hub.
@@ -123,7 +148,7 @@ def push(
     """
     from medtune.export.hub import hub_address, send
 
-    upload = prepare(source, repository, space)
+    upload = prepare(source, repository, space, experiment)
     shown = "private" if private else "public"
     print(f"{source} ({upload.kind}) → {shown} {repository} on {hub_address()}")
     print(listing(upload), flush=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 EXAMPLES = (
-    "medtune export space ../space",
+    "medtune export space",
     "medtune export space ../space --adapter owner/name",
 )
 
@@ -17,7 +17,7 @@ def space(
         typer.Argument(
             metavar="FOLDER", help="A new or empty folder, or one that this command wrote earlier."
         ),
-    ],
+    ] = Path("exports/space"),
     adapter: Annotated[
         str | None,
         typer.Option(

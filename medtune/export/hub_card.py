@@ -15,6 +15,7 @@ from medtune.report.model_card import front_matter, hub_name_of, public_sources
 IN_PROJECT = "Run this in the project's folder, after `dvc repro` or `dvc pull`:"
 ANYWHERE = "Install transformers and peft, and run:"
 LOCAL_ADAPTER, LOCAL_BASE = '"models/adapter"', '"models/base"'
+EXPORTED = '"FOLDER"'  # a merged model, in its card
 LIBRARIES: dict[Kind, str] = {"adapter": "peft", "merged model": "transformers"}
 TAGS: dict[Kind, str] = {"adapter": "lora", "GGUF model": "gguf"}
 
@@ -26,6 +27,7 @@ class Origin:
     commit: str | None
     params: Mapping[str, Any]
     scores: Mapping[str, Any]
+    adapter_md5: str | None = None
 
     @property
     def sources(self) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def completed_card(card: str, kind: Kind, repository: str, origin: Origin) -> st
     for name, value in _fields(kind, origin).items():
         if completed.data.get(name) is None:
             completed.data[name] = value
-    text = completed.text
+    text = completed.text.replace(EXPORTED, json.dumps(repository))
     if kind == "adapter" and origin.base_model:
         text = text.replace(IN_PROJECT, ANYWHERE).replace(LOCAL_ADAPTER, json.dumps(repository))
         text = text.replace(LOCAL_BASE, json.dumps(origin.base_model))

@@ -14,7 +14,7 @@ COMMANDS = (
     "check",
     "curve",
     "export cards",
-    "export space FOLDER",
+    "export space",
     "judge --url http://127.0.0.1:9/v1 --model m",
     "leaderboard",
     "preset smoke",

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from medtune.commands import push, summary
 from medtune.config.loading import read_params
 from medtune.report.score_rows import Facts, render_model_card
+from tests.projects import run
 from tests.upload_server import READ_ONLY, TOKEN, UploadServer, running_upload_hub
 
 ROOT = Path(push.__file__).parents[2]
@@ -249,12 +250,51 @@ def test_a_merged_model_keeps_its_own_card(project: Path, hub: UploadServer, med
     folder.mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
         (folder / name).write_text("{}")
-    (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# Mine\n")
+    (folder / "README.md").write_text(
+        '---\nlicense: mit\n---\n\n# Mine\n\nfrom_pretrained("FOLDER")\n'
+    )
     assert medtune("push", str(folder), REPO, "--yes") == 0
     card = hub.repositories[REPO].files["README.md"]
     data = front_matter(card)
     assert data["license"] == "mit" and data["library_name"] == "transformers"
-    assert b"\n# Mine\n" in card
+    assert b'\n# Mine\n\nfrom_pretrained("someone/adapter")\n' in card
+
+
+def test_the_card_of_an_experiment_has_its_scores(
+    project: Path, hub: UploadServer, medtune: Run, facts: Facts
+) -> None:
+    run(project, "git", "init", "-q")
+    for option in ("user.name", "user.email"):
+        run(project, "git", "config", option, "someone")
+    here = summary.SCORES.read_text()
+    better = facts.metrics["compare_scores"] | {"rougeL.finetuned": 0.777}
+    summary.SCORES.write_text(json.dumps(better))
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "better")
+    commit = run(project, "git", "rev-parse", "HEAD").stdout.strip()
+    run(project, "git", "update-ref", "refs/exps/ab/cdef/ashen-lamb", commit)
+    summary.SCORES.write_text(here)
+    Path("model.gguf").write_bytes(b"GGUF")
+    for arguments, value, name in (
+        (("--experiment", "ashen-lamb"), 0.777, commit[:7]),
+        (("--experiment", commit), 0.777, commit[:7]),
+        ((), 0.3, "abc1234"),
+    ):
+        assert medtune("push", "model.gguf", REPO, "--yes", *arguments) == 0
+        data = front_matter(hub.repositories[REPO].files["README.md"])
+        metrics = data["model-index"][0]["results"][0]["metrics"]
+        assert {m["name"]: m["value"] for m in metrics}["ROUGE-L"] == value
+        assert data["medtune"]["commit"] == name
+
+
+def test_without_scores_or_a_known_run_there_is_no_card(
+    project: Path, medtune: Run, capsys: Output
+) -> None:
+    assert medtune(*PUSH, "--experiment", "none") == 1
+    assert "no run is named none: `dvc exp list` names" in capsys.readouterr().err
+    summary.SCORES.unlink()
+    assert medtune(*PUSH) == 1
+    assert "no scores for the model card: run dvc repro compare" in capsys.readouterr().err
 
 
 def test_a_space_is_pushed_as_a_space(project: Path, hub: UploadServer, medtune: Run) -> None:
@@ -298,7 +338,7 @@ def test_an_adapter_with_the_scores_of_another_one_is_refused(
 ) -> None:
     (ADAPTER / "adapter_model.safetensors").write_bytes(b"another")
     assert medtune(*PUSH) == 1
-    assert "is not the adapter that was compared in this project" in capsys.readouterr().err
+    assert "is not the adapter that this run compared" in capsys.readouterr().err
 
 
 def test_an_unknown_address_is_one_line(
