@@ -5,7 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
-[[ $# -gt 0 ]] || { echo "experiments: name the settings of at least one experiment" >&2; exit 2; }
+stop() {
+  echo "experiments: $1" >&2
+  exit 1
+}
+
+[[ $# -gt 0 ]] || stop "name the settings of at least one experiment"
+dvc remote default >/dev/null 2>&1 || stop "there is no DVC remote: add one with dvc remote add --default"
+git remote get-url origin >/dev/null 2>&1 || stop "there is no Git remote: add one with git remote add origin URL"
 git config user.name >/dev/null || git config user.name medtune
 git config user.email >/dev/null || git config user.email medtune@localhost
 
@@ -17,7 +24,10 @@ done
 # `dvc queue start` returns at once, and a cluster ends what a finished job leaves running: --run-all waits.
 dvc exp run --run-all --jobs "${JOBS:-1}"
 dvc exp push --run-cache origin
-if dvc queue status | grep --fixed-strings Failed; then
-  echo "experiments: at least one failed, the others were pushed" >&2
-  exit 1
-fi
+
+status="$(dvc queue status)"
+while [[ "$status" != *"0 active, 0 idle"* ]]; do
+  sleep 2 # the queue's workers stay for some seconds after their last experiment
+  status="$(dvc queue status)"
+done
+[[ "$status" != *Failed* ]] || stop "at least one failed, the others were pushed"
