@@ -30,7 +30,9 @@ def command_line() -> "typer.Typer":
         judge,
         leaderboard,
         preset,
+        push,
         replicate,
+        space,
         summary,
         tokens,
     )
@@ -46,8 +48,10 @@ def command_line() -> "typer.Typer":
     add(cli, judge.judge, *judge.EXAMPLES)
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
+    add(cli, push.push, *push.EXAMPLES)
     exports = new_app(export.__doc__)
     add(exports, export.cards, *export.EXAMPLES)
+    add(exports, space.space, *space.EXAMPLES)
     cli.add_typer(exports, name="export")
     others = entry_points(group="medtune.commands")
     for entry_point in others:

@@ -26,7 +26,8 @@ PAGES = sorted(
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PAGES}
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 PLUGINS = {"--hypothesis-seed"}  # options of pytest's plugins
-ELSEWHERE = {"cd", "curl", "git", "npm", "pip", "python3", "source"}  # programs that are not ours
+# Programs that are not ours.
+ELSEWHERE = {"cd", "curl", "docker", "git", "npm", "pip", "python3", "sbatch", "source"}
 
 
 def in_blocks(text: str) -> Iterator[str]:

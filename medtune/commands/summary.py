@@ -21,6 +21,7 @@ READ = ("compare_systems", "compare_kinds")
 SCORES = METRICS / "compare_scores.json"
 REPORT = Path("reports/report.html")
 LOCK = Path("dvc.lock")
+UNCOMMITTED = "uncommitted"
 README = Path("README.md")
 LINE = 110  # characters
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
@@ -67,8 +68,8 @@ def recorded_params() -> dict[str, Any]:
 def commit() -> str:
     """Returns the commit that recorded dvc.lock, or `uncommitted` if it has changed since."""
     if git("status", "--porcelain", "--", str(LOCK)):
-        return "uncommitted"
-    return git("log", "-1", "--format=%h", "--", str(LOCK)) or "uncommitted"
+        return UNCOMMITTED
+    return git("log", "-1", "--format=%h", "--", str(LOCK)) or UNCOMMITTED
 
 
 def terminal_table() -> str:

@@ -1,3 +1,4 @@
-"""Writes the cards for other programs, as CSV, JSON Lines, Parquet and a `datasets` folder. Imports
-runtime, config, modeling and report; used by `medtune export`.
+"""Writes cards and models for other programs, as files or as a Gradio Space, and uploads models.
+Imports runtime, config, modeling, generation (for the Space) and report; used by `medtune export`
+and `medtune push`.
 """

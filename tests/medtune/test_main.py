@@ -14,9 +14,11 @@ COMMANDS = (
     "check",
     "curve",
     "export cards",
+    "export space",
     "judge --url http://127.0.0.1:9/v1 --model m",
     "leaderboard",
     "preset smoke",
+    "push SOURCE REPO",
     "replicate",
     "summary",
     "tokens",
@@ -50,7 +52,7 @@ def without(packages: tuple[str, ...], module: str) -> str:
 def name_of(command: str) -> str:
     """The command and its subcommand, without arguments and options."""
     words = command.partition(" --")[0].split()
-    return " ".join(word for word in words if word not in ("What?", "smoke"))
+    return " ".join(word for word in words if word.islower() and word != "smoke")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["preset", "--list"], ["leaderboard", "--help"]])

@@ -1,0 +1,158 @@
+"""`medtune push`: uploads the adapter, an exported model or a Space to a model hub."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medtune.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from medtune.export.hub import Upload
+    from medtune.export.hub_card import Origin
+
+logger = logging.getLogger("medtune")
+
+EXAMPLES = (
+    "medtune push models/adapter owner/name",
+    "medtune push models/adapter owner/name --yes",
+    "medtune push exports/space owner/name --space --yes",
+)
+WEIGHTS = "adapter_model.safetensors"
+RECORDED = f"models/adapter/{WEIGHTS}"
+
+
+def revision_of(experiment: str | None) -> str:
+    """Returns the commit of a DVC experiment, a branch or a commit; empty for the workspace."""
+    from medtune.commands.experiments import git
+
+    if experiment is None:
+        return ""
+    made = git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{experiment}")
+    revision = made or git("rev-parse", "--verify", "--quiet", f"{experiment}^{{commit}}")
+    if not revision:
+        raise InputError(f"no run is named {experiment}: `dvc exp list` names the experiments")
+    return revision.splitlines()[0]
+
+
+def origin(revision: str) -> "Origin":
+    """Returns the run of a commit, or of the workspace if it is empty."""
+    from medtune.commands.experiments import PARAMS, SCORES, read_lock, text_of
+    from medtune.commands.summary import UNCOMMITTED, commit
+    from medtune.export.hub_card import Origin
+
+    compared = read_lock(revision).get("compare")
+    scores = text_of(revision, SCORES)
+    if not compared or not scores:
+        raise InputError("this run has no scores for the model card: run dvc repro compare")
+    recorded: str | None = revision[:7] or commit()
+    if recorded == UNCOMMITTED:
+        logger.info("the model card names no commit, because dvc.lock is not committed")
+        recorded = None
+    adapter = next((dep["md5"] for dep in compared["deps"] if dep["path"] == RECORDED), None)
+    return Origin(recorded, compared["params"][PARAMS], json.loads(scores), adapter)
+
+
+def check_adapter(folder: Path, recorded: str | None) -> None:
+    """Raises InputError if the scores of the model card belong to another adapter."""
+    from medtune.export.hub import CARD
+    from medtune.modeling.loading import require
+
+    require(folder / WEIGHTS, "train")
+    require(folder / CARD, "compare")
+    with (folder / WEIGHTS).open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != recorded:
+        raise InputError(
+            f"{folder / WEIGHTS} is not the adapter that this run compared, so the model card "
+            "would name the scores of another one: run dvc repro compare, or name its --experiment"
+        )
+
+
+def prepare(source: Path, repository: str, space: bool, experiment: str | None) -> "Upload":
+    """Returns what to upload, with a complete model card."""
+    from medtune.export.hub import REPOSITORY, read_upload
+    from medtune.export.hub_card import with_card
+
+    if not REPOSITORY.fullmatch(repository):
+        raise InputError(f"REPO must be owner/name, got {repository}")
+    upload = read_upload(source)
+    if space != (upload.kind == "Space"):
+        remedy = "leave out --space" if space else "add --space"
+        raise InputError(f"{source} is {article(upload.kind)}: {remedy}")
+    if space:
+        return upload
+    run = origin(revision_of(experiment))
+    if upload.kind == "adapter":
+        check_adapter(source, run.adapter_md5)
+    return with_card(upload, repository, run)
+
+
+def article(kind: str) -> str:
+    return f"an {kind}" if kind.startswith("a") else f"a {kind}"
+
+
+def listing(upload: "Upload") -> str:
+    """Returns the files with their sizes, one a line."""
+    sizes = upload.sizes
+    width = max(map(len, sizes))
+    lines = []
+    for name, file in upload.files.items():
+        note = "  (completed for the hub)" if isinstance(file, bytes) else ""
+        lines.append(f"  {name:<{width}}  {size(sizes[name]):>8}{note}")
+    files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+    return "\n".join([*lines, f"{files}, {size(sum(sizes.values()))}"])
+
+
+def size(n_bytes: int) -> str:
+    """Writes a size with the usual units of 1000.
+
+    >>> size(999), size(19_593_064)
+    ('999 B', '19.6 MB')
+    """
+    value, units = float(n_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.95 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def push(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="models/adapter, or a folder or GGUF file of `medtune export`."
+        ),
+    ],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="owner/name on the hub.")],
+    private: Annotated[
+        bool, typer.Option("--private/--public", help="Who may see a new repository.")
+    ] = True,
+    space: Annotated[bool, typer.Option("--space", help="SOURCE is a Space.")] = False,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The DVC experiment, branch or commit that the model comes from, for the scores "
+            "of its card [default: the run in this folder].",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload; otherwise only list.")] = False,
+) -> None:
+    """Upload the adapter, a model or a Space to a model hub.
+
+    Without --yes, it lists the files with their sizes and sends nothing. The hub is huggingface.co
+    or HF_ENDPOINT; the token comes from HF_TOKEN or `hf auth login`.
+    """
+    from medtune.export.hub import hub_address, send
+
+    upload = prepare(source, repository, space, experiment)
+    shown = "private" if private else "public"
+    print(f"{source} ({upload.kind}) → {shown} {repository} on {hub_address()}")
+    print(listing(upload), flush=True)
+    if yes:
+        print(send(upload, repository, private, f"Upload {article(upload.kind)} of medtune"))
+    else:
+        print("Nothing was sent: add --yes to upload these files.")
