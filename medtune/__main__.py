@@ -47,7 +47,9 @@ def command_line() -> "typer.Typer":
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
     exports = new_app(export.__doc__)
-    add(exports, export.cards, *export.EXAMPLES)
+    add(exports, export.cards, *export.CARDS_EXAMPLES)
+    add(exports, export.merged, *export.MERGED_EXAMPLES)
+    add(exports, export.gguf, *export.GGUF_EXAMPLES)
     cli.add_typer(exports, name="export")
     others = entry_points(group="medtune.commands")
     for entry_point in others:

@@ -155,7 +155,7 @@ def test_files_of_others_are_left_alone(made: str, make_run: MakeRun) -> None:
     else:
         OUT.mkdir()
         (OUT / "README.md").write_text("mine")
-    with pytest.raises(InputError, match="^out is a file: name a folder$|not written by medtune"):
+    with pytest.raises(InputError, match=r"^out is a file: name a folder$|not written by medtune"):
         export_merged(Path(), OUT)
     assert (OUT if made == "file" else OUT / "README.md").read_text() == "mine"
 
