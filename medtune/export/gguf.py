@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medtune.export.gguf_tokenizer import add_tokenizer
+from medtune.export.gguf_tokenizer import add_tokenizer, pre_tokenizer_name
 from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
 from medtune.report.model_card import hub_name_of, package_of
@@ -24,7 +24,8 @@ logger = logging.getLogger("medtune")
 TYPES = ("f32", "f16", "q8_0")
 OF_LLAMA_CPP = re.compile(r"bf16|(i?q|tq)\d_\w+", re.IGNORECASE)  # made by its quantizer
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
-ROPE_TYPES = ("linear", "llama3")  # beside the default: other frequencies, nothing else
+# Ways to scale positions that only choose other frequencies, by llama.cpp's architecture.
+ROPE_TYPES = {"llama": ("default", "linear", "llama3"), "qwen2": ("default",)}
 NAME = "medtune"
 
 
@@ -62,20 +63,15 @@ def write_gguf(merged: Merged, path: Path, type_: str) -> None:
     from gguf import GGUFWriter
 
     config = merged.model.config
-    if config.model_type not in ARCHITECTURES:
-        kinds = ", ".join(ARCHITECTURES)
-        raise _unsupported(f"the model is of the type {config.model_type}, not {kinds}")
-    rope = config.rope_parameters["rope_type"]
-    known = ROPE_TYPES if ARCHITECTURES[config.model_type] == "llama" else ()
-    if rope not in ("default", *known):
-        raise _unsupported(f"the model has positions of the type {rope}")
+    if problem := unsupported(merged):
+        raise InputError(
+            f"medtune cannot write this model as GGUF, because {problem}: run `medtune export "
+            "merged FOLDER`, then `python convert_hf_to_gguf.py FOLDER` of llama.cpp"
+        )
     writer = GGUFWriter(None, ARCHITECTURES[config.model_type])
     add_description(writer, merged, type_)
     add_shape(writer, config)
-    try:
-        add_tokenizer(writer, merged.encoder, merged.template, config.vocab_size)
-    except InputError as error:
-        raise _unsupported(str(error)) from None
+    add_tokenizer(writer, merged.encoder, merged.template, config.vocab_size)
     for name, tensor in tensors(merged.model, writer.arch):
         add_tensor(writer, name, tensor, type_)
     writer.write_header_to_file(path)
@@ -84,11 +80,17 @@ def write_gguf(merged: Merged, path: Path, type_: str) -> None:
     writer.close()
 
 
-def _unsupported(reason: str) -> InputError:
-    return InputError(
-        f"medtune cannot write this model as GGUF ({reason}): run `medtune export merged FOLDER`, "
-        "then `python convert_hf_to_gguf.py FOLDER` of llama.cpp"
-    )
+def unsupported(merged: Merged) -> str | None:
+    """Returns what of the model this module cannot write, if anything."""
+    config = merged.model.config
+    if config.model_type not in ARCHITECTURES:
+        return f"its type is {config.model_type}, not {', '.join(ARCHITECTURES)}"
+    rope = config.rope_parameters["rope_type"]
+    if rope not in ROPE_TYPES[ARCHITECTURES[config.model_type]]:
+        return f"its positions are of the type {rope}"
+    if pre_tokenizer_name(merged.encoder) is None:
+        return "its tokenizer is not one that medtune can describe to llama.cpp"
+    return None
 
 
 def add_description(writer: Any, merged: Merged, type_: str) -> None:

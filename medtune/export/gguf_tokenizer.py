@@ -7,7 +7,6 @@ from typing import Any
 from gguf import GGUFWriter, TokenType
 
 from medtune.modeling.prompts import PromptEncoder
-from medtune.runtime.errors import InputError
 
 # What splits text into words before the merges of Llama 3; Qwen 2 takes digits one by one.
 LLAMA3_WORDS = (
@@ -27,36 +26,41 @@ NAMES = {
 def add_tokenizer(writer: GGUFWriter, encoder: PromptEncoder, template: str, size: int) -> None:
     """Adds the vocabulary of `size` tokens, the merges, the special tokens and the template."""
     tokenizer = encoder.tokenizer
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    name = pre_tokenizer_name(backend)
-    if name is None:
-        raise InputError("its tokenizer is not one that medtune can describe to llama.cpp")
+    name = pre_tokenizer_name(encoder)
+    assert name is not None
     writer.add_tokenizer_model("gpt2")  # llama.cpp's name for byte-level BPE
     writer.add_tokenizer_pre(name)
     tokens, types = vocabulary(tokenizer, size)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
-    writer.add_token_merges([" ".join(pair) for pair in backend["model"]["merges"]])
-    ids = {
+    merges = _backend(encoder)["model"]["merges"]
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    if encoder.end_id != tokenizer.eos_token_id:
+        writer.add_eot_token_id(encoder.end_id)
+    others = {
         writer.add_bos_token_id: tokenizer.bos_token_id,
-        writer.add_eos_token_id: tokenizer.eos_token_id,
-        writer.add_eot_token_id: encoder.end_id,
         writer.add_unk_token_id: tokenizer.unk_token_id,
         writer.add_pad_token_id: tokenizer.pad_token_id,
     }
-    for add, token_id in ids.items():
+    for add, token_id in others.items():
         if token_id is not None:
             add(token_id)
     writer.add_add_bos_token(begins_with_bos(encoder))
     writer.add_chat_template(template)
 
 
-def pre_tokenizer_name(backend: Mapping[str, Any]) -> str | None:
-    """Returns llama.cpp's name for how a tokenizer (its tokenizer.json) splits text into words.
+def _backend(encoder: PromptEncoder) -> dict[str, Any]:
+    return json.loads(encoder.tokenizer.backend_tokenizer.to_str())
+
+
+def pre_tokenizer_name(encoder: PromptEncoder) -> str | None:
+    """Returns llama.cpp's name for how a byte-level tokenizer splits text into words.
 
     The name follows from what the tokenizer does, so that llama.cpp makes the tokens of the
     training, even where the published model has another name. None: there is no such name.
     """
+    backend = _backend(encoder)
     model, normalizer = backend["model"], backend["normalizer"] or {"type": "NFC"}
     if model["type"] != "BPE" or normalizer["type"] != "NFC" or model.get("byte_fallback"):
         return None
@@ -64,7 +68,7 @@ def pre_tokenizer_name(backend: Mapping[str, Any]) -> str | None:
 
 
 def splits_of(pre_tokenizer: Mapping[str, Any]) -> tuple[str | bool, ...]:
-    """Returns the steps of a pre-tokenizer, each with what it depends on; empty if unknown."""
+    """Returns the steps of a pre-tokenizer, each with what it depends on."""
     match pre_tokenizer:
         case {"type": "Sequence", "pretokenizers": steps}:
             return tuple(part for step in steps for part in splits_of(step))
@@ -79,7 +83,7 @@ def splits_of(pre_tokenizer: Mapping[str, Any]) -> tuple[str | bool, ...]:
             "invert": False,
         }:
             return ("Split", regex)
-    return ()
+    return ("other",)
 
 
 def vocabulary(tokenizer: Any, size: int) -> tuple[list[str], list[TokenType]]:

@@ -56,6 +56,8 @@ def export_merged(root: Path, folder: Path) -> None:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / CARD).write_text(model_card(merged.params, merged.encoder), encoding="utf-8")
+        for path in temporary.iterdir():
+            path.chmod(0o644)  # safetensors lets nobody else read what it writes
 
 
 def check_folder(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ from gguf import GGMLQuantizationType, GGUFReader, dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from medtune.export.gguf import export_gguf
+from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.prompts import PromptFormat
 from medtune.runtime.errors import InputError
-from tests.chat_tokenizers import smollm2
+from tests.chat_tokenizers import smollm2, tinyllama
 from tests.medtune.export.conftest import CARDS, SYSTEM, MakeRun
 
 MODELS = [
@@ -27,6 +29,7 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
 }
+DYNAMIC_ROPE = {"rope_type": "dynamic", "factor": 2.0}
 # Of the wavelengths 6, 167, 4,443 and 118,143; between 2,048 and 8,192 the formula interpolates.
 DIVISORS = np.array([1, 1, 3.292, 32])
 
@@ -114,7 +117,6 @@ def test_the_metadata_describe_shape_licence_and_tokenizer(make_run: MakeRun) ->
         "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,
-        "tokenizer.ggml.eot_token_id": 2,
         "tokenizer.ggml.unknown_token_id": 0,
         "tokenizer.ggml.padding_token_id": 2,
         "tokenizer.ggml.add_bos_token": False,
@@ -152,9 +154,13 @@ def test_a_second_export_has_the_same_bytes_and_any_name(make_run: MakeRun) -> N
 @pytest.mark.parametrize(
     ("kind", "changes", "reason"),
     [
-        ("gpt_neox", {}, "the model is of the type gpt_neox, not llama, mistral, qwen2"),
-        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, "type dynamic"),
-        ("qwen2", {"rope_parameters": LLAMA3_ROPE}, "positions of the type llama3"),
+        ("gpt_neox", {}, "its type is gpt_neox, not llama, mistral, qwen2"),
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
+            "its positions are of the type dynamic",
+        ),
+        ("qwen2", {"rope_parameters": LLAMA3_ROPE}, "its positions are of the type llama3"),
     ],
 )
 def test_another_architecture_names_the_converter_of_llama_cpp(
@@ -167,12 +173,10 @@ def test_another_architecture_names_the_converter_of_llama_cpp(
     assert not list(Path("out").iterdir())
 
 
-def test_an_unknown_tokenizer_names_the_converter_too(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_tokenizer_names_the_converter_too(make_run: MakeRun, tmp_path: Path) -> None:
     make_run()
-    monkeypatch.setattr("medtune.export.gguf_tokenizer.pre_tokenizer_name", lambda backend: None)
-    with pytest.raises(InputError, match=r"\(its tokenizer is not one .*convert_hf_to_gguf\.py"):
+    shutil.copytree(tinyllama(tmp_path / "sentencepiece").name_or_path, ADAPTER, dirs_exist_ok=True)
+    with pytest.raises(InputError, match=r"its tokenizer is not one .*convert_hf_to_gguf\.py"):
         export_gguf(Path(), Path("out"), "f16")
 
 
