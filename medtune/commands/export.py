@@ -7,11 +7,11 @@ import typer
 
 CARDS_EXAMPLES = ("medtune export cards", "medtune export cards ~/inspection")
 MERGED_EXAMPLES = (
-    "medtune export merged exports/merged",
+    "medtune export merged",
     "medtune export merged --experiment ashen-lamb exports/ashen-lamb",
 )
 GGUF_EXAMPLES = (
-    "medtune export gguf exports/gguf",
+    "medtune export gguf",
     "medtune export gguf --type q8_0 exports/gguf/small.gguf",
 )
 Experiment = Annotated[
@@ -29,7 +29,7 @@ def cards(
         typer.Argument(
             metavar="FOLDER", help="A new or empty folder, or one that this command wrote earlier."
         ),
-    ] = Path("exports"),
+    ] = Path("exports/cards"),
 ) -> None:
     """Write the cards of each split, with tables and pictures.
 
@@ -48,7 +48,7 @@ def merged(
         typer.Argument(
             metavar="FOLDER", help="A new or empty folder, or one that this command wrote earlier."
         ),
-    ],
+    ] = Path("exports/merged"),
     experiment: Experiment = None,
 ) -> None:
     """Write the model with its adapter merged, for transformers and vLLM.
@@ -68,7 +68,7 @@ def gguf(
     target: Annotated[
         Path,
         typer.Argument(metavar="FOLDER|FILE", help="A folder, or a file that ends in .gguf."),
-    ],
+    ] = Path("exports/gguf"),
     type_: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="Of the weights: f32, f16 or q8_0.")
     ] = "f16",

@@ -2,7 +2,7 @@
 
 The names and the layout of the tensors are those of llama.cpp's converter for Llama and Qwen 2.
 
-    medtune export gguf FOLDER
+    medtune export gguf
     medtune export gguf --type q8_0 FILE.gguf
 """
 

@@ -1,7 +1,9 @@
 """Writes the base model with the adapter in it, as a folder that transformers and vLLM load.
 
-medtune export merged FOLDER
-medtune export merged --experiment NAME FOLDER
+Its tokenizer renders the prompts of the training; its card names the base model and its licence.
+
+    medtune export merged
+    medtune export merged --experiment NAME FOLDER
 """
 
 import logging

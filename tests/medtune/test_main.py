@@ -14,6 +14,8 @@ COMMANDS = (
     "check",
     "curve",
     "export cards",
+    "export gguf",
+    "export merged",
     "judge --url http://127.0.0.1:9/v1 --model m",
     "leaderboard",
     "preset smoke",
