@@ -43,12 +43,11 @@ def read_run_params(root: Path) -> Params:
 def _copy_run(experiment: str, folder: Path) -> None:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
-    from dvc.scm import SCMError
 
     try:
         files = DVCFileSystem(rev=experiment)
         known = files.isfile(str(PARAMS_FILE))
-    except (DvcException, SCMError):
+    except DvcException:
         known = False
     if not known:
         raise InputError(f"no run is named {experiment}: `dvc exp list` names the experiments")

@@ -47,14 +47,15 @@ def test_what_llama_cpp_has_no_name_for_is_not_guessed(tmp_path: Path) -> None:
     assert pre_tokenizer_name(encoder(tinyllama(tmp_path / "tinyllama"))) is None
     assert pre_tokenizer_name(with_splits(other, BYTES_ALONE)) is None
     assert pre_tokenizer_name(with_splits(other, pre_tokenizers.Punctuation(), BYTES)) is None
-    removed = pre_tokenizers.Split(Regex(QWEN2_WORDS), "removed")
-    assert pre_tokenizer_name(with_splits(other, removed, BYTES_ALONE)) is None
 
 
 def test_a_step_with_other_settings_is_another_step() -> None:
     spaced = {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}
     assert splits_of(spaced) == ("other",)
     assert splits_of(spaced | {"add_prefix_space": False}) == ("ByteLevel", True)
+    words = {"type": "Split", "pattern": {"Regex": " "}, "behavior": "Isolated", "invert": False}
+    assert splits_of(words) == ("Split", " ")
+    assert splits_of(words | {"behavior": "Removed"}) == ("other",)
     assert splits_of({}) == ("other",)
 
 

@@ -37,7 +37,11 @@ GRAPH: dict[str, Any] = {
     "stages": {
         "download": {
             "foreach": {"model": str(BASE)},
-            "do": {"cmd": "cp -r base ${item}", "deps": ["base"], "outs": ["${item}"]},
+            "do": {
+                "cmd": "mkdir -p models && cp -r base ${item}",
+                "deps": ["base"],
+                "outs": ["${item}"],
+            },
         },
         "train": {
             "cmd": f"{sys.executable} train.py",
@@ -82,7 +86,9 @@ def git_and_dvc(folder: Path) -> None:
     run(folder, "git", "init", "-qb", "main")
     run(folder, "git", "config", "user.name", "medtune")
     run(folder, "git", "config", "user.email", "medtune@example.org")
-    run(folder, "dvc", "init", "-q")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    (folder / ".dvc/.gitignore").write_text("/cache\n/tmp\n")
     run(folder, "dvc", "repro", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "run")
