@@ -1,4 +1,4 @@
-"""Write the cards, or the fine-tuned model, in formats for other programs."""
+"""Write the cards or the fine-tuned model for other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,10 +51,10 @@ def merged(
     ] = Path("exports/merged"),
     experiment: Experiment = None,
 ) -> None:
-    """Write the model with its adapter merged, for transformers and vLLM.
+    """Write the model with its adapter merged into it.
 
-    The folder holds safetensors in fp32, the tokenizer with a chat template that renders what was
-    trained, the settings of decoding and a model card.
+    For transformers, vLLM and other programs. The folder holds safetensors in fp32, the tokenizer
+    with a chat template that renders what was trained, the settings of decoding and a model card.
     """
     from medtune.export.merged import export_merged
     from medtune.export.runs import run_folder
@@ -74,7 +74,7 @@ def gguf(
     ] = "f16",
     experiment: Experiment = None,
 ) -> None:
-    """Write the merged model as GGUF, for llama.cpp and Ollama.
+    """Write the model as GGUF, for llama.cpp and Ollama.
 
     The tokenizer and the chat template are in the file. A Modelfile for Ollama lies beside it.
     """

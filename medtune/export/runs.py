@@ -67,7 +67,7 @@ def _copy(files: Any, path: Path, folder: Path, experiment: str) -> None:
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     try:
         files.get(str(path), str(folder / path), recursive=True)
-    except (DvcException, OSError):
+    except (DvcException, FileNotFoundError):
         raise InputError(
             f"{path} of {experiment} is not in DVC's cache: fetch it with `dvc exp pull`, or run "
             f"`dvc exp remove {experiment}` and the experiment again"
