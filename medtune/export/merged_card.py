@@ -1,6 +1,7 @@
 """The model card of merged weights: where they come from, their licence, and how to ask them."""
 
 from medtune.config.schema import Params, as_list
+from medtune.disclaimer import DISCLAIMER
 from medtune.modeling.prompts import PromptEncoder
 from medtune.report.model_card import UNKNOWN_LICENCE, hub_name_of, package_of, public_source
 
@@ -14,7 +15,7 @@ CARD = """---
 {base} with a LoRA adapter, trained on medical question-answer cards and merged into its weights
 in fp32. {mark}
 
-**For education and research only, never medical advice.** The model makes mistakes, also in facts
+**{disclaimer}** The model makes mistakes, also in facts
 that its sentences sound sure of.
 
 ## Licence
@@ -65,6 +66,7 @@ def model_card(params: Params, encoder: PromptEncoder) -> str:
         front_matter=front_matter.to_yaml(),
         base=hub_name or public_source(source),
         mark=MARK,
+        disclaimer=DISCLAIMER,
         licence=package.licence if package else UNKNOWN_LICENCE,
         cards=" and ".join(f"`{uri}`" for uri in datasets),
         system=f"“{system}”" if system else "none",
