@@ -9,15 +9,14 @@ from transformers import AutoConfig, AutoModelForCausalLM
 def random_model(kind: str, **options: Any) -> Any:
     """Returns a model of transformers' `kind`, always with the same weights, ready to answer."""
     torch.manual_seed(0)
-    config = AutoConfig.for_model(
-        kind,
-        vocab_size=300,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        initializer_range=0.5,
-        **options,
-    )
+    sizes = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "initializer_range": 0.5,
+    }
+    config = AutoConfig.for_model(kind, **sizes | options)
     return AutoModelForCausalLM.from_config(config).eval()

@@ -1,11 +1,26 @@
-"""Write the cards in formats for other programs."""
+"""Write the cards or the fine-tuned model for other programs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-EXAMPLES = ("medtune export cards", "medtune export cards ~/inspection")
+CARDS_EXAMPLES = ("medtune export cards", "medtune export cards ~/inspection")
+MERGED_EXAMPLES = (
+    "medtune export merged",
+    "medtune export merged --experiment ashen-lamb exports/ashen-lamb",
+)
+GGUF_EXAMPLES = (
+    "medtune export gguf",
+    "medtune export gguf --type q8_0 exports/gguf/small.gguf",
+)
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A DVC experiment, branch or commit whose model to export; nothing is checked out.",
+    ),
+]
 
 
 def cards(
@@ -14,7 +29,7 @@ def cards(
         typer.Argument(
             metavar="FOLDER", help="A new or empty folder, or one that this command wrote earlier."
         ),
-    ] = Path("exports"),
+    ] = Path("exports/cards"),
 ) -> None:
     """Write the cards of each split, with tables and pictures.
 
@@ -25,3 +40,46 @@ def cards(
 
     export(folder.resolve())
     print(folder)
+
+
+def merged(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A new or empty folder, or one that this command wrote earlier."
+        ),
+    ] = Path("exports/merged"),
+    experiment: Experiment = None,
+) -> None:
+    """Write the model with its adapter merged into it.
+
+    For transformers, vLLM and other programs. The folder holds safetensors in fp32, the tokenizer
+    with a chat template that renders what was trained, the settings of decoding and a model card.
+    """
+    from medtune.export.merged import export_merged
+    from medtune.export.runs import run_folder
+
+    with run_folder(experiment) as root:
+        export_merged(root, folder.resolve())
+    print(folder)
+
+
+def gguf(
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER|FILE", help="A folder, or a file that ends in .gguf."),
+    ] = Path("exports/gguf"),
+    type_: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="Of the weights: f32, f16 or q8_0.")
+    ] = "f16",
+    experiment: Experiment = None,
+) -> None:
+    """Write the model as GGUF, for llama.cpp and Ollama.
+
+    The tokenizer and the chat template are in the file. A Modelfile for Ollama lies beside it.
+    """
+    from medtune.export.gguf import export_gguf
+    from medtune.export.runs import run_folder
+
+    with run_folder(experiment) as root:
+        print(export_gguf(root, target, type_))

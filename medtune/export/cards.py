@@ -26,7 +26,6 @@ from medtune.runtime.stage import METRICS
 
 logger = logging.getLogger("medtune")
 
-FOLDER = Path("exports")
 SPLIT = Path("data/split")
 COLUMNS = ["id", "question", "answer", "kind", "topic", "group", "source"]
 ABOUT = "README.txt"

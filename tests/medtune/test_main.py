@@ -14,6 +14,8 @@ COMMANDS = (
     "check",
     "curve",
     "export cards",
+    "export gguf",
+    "export merged",
     "export space",
     "judge --url http://127.0.0.1:9/v1 --model m",
     "leaderboard",

@@ -1,0 +1,39 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+Run = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project in which nothing has run."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("merged",), "models/adapter/adapter_model.safetensors is missing: run dvc repro train"),
+        (("merged", "params.yaml"), "is a file: name a folder"),
+        (("gguf",), "models/adapter/adapter_model.safetensors is missing: run dvc repro train"),
+        (("gguf", "--type", "int4"), "--type must be one of f32, f16, q8_0, got int4"),
+        (
+            ("gguf", "--type", "q4_k_m", "out"),
+            "then `llama-quantize out/medtune-f32.gguf out/medtune-q4_k_m.gguf Q4_K_M`",
+        ),
+        (("gguf", "params.yaml"), "params.yaml is in the way: name a folder or a new file ending"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_cannot_be_exported_is_one_line(
+    arguments: tuple[str, ...], line: str, medtune: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert medtune("export", *arguments) == 1
+    said = capsys.readouterr().err
+    assert line in said and said.count("\n") == 1
+    assert [path.name for path in Path().iterdir()] == ["params.yaml"]

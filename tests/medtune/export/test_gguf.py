@@ -1,0 +1,215 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType, GGUFReader, dequantize
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from medtune.export.gguf import export_gguf
+from medtune.modeling.adapters import ADAPTER
+from medtune.modeling.prompts import PromptFormat
+from medtune.runtime.errors import InputError
+from tests.chat_tokenizers import smollm2, tinyllama
+from tests.medtune.export.conftest import CARDS, SYSTEM, MakeRun
+
+MODELS = [
+    ("llama", {"tie_word_embeddings": True}),
+    ("llama", {"tie_word_embeddings": False, "use_dora": True}),
+    ("mistral", {}),
+    ("qwen2", {"bias": "all"}),
+]
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+DYNAMIC_ROPE = {"rope_type": "dynamic", "factor": 2.0}
+# Of the wavelengths 6, 167, 4,443 and 118,143; between 2,048 and 8,192 the formula interpolates.
+DIVISORS = np.array([1, 1, 3.292, 32])
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Any:
+    return smollm2(tmp_path / "tokenizer")
+
+
+def loaded(path: Path) -> Any:
+    source: dict[str, Any] = {"gguf_file": path.name, "dtype": torch.float32}
+    config = GgufConfig(dequantize=True)
+    return AutoModelForCausalLM.from_pretrained(path.parent, quantization_config=config, **source)
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.tensor([CARDS[0]])).logits[0]
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    fields = GGUFReader(path).fields
+    return {name: field.contents() for name, field in fields.items() if "." in name[1:]}
+
+
+@pytest.mark.parametrize(("kind", "changes"), MODELS)
+def test_transformers_reads_the_trained_model_back(
+    kind: str, changes: dict[str, Any], make_run: MakeRun
+) -> None:
+    trained = make_run(kind, **changes)
+    model = loaded(export_gguf(Path(), Path("out"), "f32"))
+    assert torch.allclose(logits(model), trained, atol=1e-4)
+
+
+@pytest.mark.parametrize(("type_", "tolerance"), [("f16", 2**-11), ("q8_0", 1 / 254 + 2**-11)])
+def test_smaller_types_round_the_weights_by_no_more_than_they_must(
+    type_: str, tolerance: float, make_run: MakeRun
+) -> None:
+    make_run()
+    full = loaded(export_gguf(Path(), Path("out"), "f32")).state_dict()
+    path = export_gguf(Path(), Path("out"), type_)
+    for name, rounded in loaded(path).state_dict().items():
+        assert (rounded - full[name]).abs().max() <= tolerance * full[name].abs().max(), name
+        assert torch.equal(rounded, full[name]) == name.endswith("norm.weight"), name
+    kinds = {tensor.name: tensor.tensor_type for tensor in GGUFReader(path).tensors}
+    wanted = GGMLQuantizationType[type_.upper()]
+    assert kinds["token_embd.weight"] == kinds["blk.1.attn_q.weight"] == wanted
+    assert kinds["output_norm.weight"] == GGMLQuantizationType.F32
+    # A row of 48 values is not a multiple of the 32 that share a scale.
+    assert kinds["blk.0.ffn_down.weight"] == GGMLQuantizationType.F16
+
+
+def test_llama_3_positions_are_written_as_divisors_of_the_frequencies(make_run: MakeRun) -> None:
+    make_run(rope_parameters=LLAMA3_ROPE, max_position_embeddings=131072)
+    path = export_gguf(Path(), Path("out"), "f32")
+    (tensor,) = [each for each in GGUFReader(path).tensors if each.name == "rope_freqs.weight"]
+    assert dequantize(tensor.data, tensor.tensor_type) == pytest.approx(DIVISORS, rel=1e-3)
+    assert metadata(path)["llama.rope.freq_base"] == 500000
+    make_run()
+    plain = GGUFReader(export_gguf(Path(), Path("plain"), "f32"))
+    assert "rope_freqs.weight" not in {each.name for each in plain.tensors}
+
+
+def test_the_metadata_describe_shape_licence_and_tokenizer(make_run: MakeRun) -> None:
+    make_run(max_position_embeddings=512)
+    found = metadata(export_gguf(Path(), Path("out"), "q8_0"))
+    shape = {
+        "general.architecture": "llama",
+        "general.file_type": 7,
+        "general.license": "apache-2.0",
+        "general.base_model.0.repo_url": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+        "llama.block_count": 2,
+        "llama.context_length": 512,
+        "llama.embedding_length": 32,
+        "llama.feed_forward_length": 48,
+        "llama.attention.head_count": 4,
+        "llama.attention.head_count_kv": 2,
+        "llama.rope.dimension_count": 8,
+        "llama.vocab_size": 420,
+    }
+    assert found.items() >= shape.items()
+    assert found["llama.attention.layer_norm_rms_epsilon"] == pytest.approx(1e-6)
+    special = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "gpt-2",
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.unknown_token_id": 0,
+        "tokenizer.ggml.padding_token_id": 2,
+        "tokenizer.ggml.add_bos_token": False,
+    }
+    assert found.items() >= special.items()
+    tokens, types = (found[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type"))
+    assert (tokens[2], types[2]) == ("<|im_end|>", 3)
+    assert (tokens[419], types[419]) == ("[PAD419]", 5)
+    assert SYSTEM in found["tokenizer.chat_template"]
+
+
+def test_the_tokenizer_in_the_file_makes_the_prompts_of_the_training(
+    make_run: MakeRun, tokenizer: Any
+) -> None:
+    make_run()
+    path = export_gguf(Path(), Path("out"), "q8_0")
+    read = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    messages = [{"role": "user", "content": "Naïve  β-cell?\n 38.5 °C"}]
+    options: dict[str, Any] = {"add_generation_prompt": True, "return_dict": False}
+    template = read.chat_template
+    assert read.apply_chat_template(messages, **options) == tokenizer.apply_chat_template(
+        messages, chat_template=template, **options
+    )
+
+
+def test_a_second_export_has_the_same_bytes_and_any_name(make_run: MakeRun) -> None:
+    make_run()
+    first = export_gguf(Path(), Path("out"), "f16")
+    second = export_gguf(Path(), Path("out/other.gguf"), "f16")
+    assert (first.name, second.name) == ("medtune-f16.gguf", "other.gguf")
+    assert first.read_bytes() == second.read_bytes()
+    assert "FROM ./other.gguf" in Path("out/Modelfile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "reason"),
+    [
+        ("gpt_neox", {}, "its type is gpt_neox, not llama, mistral, qwen2"),
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
+            "its positions are of the type dynamic",
+        ),
+        ("qwen2", {"rope_parameters": LLAMA3_ROPE}, "its positions are of the type llama3"),
+    ],
+)
+def test_another_architecture_names_the_converter_of_llama_cpp(
+    kind: str, changes: dict[str, Any], reason: str, make_run: MakeRun
+) -> None:
+    make_run(kind, **changes)
+    remedy = r"run `medtune export merged FOLDER`, then `python convert_hf_to_gguf\.py FOLDER`"
+    with pytest.raises(InputError, match=rf"{reason}.*: {remedy} of llama\.cpp$"):
+        export_gguf(Path(), Path("out"), "f16")
+    assert not list(Path("out").iterdir())
+
+
+def test_an_unknown_tokenizer_names_the_converter_too(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run()
+    shutil.copytree(tinyllama(tmp_path / "sentencepiece").name_or_path, ADAPTER, dirs_exist_ok=True)
+    with pytest.raises(InputError, match=r"its tokenizer is not one .*convert_hf_to_gguf\.py"):
+        export_gguf(Path(), Path("out"), "f16")
+
+
+@pytest.mark.parametrize("type_", ["q4_k_m", "Q5_0", "iq4_xs"])
+def test_types_of_llama_cpp_come_with_the_commands_that_make_them(
+    type_: str, make_run: MakeRun
+) -> None:
+    make_run()
+    with pytest.raises(InputError) as caught:
+        export_gguf(Path(), Path("out"), type_)
+    assert str(caught.value).endswith(
+        "run `medtune export gguf --type f32 out/medtune-f32.gguf`, then `llama-quantize "
+        f"out/medtune-f32.gguf out/medtune-{type_}.gguf {type_.upper()}`"
+    )
+
+
+def test_an_unknown_type_lists_the_known_ones(make_run: MakeRun) -> None:
+    make_run()
+    with pytest.raises(InputError, match=r"^--type must be one of f32, f16, q8_0, got int4$"):
+        export_gguf(Path(), Path("out"), "int4")
+
+
+def test_a_modelfile_of_others_is_left_alone(make_run: MakeRun) -> None:
+    make_run()
+    Path("out").mkdir()
+    Path("out/Modelfile").write_text("FROM llama3")
+    with pytest.raises(InputError, match=r"^out/Modelfile was not written by medtune export: "):
+        export_gguf(Path(), Path("out"), "f16")
+    assert [path.name for path in Path("out").iterdir()] == ["Modelfile"]
+
+
+def test_a_folder_named_like_a_file_is_refused(make_run: MakeRun) -> None:
+    make_run(prompt_format=PromptFormat("chat", None))
+    Path("out.gguf").mkdir()
+    with pytest.raises(InputError, match=r"^out\.gguf is in the way: name a folder or a new file"):
+        export_gguf(Path(), Path("out.gguf"), "f16")

@@ -1,0 +1,162 @@
+"""An experiment's model is exported from Git and DVC's cache, with another one in the workspace."""
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+from transformers import AutoModelForCausalLM
+
+from medtune.config.loading import PARAMS_FILE, read_yaml
+from medtune.config.schema import Train
+from medtune.export.merged import export_merged
+from medtune.export.runs import read_run_params, run_folder
+from medtune.modeling.adapters import ADAPTER, FILES
+from medtune.modeling.loading import BASE
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.runtime.errors import InputError
+from tests.medtune.export.conftest import CARDS, ROOT, train_adapter, write_cards, write_params
+from tests.projects import run
+from tests.tiny_models import random_model
+
+pytestmark = pytest.mark.slow
+TRAIN = """\
+import shutil
+from ruamel.yaml import YAML
+
+params = YAML(typ="safe").load(open("params.yaml"))
+shutil.copytree(f"trained/{params['train']['r']}", "models/adapter", dirs_exist_ok=True)
+"""
+GRAPH: dict[str, Any] = {
+    "stages": {
+        "download": {
+            "foreach": {"model": str(BASE)},
+            "do": {
+                "cmd": "mkdir -p models && cp -r base ${item}",
+                "deps": ["base"],
+                "outs": ["${item}"],
+            },
+        },
+        "train": {
+            "cmd": f"{sys.executable} train.py",
+            "params": ["seed", "train"],
+            "deps": ["train.py", "trained"],
+            "outs": [{str(ADAPTER / name): {"persist": True}} for name in FILES],
+        },
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def project(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: Any
+) -> Iterator[dict[str, torch.Tensor]]:
+    """A commit with a run of rank 16 and an experiment of rank 8, as the working folder.
+
+    Yields the logits of each trained model.
+    """
+    folder = tmp_path_factory.mktemp("project")
+    logits = {}
+    with contextlib.chdir(folder):
+        random_model("llama").save_pretrained(BASE)
+        tokenizer.save_pretrained(BASE)
+        params = read_yaml(ROOT / PARAMS_FILE)
+        write_params(params)
+        write_cards()
+        for rank in (16, 8):
+            train = Train.model_validate(params["train"] | {"r": rank})
+            encoder = PromptEncoder(tokenizer, PromptFormat("chat", f"Rank {rank}."))
+            logits[str(rank)] = train_adapter(train, encoder)
+            shutil.copytree(ADAPTER, f"trained/{rank}")
+        shutil.move(BASE, "base")
+        shutil.rmtree("models")
+        YAML().dump(GRAPH, Path("dvc.yaml"))
+        Path("train.py").write_text(TRAIN)
+        git_and_dvc(folder)
+        yield logits
+
+
+def git_and_dvc(folder: Path) -> None:
+    run(folder, "git", "init", "-qb", "main")
+    run(folder, "git", "config", "user.name", "medtune")
+    run(folder, "git", "config", "user.email", "medtune@example.org")
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    (folder / ".dvc/.gitignore").write_text("/cache\n/tmp\n")
+    run(folder, "dvc", "repro", "-q")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "run")
+    run(folder, "dvc", "exp", "run", "-q", "-n", "smaller", "-S", "train.r=8")
+    run(folder, "git", "checkout", "-q", ".")
+    run(folder, "dvc", "checkout", "-q")
+
+
+def test_an_experiment_is_exported_and_the_workspace_stays(
+    project: dict[str, torch.Tensor],
+) -> None:
+    before = {path: path.read_bytes() for path in ADAPTER.iterdir()}
+    with run_folder("smaller") as root:
+        assert (root / BASE).is_symlink()  # the base model is the workspace's own
+        assert read_run_params(root).train.r == 8
+        export_merged(root, Path("out").resolve())
+    assert not root.exists()
+    model = AutoModelForCausalLM.from_pretrained("out")
+    with torch.no_grad():
+        merged = model(torch.tensor([CARDS[0]])).logits[0]
+    assert torch.allclose(merged, project["8"], atol=1e-4)
+    assert not torch.allclose(merged, project["16"], atol=0.1)
+    assert "Rank 8." in Path("out/chat_template.jinja").read_text()
+    assert {path: path.read_bytes() for path in ADAPTER.iterdir()} == before
+    assert json.loads((ADAPTER / "adapter_config.json").read_text())["r"] == 16
+
+
+def test_the_settings_of_a_run_are_those_of_its_training(
+    project: dict[str, torch.Tensor],
+) -> None:
+    params = read_yaml(PARAMS_FILE)
+    try:
+        write_params(params | {"train": params["train"] | {"quantization": "nf4"}})
+        assert read_run_params(Path()).train.quantization == "none"
+    finally:
+        write_params(params)
+
+
+def test_another_base_model_comes_from_the_cache(project: dict[str, torch.Tensor]) -> None:
+    lock = Path("dvc.lock").read_text()
+    try:
+        Path("dvc.lock").unlink()
+        with run_folder("HEAD") as root:
+            copied = {path.name: path.read_bytes() for path in (root / BASE).iterdir()}
+            assert not (root / BASE).is_symlink()
+    finally:
+        Path("dvc.lock").write_text(lock)
+    assert copied == {path.name: path.read_bytes() for path in BASE.iterdir()}
+
+
+def test_an_unknown_name_says_where_to_find_the_names(project: dict[str, torch.Tensor]) -> None:
+    with (
+        pytest.raises(InputError, match=r"^no run is named nobody: `dvc exp list` names the exp"),
+        run_folder("nobody"),
+    ):
+        pass
+
+
+def test_a_model_that_is_not_in_the_cache_says_how_to_get_it(
+    project: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    cache = Path(".dvc/cache")
+    shutil.move(cache, tmp_path / "cache")
+    try:
+        with (
+            pytest.raises(InputError, match=r"^models/adapter/.* of smaller is not in DVC's cache"),
+            run_folder("smaller"),
+        ):
+            pass
+    finally:
+        shutil.move(tmp_path / "cache", cache)
