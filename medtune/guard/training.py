@@ -56,8 +56,13 @@ def train(examples: Examples, regularization: float, max_false_block_rate: float
 
 
 def phrasings(kind: str, name: str, role: str = "train") -> list[str]:
-    """Returns the phrasings that need a safeguard (`found`) or only sound like it (`false`)."""
-    return read_list(LISTS / role / kind / f"{name}.txt")
+    """Returns the phrasings that need a safeguard (`found`) or only sound like it (`false`).
+
+    They are in one list, or in a folder of them.
+    """
+    folder = LISTS / role / kind
+    paths = [*folder.glob(f"{name}.txt"), *sorted((folder / name).glob("*.txt"))]
+    return [phrasing for path in paths for phrasing in read_list(path)]
 
 
 def fit(yes: np.ndarray, no: np.ndarray, others: np.ndarray, regularization: float) -> Kernel:
