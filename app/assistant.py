@@ -50,8 +50,9 @@ class Assistant:
     ) -> "Reply":
         """Starts the answer to a conversation.
 
-        `unread` are earlier messages that the model does not get but the guard does. `settings` are fields of `evaluate` in params.yaml; None leaves the choice to the server.
-        Without a seed, each answer is sampled anew. Raises ApiError.
+        `unread` are earlier messages that the model does not get but the guard does. `settings` are
+        fields of `evaluate` in params.yaml; None leaves the choice to the server. Without a seed,
+        each answer is sampled anew. Raises ApiError.
         """
         limits = self.engine.limits
         self.known(model)

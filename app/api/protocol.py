@@ -110,7 +110,7 @@ class NoticeCall(BaseModel):
 
 
 class Notice(BaseModel):
-    """About an emergency; it is also the first paragraph of the answer. An extension of OpenAI's."""
+    """About an emergency; it is the answer's first paragraph, too. OpenAI has no such field."""
 
     model_config = ConfigDict(from_attributes=True)
 

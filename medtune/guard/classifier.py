@@ -74,7 +74,7 @@ class Kinds:
 
     @classmethod
     def pack(cls, names: list[str], weights: np.ndarray, biases: np.ndarray) -> Self:
-        """Makes a classifier of weights (kinds, 512) and biases (kinds,), rounded as in the file."""
+        """Makes a classifier of weights (kinds, 512) and biases (kinds,), rounded as in a file."""
         scale = round(float(127 / max(np.abs(weights).max(), 1e-9)), 6)
         packed = base64.b64encode(np.rint(weights * scale).astype(np.int8).tobytes()).decode()
         return cls(names, packed, scale, [round(float(b), 6) for b in biases])

@@ -9,7 +9,7 @@ SELF_HARM = "self_harm"
 NEAR = 3  # earlier questions that are read together with the last one
 LONGEST = 600  # characters of a question that are read together with others
 PERSONAL = re.compile(
-    r"\b(i|im|ive|me|my|we|our|he|hes|his|him|she|shes|her|they|it|its|now|and|also|still|what now)\b"
+    r"\b(i|im|ive|me|my|we|our|he|hes|his|him|she|shes|her|they|it|its|now|and|also|still)\b"
 )
 ASKS_FACTS = re.compile(
     r"^(what|which|who|where|define|explain|list|name|how (is|are|do|does|can))\b"

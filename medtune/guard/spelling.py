@@ -12,17 +12,8 @@ from pathlib import Path
 from medtune.guard.question_lists import LISTS, read_list
 
 SHORT = 5  # letters of the shortest key words
-KEY_WORDS = """
-breath breathe breathing choking chest heart attack stroke suicide myself yourself himself
-unconscious unresponsive collapsed fainted seizure convulsion bleeding vomiting swallowed overdose
-overdosed poisoned pills tablets sleeping paracetamol swollen swelling tongue throat allergic
-anaphylactic pregnant newborn fever temperature confused slurred drooping droopy paralysed sweating
-pressure severe suddenly sudden ambulance emergency diabetic insulin ketones blood antifreeze bleach
-detergent battery asthma inhaler wheezing gasping purple stiff stabbed electrocuted scalding blister
-daughter toddler
-""".split()
 LISTED = re.compile(r"[a-z]+")
-OTHER_LANGUAGES = Path(__file__).with_name("patterns") / "other_languages.toml"
+PATTERNS = Path(__file__).with_name("patterns")
 
 
 def corrected(word: str) -> str:
@@ -49,9 +40,14 @@ def _shortened(word: str) -> set[str]:
 
 
 @cache
+def _key_words() -> list[str]:
+    return read_list(PATTERNS / "key_words.txt")
+
+
+@cache
 def _index() -> dict[str, list[str]]:
     index: dict[str, list[str]] = {}
-    for key in KEY_WORDS:
+    for key in _key_words():
         for short in sorted(_shortened(key)):
             index.setdefault(short, []).append(key)
     return index
@@ -63,8 +59,8 @@ def _known() -> frozenset[str]:
     lists = [path for path in sorted((LISTS / "train").rglob("*.txt")) if _spells_well(path.stem)]
     own = (path for path in lists if path.parent.name != "found")
     words = {w for path in own for line in read_list(path) for w in LISTED.findall(line.casefold())}
-    foreign = LISTED.findall(OTHER_LANGUAGES.read_text(encoding="utf-8"))
-    return frozenset(words | set(foreign) | set(KEY_WORDS))
+    foreign = LISTED.findall((PATTERNS / "other_languages.toml").read_text(encoding="utf-8"))
+    return frozenset(words | set(foreign) | set(_key_words()))
 
 
 def _spells_well(name: str) -> bool:
