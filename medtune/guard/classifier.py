@@ -18,6 +18,7 @@ from medtune.content.encoder import encoded as vectors_of
 from medtune.guard.conversation import SELF_HARM, kind_in_context
 from medtune.guard.notices import caution, language_of, notice
 from medtune.guard.rules import is_excluded, kind_of, reasons
+from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_json, write_json
 
 MODEL = Path("models/guard/guard.json")
@@ -181,6 +182,8 @@ class Guard:
     @classmethod
     def load(cls, path: Path = MODEL) -> Self:
         models = read_json(path, "guard")
+        if "kinds" not in models:
+            raise InputError(f"{path} was made by an older version: run dvc repro guard")
         kinds = Kinds(**models.pop("kinds"))
         return cls(**{name: Kernel(**model) for name, model in models.items()}, kinds=kinds)
 

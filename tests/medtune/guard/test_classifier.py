@@ -74,6 +74,9 @@ def test_a_guard_is_what_was_saved(tmp_path: Path) -> None:
     assert Guard.load(tmp_path / "guard.json") == saved
     with pytest.raises(InputError, match="dvc repro guard"):
         Guard.load(tmp_path / "none.json")
+    (tmp_path / "old.json").write_text("{}")
+    with pytest.raises(InputError, match="older version: run dvc repro guard"):
+        Guard.load(tmp_path / "old.json")
 
 
 def test_a_score_is_a_sum_over_rounded_support_vectors() -> None:
