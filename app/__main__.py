@@ -38,6 +38,7 @@ class Options:
     cors_origin: list[str]
     allowed_host: list[str]
     share: bool
+    region: str | None = None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -66,7 +67,9 @@ def serve(options: Options, limits: Limits) -> None:
     from app.gradio_page.layout import mount_page
     from app.loading import check_files, load
     from medtune.config.loading import load_params
+    from medtune.guard.notices import check_region
 
+    check_region(options.region)
     params, scope = load_params("evaluate", "guard.scope")
     check_files()
     key = os.environ.get(KEY)
@@ -76,7 +79,7 @@ def serve(options: Options, limits: Limits) -> None:
         logger.warning(f"anybody who can reach {options.host} may ask: set {KEY} to require a key")
     with listen(options.host, options.port) as listener:
         logger.info("loading the models")
-        assistant = load(params, scope, limits)
+        assistant = load(params, scope, options.region, limits)
         app = create_app(assistant, key, options.cors_origin, hosts_of(options))
         mount_page(app, assistant, key)
         host, port = listener.getsockname()[:2]
@@ -145,13 +148,21 @@ def chat(
     share: Annotated[
         bool, typer.Option("--share", help="Also get a public address from Gradio's tunnel.")
     ] = False,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Whose numbers the notices of emergencies name, such as US or DE; "
+            'without one, "your local emergency number".',
+        ),
+    ] = None,
     **limits: float,
 ) -> None:
     """Serve both models with a chat page and an API.
 
     The API speaks OpenAI's protocol. Clients must send the key in MEDTUNE_API_KEY, if it is set.
     """
-    options = Options(host, port, cors_origin or [], allowed_host or [], share)
+    options = Options(host, port, cors_origin or [], allowed_host or [], share, region)
     serve(options, Limits(**limits))  # type: ignore[arg-type]
 
 

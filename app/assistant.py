@@ -41,12 +41,18 @@ class Assistant:
         self.encoder = PromptEncoder(encoder.tokenizer, replace(encoder.format, system_prompt=None))
 
     def ask(
-        self, model: str, messages: Sequence[Message], seed: int | None = None, **settings: Any
+        self,
+        model: str,
+        messages: Sequence[Message],
+        seed: int | None = None,
+        unread: Sequence[Message] = (),
+        **settings: Any,
     ) -> "Reply":
         """Starts the answer to a conversation.
 
-        `settings` are fields of `evaluate` in params.yaml; None leaves the choice to the server.
-        Without a seed, each answer is sampled anew. Raises ApiError.
+        `unread` are earlier messages that the model does not get but the guard does. `settings` are
+        fields of `evaluate` in params.yaml; None leaves the choice to the server. Without a seed,
+        each answer is sampled anew. Raises ApiError.
         """
         limits = self.engine.limits
         self.known(model)
@@ -58,12 +64,12 @@ class Assistant:
             message = f"an answer has at most {most} tokens, not {params.max_new_tokens}"
             raise ApiError(400, message, "max_completion_tokens")
         self._check(messages)
-        prompt, remarks = self._prompt_ids(messages), self.remarks(messages)
+        prompt, remarks = self._prompt_ids(messages), self.remarks([*unread, *messages])
         room = max(min(limits.max_prompt_tokens, self.context - params.max_new_tokens), 0)
         if len(prompt) > room:
             if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
                 raise _too_long(len(prompt), room, params.max_new_tokens)
-            remarks = Remarks(instead=remarks.before)  # an emergency that is too long on its own
+            remarks = Remarks(remarks.notice, instead="")  # an emergency, too long on its own
         answer = Reply(self, len(prompt), remarks)
         if remarks.instead is None:
             self._submit(answer, model, prompt, params, seed)
@@ -78,7 +84,7 @@ class Assistant:
         except QueueFullError:
             if answer.remarks.before is None:
                 raise busy(self.engine.limits.retry_after_s) from None
-            answer.remarks = Remarks(instead=answer.remarks.before)  # an emergency cannot wait
+            answer.remarks = Remarks(answer.remarks.notice, instead="")  # which cannot wait
 
     def known(self, model: str) -> str:
         """Returns the name of a model if it exists; otherwise raises ApiError."""
@@ -136,10 +142,10 @@ class Reply:
         if self.job:
             self.assistant.engine.cancel(self.job)
 
-    async def pieces(self) -> AsyncIterator[str]:
+    async def pieces(self, with_notice: bool = True) -> AsyncIterator[str]:
         """Yields the generated text between its remarks, after blank lines. Raises ApiError."""
         said = ""
-        if self.remarks.before:
+        if with_notice and self.remarks.before:
             yield (said := self.remarks.before)
         gap = GAP if said else ""
         async for piece in self._own_pieces():
@@ -152,7 +158,8 @@ class Reply:
         """Yields pieces that together equal what PromptEncoder.decode makes of all ids."""
         if self.remarks.instead is not None:
             self.finish_reason = "stop"
-            yield self.remarks.instead
+            if self.remarks.instead:
+                yield self.remarks.instead
         sent = 0
         while self.finish_reason is None:
             event = await self._events.get()

@@ -28,7 +28,7 @@ def check_files() -> None:
     require(GUARD, "guard")
 
 
-def load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
+def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
     """Loads the assistant from models/base and models/adapter, ready to start.
 
     Loading runs in a thread that then ends. torch's OpenMP gives each computing thread its own team
@@ -36,10 +36,10 @@ def load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
     the engine's team may remain.
     """
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_load, params, scope, limits).result()
+        return pool.submit(_load, params, scope, region, limits).result()
 
 
-def _load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
+def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
     from medtune.generation.generate import end_ids
     from medtune.serving.batch import ContinuousBatch
 
@@ -52,8 +52,8 @@ def _load(params: Evaluate, scope: Scope, limits: Limits) -> Assistant:
     }
     for batch in batches.values():
         _warm_up(batch, encoder, params)
-    remarker = Remarker(Guard.load().check, scope)
-    remarker.check(QUESTION)  # loads its encoder
+    remarker = Remarker(Guard.load().check, scope, region)
+    remarker.check(QUESTION, ())  # loads its encoder
     engine = Engine(batches, end_ids(model, encoder), limits)
     context = model.config.get_text_config().max_position_embeddings
     return Assistant(encoder, engine, params, context, remarker.remarks)

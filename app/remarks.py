@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
-from medtune.guard.rules import message
+from medtune.guard.notices import Notice, caution, is_fixed, notice, support
 from medtune.modeling.prompts import Message
 
 WARNING = (
@@ -23,43 +23,71 @@ REFERRING = re.compile(
 )
 
 Scope = Literal["off", "warn", "block"]
+Check = Callable[[str, Sequence[str]], Verdict]
 
 
 @dataclass(frozen=True)
 class Remarks:
-    """Fixed texts around an answer; `instead` is one in its place."""
+    """Fixed texts around an answer; `instead` is one in its place, and may be empty."""
 
-    before: str | None = None
+    notice: Notice | None = None
     after: str | None = None
     instead: str | None = None
 
+    @property
+    def before(self) -> str | None:
+        return self.notice.plain if self.notice else None
+
 
 def own_words(answer: str) -> str:
-    """Removes the remarks from an answer; nothing is left if it was only a remark."""
-    for text in (OUT_OF_SCOPE, WARNING, message("caution"), message("emergency")):
-        answer = "" if answer == text else answer.removeprefix(text + GAP).removesuffix(GAP + text)
-    return answer
+    """Removes the remarks from an answer; nothing is left if it was only remarks."""
+    paragraphs = answer.split(GAP)
+    while paragraphs and _is_remark(paragraphs[0]):
+        del paragraphs[0]
+    while paragraphs and _is_remark(paragraphs[-1]):
+        del paragraphs[-1]
+    return GAP.join(paragraphs)
+
+
+def _is_remark(paragraph: str) -> bool:
+    return paragraph in (OUT_OF_SCOPE, WARNING) or is_fixed(paragraph)
 
 
 class Remarker:
-    """Remarks on conversations; `check` is a Guard's method, `scope` is guard.scope."""
+    """Remarks on conversations; `check` is a Guard's method, `scope` is guard.scope.
 
-    def __init__(self, check: Callable[[str], Verdict], scope: Scope) -> None:
-        self.check, self.scope = check, scope
+    `region` chooses the numbers to call, from medtune/guard/regions.toml.
+    """
+
+    def __init__(self, check: Check, scope: Scope, region: str | None = None) -> None:
+        self.check, self.scope, self.region = check, scope, region
 
     def remarks(self, messages: Sequence[Message]) -> Remarks:
-        """Returns the remarks on the last question, which may be a follow-up to a medical one."""
+        """Returns the remarks on the last question, which is judged with those before it.
+
+        After a sign of distress, no question of the conversation is called out of scope, and each
+        answer ends with a sentence on where to find support, unless a notice stands before it.
+        """
         *earlier, last = [m["content"] for m in messages if m["role"] == "user"]
-        verdict = self.check(last)
+        verdict = self.check(last, earlier)
         medical = self.scope == "off" or verdict.medical or self._follows(earlier, last)
         if not medical and self.scope == "block":
             return Remarks(instead=OUT_OF_SCOPE)
-        after = [text for text in (verdict.after, None if medical else WARNING) if text]
-        return Remarks(before=verdict.before, after=GAP.join(after) or None)
+        kind = verdict.emergency
+        after = [
+            caution() if verdict.caution else None,
+            support(self.region) if verdict.distress and not kind else None,
+            None if medical else WARNING,
+        ]
+        return Remarks(
+            notice=notice(kind, self.region, verdict.language) if kind else None,
+            after=GAP.join(filter(None, after)) or None,
+        )
 
     def _follows(self, earlier: Sequence[str], last: str) -> bool:
         """Whether `last` is a follow-up that is medical together with the nearest medical one."""
         if len(last.split()) > BRIEF and not REFERRING.search(last):
             return False
-        topic = next((q for q in earlier[: -EARLIER - 1 : -1] if self.check(q).medical), None)
-        return topic is not None and self.check(f"{topic} {last}").medical
+        near = earlier[: -EARLIER - 1 : -1]
+        topic = next((asked for asked in near if self.check(asked, ()).medical), None)
+        return topic is not None and self.check(f"{topic} {last}", ()).medical

@@ -159,7 +159,7 @@ def setting(old: str, new: str) -> Callable[[str], str]:
         ("medtune/commands/ask.py", lambda text: text + "# more\n", set()),
         ("params.yaml", setting("scope: warn", "scope: block"), set()),
         ("params.yaml", setting("regularization: ", "regularization: 1"), {"guard"}),
-        ("medtune/guard/rules_and_notices.toml", lambda text: text + "# more\n", {"guard"}),
+        ("medtune/guard/patterns/emergency.toml", lambda text: text + "# more\n", {"guard"}),
         ("medtune/splits/leaks.py", lambda text: text + "# more\n", AFTER_RECORDS),
         ("medtune/training/loop.py", lambda text: text + "# more\n", {"train", *AFTER_TRAIN}),
         (

@@ -40,7 +40,7 @@ def test_the_wheel_holds_the_two_packages_with_their_files(wheel: zipfile.ZipFil
         if path.suffix in IN_A_WHEEL and "app/web/" not in path.as_posix()
     }
     assert {
-        "medtune/guard/rules_and_notices.toml",
+        "medtune/guard/patterns/emergency.toml",
         "medtune/report/templates/report.html.jinja",
     } < wanted
     assert held == wanted | {"app/web/dist/assets/index.js"}

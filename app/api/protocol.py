@@ -82,6 +82,10 @@ class ChatRequest(Body):
     user: str | None = Field(None, description="not used")
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Usage(BaseModel):
     """Numbers of tokens, including the one that ends an answer."""
 
@@ -94,6 +98,26 @@ class AnswerMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
     content: str
     refusal: None = None
+
+
+class NoticeCall(BaseModel):
+    """A number to call."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    label: str
+    number: str
+
+
+class Notice(BaseModel):
+    """About an emergency; it is the answer's first paragraph, too. OpenAI has no such field."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    title: str
+    text: str
+    calls: list[NoticeCall]
 
 
 class Choice(BaseModel):
@@ -110,10 +134,7 @@ class ChatCompletion(BaseModel):
     model: str
     choices: list[Choice]
     usage: Usage
-
-
-def _is_none(value: object) -> bool:
-    return value is None
+    notice: Notice | None = Field(default=None, exclude_if=_is_none)
 
 
 class Delta(BaseModel):
@@ -129,7 +150,7 @@ class ChunkChoice(BaseModel):
 
 
 class ChatCompletionChunk(BaseModel):
-    """One event of a stream; the one with `usage` has no choices."""
+    """One event of a stream; the one with `usage` has no choices, the first may have a notice."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -137,6 +158,7 @@ class ChatCompletionChunk(BaseModel):
     model: str
     choices: list[ChunkChoice]
     usage: Usage | None = Field(default=None, exclude_if=_is_none)
+    notice: Notice | None = Field(default=None, exclude_if=_is_none)
 
 
 class Model(BaseModel):

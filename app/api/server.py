@@ -20,7 +20,7 @@ from app.api.docs import add_docs
 from app.api.errors import ApiError, ErrorBody, from_validation
 from app.api.middleware import LimitBody, RequireKey, needs_key
 from app.api.static import mount_web
-from app.api.streaming import EventStream, events, usage_of
+from app.api.streaming import EventStream, events, notice_of, usage_of
 from app.assistant import Assistant, busy
 from medtune.disclaimer import DISCLAIMER
 from medtune.runtime.errors import InputError
@@ -204,7 +204,9 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
         message = protocol.AnswerMessage(content=first + rest)
         assert answer.finish_reason is not None
         choice = protocol.Choice(message=message, finish_reason=answer.finish_reason)
-        return protocol.ChatCompletion(**head, choices=[choice], usage=usage_of(answer))
+        return protocol.ChatCompletion(
+            **head, choices=[choice], usage=usage_of(answer), notice=notice_of(answer)
+        )
 
 
 async def _joined(pieces: AsyncIterator[str]) -> str:

@@ -31,19 +31,18 @@ class EventStream(StreamingResponse):
 async def events(
     answer: Reply, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
 ) -> AsyncIterator[str]:
-    def chunk(**choice: Any) -> str:
-        return _event(
-            protocol.ChatCompletionChunk(**head, choices=[protocol.ChunkChoice(**choice)])
-        )
+    def chunk_of(**choice: Any) -> protocol.ChatCompletionChunk:
+        return protocol.ChatCompletionChunk(**head, choices=[protocol.ChunkChoice(**choice)])
 
-    yield chunk(delta=protocol.Delta(role="assistant", content=first))
+    opening = chunk_of(delta=protocol.Delta(role="assistant", content=first))
+    yield _event(opening.model_copy(update={"notice": notice_of(answer)}))
     try:
         async for piece in pieces:
-            yield chunk(delta=protocol.Delta(content=piece))
+            yield _event(chunk_of(delta=protocol.Delta(content=piece)))
     except ApiError as error:
         yield _event(error.body())
         return
-    yield chunk(delta=protocol.Delta(), finish_reason=answer.finish_reason)
+    yield _event(chunk_of(delta=protocol.Delta(), finish_reason=answer.finish_reason))
     if with_usage:
         yield _event(protocol.ChatCompletionChunk(**head, choices=[], usage=usage_of(answer)))
     yield "data: [DONE]\n\n"
@@ -51,6 +50,11 @@ async def events(
 
 def _event(content: BaseModel) -> str:
     return f"data: {content.model_dump_json()}\n\n"
+
+
+def notice_of(answer: Reply) -> protocol.Notice | None:
+    notice = answer.remarks.notice
+    return protocol.Notice.model_validate(notice) if notice else None
 
 
 def usage_of(answer: Reply) -> protocol.Usage:

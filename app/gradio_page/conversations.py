@@ -11,6 +11,7 @@ from typing import Any
 from app.api.errors import ApiError
 from app.assistant import Assistant, Reply
 from app.gradio_page.nearest_cards import NearestCard, NearestCards
+from medtune.guard.notices import Notice
 from medtune.modeling.prompts import Message
 
 TURNS = 30  # kept of each conversation
@@ -31,6 +32,7 @@ class Turn:
     settings: Mapping[str, Any]
     number: int = 1  # its position in the conversation
     answer: str = ""
+    notice: Notice | None = None  # about an emergency, shown apart from the answer
     nearest_cards: list[NearestCard] | None = None  # None until the answer has ended
     finish_reason: str | None = None
     unread: int = 0
@@ -109,10 +111,14 @@ class Conversation:
             kept -= 1
         while True:
             turn.unread = turn.number - 1 - kept
-            messages = system + _messages(earlier[len(earlier) - kept :])
+            split = len(earlier) - kept
+            messages = system + _messages(earlier[split:])
             messages.append({"role": "user", "content": turn.question})
+            unread = _messages(earlier[:split])
             try:
-                return self.assistant.ask(turn.model, messages, **settings)
+                reply = self.assistant.ask(turn.model, messages, unread=unread, **settings)
+                turn.notice = reply.remarks.notice
+                return reply
             except ApiError as error:
                 if error.code != "context_length_exceeded" or not kept:
                     raise
@@ -122,7 +128,7 @@ class Conversation:
         """Writes answers into turns as they come; yields after each pause."""
 
         async def follow(turn: Turn, answer: Reply) -> None:
-            async for piece in answer.pieces():
+            async for piece in answer.pieces(with_notice=False):
                 turn.answer += piece
             turn.finish_reason = answer.finish_reason
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import gradio as gr
 
 from app.api.errors import ApiError
 from app.api.protocol import ChatRequest
+from app.gradio_page.alerts import newest_alert
 from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
 from app.gradio_page.feedback import FOLDER, Feedback
 from app.gradio_page.formatting import MESSAGES, PANES, messages, note_of, sentence, thumbs
@@ -25,18 +27,33 @@ HIDE, SHOW = gr.update(visible=False), gr.update(visible=True)
 
 
 class Asking(NamedTuple):
-    """The components for a question: its box, two buttons of which one shows, and a note."""
+    """The components for a question: its box, two buttons of which one shows, a note, an alert."""
 
     question: Any
     send: Any
     stop: Any
     note: Any
+    alert: Any
 
     def running(self) -> Updates:
         return {self.send: HIDE, self.stop: SHOW, self.note: ""}
 
     def idle(self, note: str) -> Updates:
         return {self.send: SHOW, self.stop: HIDE, self.note: escape(note)}
+
+
+@dataclass
+class Alerts:
+    """The alert above a question box; one that is drawn again would be announced again."""
+
+    component: Any
+    shown: str
+
+    def changed(self, alert: str) -> Updates:
+        if alert == self.shown:
+            return {}
+        self.shown = alert
+        return {self.component: alert}
 
 
 class Rating(NamedTuple):
@@ -74,6 +91,7 @@ class Events:
             yield asking.idle(refused)
             return
         turns = conversation.turns
+        alerts = Alerts(asking.alert, newest_alert(turns))
         waiting = messages([*turns, Turn(question, model, {})])
         yield {page.chat: waiting, asking.question: "", **asking.running()}
         try:
@@ -83,7 +101,8 @@ class Events:
                     if conversation.turns is not turns:  # cleared
                         yield asking.idle("")
                         return
-                    yield {page.chat: messages(turns if turn in turns else [*turns, turn])}
+                    shown = turns if turn in turns else [*turns, turn]
+                    yield {page.chat: messages(shown), **alerts.changed(newest_alert(shown))}
         except (ApiError, InputError) as error:
             back = {page.chat: messages(turns), asking.question: question}
             yield back | asking.idle(sentence(str(error)))
@@ -97,12 +116,14 @@ class Events:
         if refused := _refusal(conversation, question):
             yield asking.idle(refused)
             return
-        yield self._panes([Turn(question, model, {}) for model in PANES]) | asking.running()
+        alerts = Alerts(asking.alert, "")
+        waiting = self._panes([Turn(question, model, {}) for model in PANES])
+        yield waiting | {asking.alert: ""} | asking.running()
         try:
             settings = self._settings(question, given)
             async with aclosing(conversation.compare(question, settings)) as growing:
                 async for turns in growing:
-                    yield self._panes(turns)
+                    yield self._panes(turns) | alerts.changed(newest_alert(turns))
         except (ApiError, InputError) as error:
             yield self._panes(conversation.compared) | asking.idle(sentence(str(error)))
             return
@@ -120,6 +141,7 @@ class Events:
             self.page.chat: gr.update(value=[], feedback_value=None),
             self.page.rating.panel: HIDE,
             self.page.chat_asking.note: "",
+            self.page.chat_asking.alert: "",
         }
 
     def take_example(self, chosen: gr.SelectData) -> str:

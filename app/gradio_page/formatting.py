@@ -11,6 +11,7 @@ from app.gradio_page.nearest_cards import NearestCard
 
 NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right
+HELP_FIRST = "Please get help first."  # where a notice is all that the assistant can say
 MESSAGES = 3  # of a turn that has ended: question, answer, nearest cards
 
 
@@ -18,7 +19,8 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """Returns turns as gr.Chatbot shows them, MESSAGES for each that has ended."""
     shown = []
     for turn in turns:
-        shown += [_message("user", turn.question), _message("assistant", turn.answer or "…")]
+        waiting = HELP_FIRST if turn.notice and turn.finish_reason else "…"
+        shown += [_message("user", turn.question), _message("assistant", turn.answer or waiting)]
         if turn.nearest_cards is not None:
             text = "\n\n".join(map(_card, turn.nearest_cards))
             title = f"{NAMES.get(turn.model, turn.model)} · {_close(turn.nearest_cards)}"

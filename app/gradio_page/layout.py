@@ -115,7 +115,8 @@ def build_page(conversations: Conversations, questions: list[str]) -> gr.Blocks:
         )
         events = Events(conversations, components)
         _connect_asking(events)
-        clear.click(events.clear, None, [chat, rating.panel, chat_asking.note], **FREE)
+        cleared = [chat, rating.panel, chat_asking.note, chat_asking.alert]
+        clear.click(events.clear, None, cleared, **FREE)
         _connect_rating(events, save, drop)
         page.load(None, js="() => medtune.start()", **HIDDEN)
         page.unload(events.leave)
@@ -198,6 +199,7 @@ def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
 
 
 def _asking(name: str) -> Asking:
+    alert = gr.HTML(elem_id=f"{name}-alert")
     with gr.Row(elem_classes="asking"):
         question = gr.Textbox(
             label="Your question",
@@ -213,7 +215,7 @@ def _asking(name: str) -> Asking:
         send = gr.Button("Send", variant="primary", scale=0, min_width=90)
         stop = gr.Button("Stop", variant="stop", scale=0, min_width=90, visible=False)
         stop.elem_classes = ["stop"]
-    return Asking(question, send, stop, gr.HTML(KEYS, elem_classes="note"))
+    return Asking(question, send, stop, gr.HTML(KEYS, elem_classes="note"), alert)
 
 
 def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:

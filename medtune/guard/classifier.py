@@ -1,13 +1,13 @@
 """Classifies a question before it is answered: is it medical, an emergency, about a dose?
 
-There is one sentence encoder and a classifier for each of the three, which the stage `guard`
-trains.
+There is one sentence encoder and a classifier for each of the three, and one for the kind of an
+emergency; the stage `guard` trains them.
 """
 
 import base64
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +15,10 @@ import numpy as np
 
 from medtune.content.encoder import DIMENSIONS
 from medtune.content.encoder import encoded as vectors_of
-from medtune.guard.rules import is_excluded, message, reasons
+from medtune.guard.conversation import SELF_HARM, kind_in_context
+from medtune.guard.notices import caution, language_of, notice
+from medtune.guard.rules import is_excluded, kind_of, reasons
+from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_json, write_json
 
 MODEL = Path("models/guard/guard.json")
@@ -24,6 +27,8 @@ OUT_OF_SCOPE = (
     "something else. Please ask me a medical question."
 )
 MAX_CHARACTERS = 600  # of a question; limits the time for a long one
+LENIENCE = 0.3  # by which the score of a question about self-harm may be lower
+REMEMBERED = 512  # verdicts on questions, so that a conversation's earlier ones cost no time
 
 
 @dataclass(frozen=True)
@@ -60,45 +65,111 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How an app answers a question: with fixed texts `before` and `after` the answer, if any.
+class Kinds:
+    """A linear classifier of emergencies: tells of which kind one is that no rule has found."""
 
-    If `medical` is false and guard.scope is `block`, the answer is OUT_OF_SCOPE.
+    names: list[str]
+    weights: str  # int8 (kinds, 512) in base64; weights times `scale`
+    scale: float
+    biases: list[float]  # (kinds,)
+
+    @classmethod
+    def pack(cls, names: list[str], weights: np.ndarray, biases: np.ndarray) -> Self:
+        """Makes a classifier of weights (kinds, 512) and biases (kinds,), rounded as in a file."""
+        scale = round(float(127 / max(np.abs(weights).max(), 1e-9)), 6)
+        packed = base64.b64encode(np.rint(weights * scale).astype(np.int8).tobytes()).decode()
+        return cls(names, packed, scale, [round(float(b), 6) for b in biases])
+
+    def of(self, vector: np.ndarray) -> str:
+        """Returns the kind of the emergency in a vector (512,)."""
+        packed = np.frombuffer(base64.b64decode(self.weights), dtype=np.int8)
+        weights = packed.reshape(len(self.names), DIMENSIONS).astype(np.float64) / self.scale
+        return self.names[int((weights @ vector + np.array(self.biases)).argmax())]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guard finds in a question and the turns before it.
+
+    `emergency` is its kind, as in notices.toml, and `language` that of the question, as there.
+    `distress` is true from the first sign of it to the end of the conversation. If `medical` is
+    false and guard.scope is `block`, the answer is OUT_OF_SCOPE.
     """
 
     medical: bool
-    before: str | None
-    after: str | None
+    emergency: str | None = None
+    caution: bool = False
+    distress: bool = False
+    language: str | None = None
+
+    @property
+    def before(self) -> str | None:
+        """The fixed text before the answer, with no region's numbers."""
+        return notice(self.emergency, None, self.language).plain if self.emergency else None
+
+    @property
+    def after(self) -> str | None:
+        """The fixed text about doses after the answer."""
+        return caution() if self.caution else None
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Three classifiers; `emergency` and `caution` find what the rules miss."""
+    """Classifiers; `emergency` and `caution` find what the rules miss, `kinds` names it."""
 
     scope: Kernel
     emergency: Kernel
     caution: Kernel
+    kinds: Kinds
 
-    def check(self, question: str) -> Verdict:
-        """Returns the verdict on one question, in about 2 ms."""
+    def check(self, question: str, earlier: Sequence[str] = ()) -> Verdict:
+        """Returns the verdict on a question and the questions before it; takes about 3 ms for each.
+
+        Earlier questions are remembered, so that they are judged once.
+        """
+        own, before = self._cached(question), [self._cached(each) for each in earlier]
+        distress = any(each.distress for each in (own, *before))
+        emergency = own.emergency
+        if before and not emergency:
+            after_distress = any(each.distress for each in before)
+            emergency = kind_in_context(question, earlier, after_distress)
+        return replace(
+            own,
+            medical=own.medical or distress or emergency is not None,
+            emergency=emergency,
+            distress=distress or emergency == SELF_HARM,
+        )
+
+    @cached_property
+    def _cached(self) -> Callable[[str], Verdict]:
+        return lru_cache(REMEMBERED)(self._alone)
+
+    def _alone(self, question: str) -> Verdict:
         vector = encoded([question])
-        emergency = self.found("emergency", [question], vector)[0]
-        caution = self.found("caution", [question], vector)[0]
+        emergency = None
+        if self.found("emergency", [question], vector)[0]:
+            emergency = kind_of("emergency", question) or self.kinds.of(vector[0])
         return Verdict(
             medical=bool(emergency or self.scope.scores(vector)[0] >= self.scope.threshold),
-            before=message("emergency") if emergency else None,
-            after=message("caution") if caution else None,
+            emergency=emergency,
+            caution=bool(self.found("caution", [question], vector)[0]),
+            distress=emergency == SELF_HARM or "distress" in reasons("distress", question).values(),
+            language=language_of(question),
         )
 
     def found(self, kind: str, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Returns which questions (questions,) call for the safeguard, by rule or classifier.
 
-        The classifier is ignored for questions that no rule may find, such as exam cases.
+        The classifier is ignored for exam cases, history and the like.
         """
         model: Kernel = getattr(self, kind)
+        scores = model.scores(vectors)
+        if kind == "emergency":
+            may_be = np.flatnonzero(scores > model.threshold - LENIENCE)
+            scores[[n for n in may_be if self.kinds.of(vectors[n]) == SELF_HARM]] += LENIENCE
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
         excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
-        return by_rule | ((model.scores(vectors) > model.threshold) & ~excluded)
+        return by_rule | ((scores > model.threshold) & ~excluded)
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Returns which questions (questions,) are medical; a possible emergency always is."""
@@ -111,7 +182,10 @@ class Guard:
     @classmethod
     def load(cls, path: Path = MODEL) -> Self:
         models = read_json(path, "guard")
-        return cls(**{name: Kernel(**model) for name, model in models.items()})
+        if "kinds" not in models:
+            raise InputError(f"{path} was made by an older version: run dvc repro guard")
+        kinds = Kinds(**models.pop("kinds"))
+        return cls(**{name: Kernel(**model) for name, model in models.items()}, kinds=kinds)
 
     def save(self, path: Path = MODEL) -> None:
         write_json(path, asdict(self))

@@ -1,57 +1,96 @@
-"""Rules that find signs of an emergency and questions about personal doses.
+"""Rules that find signs of an emergency, of distress, and questions about personal doses.
 
-Rules and notices are in rules_and_notices.toml, which explains the format;
-`medtune.guard.classifier` adds classifiers trained on phrasings.
+The rules are in `patterns/*.toml`, a file for each safeguard. It holds kinds, and a kind holds
+rules. A rule is a list of regular expressions that must all match whole words of the question,
+which is in lower case without accents, apostrophes and punctuation: "I can't breathe" is
+"i cant breathe". Sentences that match one of `ignore` or `knowledge` (or of a kind's own `ignore`,
+if it has one) do not count. Questions that match one of `unless` do not count at all. <name> stands
+for the alternatives of that name in words.toml. A textbook question mentions no person: this
+distinguishes "What causes chest pain?" from "my chest hurts".
 """
 
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from medtune.guard.question_lists import LISTS, words_of
+from medtune.guard.spelling import corrected
 
 KINDS = ("emergency", "caution")
 MAX_CHARACTERS = 4000  # of a question; 32 KB of hostile text would take more than a second
-RULES = Path(__file__).with_name("rules_and_notices.toml")
+PATTERNS = Path(__file__).with_name("patterns")
+SENTENCE_END = re.compile(r"[?!;\n。！？；]|\.(?!\d)")
+LETTERS = str.maketrans({"1": "i", "!": "i", "3": "e", "0": "o", "$": "s", "@": "a", "*": ""})
+DISGUISED = re.compile(r"(?<=[a-z])[1!30$@*]+(?=[a-z])")  # as in su1cide and k!ll
+HAN = re.compile("[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of safeguard: its message and its rules, as rules_and_notices.toml explains them."""
+    """Rules that call for one text."""
 
-    message: str
-    unless: re.Pattern[str]
+    name: str
     ignore: re.Pattern[str]
-    never_ignored: list[str]
     rules: dict[str, tuple[re.Pattern[str], ...]]
 
+    def counted(self, sentences: list[str]) -> str:
+        return " ".join(line for line in sentences if not self.ignore.search(line))
+
     def reasons(self, sentences: list[str]) -> list[str]:
+        text = self.counted(sentences)
+        return [name for name, rule in self.rules.items() if all(p.search(text) for p in rule)]
+
+
+@dataclass(frozen=True)
+class Safeguard:
+    """The kinds of a file, the most urgent first."""
+
+    unless: re.Pattern[str] | None
+    knowledge: re.Pattern[str] | None
+    kinds: list[Kind]
+
+    def reasons(self, sentences: list[str]) -> dict[str, str]:
+        """Returns the names of the rules that match, each with its kind."""
         if self.excludes(sentences):
-            return []
-        everything = " ".join(sentences)
-        counted = " ".join(line for line in sentences if not self.ignore.search(line))
-        texts = {name: everything if name in self.never_ignored else counted for name in self.rules}
-        return [n for n, rule in self.rules.items() if all(p.search(texts[n]) for p in rule)]
+            return {}
+        return {name: kind.name for kind in self.kinds for name in kind.reasons(sentences)}
 
     def excludes(self, sentences: list[str]) -> bool:
-        return self.unless.search(" ".join(sentences)) is not None
+        return bool(self.unless and self.unless.search(" ".join(sentences)))
 
 
-def reasons(kind: str, question: str) -> list[str]:
-    """Returns the names of the rules of a kind, emergency or caution, that a question matches."""
-    return load_kinds()[kind].reasons(normalized(question))
+def reasons(safeguard: str, question: str) -> dict[str, str]:
+    """Returns the rules of a safeguard that a question matches, each with its kind, in order."""
+    return load(safeguard).reasons(normalized(question))
 
 
-def is_excluded(kind: str, question: str) -> bool:
-    """Returns whether no rule of a kind may find a question, as it is an exam case or the like."""
-    return load_kinds()[kind].excludes(normalized(question))
+def kind_of(safeguard: str, question: str) -> str | None:
+    """Returns the most urgent kind of which a rule matches."""
+    return next(iter(reasons(safeguard, question).values()), None)
 
 
-def message(kind: str) -> str:
-    """Returns the fixed text to show before (emergency) or after (caution) an answer."""
-    return load_kinds()[kind].message
+def is_excluded(safeguard: str, question: str) -> bool:
+    """Returns whether only rules may find a question, as it is an exam case, history or the like.
+
+    Exam cases are excluded from the rules, too.
+    """
+    found, sentences = load(safeguard), normalized(question)
+    known = found.knowledge
+    past = known and bool(sentences) and all(known.search(line) for line in sentences)
+    return bool(past) or found.excludes(sentences)
+
+
+@lru_cache(512)
+def _normalized(question: str) -> tuple[str, ...]:
+    text = re.sub("['’`´]", "", question[:MAX_CHARACTERS].casefold().replace("œ", "oe"))
+    text = DISGUISED.sub(lambda match: match[0].translate(LETTERS), text)
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    sentences = (re.sub(r"[^\w.]|_", " ", line).split() for line in SENTENCE_END.split(text))
+    return tuple(" ".join(map(corrected, words)) for words in sentences if words)
 
 
 def normalized(question: str) -> list[str]:
@@ -60,10 +99,7 @@ def normalized(question: str) -> list[str]:
     >>> normalized("I CAN'T breathe!! It's 38.5.")
     ['i cant breathe', 'its 38.5']
     """
-    text = re.sub("['’`´]", "", question[:MAX_CHARACTERS].casefold())
-    sentences = re.split(r"[?!;\n]|\.(?!\d)", text)
-    words = (" ".join(re.sub(r"[^\w.]|_", " ", sentence).split()) for sentence in sentences)
-    return [sentence for sentence in words if sentence]
+    return list(_normalized(question))
 
 
 def medicine_names() -> list[str]:
@@ -73,27 +109,58 @@ def medicine_names() -> list[str]:
 
 
 @cache
-def load_kinds() -> dict[str, Kind]:
-    content = tomllib.loads(RULES.read_text(encoding="utf-8"))
-    words = {name: "".join(text.splitlines()) for name, text in content.pop("words").items()}
-    words["names"] = "|".join(re.escape(name) for name in medicine_names())
+def load(safeguard: str) -> Safeguard:
+    content = _read(f"{safeguard}.toml")
+    unless, knowledge = (_any_of(content[name]) for name in ("unless", "knowledge"))
+    usual = _compiled("|".join(content["knowledge"] + content["ignore"]))
+    kinds = [
+        Kind(
+            name=name,
+            ignore=_compiled("|".join(kind["ignore"])) if "ignore" in kind else usual,
+            rules={rule: tuple(map(_compiled, parts)) for rule, parts in kind["rules"].items()},
+        )
+        for name, kind in content["kinds"].items()
+    ]
+    if safeguard == "emergency":
+        kinds += _in_other_languages()
+    return Safeguard(unless, knowledge, kinds)
 
-    def expanded(pattern: str) -> str:
-        return re.sub("<(\\w+)>", lambda name: f"(?:{expanded(words[name[1]])})", pattern)
 
-    def compiled(pattern: str) -> re.Pattern[str]:
-        return re.compile(rf"\b(?:{expanded(''.join(pattern.splitlines()))})\b")
+def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
+    return _compiled("|".join(patterns)) if patterns else None
 
-    return {
-        name: Kind(
-            message=kind["message"],
-            unless=compiled("|".join(kind["unless"])),
-            ignore=compiled("|".join(kind["ignore"])),
-            never_ignored=kind["never_ignored"],
+
+def _in_other_languages() -> list[Kind]:
+    content = _read("other_languages.toml")
+    ignore = re.compile("|".join(_compiled(p).pattern for p in content.pop("ignore")["any"]))
+    return [
+        Kind(
+            name=kind,
+            ignore=ignore,
             rules={
-                rule: tuple(compiled(pattern) for pattern in patterns)
-                for rule, patterns in kind["rules"].items()
+                f"{kind} in {language}": (_compiled("|".join(parts)),)
+                for language, parts in languages.items()
             },
         )
-        for name, kind in content.items()
-    }
+        for kind, languages in content.items()
+    ]
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((PATTERNS / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _words() -> dict[str, str]:
+    words = {name: "".join(text.splitlines()) for name, text in _read("words.toml").items()}
+    return words | {"names": "|".join(re.escape(name) for name in medicine_names())}
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compiles a pattern for whole words; Chinese has no spaces between words."""
+
+    def expanded(part: str) -> str:
+        return re.sub("<(\\w+)>", lambda name: f"(?:{expanded(_words()[name[1]])})", part)
+
+    whole = expanded("".join(pattern.splitlines()))
+    return re.compile(whole if HAN.search(whole) else rf"\b(?:{whole})\b")

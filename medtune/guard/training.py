@@ -7,15 +7,17 @@ from typing import Self
 import numpy as np
 
 from medtune.content.encoder import DIMENSIONS
-from medtune.guard.classifier import Guard, Kernel, encoded
+from medtune.guard.classifier import Guard, Kernel, Kinds, encoded
 from medtune.guard.question_lists import LISTS, questions, read_list
-from medtune.guard.rules import KINDS
+from medtune.guard.rules import KINDS, reasons
 
 SIDES = ("medical", "general")
 MAX_CARDS = 200  # cards and exam questions are repetitive: more would outweigh the lists
 MAX_EXAM = 300
 MAX_EXAM_CHARACTERS = 150  # long cases are slow to encode and not needed for training
 OTHERS = 4  # every fourth question of the scope serves as one that needs no safeguard
+THRESHOLDS = {"emergency": 0.3, "caution": 0.0}  # chosen by cross-validation on the training lists
+KINDS_C = 10.0  # inverse of the penalty of the classifier of kinds
 GAMMA = 0.7  # of the kernel; a higher value considers fewer, nearer questions
 
 
@@ -50,14 +52,40 @@ def train(examples: Examples, regularization: float, max_false_block_rate: float
     others = np.concatenate([medical, general])[::OTHERS]
     safeguards = {}
     for kind in KINDS:
-        found, false = (encoded(phrasings(kind, name)) for name in ("found", "false"))
-        safeguards[kind] = fit(found, false, others, regularization)
-    return Guard(scope, **safeguards)
+        found, false = encoded(phrasings(kind, "found")), encoded(look_alikes(kind))
+        model = fit(found, false, others, regularization)
+        safeguards[kind] = replace(model, threshold=THRESHOLDS[kind])
+    return Guard(scope, **safeguards, kinds=fit_kinds())
+
+
+def look_alikes(kind: str) -> list[str]:
+    """Returns the phrasings that a safeguard must not find; for emergencies, doses are some."""
+    false = phrasings(kind, "false")
+    if kind == "emergency":
+        false += [asked for asked in phrasings("caution", "found") if not reasons(kind, asked)]
+    return list(dict.fromkeys(false))
 
 
 def phrasings(kind: str, name: str, role: str = "train") -> list[str]:
-    """Returns the phrasings that need a safeguard (`found`) or only sound like it (`false`)."""
-    return read_list(LISTS / role / kind / f"{name}.txt")
+    """Returns the phrasings that need a safeguard (`found`) or only sound like it (`false`).
+
+    They are in one list, or in a folder of them.
+    """
+    folder = LISTS / role / kind
+    paths = [*folder.glob(f"{name}.txt"), *sorted((folder / name).glob("*.txt"))]
+    return [phrasing for path in paths for phrasing in read_list(path)]
+
+
+def fit_kinds() -> Kinds:
+    """Fits the classifier of kinds to the lists of emergencies, which are named after them."""
+    from sklearn.linear_model import LogisticRegression
+
+    lists = sorted((LISTS / "train/emergency/found").glob("*.txt"))
+    asked = [(question, path.stem) for path in lists for question in read_list(path)]
+    questions_, names = zip(*asked, strict=True)
+    model = LogisticRegression(C=KINDS_C, class_weight="balanced", max_iter=1000)
+    model.fit(encoded(questions_), names)
+    return Kinds.pack([str(name) for name in model.classes_], model.coef_, model.intercept_)
 
 
 def fit(yes: np.ndarray, no: np.ndarray, others: np.ndarray, regularization: float) -> Kernel:

@@ -46,9 +46,10 @@ def test_every_option_and_limit_reaches_the_server(monkeypatch: pytest.MonkeyPat
     origins = ("--cors-origin", "http://a", "--cors-origin", "http://b")
     limits = ("--max-rows", "3", "--time-limit-s", "0.5")
     given = ("--host", "::1", "--port", "9", "--share", "--allowed-host", "*.example.org")
+    given += ("--region", "DE")
     assert chat(*given, *origins, *limits) == 0
     assert served.pop() == (
-        Options("::1", 9, ["http://a", "http://b"], ["*.example.org"], True),
+        Options("::1", 9, ["http://a", "http://b"], ["*.example.org"], True, "DE"),
         Limits(max_rows=3, time_limit_s=0.5),
     )
 
@@ -65,6 +66,7 @@ def test_help_shows_each_limit_with_its_default(capsys: pytest.CaptureFixture[st
     ("arguments", "line"),
     [
         (["--max-rows", "0"], "chat: --max-rows must be greater than 0, got 0\n"),
+        (["--region", "XX"], "chat: there are no numbers for the region XX: choose from US"),
         (["--share"], "chat: --share opens the server to everybody: set MEDTUNE_API_KEY"),
     ],
 )

@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import openai
@@ -9,18 +9,25 @@ from fastapi.testclient import TestClient
 
 from app.remarks import GAP, WARNING, Remarker, Remarks, own_words
 from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
-from medtune.guard.rules import message
+from medtune.guard.notices import caution, notice, support
 
 URL = "/v1/chat/completions"
-CALL, ASK, SAID = "Call for help.", "Ask your doctor.", "abc"
+SAID, ASK, HELP = "abc", caution(), support()
+HEART, CRISIS = notice("heart"), notice("self_harm")
+CALL = HEART.plain
 TOPICS = ("gout", "chest", "dose")
 
 
-def check(question: str) -> Verdict:
+def check(question: str, earlier: Sequence[str] = ()) -> Verdict:
+    """Judges by single words, as a guard with its rules does."""
+    distress = any("sad" in asked for asked in (question, *earlier))
+    kinds = {"chest": "heart", "rope": "self_harm"}
+    kind = next((kind for word, kind in kinds.items() if word in question), None)
     return Verdict(
-        medical=any(topic in question for topic in TOPICS),
-        before=CALL if "chest" in question else None,
-        after=ASK if "dose" in question else None,
+        medical=distress or kind is not None or any(topic in question for topic in TOPICS),
+        emergency=kind,
+        caution="dose" in question,
+        distress=distress,
     )
 
 
@@ -35,11 +42,11 @@ def turns(*questions: str) -> list[dict[str, str]]:
     [
         ("block", ["What is gout?"], Remarks()),
         ("block", ["Which dose?"], Remarks(after=ASK)),
-        ("block", ["My chest hurts, which dose?"], Remarks(before=CALL, after=ASK)),
+        ("block", ["My chest hurts, which dose?"], Remarks(HEART, after=ASK)),
         ("block", ["What is Rome?"], Remarks(instead=OUT_OF_SCOPE)),
         ("warn", ["What is Rome?"], Remarks(after=WARNING)),
         ("off", ["What is Rome?"], Remarks()),
-        ("off", ["My chest hurts"], Remarks(before=CALL)),
+        ("off", ["My chest hurts"], Remarks(HEART)),
         ("block", ["What is gout?", "and in children?"], Remarks()),
         ("block", ["What is gout?", "Rome?", "and in children?", "and in adults?"], Remarks()),
         ("block", ["What is gout?", "Is it seen more often in old people?"], Remarks()),
@@ -51,12 +58,24 @@ def turns(*questions: str) -> list[dict[str, str]]:
         ("block", ["What is gout?", *["Rome?"] * 5], Remarks(instead=OUT_OF_SCOPE)),
         ("block", ["What is Rome?", "and Paris?"], Remarks(instead=OUT_OF_SCOPE)),
         ("block", ["My chest hurts", "What is gout?"], Remarks()),
+        ("block", ["I am so sad", "What is Rome?", "And Paris?"], Remarks(after=HELP)),
+        ("warn", ["I am so sad", "What is Rome?"], Remarks(after=HELP)),
+        ("block", ["I am so sad", "I have a rope"], Remarks(CRISIS)),
+        ("block", ["I am so sad", "Which dose?"], Remarks(after=f"{ASK}{GAP}{HELP}")),
     ],
 )
 def test_the_last_question_is_judged_with_what_it_follows(
     scope: Any, questions: list[str], expected: Remarks
 ) -> None:
     assert Remarker(check, scope).remarks(turns(*questions)) == expected
+
+
+def test_a_region_and_a_language_choose_the_numbers_and_the_words() -> None:
+    def found(question: str, earlier: Sequence[str]) -> Verdict:
+        return Verdict(True, "self_harm", language="de")
+
+    remarks = Remarker(found, "block", "DE").remarks(turns("Ich will nicht mehr"))
+    assert remarks.notice == notice("self_harm", "DE", "de")
 
 
 CASES = [
@@ -103,6 +122,10 @@ def test_the_openai_client_gets_the_fixed_texts(
         options = {"stream": True, "stream_options": {"include_usage": True}}
         *chunks, last = client.chat.completions.create(**asked, **options)
     assert whole.choices[0].message.content == expected
+    notices = [getattr(whole, "notice", None), getattr(chunks[0], "notice", None)]
+    shown = {"kind": "heart", "title": HEART.title, "text": HEART.text}
+    shown["calls"] = [{"label": HEART.calls[0].label, "number": "112"}]
+    assert notices == [shown if expected.startswith(CALL) else None] * 2
     assert whole.choices[0].finish_reason == "stop"
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == expected
     assert chunks[-1].choices[0].finish_reason == "stop"
@@ -172,9 +195,9 @@ def test_the_model_does_not_see_the_fixed_texts_of_earlier_answers(
     guarded: Any, spoken: Any
 ) -> None:
     batch = spoken()
-    remarked = [message("emergency"), "It is gout.", message("caution"), WARNING]
+    remarked = [notice("stroke", "US", "fr").plain, "It is gout.", ASK, support("GB"), WARNING]
     with TestClient(guarded("off", batch)) as client:
-        for answer in ("It is gout.", GAP.join(remarked), GAP.join(remarked[1:3])):
+        for answer in ("It is gout.", GAP.join(remarked), GAP.join(remarked[1:4])):
             messages = turns("My chest hurts", "Why?")
             messages[2]["content"] = answer
             body = {"model": "finetuned", "messages": messages}
@@ -200,6 +223,6 @@ def test_an_emergency_that_is_too_long_is_answered_by_the_fixed_text_alone(
         assert shorter["error"]["code"] == "context_length_exceeded"
 
 
-@pytest.mark.parametrize("text", [OUT_OF_SCOPE, WARNING, message("emergency"), message("caution")])
+@pytest.mark.parametrize("text", [OUT_OF_SCOPE, WARNING, CALL, ASK, HELP])
 def test_a_fixed_text_alone_holds_no_words_of_the_model(text: str) -> None:
     assert own_words(text) == "" and own_words(f"It is.{GAP}{text}") == "It is."

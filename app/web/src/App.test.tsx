@@ -110,6 +110,33 @@ test.each(["Stop", "Escape"])("%s ends the request and keeps what has come", asy
   expect(screen.getByRole("button", { name: "Send" })).toBeTruthy();
 });
 
+const NOTICE = {
+  kind: "heart",
+  title: "This may be a heart attack",
+  text: "Call 112 now.",
+  calls: [{ label: "Call 112", number: "112" }],
+};
+
+test("an emergency is an alert with a number to call, apart from the answer", async () => {
+  const speech = new Speech();
+  server.replies = [speech.reply, answers("Gout is a disease.")];
+  await ask("My chest hurts");
+  const content = `⚠ ${NOTICE.title}. ${NOTICE.text}`;
+  speech.send({ choices: [{ delta: { content }, finish_reason: null }], notice: NOTICE });
+  speech.say("\n\nIt may be angina.");
+  speech.end();
+  await pass(0);
+  expect(screen.getByRole("alert").textContent).toContain("This may be a heart attack");
+  expect(screen.getByRole("link", { name: "Call 112" }).getAttribute("href")).toBe("tel:112");
+  expect(screen.getByText("It may be angina.")).toBeTruthy();
+  expect(log()).not.toContain("heart attack");
+  await ask("What is gout?");
+  expect(screen.getByRole("alert")).toBeTruthy();
+  expect(messages()).toEqual(["My chest hurts", "It may be angina.", "What is gout?"]);
+  await press("New conversation");
+  expect(screen.queryByRole("alert")).toBeNull();
+});
+
 test("an answer that is cut says so", async () => {
   server.replies = [answers("A kind", "length")];
   await ask("What is gout?");

@@ -1,7 +1,9 @@
 import { useEffect, useRef, useState } from "react";
+import { Alert } from "./components/Alert";
 import { Composer } from "./components/Composer";
 import { MessageList } from "./components/MessageList";
 import { SideBar } from "./components/SideBar";
+import { noticeOf } from "./conversation";
 import { DISCLAIMER } from "./disclaimer";
 import { DEFAULTS, firstProblem, type Settings } from "./settings";
 import { useStored } from "./stored";
@@ -18,6 +20,8 @@ export function App() {
   const settings = { ...typed, model };
   const problem = firstProblem(settings); // while it lasts, no question is sent
   const chat = useChat({ settings, key, onLost: server.lost });
+
+  const notice = noticeOf(chat.conversation);
 
   const isNarrow = useNarrow();
   const [isOpened, setOpened] = useState(false);
@@ -55,6 +59,7 @@ export function App() {
           onAsk={(question) => void (problem ?? chat.ask(question))}
           onRetry={() => void (problem ?? chat.retry())}
         />
+        {notice && <Alert notice={notice} />}
         <Composer
           isAnswering={chat.isAnswering}
           problem={problem}

@@ -19,6 +19,14 @@ const NO_KEY = "The API key is missing or wrong: enter it under Settings.";
 
 export type FinishReason = "stop" | "length";
 
+/** About an emergency: what it may be, what to do, and whom to call. */
+export interface Notice {
+  kind: string;
+  title: string;
+  text: string;
+  calls: { label: string; number: string }[];
+}
+
 interface ErrorDetail {
   message: string;
   param?: string | null;
@@ -88,12 +96,16 @@ export async function listModels(key: string, signal: AbortSignal): Promise<stri
   return list.data.map((model) => model.id);
 }
 
-/** Hands the answer to `onText` piece by piece; aborting it stops the computation as well. */
+/**
+ * Hands the answer to `onText` piece by piece; aborting it stops the computation as well. A notice,
+ * which is the answer's first paragraph, goes to `onNotice` instead.
+ */
 export async function complete(
   body: ChatRequest,
   key: string,
   signal: AbortSignal,
   onText: (text: string) => void,
+  onNotice: (notice: Notice) => void,
 ): Promise<FinishReason> {
   const response = await request("/v1/chat/completions", key, {
     method: "POST",
@@ -102,13 +114,20 @@ export async function complete(
     signal,
   });
   let reason: FinishReason | null = null;
+  let isAfterNotice = false;
   try {
     for await (const data of readEvents(response.body!)) {
       if (data === "[DONE]") break;
       const event = JSON.parse(data) as Chunk;
       if (event.error) throw new ApiError(response.status, event.error.message);
       const choice = event.choices[0];
-      if (choice?.delta.content) onText(choice.delta.content);
+      if (event.notice) {
+        onNotice(event.notice);
+        isAfterNotice = true;
+      } else if (choice?.delta.content) {
+        onText(isAfterNotice ? choice.delta.content.trimStart() : choice.delta.content);
+        isAfterNotice = false;
+      }
       reason = choice?.finish_reason ?? reason;
     }
   } catch (problem) {
@@ -121,5 +140,6 @@ export async function complete(
 
 interface Chunk {
   choices: { delta: { content?: string }; finish_reason: FinishReason | null }[];
+  notice?: Notice;
   error?: ErrorDetail;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Action, EMPTY, messagesOf, reduce } from "./conversation";
+import { type Action, EMPTY, messagesOf, noticeOf, reduce } from "./conversation";
 
 const GOUT = { type: "ask", id: 1, model: "base", question: "What is gout?" } as const;
 const AND = { type: "ask", id: 2, model: "base", question: "And in children?" } as const;
@@ -64,4 +64,20 @@ test("turns that no longer fit are not sent", () => {
   });
   expect(messagesOf(conversation, "")).toEqual([{ role: "user", content: "And in children?" }]);
   expect(conversation.turns).toHaveLength(2);
+});
+
+test("a question with a notice is still sent when its turn no longer fits", () => {
+  const notice = { kind: "self_harm", title: "Help is there", text: "Call.", calls: [] };
+  const conversation = after(
+    GOUT,
+    { type: "notice", id: 1, notice },
+    { type: "text", id: 1, text: "A." },
+    AND,
+    { type: "leave", left: 1 },
+  );
+  expect(noticeOf(conversation)).toEqual(notice);
+  expect(messagesOf(conversation, "").map((message) => message.content)).toEqual([
+    "What is gout?",
+    "And in children?",
+  ]);
 });

@@ -1,10 +1,12 @@
-import type { FinishReason, Message } from "./api";
+import type { FinishReason, Message, Notice } from "./api";
 
 export interface Turn {
   id: number;
   model: string;
   question: string;
   answer: string;
+  /** About an emergency, shown apart from the answer. */
+  notice?: Notice;
   /** How it ended, if it did. */
   ending?: FinishReason | "stopped" | "failed";
   /** One line on why it failed. */
@@ -23,11 +25,13 @@ export type Action =
   | { type: "ask"; id: number; model: string; question: string }
   | { type: "again"; id: number; model: string }
   | { type: "text"; id: number; text: string }
+  | { type: "notice"; id: number; notice: Notice }
   | { type: "wait"; id: number; seconds: number }
   | { type: "end"; id: number; ending: NonNullable<Turn["ending"]>; problem?: string }
   | { type: "leave"; left: number }
   | { type: "clear" };
 
+const START = 300; // characters
 export const EMPTY: Conversation = { turns: [], left: 0 };
 
 export function reduce(conversation: Conversation, action: Action): Conversation {
@@ -47,6 +51,8 @@ export function reduce(conversation: Conversation, action: Action): Conversation
     }
     case "text":
       return change(action.id, (turn) => ({ ...turn, answer: turn.answer + action.text }));
+    case "notice":
+      return change(action.id, (turn) => ({ ...turn, notice: action.notice }));
     case "wait":
       return change(action.id, (turn) => ({ ...turn, retryInS: action.seconds }));
     case "end": {
@@ -60,17 +66,27 @@ export function reduce(conversation: Conversation, action: Action): Conversation
   }
 }
 
-/** What is sent: the turns that fit and have an answer, and the last question. */
+/** The newest notice, which stays in view until the conversation is cleared. */
+export function noticeOf({ turns }: Conversation): Notice | undefined {
+  return turns.findLast((turn) => turn.notice)?.notice;
+}
+
+/**
+ * What is sent: the turns that fit and have an answer or a notice, and the last question. The start
+ * of the newest question with a notice is sent even if its turn no longer fits.
+ */
 export function messagesOf(conversation: Conversation, systemPrompt: string): Message[] {
   const turns = conversation.turns.slice(conversation.left);
+  const noticed = conversation.turns.slice(0, conversation.left).findLast((turn) => turn.notice);
   const question = turns.pop()?.question ?? "";
   return [
     ...(systemPrompt.trim() ? [{ role: "system", content: systemPrompt } as const] : []),
+    ...(noticed ? [{ role: "user", content: noticed.question.slice(0, START) } as const] : []),
     ...turns
-      .filter((turn) => turn.answer)
+      .filter((turn) => turn.answer || turn.notice)
       .flatMap((turn): Message[] => [
         { role: "user", content: turn.question },
-        { role: "assistant", content: turn.answer },
+        ...(turn.answer ? [{ role: "assistant", content: turn.answer } as const] : []),
       ]),
     { role: "user", content: question },
   ];

@@ -60,8 +60,12 @@ async function answer(
   for (;;) {
     try {
       const messages = messagesOf({ ...conversation, left }, settings.systemPrompt);
-      const ending = await complete({ ...toRequest(settings), messages }, key, signal, (text) =>
-        dispatch({ type: "text", id, text }),
+      const ending = await complete(
+        { ...toRequest(settings), messages },
+        key,
+        signal,
+        (text) => dispatch({ type: "text", id, text }),
+        (notice) => dispatch({ type: "notice", id, notice }),
       );
       dispatch({ type: "end", id, ending });
       return;

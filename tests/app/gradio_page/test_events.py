@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from app.gradio_page import conversations
+from app.gradio_page.alerts import alert
 from app.gradio_page.conversations import BUSY, Conversations
 from app.gradio_page.events import Asking, Components, Events, Rating
 from app.gradio_page.formatting import MESSAGES
 from app.gradio_page.nearest_cards import NearestCards
-from app.remarks import GAP
-from medtune.guard.rules import message
+from app.remarks import GAP, Remarker
+from medtune.guard.classifier import Verdict
+from medtune.guard.notices import caution, notice
 from medtune.modeling.prompts import PromptEncoder
 
 ANSWER = "Gout is <b>joint</b> & pain."
@@ -24,7 +26,7 @@ CARD = ("What is gout?", "A disease of <i>joints</i>.")
 ME = SimpleNamespace(session_hash="me")
 # A name stands for a component of the page.
 SETTINGS = ("temperature", "top_p", "max_new_tokens", "system_prompt")
-ASKING = Asking("question", "send", "stop", "note")
+ASKING = Asking("question", "send", "stop", "note", "alert")
 PAGE = Components(
     model="model",
     chat="chat",
@@ -296,6 +298,56 @@ def test_both_models_answer_side_by_side(make: Any, spoken: Any, encoder: Prompt
     assert spoken.prompts == base.prompts == [encoder.question_ids("What is gout?")]
 
 
+def check(question: str, earlier: Any) -> Verdict:
+    return Verdict(True, "heart" if "chest" in question else None)
+
+
+def test_an_emergency_is_an_alert_that_stays_until_the_conversation_is_cleared(
+    make: Any, spoken: Any
+) -> None:
+    events = make(spoken, remarks=Remarker(check, "block").remarks)
+    updates = run(chat(events, "My chest hurts"))
+    alerts = [update["alert"] for update in updates if "alert" in update]
+    assert alerts == [alert(notice("heart"))]
+    assert texts(updates[-1]["chat"])[1] == ESCAPED  # without the notice
+    assert not [update for update in run(chat(events, "What is gout?")) if "alert" in update]
+    cleared = asyncio.run(events.clear(ME))
+    assert cleared["alert"] == ""
+    assert not [update for update in run(chat(events, "What is gout?")) if "alert" in update]
+
+
+def test_a_comparison_shows_the_alert_of_its_own_question(make: Any, spoken: Any) -> None:
+    events = make(spoken, type(spoken)(spoken.reply), remarks=Remarker(check, "block").remarks)
+    first = run(compare(events, "My chest hurts"))
+    assert [each["alert"] for each in first if "alert" in each] == ["", alert(notice("heart"))]
+    second = run(compare(events, "What is gout?"))
+    assert [each["alert"] for each in second if "alert" in each] == [""]
+
+
+def test_help_comes_first_where_the_model_cannot_answer(make: Any, spoken: Any) -> None:
+    events = make(spoken, remarks=Remarker(check, "block").remarks)
+    events.conversations.assistant.engine.stop()
+    last = run(chat(events, "My chest hurts"))
+    assert [each["alert"] for each in last if "alert" in each] == [alert(notice("heart"))]
+    assert texts(last[-1]["chat"])[1] == "Please get help first."
+
+
+def test_a_question_that_the_model_no_longer_sees_is_still_judged(
+    make: Any, spoken: Any, encoder: PromptEncoder
+) -> None:
+    judged: list[list[str]] = []
+
+    def remembered(question: str, earlier: Any) -> Verdict:
+        judged.append([*earlier, question])
+        return Verdict(True)
+
+    remarks = Remarker(remembered, "block").remarks
+    events = make(spoken, max_messages=2, remarks=remarks)
+    for question in ("One?", "Two?", "Three?"):
+        run(chat(events, question))
+    assert judged[-1] == ["One?", "Two?", "Three?"]
+
+
 def thumb(liked: Any, index: Any = 1, pane: str = "chat") -> Any:
     return SimpleNamespace(target=SimpleNamespace(elem_id=pane), index=index, liked=liked)
 
@@ -342,7 +394,7 @@ def test_a_saved_answer_holds_the_models_words_alone(
     events = make(spoken, spoken)
     run(chat(events, "How much aspirin?"))
     (turn,) = events.conversations.of("me").turns
-    for answer in (f"{ANSWER}{GAP}{message('caution')}", message("emergency"), ""):
+    for answer in (f"{ANSWER}{GAP}{caution()}", notice("heart").plain, ""):
         turn.answer, turn.liked = answer, None
         rate(events, thumb(True))
     assert json.loads((tmp_path / "liked.jsonl").read_text())["answer"] == ANSWER

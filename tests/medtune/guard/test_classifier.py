@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medtune.content.encoder import DIMENSIONS
-from medtune.guard.classifier import MAX_CHARACTERS, Guard, Kernel, encoded
+from medtune.guard.classifier import MAX_CHARACTERS, Guard, Kernel, Kinds, Verdict, encoded
 from medtune.runtime.errors import InputError
 
 
@@ -18,46 +18,65 @@ def constant(score: float) -> Kernel:
 
 
 NEVER, ALWAYS = constant(-1.0), constant(1.0)
+HEART = Kinds.pack(["heart", "stroke"], np.zeros((2, DIMENSIONS)), np.array([1.0, 0.0]))
+
+
+def guard(scope: Kernel, emergency: Kernel, caution: Kernel) -> Guard:
+    return Guard(scope, emergency, caution, HEART)
 
 
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
-    verdict = Guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
+    verdict = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
     assert (verdict.medical, verdict.before, verdict.after) == (False, None, None)
 
 
 def test_a_possible_emergency_is_never_outside_the_scope() -> None:
-    verdict = Guard(NEVER, NEVER, NEVER).check("I want to kill myself")
-    assert verdict.medical and verdict.before and not verdict.after
+    verdict = guard(NEVER, NEVER, NEVER).check("I want to kill myself")
+    assert verdict.medical and verdict.emergency == "self_harm" and verdict.distress
+    assert verdict.before and not verdict.after
 
 
 def test_a_classifier_finds_what_no_rule_does() -> None:
-    verdict = Guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
+    verdict = guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
     assert verdict.medical and not verdict.before and verdict.after
-    assert Guard(NEVER, ALWAYS, NEVER).check("What is gout?").medical
+    found = guard(NEVER, ALWAYS, NEVER).check("What is gout?")
+    assert found.medical and found.emergency == "heart"
+
+
+def test_a_question_about_self_harm_may_score_lower() -> None:
+    low = constant(-0.1)
+    weights, biases = np.zeros((2, DIMENSIONS)), np.array([1.0, 0.0])
+    for first, found in (("self_harm", True), ("heart", False)):
+        kinds = Kinds.pack([first, "stroke"], weights, biases)
+        verdict = Guard(NEVER, low, NEVER, kinds).check("What is gout?")
+        assert (verdict.emergency == first) is found
 
 
 def test_a_case_of_an_examination_is_no_emergency() -> None:
-    guard = Guard(ALWAYS, ALWAYS, NEVER)
+    always = guard(ALWAYS, ALWAYS, NEVER)
     case = "A 58-year-old man presents with crushing chest pain. What is the most likely diagnosis?"
-    assert not guard.check(case).before
-    assert guard.check("What is gout?").before
+    assert not always.check(case).before
+    assert always.check("What is gout?").before
 
 
 def test_the_threshold_itself_is_inside() -> None:
     vectors = np.zeros((1, DIMENSIONS))
-    at = Guard(replace(constant(0.5), threshold=0.5), NEVER, NEVER)
-    above = Guard(replace(constant(0.5), threshold=0.6), NEVER, NEVER)
+    at = guard(replace(constant(0.5), threshold=0.5), NEVER, NEVER)
+    above = guard(replace(constant(0.5), threshold=0.6), NEVER, NEVER)
     assert at.medical(["a"], vectors)[0] and not above.medical(["a"], vectors)[0]
 
 
 def test_a_guard_is_what_was_saved(tmp_path: Path) -> None:
     support = np.random.default_rng(0).normal(0, 0.04, (3, DIMENSIONS))
     scope = Kernel.pack(support, np.array([1, -2, 0.5]), bias=0.1, gamma=0.7)
-    guard = Guard(replace(scope, threshold=-2.0), NEVER, ALWAYS)
-    guard.save(tmp_path / "guard.json")
-    assert Guard.load(tmp_path / "guard.json") == guard
+    saved = guard(replace(scope, threshold=-2.0), NEVER, ALWAYS)
+    saved.save(tmp_path / "guard.json")
+    assert Guard.load(tmp_path / "guard.json") == saved
     with pytest.raises(InputError, match="dvc repro guard"):
         Guard.load(tmp_path / "none.json")
+    (tmp_path / "old.json").write_text("{}")
+    with pytest.raises(InputError, match="older version: run dvc repro guard"):
+        Guard.load(tmp_path / "old.json")
 
 
 def test_a_score_is_a_sum_over_rounded_support_vectors() -> None:
@@ -84,10 +103,39 @@ def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:
 
 @pytest.mark.parametrize("question", ["", " ", "🙂", "\x00", "a" * 100_000, "gout\n" * 9_999])
 def test_any_text_is_a_question(question: str) -> None:
-    assert Guard(ALWAYS, NEVER, NEVER).check(question).medical
+    assert guard(ALWAYS, NEVER, NEVER).check(question).medical
     np.testing.assert_array_equal(encoded([question]), encoded([question + " " * 9]))
     assert np.isfinite(encoded([question])).all()
     assert MAX_CHARACTERS < 1000
+
+
+def test_after_distress_no_question_of_the_conversation_is_outside_medicine() -> None:
+    never = guard(NEVER, NEVER, NEVER)
+    earlier = ["I feel really low lately", "Who wrote Hamlet?"]
+    verdict = never.check("What is the capital of France?", earlier)
+    assert verdict.medical and verdict.distress and not verdict.emergency
+    assert not never.check("What is the capital of France?", earlier[1:]).medical
+
+
+def test_a_plan_after_distress_is_an_emergency() -> None:
+    verdict = guard(NEVER, NEVER, NEVER).check("I have a plan for tonight", ["I feel so low"])
+    assert verdict.emergency == "self_harm" and verdict.medical
+
+
+def test_an_earlier_question_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+    never = guard(NEVER, NEVER, NEVER)
+    monkeypatch.setattr(Guard, "_alone", lambda self, asked: judged.append(asked) or Verdict(True))
+    never.check("a", ["b", "c"])
+    never.check("d", ["b", "c", "a"])
+    assert judged == ["a", "b", "c", "d"]
+
+
+def test_a_kind_is_the_one_with_the_highest_score() -> None:
+    weights = np.eye(2, DIMENSIONS)
+    kinds = Kinds.pack(["heart", "stroke"], weights, np.array([0.0, 0.1]))
+    assert kinds.of(weights[0]) == "heart" and kinds.of(weights[1]) == "stroke"
+    assert kinds.of(np.zeros(DIMENSIONS)) == "stroke"
 
 
 @pytest.mark.slow

@@ -2,25 +2,35 @@
 
 import pytest
 
-from medtune.guard.rules import KINDS, load_kinds, message, normalized, reasons
+from medtune.guard.question_lists import LISTS, read_list
+from medtune.guard.rules import KINDS, kind_of, load, normalized, reasons
 from medtune.guard.training import phrasings
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_rules_find_nearly_all_phrasings_that_they_were_written_from(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "share"), [("emergency", 0.78), ("caution", 0.95)])
+def test_the_rules_find_most_phrasings_that_they_were_written_from(kind: str, share: float) -> None:
     found = phrasings(kind, "found")
     assert len(found) >= 100
     missed = [question for question in found if not reasons(kind, question)]
-    assert len(missed) < 0.05 * len(found), missed  # spelling errors, above all
+    assert len(missed) <= (1 - share) * len(found), missed  # the classifier finds others
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_rules_ignore_phrasings_that_only_sound_alike(kind: str) -> None:
     others = phrasings(kind, "false")
     assert len(others) >= 100
-    assert {
-        question: reasons(kind, question) for question in others if reasons(kind, question)
-    } == {}
+    taken = {question: reasons(kind, question) for question in others if reasons(kind, question)}
+    assert len(taken) <= 0.005 * len(others), taken
+
+
+def test_each_kind_has_phrasings_and_look_alikes_to_learn_from_and_to_be_tested_on() -> None:
+    kinds = [kind.name for kind in load("emergency").kinds]
+    for kind in dict.fromkeys(kinds):
+        for name, least in (("found", 40), ("false", 30)):
+            lists = [
+                LISTS / role / "emergency" / name / f"{kind}.txt" for role in ("train", "test")
+            ]
+            assert sum(len(read_list(path)) for path in lists) >= least, (kind, name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -40,15 +50,46 @@ def test_no_phrasing_is_both_learned_from_and_tested_on(kind: str) -> None:
         ("My chest hurts and my left arm is numb!", "pain in the chest with another sign"),
         ("HIS SPEECH IS SLURRED", "face, speech, sight or strength lost"),
         ("I can’t breathe", "no breath"),
-        ("I took 30 sleeping pills", "an overdose or poison"),
-        ("i dont want to live anymore", "suicide or self-harm"),
+        ("I took 30 sleeping pills", "an overdose"),
+        ("i dont want to live anymore", "wanting to die"),
+        ("thinking of unaliving myself", "killing oneself"),
+        ("I've got the rope ready", "a means at hand"),
+        (
+            "how many paracetamol does it take to die?",
+            "a question about a lethal amount or a method",
+        ),
+        ("my lips are puffy since the new blood pressure pill", "a severe allergic reaction"),
         ("My 3-week-old has a temperature of 38.5", "fever of a young infant"),
-        ("Toilet cleaner splashed in her eye", "a chemical in the eye"),
+        ("Toilet cleaner splashed in her eye", "a chemical or an object in the eye"),
         ("there's a fence pole through his leg, a rod in his belly", "something stuck in the body"),
     ],
 )
 def test_a_rule_says_why(question: str, rule: str) -> None:
-    assert reasons("emergency", question) == [rule]
+    assert rule in reasons("emergency", question)
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("No quiero vivir más", "self_harm"),
+        ("J'ai envie d'en finir", "self_harm"),
+        ("Ich will mich umbringen", "self_harm"),
+        ("我不想活了", "self_harm"),
+        ("Mi hijo se está atragantando", "breathing"),
+        ("Ma mère a la bouche de travers", "stroke"),
+        ("Mein Kind hat eine Knopfbatterie verschluckt", "poisoning"),
+        ("我爸昏迷了", "unconscious"),
+    ],
+)
+def test_other_languages_are_covered(question: str, kind: str) -> None:
+    assert kind_of("emergency", question) == kind
+
+
+@pytest.mark.parametrize(
+    "wrong", ["i cant breeth", "chset pain and swaeting", "su1cidal", "unconsious"]
+)
+def test_misspelt_and_disguised_words_are_understood(wrong: str) -> None:
+    assert reasons("emergency", f"I feel {wrong}") or reasons("emergency", f"he is {wrong}")
 
 
 def test_a_sentence_about_knowledge_hides_no_emergency_beside_it() -> None:
@@ -60,8 +101,19 @@ def test_words_of_study_or_of_the_past_hide_no_thought_of_suicide() -> None:
     for question in (
         "I failed my exam and want to die",
         "He died of cancer, I want to end my life",
+        "My thesis is a mess and I want to kill myself",
     ):
-        assert reasons("emergency", question) == ["suicide or self-harm"]
+        assert kind_of("emergency", question) == "self_harm"
+
+
+def test_suicide_in_study_fiction_and_history_is_no_emergency() -> None:
+    for question in (
+        "In Romeo and Juliet, why does Juliet kill herself?",
+        "My novel's hero wants to kill himself, how do I write it?",
+        "My grandfather took his own life in 1985, is depression hereditary?",
+        "How many people die by suicide each year?",
+    ):
+        assert not reasons("emergency", question), question
 
 
 def test_letters_limes_and_dying_phones_are_no_emergency() -> None:
@@ -69,18 +121,19 @@ def test_letters_limes_and_dying_phones_are_no_emergency() -> None:
         "help me write a farewell letter to my colleagues",
         "does a lime green coat suit my brown eyes",
         "my phone is dying",
+        "I've got the rope ready for climbing",
         "I drank too much coffee",
     ):
         assert not reasons("emergency", question), question
 
 
 def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
-    assert reasons("caution", "How much Gaviscon can I take?") == ["how much or how often"]
+    assert list(reasons("caution", "How much Gaviscon can I take?")) == ["how much or how often"]
     assert not reasons("caution", "How much cheese can I take?")
 
 
 def test_mixing_two_medicines_calls_for_caution_and_a_drink_does_not() -> None:
-    assert reasons("caution", "Can I take Advil with naproxen?") == ["mixing two medicines"]
+    assert list(reasons("caution", "Can I take Advil with naproxen?")) == ["mixing two medicines"]
     assert not reasons("caution", "Can I take Advil with milk?")
     assert not reasons("caution", "What is the difference between Advil and naproxen?")
 
@@ -94,13 +147,8 @@ def test_sentences_lose_case_apostrophes_and_punctuation() -> None:
     assert normalized("?!") == []
 
 
-def test_messages_say_what_to_do() -> None:
-    assert "local emergency number" in message("emergency")
-    assert "doctor or pharmacist" in message("caution")
-    assert "\n" not in message("emergency") + message("caution")
-
-
 def test_every_rule_is_needed() -> None:
     for kind in KINDS:
-        named = {name for question in phrasings(kind, "found") for name in reasons(kind, question)}
-        assert named == set(load_kinds()[kind].rules)
+        asked = phrasings(kind, "found") + phrasings(kind, "found", "validation")
+        named = {name for question in asked for name in reasons(kind, question)}
+        assert named == {name for each in load(kind).kinds for name in each.rules}

@@ -1,12 +1,14 @@
 import type { Turn } from "../conversation";
 
+const HELP_FIRST = "Please get help first."; // where a notice is all that the assistant can say
+
 interface Props {
   turn: Turn;
   onRetry: (() => void) | undefined;
 }
 
 export function TurnView({ turn, onRetry }: Props) {
-  const { question, answer, ending, model, problem, retryInS } = turn;
+  const { question, answer, notice, ending, model, problem, retryInS } = turn;
   return (
     <article aria-busy={!ending}>
       <p className="question">
@@ -15,7 +17,7 @@ export function TurnView({ turn, onRetry }: Props) {
       </p>
       <p className="who">{model}</p>
       <p className="answer">
-        {answer}
+        {answer || (notice && ending && HELP_FIRST)}
         {!ending && !retryInS && <span className="caret" />}
       </p>
       {!ending && !!retryInS && (

@@ -1,0 +1,121 @@
+"""The fixed texts about emergencies, doses and distress, with the numbers to call in a region."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from medtune.guard.rules import HAN, normalized
+from medtune.runtime.errors import InputError
+
+TEXTS = Path(__file__).with_name("notices.toml")
+REGIONS = Path(__file__).with_name("regions.toml")
+SIGN = "⚠"  # begins each notice, so that it can be told from the words of a model
+MOBILE = "112"  # 3GPP TS 22.101, 10.1: mobile phones connect it to the local emergency service
+FEWEST = 2  # words of a language that tell it
+
+
+@dataclass(frozen=True)
+class Call:
+    """A number to call, and what to write on its link."""
+
+    label: str
+    number: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """An alert about an emergency: what it may be, what to do, and whom to call."""
+
+    kind: str
+    title: str
+    text: str
+    calls: tuple[Call, ...]
+
+    @property
+    def plain(self) -> str:
+        """Returns all of it as one paragraph."""
+        return f"{SIGN} {self.title}. {self.text}"
+
+
+def regions() -> list[str]:
+    return list(_regions())
+
+
+def check_region(region: str | None) -> None:
+    """Raises InputError if there are no numbers for a region."""
+    if region is not None and region not in _regions():
+        known = ", ".join(_regions())
+        raise InputError(f"there are no numbers for the region {region}: choose from {known}")
+
+
+def notice(kind: str, region: str | None = None, language: str | None = None) -> Notice:
+    """Returns the notice for a kind of emergency, with a sentence in the language of a reader."""
+    texts, numbers = _texts()["emergency"][kind], _numbers(region)
+    text = texts["text"].format_map(numbers)
+    if language:
+        translated = _texts()["languages"][language]
+        text += " " + translated["self_harm" if kind == "self_harm" else "emergency"]
+    return Notice(kind, texts["title"], text, _calls(texts.get("also"), region))
+
+
+def caution() -> str:
+    return str(_texts()["caution"])
+
+
+def support(region: str | None = None) -> str:
+    """Returns a sentence for a reader in distress, to show after each answer."""
+    return str(_texts()["support"].format_map(_numbers(region)))
+
+
+def is_fixed(paragraph: str) -> bool:
+    """Returns whether a paragraph is a text of this module, for whatever region and language."""
+    beginnings = [_texts()["caution"], _texts()["support"].split("{")[0]]
+    beginnings += [f"{SIGN} {each['title']}." for each in _texts()["emergency"].values()]
+    return paragraph.startswith(tuple(beginnings))
+
+
+def language_of(question: str) -> str | None:
+    """Returns which covered language a question is in; None for English and all others."""
+    if HAN.search(question):
+        return "zh"
+    words = " ".join(normalized(question)).split()
+    counts = {
+        code: sum(word in language["words"].split() for word in words)
+        for code, language in _texts()["languages"].items()
+    }
+    best = max(counts, key=lambda code: counts[code])
+    return best if counts[best] >= FEWEST else None
+
+
+def _numbers(region: str | None) -> dict[str, str]:
+    numbers = _regions()[region] if region else {}
+    crisis = f"call {numbers['crisis_name']} on {numbers['crisis']}" if "crisis" in numbers else ""
+    poison = f"the poison centre on {numbers['poison']}" if "poison" in numbers else ""
+    return {
+        "emergency": numbers.get("emergency", "your local emergency number"),
+        "crisis": crisis or "find a crisis line at findahelpline.com",
+        "poison": poison or "your poison centre",
+    }
+
+
+def _calls(also: str | None, region: str | None) -> tuple[Call, ...]:
+    if region is None:
+        return (Call("Call 112 (works on most mobile phones)", MOBILE),)
+    numbers = _regions()[region]
+    calls = [Call(f"Call {numbers['emergency']}", numbers["emergency"])]
+    if also in numbers:
+        name = numbers.get(f"{also}_name", "the poison centre")
+        calls.append(Call(f"Call {name}: {numbers[also]}", numbers[also].replace(" ", "")))
+    return tuple(calls)
+
+
+@cache
+def _texts() -> dict[str, Any]:
+    return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+
+
+@cache
+def _regions() -> dict[str, dict[str, str]]:
+    return tomllib.loads(REGIONS.read_text(encoding="utf-8"))
