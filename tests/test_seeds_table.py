@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 REMEDY = "is stale: run `medtune replicate --seeds 5` as docs/evaluation.md says"
 
 
-@pytest.mark.skipif(not (ROOT / SEEDS).exists(), reason="no table of several seeds is recorded")
 def test_the_table_of_seeds_comes_from_the_parameters_and_the_code_of_dvc_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
