@@ -183,7 +183,10 @@ def write_table(runs: Runs) -> str:
 
     found = by_seed(runs)
     if len(found) < 2:
-        raise InputError("there is a run of one seed only: run `medtune replicate --seeds 5`")
+        raise InputError(
+            "there is a run of one seed only: run `medtune replicate --seeds 5`, or add --num -1 "
+            "to look at the experiments of earlier commits too"
+        )
     content = replicated(found, runs.here.params["compare.confidence"])
     write_json(SEEDS, content | provenance(runs.here.params, read_lock("")))
     few_shot = runs.here.params.get("evaluate.few_shot", 0)

@@ -6,8 +6,9 @@ import pytest
 
 from medtune.commands import replicate
 from medtune.commands.experiments import Experiment
-from medtune.commands.replicate import by_seed, provenance, queue_commands, table_text
+from medtune.commands.replicate import by_seed, provenance, queue_commands, table_text, write_table
 from medtune.commands.runs import Runs
+from medtune.runtime.errors import InputError
 
 PARAMS = {"preset": "mine", "seed": 42, "train.seed": None, "train.lr": 0.1, "guard.scope": "off"}
 
@@ -54,6 +55,11 @@ def test_other_parameters_give_experiments_other_names() -> None:
 def test_one_seed_counts_once_whether_it_is_shared_or_the_trainings_own() -> None:
     found = by_seed(runs(made("same", 42), made("other", 43)))
     assert {seed: run.name for seed, run in found.items()} == {42: "workspace", 43: "other"}
+
+
+def test_a_single_run_is_told_where_the_others_may_be() -> None:
+    with pytest.raises(InputError, match="add --num -1 to look at the experiments of earlier"):
+        write_table(runs())
 
 
 def stages(**changed: str) -> dict[str, Any]:
