@@ -69,7 +69,7 @@ class Assistant:
         if len(prompt) > room:
             if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
                 raise _too_long(len(prompt), room, params.max_new_tokens)
-            remarks = Remarks(remarks.notice, instead="")  # an emergency, too long on its own
+            remarks = replace(remarks, after=None, instead="")  # an emergency, too long on its own
         answer = Reply(self, len(prompt), remarks)
         if remarks.instead is None:
             self._submit(answer, model, prompt, params, seed)
@@ -84,7 +84,7 @@ class Assistant:
         except QueueFullError:
             if answer.remarks.before is None:
                 raise busy(self.engine.limits.retry_after_s) from None
-            answer.remarks = Remarks(answer.remarks.notice, instead="")  # which cannot wait
+            answer.remarks = replace(answer.remarks, after=None, instead="")  # which cannot wait
 
     def known(self, model: str) -> str:
         """Returns the name of a model if it exists; otherwise raises ApiError."""

@@ -33,6 +33,7 @@ class Remarks:
     notice: Notice | None = None
     after: str | None = None
     instead: str | None = None
+    distress: bool = False  # in this question or an earlier one
 
     @property
     def before(self) -> str | None:
@@ -82,6 +83,7 @@ class Remarker:
         return Remarks(
             notice=notice(kind, self.region, verdict.language) if kind else None,
             after=GAP.join(filter(None, after)) or None,
+            distress=verdict.distress,
         )
 
     def _follows(self, earlier: Sequence[str], last: str) -> bool:

@@ -12,9 +12,9 @@ SIGN = (
 )
 
 
-def newest_alert(turns: Sequence[Turn]) -> str:
-    """Returns the alert of the newest turn that has a notice, so that help stays visible."""
-    notices = [turn.notice for turn in turns if turn.notice]
+def newest_alert(turns: Sequence[Turn], earlier: Notice | None = None) -> str:
+    """Returns the alert of the newest notice, so that help stays visible; `earlier` comes first."""
+    notices = [found for found in (earlier, *(turn.notice for turn in turns)) if found]
     return alert(notices[-1]) if notices else ""
 
 

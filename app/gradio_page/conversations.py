@@ -33,6 +33,7 @@ class Turn:
     number: int = 1  # its position in the conversation
     answer: str = ""
     notice: Notice | None = None  # about an emergency, shown apart from the answer
+    distress: bool = False  # a sign of it in this question or an earlier one
     nearest_cards: list[NearestCard] | None = None  # None until the answer has ended
     finish_reason: str | None = None
     unread: int = 0
@@ -47,6 +48,8 @@ class Conversation:
     nearest_cards: NearestCards
     turns: list[Turn] = field(default_factory=list)
     compared: list[Turn] = field(default_factory=list)
+    notice: Notice | None = None  # the newest of the turns that were dropped
+    distress: str | None = None  # the first dropped question that showed it
     rated: tuple[Turn, bool] | None = None  # liked or not, waiting for its comment
     is_busy: bool = False
     used: float = field(default_factory=time.monotonic)
@@ -66,7 +69,7 @@ class Conversation:
                 yield turn
         if turn.answer or turn.finish_reason:
             turns.append(turn)
-            del turns[:-TURNS]
+            self._drop(turns)
         yield turn
 
     async def compare(
@@ -95,7 +98,16 @@ class Conversation:
 
     def clear(self) -> None:
         self.stop()
-        self.turns, self.rated = [], None
+        self.turns, self.rated, self.notice, self.distress = [], None, None, None
+
+    def _drop(self, turns: list[Turn]) -> None:
+        """Drops the oldest turns, but keeps what they showed of an emergency or of distress."""
+        if turns is self.turns:  # not cleared
+            for turn in turns[:-TURNS]:
+                self.notice = turn.notice or self.notice
+                if turn.distress and self.distress is None:
+                    self.distress = turn.question
+        del turns[:-TURNS]
 
     def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Reply:
         """Asks with as many of the newest earlier turns as fit."""
@@ -114,10 +126,13 @@ class Conversation:
             split = len(earlier) - kept
             messages = system + _messages(earlier[split:])
             messages.append({"role": "user", "content": turn.question})
-            unread = _messages(earlier[:split])
+            first: list[Message] = []
+            if earlier and self.distress:
+                first = [{"role": "user", "content": self.distress}]
+            unread = first + _messages(earlier[:split])
             try:
                 reply = self.assistant.ask(turn.model, messages, unread=unread, **settings)
-                turn.notice = reply.remarks.notice
+                turn.notice, turn.distress = reply.remarks.notice, reply.remarks.distress
                 return reply
             except ApiError as error:
                 if error.code != "context_length_exceeded" or not kept:

@@ -91,7 +91,7 @@ class Events:
             yield asking.idle(refused)
             return
         turns = conversation.turns
-        alerts = Alerts(asking.alert, newest_alert(turns))
+        alerts = Alerts(asking.alert, newest_alert(turns, conversation.notice))
         waiting = messages([*turns, Turn(question, model, {})])
         yield {page.chat: waiting, asking.question: "", **asking.running()}
         try:
@@ -102,7 +102,8 @@ class Events:
                         yield asking.idle("")
                         return
                     shown = turns if turn in turns else [*turns, turn]
-                    yield {page.chat: messages(shown), **alerts.changed(newest_alert(shown))}
+                    newest = newest_alert(shown, conversation.notice)
+                    yield {page.chat: messages(shown), **alerts.changed(newest)}
         except (ApiError, InputError) as error:
             back = {page.chat: messages(turns), asking.question: question}
             yield back | asking.idle(sentence(str(error)))

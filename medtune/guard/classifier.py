@@ -15,9 +15,9 @@ import numpy as np
 
 from medtune.content.encoder import DIMENSIONS
 from medtune.content.encoder import encoded as vectors_of
-from medtune.guard.conversation import SELF_HARM, kind_in_context
+from medtune.guard.conversation import kind_in_context
 from medtune.guard.notices import caution, language_of, notice
-from medtune.guard.rules import is_excluded, kind_of, reasons
+from medtune.guard.rules import SELF_HARM, is_excluded, kind_of, reasons
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_json, write_json
 

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from medtune.guard.rules import normalized, reasons
+from medtune.guard.rules import SELF_HARM, normalized, reasons
 
-SELF_HARM = "self_harm"
 NEAR = 3  # earlier questions that are read together with the last one
 LONGEST = 600  # characters of a question that are read together with others
 PERSONAL = re.compile(

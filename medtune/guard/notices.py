@@ -13,7 +13,7 @@ TEXTS = Path(__file__).with_name("notices.toml")
 REGIONS = Path(__file__).with_name("regions.toml")
 SIGN = "⚠"  # begins each notice, so that it can be told from the words of a model
 MOBILE = "112"  # 3GPP TS 22.101, 10.1: mobile phones connect it to the local emergency service
-FEWEST = 2  # words of a language that tell it
+FEWEST = 2  # distinct words of a language that tell it
 
 
 @dataclass(frozen=True)
@@ -80,24 +80,33 @@ def language_of(question: str) -> str | None:
     """Returns which covered language a question is in; None for English and all others."""
     if HAN.search(question):
         return "zh"
-    words = " ".join(normalized(question)).split()
+    words = set(" ".join(normalized(question)).split())
     counts = {
-        code: sum(word in language["words"].split() for word in words)
+        code: len(words.intersection(language["words"].split()))
         for code, language in _texts()["languages"].items()
     }
     best = max(counts, key=lambda code: counts[code])
-    return best if counts[best] >= FEWEST else None
+    english = len(words.intersection(_texts()["english"].split()))
+    return best if counts[best] >= max(FEWEST, english + 1) else None
 
 
 def _numbers(region: str | None) -> dict[str, str]:
     numbers = _regions()[region] if region else {}
-    crisis = f"call {numbers['crisis_name']} on {numbers['crisis']}" if "crisis" in numbers else ""
-    poison = f"the poison centre on {numbers['poison']}" if "poison" in numbers else ""
+    crisis, poison = (_named(line, numbers, " on ") for line in ("crisis", "poison"))
     return {
         "emergency": numbers.get("emergency", "your local emergency number"),
-        "crisis": crisis or "find a crisis line at findahelpline.com",
+        "crisis": f"call {crisis}" if crisis else "find a crisis line at findahelpline.com",
         "poison": poison or "your poison centre",
     }
+
+
+def _named(line: str, numbers: dict[str, str], link: str) -> str:
+    """Returns the name, number and hours of a line; the number once if the name contains it."""
+    if not (number := numbers.get(line)):
+        return ""
+    name = numbers.get(f"{line}_name", "the poison centre")
+    hours = f" ({numbers[f'{line}_hours']})" if f"{line}_hours" in numbers else ""
+    return (name if number in name else f"{name}{link}{number}") + hours
 
 
 def _calls(also: str | None, region: str | None) -> tuple[Call, ...]:
@@ -106,8 +115,8 @@ def _calls(also: str | None, region: str | None) -> tuple[Call, ...]:
     numbers = _regions()[region]
     calls = [Call(f"Call {numbers['emergency']}", numbers["emergency"])]
     if also in numbers:
-        name = numbers.get(f"{also}_name", "the poison centre")
-        calls.append(Call(f"Call {name}: {numbers[also]}", numbers[also].replace(" ", "")))
+        label = f"Call {_named(also, numbers, ': ')}"
+        calls.append(Call(label, numbers[also].replace(" ", "")))
     return tuple(calls)
 
 

@@ -4,9 +4,10 @@ The rules are in `patterns/*.toml`, a file for each safeguard. It holds kinds, a
 rules. A rule is a list of regular expressions that must all match whole words of the question,
 which is in lower case without accents, apostrophes and punctuation: "I can't breathe" is
 "i cant breathe". Sentences that match one of `ignore` or `knowledge` (or of a kind's own `ignore`,
-if it has one) do not count. Questions that match one of `unless` do not count at all. <name> stands
-for the alternatives of that name in words.toml. A textbook question mentions no person: this
-distinguishes "What causes chest pain?" from "my chest hurts".
+if it has one) do not count. Questions that match one of `unless` and none of `although` do not
+count at all, except for self-harm. <name> stands for the alternatives of that name in words.toml.
+A textbook question mentions no person: this distinguishes "What causes chest pain?" from "my chest
+hurts".
 """
 
 import re
@@ -21,11 +22,13 @@ from medtune.guard.question_lists import LISTS, words_of
 from medtune.guard.spelling import corrected
 
 KINDS = ("emergency", "caution")
+SELF_HARM = "self_harm"
 MAX_CHARACTERS = 4000  # of a question; 32 KB of hostile text would take more than a second
 PATTERNS = Path(__file__).with_name("patterns")
 SENTENCE_END = re.compile(r"[?!;\n。！？；]|\.(?!\d)")
 LETTERS = str.maketrans({"1": "i", "!": "i", "3": "e", "0": "o", "$": "s", "@": "a", "*": ""})
 DISGUISED = re.compile(r"(?<=[a-z])[1!30$@*]+(?=[a-z])")  # as in su1cide and k!ll
+OVERDOSED = re.compile(r"\bo\.?d\.?['’`´]?e?d\b(?<!odd)(?<!oded)", re.IGNORECASE)  # OD'd
 HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -50,17 +53,21 @@ class Safeguard:
     """The kinds of a file, the most urgent first."""
 
     unless: re.Pattern[str] | None
+    although: re.Pattern[str] | None
     knowledge: re.Pattern[str] | None
     kinds: list[Kind]
 
     def reasons(self, sentences: list[str]) -> dict[str, str]:
         """Returns the names of the rules that match, each with its kind."""
-        if self.excludes(sentences):
-            return {}
-        return {name: kind.name for kind in self.kinds for name in kind.reasons(sentences)}
+        excluded = self.excludes(sentences)
+        kinds = [kind for kind in self.kinds if kind.name == SELF_HARM or not excluded]
+        return {name: kind.name for kind in kinds for name in kind.reasons(sentences)}
 
     def excludes(self, sentences: list[str]) -> bool:
-        return bool(self.unless and self.unless.search(" ".join(sentences)))
+        text = " ".join(sentences)
+        if self.although and self.although.search(text):
+            return False
+        return bool(self.unless and self.unless.search(text))
 
 
 def reasons(safeguard: str, question: str) -> dict[str, str]:
@@ -86,7 +93,8 @@ def is_excluded(safeguard: str, question: str) -> bool:
 
 @lru_cache(512)
 def _normalized(question: str) -> tuple[str, ...]:
-    text = re.sub("['’`´]", "", question[:MAX_CHARACTERS].casefold().replace("œ", "oe"))
+    text = OVERDOSED.sub("overdosed", question[:MAX_CHARACTERS])
+    text = re.sub("['’`´]", "", text.casefold().replace("œ", "oe"))
     text = DISGUISED.sub(lambda match: match[0].translate(LETTERS), text)
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     sentences = (re.sub(r"[^\w.]|_", " ", line).split() for line in SENTENCE_END.split(text))
@@ -111,7 +119,8 @@ def medicine_names() -> list[str]:
 @cache
 def load(safeguard: str) -> Safeguard:
     content = _read(f"{safeguard}.toml")
-    unless, knowledge = (_any_of(content[name]) for name in ("unless", "knowledge"))
+    names = ("unless", "although", "knowledge")
+    unless, although, knowledge = (_any_of(content.get(name, [])) for name in names)
     usual = _compiled("|".join(content["knowledge"] + content["ignore"]))
     kinds = [
         Kind(
@@ -123,7 +132,7 @@ def load(safeguard: str) -> Safeguard:
     ]
     if safeguard == "emergency":
         kinds += _in_other_languages()
-    return Safeguard(unless, knowledge, kinds)
+    return Safeguard(unless, although, knowledge, kinds)
 
 
 def _any_of(patterns: list[str]) -> re.Pattern[str] | None:

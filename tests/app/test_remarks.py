@@ -58,10 +58,18 @@ def turns(*questions: str) -> list[dict[str, str]]:
         ("block", ["What is gout?", *["Rome?"] * 5], Remarks(instead=OUT_OF_SCOPE)),
         ("block", ["What is Rome?", "and Paris?"], Remarks(instead=OUT_OF_SCOPE)),
         ("block", ["My chest hurts", "What is gout?"], Remarks()),
-        ("block", ["I am so sad", "What is Rome?", "And Paris?"], Remarks(after=HELP)),
-        ("warn", ["I am so sad", "What is Rome?"], Remarks(after=HELP)),
-        ("block", ["I am so sad", "I have a rope"], Remarks(CRISIS)),
-        ("block", ["I am so sad", "Which dose?"], Remarks(after=f"{ASK}{GAP}{HELP}")),
+        (
+            "block",
+            ["I am so sad", "What is Rome?", "And Paris?"],
+            Remarks(after=HELP, distress=True),
+        ),
+        ("warn", ["I am so sad", "What is Rome?"], Remarks(after=HELP, distress=True)),
+        ("block", ["I am so sad", "I have a rope"], Remarks(CRISIS, distress=True)),
+        (
+            "block",
+            ["I am so sad", "Which dose?"],
+            Remarks(after=f"{ASK}{GAP}{HELP}", distress=True),
+        ),
     ],
 )
 def test_the_last_question_is_judged_with_what_it_follows(

@@ -35,6 +35,17 @@ test("a question is asked again from nothing", () => {
   ]);
 });
 
+test("a question that is asked again keeps its notice", () => {
+  const notice = { kind: "heart", title: "Call", text: "Call.", calls: [] };
+  const again = after(
+    GOUT,
+    { type: "notice", id: 1, notice },
+    { type: "end", id: 1, ending: "failed", problem: "broken" },
+    { type: "again", id: 1, model: "finetuned" },
+  );
+  expect(noticeOf(again)).toEqual(notice);
+});
+
 test("what comes late for a conversation that was cleared is dropped", () => {
   const cleared = after(GOUT, { type: "clear" }, { type: "text", id: 1, text: "A" });
   expect(cleared).toEqual(EMPTY);

@@ -47,7 +47,13 @@ export function reduce(conversation: Conversation, action: Action): Conversation
     }
     case "again": {
       const { id, model } = action;
-      return change(id, ({ question }) => ({ id, model, question, answer: "" }));
+      return change(id, ({ question, notice }) => ({
+        id,
+        model,
+        question,
+        answer: "",
+        ...(notice && { notice }),
+      }));
     }
     case "text":
       return change(action.id, (turn) => ({ ...turn, answer: turn.answer + action.text }));

@@ -316,6 +316,27 @@ def test_an_emergency_is_an_alert_that_stays_until_the_conversation_is_cleared(
     assert not [update for update in run(chat(events, "What is gout?")) if "alert" in update]
 
 
+def test_a_turn_that_is_dropped_leaves_its_alert_and_its_distress(
+    make: Any, spoken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[list[str]] = []
+
+    def remembered(question: str, earlier: Any) -> Verdict:
+        judged.append([*earlier, question])
+        return Verdict(True, "heart" if "chest" in question else None, distress=True)
+
+    monkeypatch.setattr(conversations, "TURNS", 1)
+    events = make(spoken, remarks=Remarker(remembered, "block").remarks)
+    for question in ("My chest hurts", "One?", "Two?", "Three?"):
+        updates = run(chat(events, question))
+    assert not [update for update in updates if "alert" in update]  # it stays as it is
+    assert events.conversations.of("me").notice == notice("heart")
+    assert judged[-1] == ["My chest hurts", "Two?", "Three?"]
+    asyncio.run(events.clear(ME))
+    run(chat(events, "Four?"))
+    assert judged[-1] == ["Four?"]
+
+
 def test_a_comparison_shows_the_alert_of_its_own_question(make: Any, spoken: Any) -> None:
     events = make(spoken, type(spoken)(spoken.reply), remarks=Remarker(check, "block").remarks)
     first = run(compare(events, "My chest hurts"))

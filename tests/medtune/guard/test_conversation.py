@@ -15,6 +15,9 @@ from medtune.guard.rules import reasons
         "goodbye",
         "Ich habe einen Plan",
         "今晚",
+        "我有一个计划",
+        "I took all my pills",
+        "I've decided to do it",
     ],
 )
 def test_a_plan_a_means_or_a_farewell_after_distress_is_about_suicide(question: str) -> None:
@@ -23,7 +26,22 @@ def test_a_plan_a_means_or_a_farewell_after_distress_is_about_suicide(question: 
     assert kind_in_context(question, earlier, after_distress=True) == "self_harm"
 
 
-@pytest.mark.parametrize("question", ["What is gout?", "How do I sleep better?", "", "thanks"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is gout?",
+        "How do I sleep better?",
+        "",
+        "thanks",
+        "How long does it take for sertraline to work?",
+        "I took my temperature",
+        "I've decided to see a doctor",
+        "Does it hurt to have a blood test?",
+        "What are my chances of dying from flu?",
+        "I have dead skin on my feet",
+        "帮我做一个睡眠计划",
+    ],
+)
 def test_another_question_after_distress_is_no_emergency(question: str) -> None:
     assert kind_in_context(question, ["I feel really low lately"], after_distress=True) is None
 
@@ -46,5 +64,7 @@ def test_signs_in_two_questions_make_one_emergency(
 
 def test_an_emergency_that_was_told_before_is_not_told_again() -> None:
     earlier = ["My chest hurts and my left arm is numb"]
-    assert kind_in_context("What is gout?", earlier, after_distress=False) is None
+    again = "my chest still hurts and my left arm is numb"
+    assert reasons("emergency", again)
+    assert kind_in_context(again, earlier, after_distress=False) is None
     assert kind_in_context("I like my doctor", earlier, after_distress=False) is None

@@ -34,10 +34,15 @@ def test_a_heart_attack_says_nothing_of_self_harm() -> None:
 
 def test_a_region_has_its_numbers() -> None:
     asked = notice("self_harm", "US")
-    assert asked.calls == (Call("Call 911", "911"), Call("Call the 988 Lifeline: 988", "988"))
-    assert "call 911 now" in asked.text and "call the 988 Lifeline on 988" in asked.text
+    assert asked.calls == (Call("Call 911", "911"), Call("Call the 988 Lifeline", "988"))
+    assert "call 911 now" in asked.text and "call the 988 Lifeline. " in asked.text
     assert notice("poisoning", "AT").calls[1].number == "014064343"
     assert notice("poisoning", "DE").calls == (Call("Call 112", "112"),)  # has no single centre
+    assert notice("poisoning", "GB").calls[1] == Call("Call NHS 111", "111")
+    assert "call NHS 111 at once" in notice("poisoning", "GB").text
+    assert "01 809 2166 (8 to 22 h; otherwise call 112)" in notice("poisoning", "IE").text
+    assert "call 3114, or call 112" in support("FR")
+    assert notice("self_harm", "NZ").calls[1].label == "Call 1737"
     assert "999" in support("GB") and "Samaritans" in support("GB")
 
 
@@ -71,6 +76,10 @@ def test_an_unknown_region_is_one_clear_line() -> None:
         ("我不想活了", "zh"),
         ("My chest hurts and I can't breathe", None),
         ("i want to die in my bed", None),
+        ("I'm scared, I'm going to kill myself", None),
+        ("No one would miss me", None),
+        ("No, no, me, me", None),
+        ("No quiero vivir más", "es"),
     ],
 )
 def test_a_notice_has_a_sentence_in_the_language_of_the_question(

@@ -97,6 +97,28 @@ def test_a_sentence_about_knowledge_hides_no_emergency_beside_it() -> None:
     assert reasons("emergency", "I had a stroke two years ago. Now my face is drooping.")
 
 
+def test_words_of_study_or_of_the_past_hide_no_present_emergency() -> None:
+    for question, kind in (
+        ("I want to kill myself. Which of the following is least painful?", "self_harm"),
+        ("I have a history of heart disease and my chest is crushing, my arm hurts", "heart"),
+        ("My chest hurts and my arm is numb, my dad died of a heart attack", "heart"),
+        ("Her face drooped when she was talking and her speech is slurred", "stroke"),
+        ("My professor collapsed and is not breathing", "breathing"),
+        ("I have a 3 year old who swallowed a battery, what is the treatment?", "poisoning"),
+        ("What do I do if someone is choking on food right now", "breathing"),
+        ("My friend OD'd", "poisoning"),
+    ):
+        assert kind_of("emergency", question) == kind, question
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How do I give up smoking?", "I've given up sugar", "I cant take it with coffee"],
+)
+def test_habits_and_doses_are_no_distress(question: str) -> None:
+    assert not reasons("distress", question)
+
+
 def test_words_of_study_or_of_the_past_hide_no_thought_of_suicide() -> None:
     for question in (
         "I failed my exam and want to die",
