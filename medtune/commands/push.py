@@ -1,6 +1,5 @@
 """`medtune push`: uploads the adapter, an exported model or a Space to a model hub."""
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medtune.export.provenance import WEIGHTS
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ EXAMPLES = (
     "medtune push models/adapter owner/name --yes",
     "medtune push exports/space owner/name --space --yes",
 )
-WEIGHTS = "adapter_model.safetensors"
 RECORDED = f"models/adapter/{WEIGHTS}"
 
 
@@ -56,20 +55,40 @@ def origin(revision: str) -> "Origin":
     return Origin(recorded, compared["params"][PARAMS], json.loads(scores), adapter)
 
 
-def check_adapter(folder: Path, recorded: str | None) -> None:
+def check_adapter(upload: "Upload", source: Path, recorded: str | None) -> None:
     """Raises InputError if the scores of the model card belong to another adapter."""
     from medtune.export.hub import CARD
     from medtune.modeling.loading import require
 
-    require(folder / WEIGHTS, "train")
-    require(folder / CARD, "compare")
-    with (folder / WEIGHTS).open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != recorded:
-        raise InputError(
-            f"{folder / WEIGHTS} is not the adapter that this run compared, so the model card "
-            "would name the scores of another one: run dvc repro compare, or name its --experiment"
-        )
+    if upload.kind == "adapter":
+        require(source / WEIGHTS, "train")
+        require(source / CARD, "compare")
+    for path, found in adapters_of(upload, source).items():
+        if found is None:
+            raise InputError(
+                f"{path} does not say which adapter it holds, so its scores are unknown: write it "
+                "again with `medtune export`"
+            )
+        if found != recorded:
+            what = "is not" if upload.kind == "adapter" else "does not hold"
+            remedy = "run dvc repro compare" if upload.kind == "adapter" else "export it again"
+            raise InputError(
+                f"{path} {what} the adapter that this run compared, so the model card would name "
+                f"the scores of another one: {remedy}, or name its --experiment"
+            )
+
+
+def adapters_of(upload: "Upload", source: Path) -> dict[Path, str | None]:
+    """Returns the hash of the adapter in each file of weights, as far as it is known."""
+    from medtune.export.hub import CARD
+    from medtune.export.provenance import GGUF_KEY, adapter_md5, md5_in_card, text_in_gguf
+
+    if upload.kind == "adapter":
+        return {source / WEIGHTS: adapter_md5(source)}
+    if upload.kind == "merged model":
+        return {source: md5_in_card(source / CARD)}
+    paths = [file for file in upload.files.values() if isinstance(file, Path)]
+    return {path: text_in_gguf(path, GGUF_KEY) for path in paths if path.suffix == ".gguf"}
 
 
 def prepare(source: Path, repository: str, space: bool, experiment: str | None) -> "Upload":
@@ -86,8 +105,7 @@ def prepare(source: Path, repository: str, space: bool, experiment: str | None) 
     if space:
         return upload
     run = origin(revision_of(experiment))
-    if upload.kind == "adapter":
-        check_adapter(source, run.adapter_md5)
+    check_adapter(upload, source, run.adapter_md5)
     return with_card(upload, repository, run)
 
 

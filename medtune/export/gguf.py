@@ -15,6 +15,7 @@ from typing import Any
 from medtune.export.gguf_tokenizer import add_tokenizer, pre_tokenizer_name
 from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
+from medtune.export.provenance import GGUF_KEY
 from medtune.report.model_card import hub_name_of, package_of
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing
@@ -100,6 +101,7 @@ def add_description(writer: Any, merged: Merged, type_: str) -> None:
     package, hub_name = package_of(source), hub_name_of(source)
     writer.add_type(GGUFType.MODEL)
     writer.add_name(NAME)
+    writer.add_string(GGUF_KEY, merged.adapter_md5)
     if package and package.spdx:
         writer.add_license(package.spdx)
     if hub_name:

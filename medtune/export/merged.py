@@ -14,6 +14,7 @@ from typing import Any
 from medtune.config.schema import Evaluate, Params, Train
 from medtune.export.chat_template import differing_prompts, portable_template
 from medtune.export.merged_card import MARK, model_card
+from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.runs import TEST_CARDS, read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.loading import BASE, load_base, load_tokenizer, require
@@ -37,6 +38,7 @@ class Merged:
     encoder: PromptEncoder
     template: str
     params: Params
+    adapter_md5: str
 
     @property
     def end_ids(self) -> list[int]:
@@ -57,7 +59,8 @@ def export_merged(root: Path, folder: Path) -> None:
     with replacing(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        (temporary / CARD).write_text(model_card(merged.params, merged.encoder), encoding="utf-8")
+        card = model_card(merged.params, merged.encoder, merged.adapter_md5)
+        (temporary / CARD).write_text(card, encoding="utf-8")
         for path in temporary.iterdir():
             path.chmod(0o644)  # safetensors lets nobody else read what it writes
 
@@ -79,7 +82,7 @@ def check_folder(folder: Path) -> None:
 def merge(root: Path) -> Merged:
     """Merges the adapter of a run into its base model, in fp32, and says what that changed."""
     adapter = root / ADAPTER
-    require(adapter / "adapter_model.safetensors", "train")
+    require(adapter / WEIGHTS, "train")
     params = read_run_params(root)
     prompt_format = PromptFormat.load(adapter / "prompt.json", "train")
     encoder = PromptEncoder(load_tokenizer(adapter), prompt_format)
@@ -90,7 +93,7 @@ def merge(root: Path) -> Merged:
             f"the chat template alone gives other tokens than the training for {differing[0]!r}: "
             "other programs may answer differently"
         )
-    return Merged(model, encoder, template, params)
+    return Merged(model, encoder, template, params, adapter_md5(adapter))
 
 
 def merge_and_compare(root: Path, train: Train, cards: list[list[int]]) -> Any:

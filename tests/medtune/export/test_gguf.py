@@ -9,6 +9,7 @@ from gguf import GGMLQuantizationType, GGUFReader, dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from medtune.export.gguf import export_gguf
+from medtune.export.provenance import adapter_md5
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.prompts import PromptFormat
 from medtune.runtime.errors import InputError
@@ -100,6 +101,7 @@ def test_the_metadata_describe_shape_licence_and_tokenizer(make_run: MakeRun) ->
         "general.architecture": "llama",
         "general.file_type": 7,
         "general.license": "apache-2.0",
+        "medtune.adapter_md5": adapter_md5(ADAPTER),
         "general.base_model.0.repo_url": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
         "llama.block_count": 2,
         "llama.context_length": 512,

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from medtune.config.loading import PARAMS_FILE, read_yaml
 from medtune.export.merged import export_merged
+from medtune.export.provenance import adapter_md5, md5_in_card
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
@@ -104,6 +105,7 @@ def test_the_folder_says_how_to_decode_and_where_the_weights_come_from(make_run:
     card = (OUT / "README.md").read_text()
     assert card.startswith("---\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\n")
     assert "license: apache-2.0" in card and "its licence holds for them too: Apache-2.0." in card
+    assert md5_in_card(OUT / "README.md") == adapter_md5(ADAPTER)
     assert f"“{SYSTEM}”" in card and "frequency penalty of 0.5" in card
 
 
