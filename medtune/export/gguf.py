@@ -67,7 +67,8 @@ def write_gguf(merged: Merged, path: Path, type_: str) -> None:
     if problem := unsupported(merged):
         raise InputError(
             f"medtune cannot write this model as GGUF, because {problem}: run `medtune export "
-            "merged FOLDER`, then `python convert_hf_to_gguf.py FOLDER` of llama.cpp"
+            "merged FOLDER`, then `python convert_hf_to_gguf.py FOLDER --outfile FILE.gguf` of "
+            "llama.cpp"
         )
     writer = GGUFWriter(None, ARCHITECTURES[config.model_type])
     add_description(writer, merged, type_)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from medtune.config.schema import Evaluate, Params, Train
+from medtune.export import folders
 from medtune.export.chat_template import differing_prompts, portable_template
+from medtune.export.folders import check_folder
 from medtune.export.merged_card import MARK, model_card
 from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.runs import TEST_CARDS, read_run_params
@@ -49,8 +51,8 @@ class Merged:
 
 
 def export_merged(root: Path, folder: Path) -> None:
-    """Replaces the folder; raises InputError if it was not written by this command."""
-    check_folder(folder)
+    """Replaces the folder; raises InputError if it has anything else in it."""
+    check_folder(folder, CARD, MARK, folders.MERGED, "merged")
     merged = merge(root)
     model, tokenizer = merged.model, merged.encoder.tokenizer
     model.generation_config = generation_config(merged)
@@ -63,20 +65,6 @@ def export_merged(root: Path, folder: Path) -> None:
         (temporary / CARD).write_text(card, encoding="utf-8")
         for path in temporary.iterdir():
             path.chmod(0o644)  # safetensors lets nobody else read what it writes
-
-
-def check_folder(folder: Path) -> None:
-    """Refuses a folder that is not empty and was not written by this command."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    card = folder / CARD
-    if not card.is_file() or MARK not in card.read_text(encoding="utf-8", errors="replace"):
-        raise InputError(
-            f"{folder} is not empty and was not written by medtune export merged: name another "
-            "folder, or empty it"
-        )
 
 
 def merge(root: Path) -> Merged:

@@ -73,10 +73,11 @@ def md5(path: Path = ADAPTER / "adapter_model.safetensors") -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def write_gguf(path: Path, adapter: str | None = None) -> None:
+def write_gguf(path: Path, adapter: str | None = None, key: str = "general.name") -> None:
     """Writes a file without tensors that names an adapter, by default the one that is there."""
     writer = GGUFWriter(None, "llama")
     writer.add_string("medtune.adapter_md5", adapter or md5())
+    writer.add_string(key, "medtune")
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.close()
@@ -189,10 +190,10 @@ def test_a_public_repository_gets_files_only_by_public(
     project: Path, hub: UploadServer, medtune: Run, capsys: Output
 ) -> None:
     assert medtune(*PUSH, "--public", "--yes") == 0
-    (ADAPTER / "new.txt").touch()
+    (ADAPTER / "LICENSE").touch()
     assert medtune(*PUSH, "--yes") == 1
     assert f"{REPO} is public on {hub.url}: add --public" in capsys.readouterr().err
-    assert "new.txt" not in hub.repositories[REPO].files
+    assert "LICENSE" not in hub.repositories[REPO].files
 
 
 @pytest.mark.parametrize(
@@ -238,15 +239,18 @@ def test_an_interrupted_upload_completes_when_it_runs_again(
 
 
 def test_large_files_that_have_arrived_are_not_sent_again(
-    project: Path, hub: UploadServer, medtune: Run, monkeypatch: pytest.MonkeyPatch
+    project: Path, hub: UploadServer, medtune: Run
 ) -> None:
-    weights = (ADAPTER / "adapter_model.safetensors").read_bytes()
-    hub.stored[hashlib.sha256(weights).hexdigest()] = weights
-    (ADAPTER / "more.safetensors").write_bytes(b"more")
-    assert medtune(*PUSH, "--yes") == 0
-    oid = hashlib.sha256(b"more").hexdigest()
+    folder = Path("gguf")
+    folder.mkdir()
+    for name, key in (("first.gguf", "first"), ("more.gguf", "more")):
+        write_gguf(folder / name, key=key)
+    first, more = ((folder / name).read_bytes() for name in ("first.gguf", "more.gguf"))
+    hub.stored[hashlib.sha256(first).hexdigest()] = first
+    assert medtune("push", "gguf", REPO, "--yes") == 0
+    oid = hashlib.sha256(more).hexdigest()
     assert sent(hub, "PUT") == [f"PUT /lfs/{oid}/0"]
-    assert medtune(*PUSH, "--yes") == 0
+    assert medtune("push", "gguf", REPO, "--yes") == 0
     assert len(hub.repositories[REPO].commits) == 1, "nothing has changed"
 
 
@@ -262,7 +266,10 @@ def test_a_gguf_file_gets_a_card(project: Path, hub: UploadServer, medtune: Run)
     write_gguf(Path("model.gguf"))
     assert medtune("push", "model.gguf", REPO, "--yes") == 0
     files = hub.repositories[REPO].files
-    assert files["model.gguf"] == Path("model.gguf").read_bytes() and sorted(files) == ["README.md", "model.gguf"]
+    assert files["model.gguf"] == Path("model.gguf").read_bytes() and sorted(files) == [
+        "README.md",
+        "model.gguf",
+    ]
     data = front_matter(files["README.md"])
     assert "gguf" in data["tags"] and "lora" not in data["tags"] and "library_name" not in data
     assert data["license"] == "apache-2.0" and data["base_model_relation"] == "finetune"
@@ -359,6 +366,32 @@ def test_an_adapter_with_the_scores_of_another_one_is_refused(
     (ADAPTER / "adapter_model.safetensors").write_bytes(b"another")
     assert medtune(*PUSH) == 1
     assert "is not the adapter that this run compared" in capsys.readouterr().err
+
+
+def test_only_files_of_an_export_are_uploaded(
+    project: Path, hub: UploadServer, medtune: Run, capsys: Output
+) -> None:
+    write_merged(Path("exports/merged"))
+    for name in ("train.csv", "checkpoints/model.safetensors", "data/README.md"):
+        path = Path("exports/merged") / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert medtune("push", "exports/merged", REPO, "--yes") == 0
+    files = hub.repositories[REPO].files
+    assert sorted(files) == ["README.md", "config.json", "model.safetensors"]
+    said = capsys.readouterr().err
+    assert "not files of a merged model: checkpoints, data, train.csv" in said
+
+
+def test_a_folder_with_an_export_in_it_is_not_one(
+    project: Path, hub: UploadServer, medtune: Run, capsys: Output
+) -> None:
+    Path("exports/gguf").mkdir(parents=True)
+    write_gguf(Path("exports/gguf/model.gguf"))
+    write_merged(Path("exports/merged"))
+    assert medtune("push", "exports", REPO, "--yes") == 1
+    assert "exports has no adapter, model, GGUF file or Space" in capsys.readouterr().err
+    assert hub.received == []
 
 
 @pytest.mark.parametrize("source", ["exports/gguf", "model.gguf", "exports/merged"])

@@ -169,8 +169,10 @@ def test_another_architecture_names_the_converter_of_llama_cpp(
     kind: str, changes: dict[str, Any], reason: str, make_run: MakeRun
 ) -> None:
     make_run(kind, **changes)
-    remedy = r"run `medtune export merged FOLDER`, then `python convert_hf_to_gguf\.py FOLDER`"
-    with pytest.raises(InputError, match=rf"{reason}.*: {remedy} of llama\.cpp$"):
+    remedy = r"run `medtune export merged FOLDER`, then `python convert_hf_to_gguf\.py FOLDER --"
+    with pytest.raises(
+        InputError, match=rf"{reason}.*: {remedy}outfile FILE\.gguf` of llama\.cpp$"
+    ):
         export_gguf(Path(), Path("out"), "f16")
     assert not list(Path("out").iterdir())
 

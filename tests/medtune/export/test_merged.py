@@ -149,6 +149,15 @@ def test_an_adapter_that_merging_would_change_is_refused(make_run: MakeRun) -> N
     assert not OUT.exists()
 
 
+def test_a_file_beside_an_earlier_export_is_left_alone(make_run: MakeRun) -> None:
+    make_run()
+    export_merged(Path(), OUT)
+    (OUT / "merged-F16.gguf").write_text("mine")  # where llama.cpp's converter writes by default
+    with pytest.raises(InputError, match=r"^out contains merged-F16\.gguf, which was not written"):
+        export_merged(Path(), OUT)
+    assert (OUT / "merged-F16.gguf").read_text() == "mine"
+
+
 @pytest.mark.parametrize("made", ["file", "folder"])
 def test_files_of_others_are_left_alone(made: str, make_run: MakeRun) -> None:
     make_run()
