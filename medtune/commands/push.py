@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,6 +165,8 @@ def push(
     Without --yes, it lists the files with their sizes and sends nothing. The hub is huggingface.co
     or HF_ENDPOINT; the token comes from HF_TOKEN or `hf auth login`.
     """
+    # Chunked uploads need a second service of the hub. huggingface_hub reads this on import.
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     from medtune.export.hub import hub_address, send
 
     upload = prepare(source, repository, space, experiment)

@@ -102,8 +102,6 @@ def send(upload: Upload, repository: str, private: bool, message: str) -> str:
     stays as it was. Those that the hub has already are not sent again. Other files of the
     repository stay. Honours HF_ENDPOINT and HF_TOKEN.
     """
-    # Chunked uploads need a second service of the hub. huggingface_hub reads this on import.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     try:
         return _send(upload, repository, private, message)
     except Exception as error:

@@ -152,7 +152,8 @@ def generation_config(merged: Merged) -> Any:
     from transformers import GenerationConfig
 
     evaluate: Evaluate = merged.params.evaluate
-    sampling = {"temperature": evaluate.temperature, "top_p": evaluate.top_p}
+    # transformers would choose among the 50 likeliest tokens; 0 leaves out none.
+    sampling = {"temperature": evaluate.temperature, "top_p": evaluate.top_p, "top_k": 0}
     tokenizer = merged.encoder.tokenizer
     return GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -366,6 +368,21 @@ def test_an_adapter_with_the_scores_of_another_one_is_refused(
     (ADAPTER / "adapter_model.safetensors").write_bytes(b"another")
     assert medtune(*PUSH) == 1
     assert "is not the adapter that this run compared" in capsys.readouterr().err
+
+
+def test_large_files_go_by_git_lfs_in_a_new_process(project: Path, hub: UploadServer) -> None:
+    """huggingface_hub reads its switch for another protocol when it is first imported."""
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_XET"}
+    environment |= {"HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "medtune", *PUSH, "--yes"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(sent(hub, "PUT /lfs/")) == 1
+    assert not any("xet" in line for line in hub.received)
 
 
 def test_only_files_of_an_export_are_uploaded(

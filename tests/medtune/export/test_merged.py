@@ -128,6 +128,9 @@ def test_sampling_is_exported_as_it_was_measured(make_run: MakeRun) -> None:
     export_merged(Path(), OUT)
     decoding = json.loads((OUT / "generation_config.json").read_text())
     assert (decoding["do_sample"], decoding["temperature"], decoding["top_p"]) == (True, 0.7, 0.9)
+    loaded = AutoModelForCausalLM.from_pretrained(OUT)
+    prepared, _ = loaded._prepare_generation_config(None)
+    assert prepared.top_k == 0, "transformers' own default leaves out all but 50 tokens"
     assert "penalty" not in (OUT / "README.md").read_text()
 
 
