@@ -25,19 +25,6 @@ EXAMPLES = (
 RECORDED = f"models/adapter/{WEIGHTS}"
 
 
-def revision_of(experiment: str | None) -> str:
-    """Returns the commit of a DVC experiment, a branch or a commit; empty for the workspace."""
-    from medtune.commands.experiments import git
-
-    if experiment is None:
-        return ""
-    made = git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{experiment}")
-    revision = made or git("rev-parse", "--verify", "--quiet", f"{experiment}^{{commit}}")
-    if not revision:
-        raise InputError(f"no run is named {experiment}: `dvc exp list` names the experiments")
-    return revision.splitlines()[0]
-
-
 def origin(revision: str) -> "Origin":
     """Returns the run of a commit, or of the workspace if it is empty."""
     from medtune.commands.experiments import PARAMS, SCORES, read_lock, text_of
@@ -94,6 +81,7 @@ def adapters_of(upload: "Upload", source: Path) -> dict[Path, str | None]:
 
 def prepare(source: Path, repository: str, space: bool, experiment: str | None) -> "Upload":
     """Returns what to upload, with a complete model card."""
+    from medtune.commands.experiments import revision_of
     from medtune.export.hub import REPOSITORY, read_upload
     from medtune.export.hub_card import with_card
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medtune.config.loading import load_params
 from medtune.disclaimer import DISCLAIMER
 from medtune.export import folders
 from medtune.export.folders import check_folder
 from medtune.export.hub import REPOSITORY
+from medtune.export.runs import read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.adapters import FILES as ADAPTER_FILES
 from medtune.modeling.loading import BASE, require
@@ -59,10 +59,11 @@ def export(folder: Path, adapter: str | None, base: str | None) -> None:
 
     `adapter` and `base` name repositories of a hub, as owner/name or owner/name@revision. Without
     them, the adapter is copied into the Space, and the base model comes from the hub if
-    params.yaml takes it from there, otherwise it is copied too.
+    the run took it from there, otherwise it is copied too.
     """
     check_folder(folder, "README.md", MARK, folders.SPACE, "space")
-    model, evaluate, seed = load_params("download.model", "evaluate", "seed")
+    params = read_run_params(Path())
+    model = params.download.model
     if base is None and model.startswith("hub://"):
         base = model.removeprefix("hub://")
     places = {"adapter": adapter, "base": base}
@@ -73,7 +74,7 @@ def export(folder: Path, adapter: str | None, base: str | None) -> None:
             _copy(ADAPTER, ADAPTER_FILES, temporary / "adapter", "train")
         if base is None:
             _copy(BASE, BASE_FILES, temporary / "base", "download@model")
-        run = {"evaluate": evaluate.model_dump(), "seed": seed}
+        run = {"evaluate": params.evaluate.model_dump(), "seed": params.seed}
         write_json(temporary / SETTINGS, settings | run)
         _write_code(temporary)
         _write_texts(temporary)

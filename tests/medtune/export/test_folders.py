@@ -30,5 +30,5 @@ def test_a_folder_is_replaced_only_if_all_in_it_is_known(
 
 def test_known_names_are_not_enough_without_the_mark(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
-    with pytest.raises(InputError, match="contains README.md, which was not written by"):
+    with pytest.raises(InputError, match=r"contains README\.md, which was not written by"):
         check_folder(tmp_path, "README.md", MARK, folders.MERGED, "merged")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gguf import GGMLQuantizationType, GGUFReader, dequantize
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from medtune.export.gguf import export_gguf
@@ -174,7 +174,7 @@ def test_another_architecture_names_the_converter_of_llama_cpp(
         InputError, match=rf"{reason}.*: {remedy}outfile FILE\.gguf` of llama\.cpp$"
     ):
         export_gguf(Path(), Path("out"), "f16")
-    assert not list(Path("out").iterdir())
+    assert not Path("out").exists()
 
 
 def test_an_unknown_tokenizer_names_the_converter_too(make_run: MakeRun, tmp_path: Path) -> None:
@@ -195,6 +195,32 @@ def test_types_of_llama_cpp_come_with_the_commands_that_make_them(
         "run `medtune export gguf --type f32 out/medtune-f32.gguf`, then `llama-quantize "
         f"out/medtune-f32.gguf out/medtune-{type_}.gguf {type_.upper()}`"
     )
+
+
+def test_the_commands_that_an_error_names_keep_the_experiment(make_run: MakeRun) -> None:
+    make_run("gpt_neox")
+    with pytest.raises(InputError, match="run `medtune export gguf --experiment tiny --type f32"):
+        export_gguf(Path(), Path("out"), "q4_k_m", "tiny")
+    with pytest.raises(InputError, match="run `medtune export merged --experiment tiny FOLDER`"):
+        export_gguf(Path(), Path("out"), "f16", "tiny")
+
+
+@pytest.mark.parametrize("name", ["Llama 3", None])
+def test_a_gguf_file_of_others_is_left_alone(name: str | None, make_run: MakeRun) -> None:
+    make_run()
+    path = Path("model.gguf")
+    if name is None:
+        path.write_bytes(b"mine")
+    else:
+        writer = GGUFWriter(path, "llama")
+        writer.add_name(name)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"^model\.gguf was not written by medtune export: name"):
+        export_gguf(Path(), path, "f16")
+    assert path.read_bytes() == before
 
 
 def test_an_unknown_type_lists_the_known_ones(make_run: MakeRun) -> None:
