@@ -62,7 +62,7 @@ def _copy_run(experiment: str, revision: str, folder: Path) -> None:
         known = False
     if not known:
         raise InputError(
-            f"{experiment} has no {PARAMS_FILE} in this folder: `dvc exp list` names the experiments"
+            f"{experiment} has no {PARAMS_FILE}: `dvc exp list` names the experiments"
         )
     for path in (PARAMS_FILE, LOCK, *(ADAPTER / name for name in FILES)):
         _copy(files, path, folder, experiment)
