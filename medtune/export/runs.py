@@ -61,9 +61,7 @@ def _copy_run(experiment: str, revision: str, folder: Path) -> None:
     except DvcException:
         known = False
     if not known:
-        raise InputError(
-            f"{experiment} has no {PARAMS_FILE}: `dvc exp list` names the experiments"
-        )
+        raise InputError(f"{experiment} has no {PARAMS_FILE}: `dvc exp list` names the experiments")
     for path in (PARAMS_FILE, LOCK, *(ADAPTER / name for name in FILES)):
         _copy(files, path, folder, experiment)
     try:
