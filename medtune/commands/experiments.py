@@ -137,6 +137,21 @@ def text_of(commit: str, path: str) -> str:
     return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
 
 
+def revision_of(name: str | None) -> str:
+    """Returns the commit of a DVC experiment, a branch or a commit; empty for the workspace."""
+    if name is None:
+        return ""
+    made = git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{name}").splitlines()
+    other = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").splitlines()
+    found = sorted({*made, *other})
+    if not found:
+        raise InputError(f"no run is named {name}: `dvc exp list` names the experiments")
+    if len(found) > 1:
+        commits = " and ".join(map(_short, found))
+        raise InputError(f"{name} names several runs, {commits}: name the commit that you mean")
+    return found[0]
+
+
 def queue_experiments(commands: Sequence[Sequence[str]]) -> None:
     """Runs `dvc` with each of the arguments; raises InputError at the first that DVC refuses."""
     for count, command in enumerate(commands):

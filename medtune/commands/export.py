@@ -56,10 +56,11 @@ def merged(
     For transformers, vLLM and other programs. The folder holds safetensors in fp32, the tokenizer
     with a chat template that renders what was trained, the settings of decoding and a model card.
     """
+    from medtune.commands.experiments import revision_of
     from medtune.export.merged import export_merged
     from medtune.export.runs import run_folder
 
-    with run_folder(experiment) as root:
+    with run_folder(experiment, revision_of(experiment)) as root:
         export_merged(root, folder.resolve())
     print(folder)
 
@@ -78,8 +79,9 @@ def gguf(
 
     The tokenizer and the chat template are in the file. A Modelfile for Ollama lies beside it.
     """
+    from medtune.commands.experiments import revision_of
     from medtune.export.gguf import export_gguf
     from medtune.export.runs import run_folder
 
-    with run_folder(experiment) as root:
-        print(export_gguf(root, target, type_))
+    with run_folder(experiment, revision_of(experiment)) as root:
+        print(export_gguf(root, target, type_, experiment))

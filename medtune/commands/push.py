@@ -1,13 +1,14 @@
 """`medtune push`: uploads the adapter, an exported model or a Space to a model hub."""
 
-import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medtune.export.provenance import WEIGHTS
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,21 +22,7 @@ EXAMPLES = (
     "medtune push models/adapter owner/name --yes",
     "medtune push exports/space owner/name --space --yes",
 )
-WEIGHTS = "adapter_model.safetensors"
 RECORDED = f"models/adapter/{WEIGHTS}"
-
-
-def revision_of(experiment: str | None) -> str:
-    """Returns the commit of a DVC experiment, a branch or a commit; empty for the workspace."""
-    from medtune.commands.experiments import git
-
-    if experiment is None:
-        return ""
-    made = git("for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{experiment}")
-    revision = made or git("rev-parse", "--verify", "--quiet", f"{experiment}^{{commit}}")
-    if not revision:
-        raise InputError(f"no run is named {experiment}: `dvc exp list` names the experiments")
-    return revision.splitlines()[0]
 
 
 def origin(revision: str) -> "Origin":
@@ -56,24 +43,45 @@ def origin(revision: str) -> "Origin":
     return Origin(recorded, compared["params"][PARAMS], json.loads(scores), adapter)
 
 
-def check_adapter(folder: Path, recorded: str | None) -> None:
+def check_adapter(upload: "Upload", source: Path, recorded: str | None) -> None:
     """Raises InputError if the scores of the model card belong to another adapter."""
     from medtune.export.hub import CARD
     from medtune.modeling.loading import require
 
-    require(folder / WEIGHTS, "train")
-    require(folder / CARD, "compare")
-    with (folder / WEIGHTS).open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != recorded:
-        raise InputError(
-            f"{folder / WEIGHTS} is not the adapter that this run compared, so the model card "
-            "would name the scores of another one: run dvc repro compare, or name its --experiment"
-        )
+    if upload.kind == "adapter":
+        require(source / WEIGHTS, "train")
+        require(source / CARD, "compare")
+    for path, found in adapters_of(upload, source).items():
+        if found is None:
+            raise InputError(
+                f"{path} does not say which adapter it holds, so its scores are unknown: write it "
+                "again with `medtune export`"
+            )
+        if found != recorded:
+            what = "is not" if upload.kind == "adapter" else "does not hold"
+            remedy = "run dvc repro compare" if upload.kind == "adapter" else "export it again"
+            raise InputError(
+                f"{path} {what} the adapter that this run compared, so the model card would name "
+                f"the scores of another one: {remedy}, or name its --experiment"
+            )
+
+
+def adapters_of(upload: "Upload", source: Path) -> dict[Path, str | None]:
+    """Returns the hash of the adapter in each file of weights, as far as it is known."""
+    from medtune.export.hub import CARD
+    from medtune.export.provenance import GGUF_KEY, adapter_md5, md5_in_card, text_in_gguf
+
+    if upload.kind == "adapter":
+        return {source / WEIGHTS: adapter_md5(source)}
+    if upload.kind == "merged model":
+        return {source: md5_in_card(source / CARD)}
+    paths = [file for file in upload.files.values() if isinstance(file, Path)]
+    return {path: text_in_gguf(path, GGUF_KEY) for path in paths if path.suffix == ".gguf"}
 
 
 def prepare(source: Path, repository: str, space: bool, experiment: str | None) -> "Upload":
     """Returns what to upload, with a complete model card."""
+    from medtune.commands.experiments import revision_of
     from medtune.export.hub import REPOSITORY, read_upload
     from medtune.export.hub_card import with_card
 
@@ -86,8 +94,7 @@ def prepare(source: Path, repository: str, space: bool, experiment: str | None) 
     if space:
         return upload
     run = origin(revision_of(experiment))
-    if upload.kind == "adapter":
-        check_adapter(source, run.adapter_md5)
+    check_adapter(upload, source, run.adapter_md5)
     return with_card(upload, repository, run)
 
 
@@ -146,6 +153,8 @@ def push(
     Without --yes, it lists the files with their sizes and sends nothing. The hub is huggingface.co
     or HF_ENDPOINT; the token comes from HF_TOKEN or `hf auth login`.
     """
+    # Chunked uploads need a second service of the hub. huggingface_hub reads this on import.
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     from medtune.export.hub import hub_address, send
 
     upload = prepare(source, repository, space, experiment)

@@ -18,9 +18,10 @@ import pyarrow.compute as pc
 
 from medtune.config.loading import load_params
 from medtune.config.schema import SPLITS
+from medtune.export import folders
+from medtune.export.folders import check_folder
 from medtune.export.statistics import draw_figures, make_tables
 from medtune.modeling.token_files import TOKENS, read_tokens
-from medtune.runtime.errors import InputError
 from medtune.runtime.files import inert, read_table, replacing
 from medtune.runtime.stage import METRICS
 
@@ -46,12 +47,11 @@ ROWS = {  # the rows in no split, except those with personal data
     "dropped_rows": Path("data/clean/dropped.parquet"),
     "left_out_cards": Path("data/split/left_out.parquet"),
 }
-OWN = {ABOUT, "csv", "jsonl", "parquet", "dataset", "tables", "figures"}
 
 
 def export(folder: Path) -> None:
     """Replaces the folder; raises InputError if it has anything else in it."""
-    check_folder(folder)
+    check_folder(folder, ABOUT, MARK, folders.CARDS, "cards")
     limit = load_params("tokenize").max_length_tokens
     cards, metrics = read_cards(), read_metrics()
     tables = make_tables(cards, metrics)
@@ -99,21 +99,6 @@ def read_metrics() -> dict[str, Any]:
         else:
             logger.info(f"{shows} are left out: run dvc repro {stage} to get {path}")
     return metrics
-
-
-def check_folder(folder: Path) -> None:
-    """Refuses a folder that is not empty and was not written by this command alone."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    about = folder / ABOUT
-    made = ABOUT in names and about.read_text(encoding="utf-8", errors="replace").startswith(MARK)
-    others = sorted(names - OWN if made else names)
-    if others:
-        raise InputError(
-            f"{folder} contains {others[0]}, which was not written by medtune export: "
-            "name another folder, or move the file away"
-        )
 
 
 def write_splits(folder: Path, cards: pd.DataFrame) -> int:

@@ -8,6 +8,7 @@ The names and the layout of the tensors are those of llama.cpp's converter for L
 
 import logging
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from medtune.export.gguf_tokenizer import add_tokenizer, pre_tokenizer_name
 from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
+from medtune.export.provenance import GGUF_KEY, text_in_gguf
 from medtune.report.model_card import hub_name_of, package_of
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing
@@ -29,14 +31,26 @@ ROPE_TYPES = {"llama": ("default", "linear", "llama3"), "qwen2": ("default",)}
 NAME = "medtune"
 
 
-def export_gguf(root: Path, target: Path, type_: str) -> Path:
-    """Writes the file, or one named after the type into the folder; returns its path."""
+def export_gguf(root: Path, target: Path, type_: str, experiment: str | None = None) -> Path:
+    """Writes the file, or one named after the type into the folder; returns its path.
+
+    `experiment` is the name of the run in `root`, for errors that name a command.
+    """
+    option = f" --experiment {shlex.quote(experiment)}" if experiment else ""
     path = target if target.suffix == ".gguf" else target / f"{NAME}-{type_}.gguf"
-    check_type(type_, path)
+    check_type(type_, path, option)
     if path.is_dir() or path.parent.is_file():
         raise InputError(f"{target} is in the way: name a folder or a new file ending in .gguf")
     check_modelfile(path.parent / MODELFILE)
+    if path.exists() and text_in_gguf(path, "general.name") != NAME:
+        raise InputError(f"{path} was not written by medtune export: name another file")
     merged = merge(root)
+    if problem := unsupported(merged):
+        raise InputError(
+            f"medtune cannot write this model as GGUF, because {problem}: run `medtune export "
+            f"merged{option} FOLDER`, then `python convert_hf_to_gguf.py FOLDER --outfile "
+            "FILE.gguf` of llama.cpp"
+        )
     with replacing(path) as temporary:
         write_gguf(merged, temporary, type_)
     text = modelfile(merged, path.name)
@@ -46,28 +60,23 @@ def export_gguf(root: Path, target: Path, type_: str) -> Path:
     return path
 
 
-def check_type(type_: str, path: Path) -> None:
+def check_type(type_: str, path: Path, option: str) -> None:
     if type_ in TYPES:
         return
     if not OF_LLAMA_CPP.fullmatch(type_):
         raise InputError(f"--type must be one of {', '.join(TYPES)}, got {type_}")
     full = path.with_name(f"{NAME}-f32.gguf")
     raise InputError(
-        f"--type {type_} is made by llama.cpp's quantizer: run `medtune export gguf --type f32 "
-        f"{full}`, then `llama-quantize {full} {path} {type_.upper()}`"
+        f"--type {type_} is made by llama.cpp's quantizer: run `medtune export gguf{option} "
+        f"--type f32 {full}`, then `llama-quantize {full} {path} {type_.upper()}`"
     )
 
 
 def write_gguf(merged: Merged, path: Path, type_: str) -> None:
-    """Writes metadata and tensors; raises InputError for a model that the file can't describe."""
+    """Writes metadata and tensors of a model that is not unsupported."""
     from gguf import GGUFWriter
 
     config = merged.model.config
-    if problem := unsupported(merged):
-        raise InputError(
-            f"medtune cannot write this model as GGUF, because {problem}: run `medtune export "
-            "merged FOLDER`, then `python convert_hf_to_gguf.py FOLDER` of llama.cpp"
-        )
     writer = GGUFWriter(None, ARCHITECTURES[config.model_type])
     add_description(writer, merged, type_)
     add_shape(writer, config)
@@ -100,6 +109,7 @@ def add_description(writer: Any, merged: Merged, type_: str) -> None:
     package, hub_name = package_of(source), hub_name_of(source)
     writer.add_type(GGUFType.MODEL)
     writer.add_name(NAME)
+    writer.add_string(GGUF_KEY, merged.adapter_md5)
     if package and package.spdx:
         writer.add_license(package.spdx)
     if hub_name:

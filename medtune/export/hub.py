@@ -3,6 +3,7 @@
 medtune push models/adapter owner/name
 """
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -10,15 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from medtune.export import folders
+from medtune.modeling.adapters import FILES as ADAPTER_FILES
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import list_files
+
+logger = logging.getLogger("medtune")
 
 Kind = Literal["adapter", "GGUF model", "merged model", "Space"]
 CARD = "README.md"
 ADAPTER_CONFIG = "adapter_config.json"
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 SPACE_SDK = re.compile(r"\A---\n(?:[^-].*\n)*?sdk: gradio\n")
-LEFT_OUT = "__pycache__"  # hidden files are left out too
+NEVER = "__pycache__"  # hidden files are not uploaded either
+KNOWN: dict[Kind, tuple[str, ...]] = {
+    "adapter": (*ADAPTER_FILES, "README.md", "LICENSE"),
+    "GGUF model": ("*.gguf", "Modelfile", "README.md", "LICENSE"),
+    "merged model": (*folders.MERGED, "LICENSE"),
+    "Space": folders.SPACE,
+}
 AGAIN = "run the same command again, which sends only the files that are missing"
 
 
@@ -45,20 +56,23 @@ def read_upload(path: Path) -> Upload:
             f"{path} is missing: name models/adapter, or what `medtune export` has written"
         )
     files = {path.name: path} if path.is_file() else _files(path)
-    return Upload(_kind(path, files), files)
+    kind = _kind(path, files)
+    known = {name: file for name, file in files.items() if folders.is_known(name, KNOWN[kind])}
+    if others := sorted({name.partition("/")[0] for name in files.keys() - known.keys()}):
+        logger.info(f"left out, because they are not files of a {kind}: {', '.join(others)}")
+    for file in known.values():
+        if not file.is_file():
+            raise InputError(f"{file} is a link that leads to no file: remove it")
+    return Upload(kind, known)
 
 
 def _files(folder: Path) -> dict[str, Path]:
     found = {path.relative_to(folder): path for path in list_files(folder)}
-    shown = {
+    return {
         name.as_posix(): path
         for name, path in found.items()
-        if not any(part.startswith(".") or part == LEFT_OUT for part in name.parts)
+        if not any(part.startswith(".") or part == NEVER for part in name.parts)
     }
-    for path in shown.values():
-        if not path.is_file():
-            raise InputError(f"{path} is a link that leads to no file: remove it")
-    return shown
 
 
 def _kind(path: Path, files: Mapping[str, Path]) -> Kind:
@@ -66,9 +80,10 @@ def _kind(path: Path, files: Mapping[str, Path]) -> Kind:
         return "Space"
     if ADAPTER_CONFIG in files:
         return "adapter"
-    if any(name.endswith(".gguf") for name in files):
+    top = [name for name in files if "/" not in name]
+    if any(name.endswith(".gguf") for name in top):
         return "GGUF model"
-    if "config.json" in files and any(name.endswith(".safetensors") for name in files):
+    if "config.json" in files and any(name.endswith(".safetensors") for name in top):
         return "merged model"
     raise InputError(
         f"{path} has no adapter, model, GGUF file or Space: name models/adapter, or what "
@@ -87,8 +102,6 @@ def send(upload: Upload, repository: str, private: bool, message: str) -> str:
     stays as it was. Those that the hub has already are not sent again. Other files of the
     repository stay. Honours HF_ENDPOINT and HF_TOKEN.
     """
-    # Chunked uploads need a second service of the hub. huggingface_hub reads this on import.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     try:
         return _send(upload, repository, private, message)
     except Exception as error:

@@ -10,6 +10,7 @@ from typing import Any
 from medtune.config.schema import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.export.hub import ADAPTER_CONFIG, CARD, Kind, Upload
+from medtune.export.provenance import FIELD
 from medtune.report.model_card import front_matter, hub_name_of, public_sources
 
 IN_PROJECT = "Run this in the project's folder, after `dvc repro` or `dvc pull`:"
@@ -65,8 +66,10 @@ def completed_card(card: str, kind: Kind, repository: str, origin: Origin) -> st
     from huggingface_hub import ModelCard
 
     completed = ModelCard(card)
-    for name, value in _fields(kind, origin).items():
-        if completed.data.get(name) is None:
+    fields = _fields(kind, origin)
+    fields[FIELD] |= completed.data.get(FIELD) or {}
+    for name, value in fields.items():
+        if name == FIELD or completed.data.get(name) is None:
             completed.data[name] = value
     text = completed.text.replace(EXPORTED, json.dumps(repository))
     if kind == "adapter" and origin.base_model:
@@ -91,7 +94,7 @@ def _fields(kind: Kind, origin: Origin) -> dict[str, Any]:
         "library_name": LIBRARIES.get(kind),
         "model_name": f"medtune {kind}",
         "tags": [*([TAGS[kind]] if kind in TAGS else []), *tags],
-        "medtune": {
+        FIELD: {
             **({"commit": origin.commit} if origin.commit else {}),
             "preset": origin.params["preset"],
             "seed": origin.params["seed"],

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from medtune.config.schema import Evaluate, Params, Train
+from medtune.export import folders
 from medtune.export.chat_template import differing_prompts, portable_template
+from medtune.export.folders import check_folder
 from medtune.export.merged_card import MARK, model_card
+from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.runs import TEST_CARDS, read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.loading import BASE, load_base, load_tokenizer, require
@@ -37,6 +40,7 @@ class Merged:
     encoder: PromptEncoder
     template: str
     params: Params
+    adapter_md5: str
 
     @property
     def end_ids(self) -> list[int]:
@@ -47,8 +51,8 @@ class Merged:
 
 
 def export_merged(root: Path, folder: Path) -> None:
-    """Replaces the folder; raises InputError if it was not written by this command."""
-    check_folder(folder)
+    """Replaces the folder; raises InputError if it has anything else in it."""
+    check_folder(folder, CARD, MARK, folders.MERGED, "merged")
     merged = merge(root)
     model, tokenizer = merged.model, merged.encoder.tokenizer
     model.generation_config = generation_config(merged)
@@ -57,29 +61,16 @@ def export_merged(root: Path, folder: Path) -> None:
     with replacing(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        (temporary / CARD).write_text(model_card(merged.params, merged.encoder), encoding="utf-8")
+        card = model_card(merged.params, merged.encoder, merged.adapter_md5)
+        (temporary / CARD).write_text(card, encoding="utf-8")
         for path in temporary.iterdir():
             path.chmod(0o644)  # safetensors lets nobody else read what it writes
-
-
-def check_folder(folder: Path) -> None:
-    """Refuses a folder that is not empty and was not written by this command."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    card = folder / CARD
-    if not card.is_file() or MARK not in card.read_text(encoding="utf-8", errors="replace"):
-        raise InputError(
-            f"{folder} is not empty and was not written by medtune export merged: name another "
-            "folder, or empty it"
-        )
 
 
 def merge(root: Path) -> Merged:
     """Merges the adapter of a run into its base model, in fp32, and says what that changed."""
     adapter = root / ADAPTER
-    require(adapter / "adapter_model.safetensors", "train")
+    require(adapter / WEIGHTS, "train")
     params = read_run_params(root)
     prompt_format = PromptFormat.load(adapter / "prompt.json", "train")
     encoder = PromptEncoder(load_tokenizer(adapter), prompt_format)
@@ -90,7 +81,7 @@ def merge(root: Path) -> Merged:
             f"the chat template alone gives other tokens than the training for {differing[0]!r}: "
             "other programs may answer differently"
         )
-    return Merged(model, encoder, template, params)
+    return Merged(model, encoder, template, params, adapter_md5(adapter))
 
 
 def merge_and_compare(root: Path, train: Train, cards: list[list[int]]) -> Any:
@@ -161,7 +152,8 @@ def generation_config(merged: Merged) -> Any:
     from transformers import GenerationConfig
 
     evaluate: Evaluate = merged.params.evaluate
-    sampling = {"temperature": evaluate.temperature, "top_p": evaluate.top_p}
+    # transformers would choose among the 50 likeliest tokens; 0 leaves out none.
+    sampling = {"temperature": evaluate.temperature, "top_p": evaluate.top_p, "top_k": 0}
     tokenizer = merged.encoder.tokenizer
     return GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,

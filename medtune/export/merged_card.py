@@ -2,6 +2,7 @@
 
 from medtune.config.schema import Params, as_list
 from medtune.disclaimer import DISCLAIMER
+from medtune.export.provenance import FIELD, NAME
 from medtune.modeling.prompts import PromptEncoder
 from medtune.report.model_card import UNKNOWN_LICENCE, hub_name_of, package_of, public_source
 
@@ -15,8 +16,8 @@ CARD = """---
 {base} with a LoRA adapter, trained on medical question-answer cards and merged into its weights
 in fp32. {mark}
 
-**{disclaimer}** The model makes mistakes, also in facts
-that its sentences sound sure of.
+**{disclaimer}** The model makes mistakes, even where it
+sounds certain.
 
 ## Licence
 
@@ -41,11 +42,10 @@ tokens that the model was trained on. `generation_config.json` holds the setting
 that the scores were measured with.{penalty}
 """
 PENALTY = """
-It has no place for the frequency penalty of {penalty}, which was measured too: set it where the
-program that serves the model knows one."""
+The scores used a frequency penalty of {penalty}; set it in the server if it supports one."""
 
 
-def model_card(params: Params, encoder: PromptEncoder) -> str:
+def model_card(params: Params, encoder: PromptEncoder, adapter_md5: str) -> str:
     """Returns README.md with the front matter of the Hugging Face hub."""
     from huggingface_hub import ModelCardData
 
@@ -59,6 +59,7 @@ def model_card(params: Params, encoder: PromptEncoder) -> str:
         license=package.spdx if package else None,
         pipeline_tag="text-generation",
         tags=["medical", "question-answering"],
+        **{FIELD: {NAME: adapter_md5}},
     )
     system = encoder.format.system_prompt
     penalty = params.evaluate.frequency_penalty

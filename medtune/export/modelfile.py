@@ -32,6 +32,8 @@ def modelfile(merged: Merged, gguf_name: str) -> str:
     settings = {
         "temperature": evaluate.temperature,
         "top_p": evaluate.top_p,
+        "top_k": 0,  # leaves out no token; Ollama's own default is 40
+        "min_p": 0,
         "num_predict": evaluate.max_new_tokens,
         "repeat_penalty": evaluate.repetition_penalty,  # Ollama's own default is not 1
         "frequency_penalty": evaluate.frequency_penalty,

@@ -1,60 +1,73 @@
 """Finds the files of a run: those of the workspace, or those that a DVC experiment made."""
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.schema import Params, Train
+from medtune.config.schema import Params
 from medtune.modeling.adapters import ADAPTER, FILES
 from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS
 from medtune.runtime.errors import InputError
 
 LOCK = Path("dvc.lock")
+RECORDED = ("download@model", "download@dataset", "train", "evaluate@finetuned")
 TEST_CARDS = TOKENS / "test.arrow"
 
 
 @contextmanager
-def run_folder(experiment: str | None) -> Iterator[Path]:
+def run_folder(experiment: str | None, revision: str) -> Iterator[Path]:
     """Yields a folder with the files of a run, laid out as in the project.
 
     It is the workspace, or a temporary copy of what is needed of a DVC experiment, a branch or a
-    commit. Nothing is checked out: the files come from Git and from DVC's cache or remote.
+    commit, whose hash is `revision`. Nothing is checked out: the files come from Git and from DVC's
+    cache or remote.
     """
     if experiment is None:
         yield Path()
         return
     with TemporaryDirectory() as temporary:
-        _copy_run(experiment, Path(temporary))
+        _copy_run(experiment, revision, Path(temporary))
         yield Path(temporary)
 
 
 def read_run_params(root: Path) -> Params:
-    """Reads params.yaml of a run, with the settings that its adapter was trained with."""
-    params = validate(read_yaml(root / PARAMS_FILE))
-    stage = _locked_stages(root / LOCK).get("train", {})
-    trained = stage.get("params", {}).get(str(PARAMS_FILE), {}).get("train")
-    return params.model_copy(update={"train": Train.model_validate(trained)}) if trained else params
+    """Reads params.yaml of a run, with the settings that dvc.lock records in place of edited ones.
+
+    They are those of the base model, the cards, the training and the answers.
+    """
+    content = read_yaml(root / PARAMS_FILE)
+    stages = _locked_stages(root / LOCK)
+    for name in RECORDED:
+        recorded = stages.get(name, {}).get("params", {}).get(str(PARAMS_FILE), {})
+        for key, value in recorded.items():
+            *sections, last = key.split(".")
+            reduce(operator.getitem, sections, content)[last] = value
+    return validate(content)
 
 
-def _copy_run(experiment: str, folder: Path) -> None:
+def _copy_run(experiment: str, revision: str, folder: Path) -> None:
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
 
     try:
-        files = DVCFileSystem(rev=experiment)
+        files = DVCFileSystem(rev=revision)
         known = files.isfile(str(PARAMS_FILE))
     except DvcException:
         known = False
     if not known:
-        raise InputError(f"no run is named {experiment}: `dvc exp list` names the experiments")
+        raise InputError(f"{experiment} has no {PARAMS_FILE}: `dvc exp list` names the experiments")
     for path in (PARAMS_FILE, LOCK, *(ADAPTER / name for name in FILES)):
         _copy(files, path, folder, experiment)
-    if files.isfile(str(TEST_CARDS)):
+    try:
         _copy(files, TEST_CARDS, folder, experiment)
+    except InputError:  # they are only for a comparison
+        (folder / TEST_CARDS).unlink(missing_ok=True)
     if _base_hash(folder / LOCK) == _base_hash(LOCK) and (BASE / "config.json").is_file():
         (folder / BASE).symlink_to(BASE.resolve())
     else:
@@ -69,8 +82,9 @@ def _copy(files: Any, path: Path, folder: Path, experiment: str) -> None:
         files.get(str(path), str(folder / path), recursive=True)
     except (DvcException, FileNotFoundError):
         raise InputError(
-            f"{path} of {experiment} is not in DVC's cache: fetch it with `dvc exp pull`, or run "
-            f"`dvc exp remove {experiment}` and the experiment again"
+            f"{path} of {experiment} is not in DVC's cache: for a branch or a commit, check it out "
+            "and run `dvc fetch`; for an experiment, run `dvc exp pull GIT_REMOTE "
+            f"{experiment}`"
         ) from None
 
 

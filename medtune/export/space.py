@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medtune.config.loading import load_params
 from medtune.disclaimer import DISCLAIMER
+from medtune.export import folders
+from medtune.export.folders import check_folder
+from medtune.export.hub import REPOSITORY
+from medtune.export.runs import read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.adapters import FILES as ADAPTER_FILES
 from medtune.modeling.loading import BASE, require
@@ -27,12 +30,8 @@ LOCK, APP_LOCK = Path("requirements.txt"), Path("requirements-app.txt")
 PACKAGES = ("peft", "pyarrow", "torch", "transformers")
 CPU_BUILDS = "--extra-index-url https://download.pytorch.org/whl/cpu"
 BASE_FILES = ("config.json", "generation_config.json", "*.safetensors", "*.index.json")
-PLACE = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@([^/@]+))?", re.ASCII)
+PLACE = re.compile(rf"({REPOSITORY.pattern})(?:@([^/@]+))?", re.ASCII)
 MARK = "Written by `medtune export space`, which replaces this folder whenever it runs."
-OWN = {
-    *("README.md", "LICENSE", "app.py", "requirements.txt", SETTINGS),
-    *("medtune", "adapter", "base", "__pycache__"),
-}
 CARD = """---
 title: Medical question-answer cards
 sdk: gradio
@@ -60,10 +59,11 @@ def export(folder: Path, adapter: str | None, base: str | None) -> None:
 
     `adapter` and `base` name repositories of a hub, as owner/name or owner/name@revision. Without
     them, the adapter is copied into the Space, and the base model comes from the hub if
-    params.yaml takes it from there, otherwise it is copied too.
+    the run took it from there, otherwise it is copied too.
     """
-    _check_folder(folder)
-    model, evaluate, seed = load_params("download.model", "evaluate", "seed")
+    check_folder(folder, "README.md", MARK, folders.SPACE, "space")
+    params = read_run_params(Path())
+    model = params.download.model
     if base is None and model.startswith("hub://"):
         base = model.removeprefix("hub://")
     places = {"adapter": adapter, "base": base}
@@ -74,7 +74,7 @@ def export(folder: Path, adapter: str | None, base: str | None) -> None:
             _copy(ADAPTER, ADAPTER_FILES, temporary / "adapter", "train")
         if base is None:
             _copy(BASE, BASE_FILES, temporary / "base", "download@model")
-        run = {"evaluate": evaluate.model_dump(), "seed": seed}
+        run = {"evaluate": params.evaluate.model_dump(), "seed": params.seed}
         write_json(temporary / SETTINGS, settings | run)
         _write_code(temporary)
         _write_texts(temporary)
@@ -128,21 +128,6 @@ def _place(name: str, repository: str | None) -> dict[str, Any]:
     if not match:
         raise InputError(f"--{name} must be owner/name or owner/name@revision, got {repository}")
     return {"repository": match[1]} | ({"revision": match[2]} if match[2] else {})
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuses a folder that is not empty and was not written by this command alone."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    card = folder / "README.md"
-    made = card.is_file() and MARK in card.read_text(encoding="utf-8", errors="replace")
-    others = sorted(names - OWN if made else names)
-    if others:
-        raise InputError(
-            f"{folder} contains {others[0]}, which was not written by medtune export space: name "
-            "another folder, or move the file away"
-        )
 
 
 def _copy(source: Path, patterns: tuple[str, ...], target: Path, stage: str) -> None:

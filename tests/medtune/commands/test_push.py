@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub.constants
 import pytest
+from gguf import GGUFWriter
 from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
 
@@ -62,10 +65,34 @@ def record(**download: str) -> None:
     params = read_params().model_dump()
     params["download"] |= download
     weights = ADAPTER / "adapter_model.safetensors"
-    seen = {"path": str(weights), "md5": hashlib.md5(weights.read_bytes()).hexdigest()}
+    seen = {"path": str(weights), "md5": md5(weights)}
     compare = {"cmd": "-", "deps": [seen], "params": {"params.yaml": params}}
     with Path("dvc.lock").open("w") as file:
         YAML().dump({"schema": "2.0", "stages": {"compare": compare}}, file)
+
+
+def md5(path: Path = ADAPTER / "adapter_model.safetensors") -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def write_gguf(path: Path, adapter: str | None = None, key: str = "general.name") -> None:
+    """Writes a file without tensors that names an adapter, by default the one that is there."""
+    writer = GGUFWriter(None, "llama")
+    writer.add_string("medtune.adapter_md5", adapter or md5())
+    writer.add_string(key, "medtune")
+    writer.write_header_to_file(path)
+    writer.write_kv_data_to_file()
+    writer.close()
+
+
+def write_merged(folder: Path, adapter: str | None = None) -> None:
+    folder.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    (folder / "README.md").write_text(
+        f"---\nlicense: mit\nmedtune:\n  adapter_md5: {adapter or md5()}\n---\n\n# Mine\n\n"
+        'from_pretrained("FOLDER")\n'
+    )
 
 
 def front_matter(content: bytes) -> dict[str, Any]:
@@ -165,10 +192,10 @@ def test_a_public_repository_gets_files_only_by_public(
     project: Path, hub: UploadServer, medtune: Run, capsys: Output
 ) -> None:
     assert medtune(*PUSH, "--public", "--yes") == 0
-    (ADAPTER / "new.txt").touch()
+    (ADAPTER / "LICENSE").touch()
     assert medtune(*PUSH, "--yes") == 1
     assert f"{REPO} is public on {hub.url}: add --public" in capsys.readouterr().err
-    assert "new.txt" not in hub.repositories[REPO].files
+    assert "LICENSE" not in hub.repositories[REPO].files
 
 
 @pytest.mark.parametrize(
@@ -214,15 +241,18 @@ def test_an_interrupted_upload_completes_when_it_runs_again(
 
 
 def test_large_files_that_have_arrived_are_not_sent_again(
-    project: Path, hub: UploadServer, medtune: Run, monkeypatch: pytest.MonkeyPatch
+    project: Path, hub: UploadServer, medtune: Run
 ) -> None:
-    weights = (ADAPTER / "adapter_model.safetensors").read_bytes()
-    hub.stored[hashlib.sha256(weights).hexdigest()] = weights
-    (ADAPTER / "more.safetensors").write_bytes(b"more")
-    assert medtune(*PUSH, "--yes") == 0
-    oid = hashlib.sha256(b"more").hexdigest()
+    folder = Path("gguf")
+    folder.mkdir()
+    for name, key in (("first.gguf", "first"), ("more.gguf", "more")):
+        write_gguf(folder / name, key=key)
+    first, more = ((folder / name).read_bytes() for name in ("first.gguf", "more.gguf"))
+    hub.stored[hashlib.sha256(first).hexdigest()] = first
+    assert medtune("push", "gguf", REPO, "--yes") == 0
+    oid = hashlib.sha256(more).hexdigest()
     assert sent(hub, "PUT") == [f"PUT /lfs/{oid}/0"]
-    assert medtune(*PUSH, "--yes") == 0
+    assert medtune("push", "gguf", REPO, "--yes") == 0
     assert len(hub.repositories[REPO].commits) == 1, "nothing has changed"
 
 
@@ -235,10 +265,13 @@ def test_a_very_large_file_is_sent_in_parts(project: Path, hub: UploadServer, me
 
 
 def test_a_gguf_file_gets_a_card(project: Path, hub: UploadServer, medtune: Run) -> None:
-    Path("model.gguf").write_bytes(b"GGUF")
+    write_gguf(Path("model.gguf"))
     assert medtune("push", "model.gguf", REPO, "--yes") == 0
     files = hub.repositories[REPO].files
-    assert files["model.gguf"] == b"GGUF" and sorted(files) == ["README.md", "model.gguf"]
+    assert files["model.gguf"] == Path("model.gguf").read_bytes() and sorted(files) == [
+        "README.md",
+        "model.gguf",
+    ]
     data = front_matter(files["README.md"])
     assert "gguf" in data["tags"] and "lora" not in data["tags"] and "library_name" not in data
     assert data["license"] == "apache-2.0" and data["base_model_relation"] == "finetune"
@@ -247,16 +280,12 @@ def test_a_gguf_file_gets_a_card(project: Path, hub: UploadServer, medtune: Run)
 
 def test_a_merged_model_keeps_its_own_card(project: Path, hub: UploadServer, medtune: Run) -> None:
     folder = Path("exports/merged")
-    folder.mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        (folder / name).write_text("{}")
-    (folder / "README.md").write_text(
-        '---\nlicense: mit\n---\n\n# Mine\n\nfrom_pretrained("FOLDER")\n'
-    )
+    write_merged(folder)
     assert medtune("push", str(folder), REPO, "--yes") == 0
     card = hub.repositories[REPO].files["README.md"]
     data = front_matter(card)
     assert data["license"] == "mit" and data["library_name"] == "transformers"
+    assert data["medtune"]["adapter_md5"] == md5() and data["medtune"]["seed"] == 42
     assert b'\n# Mine\n\nfrom_pretrained("someone/adapter")\n' in card
 
 
@@ -274,7 +303,7 @@ def test_the_card_of_an_experiment_has_its_scores(
     commit = run(project, "git", "rev-parse", "HEAD").stdout.strip()
     run(project, "git", "update-ref", "refs/exps/ab/cdef/ashen-lamb", commit)
     summary.SCORES.write_text(here)
-    Path("model.gguf").write_bytes(b"GGUF")
+    write_gguf(Path("model.gguf"))
     for arguments, value, name in (
         (("--experiment", "ashen-lamb"), 0.777, commit[:7]),
         (("--experiment", commit), 0.777, commit[:7]),
@@ -339,6 +368,75 @@ def test_an_adapter_with_the_scores_of_another_one_is_refused(
     (ADAPTER / "adapter_model.safetensors").write_bytes(b"another")
     assert medtune(*PUSH) == 1
     assert "is not the adapter that this run compared" in capsys.readouterr().err
+
+
+def test_large_files_go_by_git_lfs_in_a_new_process(project: Path, hub: UploadServer) -> None:
+    """huggingface_hub reads its switch for another protocol when it is first imported."""
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_DISABLE_XET"}
+    environment |= {"HF_HUB_OFFLINE": "0", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "medtune", *PUSH, "--yes"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(sent(hub, "PUT /lfs/")) == 1
+    assert not any("xet" in line for line in hub.received)
+
+
+def test_only_files_of_an_export_are_uploaded(
+    project: Path, hub: UploadServer, medtune: Run, capsys: Output
+) -> None:
+    write_merged(Path("exports/merged"))
+    for name in ("train.csv", "checkpoints/model.safetensors", "data/README.md"):
+        path = Path("exports/merged") / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert medtune("push", "exports/merged", REPO, "--yes") == 0
+    files = hub.repositories[REPO].files
+    assert sorted(files) == ["README.md", "config.json", "model.safetensors"]
+    said = capsys.readouterr().err
+    assert "not files of a merged model: checkpoints, data, train.csv" in said
+
+
+def test_a_folder_with_an_export_in_it_is_not_one(
+    project: Path, hub: UploadServer, medtune: Run, capsys: Output
+) -> None:
+    Path("exports/gguf").mkdir(parents=True)
+    write_gguf(Path("exports/gguf/model.gguf"))
+    write_merged(Path("exports/merged"))
+    assert medtune("push", "exports", REPO, "--yes") == 1
+    assert "exports has no adapter, model, GGUF file or Space" in capsys.readouterr().err
+    assert hub.received == []
+
+
+@pytest.mark.parametrize("source", ["exports/gguf", "model.gguf", "exports/merged"])
+def test_an_export_of_another_adapter_gets_no_scores(
+    source: str, project: Path, medtune: Run, capsys: Output
+) -> None:
+    Path("exports/gguf").mkdir(parents=True)
+    write_gguf(Path("exports/gguf/a.gguf"))
+    for path in (Path("exports/gguf/b.gguf"), Path("model.gguf")):
+        write_gguf(path, "0" * 32)
+    write_merged(Path("exports/merged"), "0" * 32)
+    assert medtune("push", source, REPO) == 1
+    problem = capsys.readouterr().err
+    path = "exports/gguf/b.gguf" if source == "exports/gguf" else source
+    assert problem.startswith(f"push: {path} does not hold the adapter that this run compared")
+    assert problem.count("\n") == 1
+
+
+def test_an_export_that_names_no_adapter_gets_no_scores(
+    project: Path, medtune: Run, capsys: Output
+) -> None:
+    Path("model.gguf").write_bytes(b"GGUF")
+    write_merged(Path("exports/merged"))
+    Path("exports/merged/README.md").write_text("# Mine")
+    for source in ("model.gguf", "exports/merged"):
+        assert medtune("push", source, REPO) == 1
+        line = f"push: {source} does not say which adapter it holds, so its scores are unknown"
+        assert line in capsys.readouterr().err
 
 
 def test_an_unknown_address_is_one_line(

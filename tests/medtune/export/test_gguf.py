@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gguf import GGMLQuantizationType, GGUFReader, dequantize
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from medtune.export.gguf import export_gguf
+from medtune.export.provenance import adapter_md5
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.prompts import PromptFormat
 from medtune.runtime.errors import InputError
@@ -100,6 +101,7 @@ def test_the_metadata_describe_shape_licence_and_tokenizer(make_run: MakeRun) ->
         "general.architecture": "llama",
         "general.file_type": 7,
         "general.license": "apache-2.0",
+        "medtune.adapter_md5": adapter_md5(ADAPTER),
         "general.base_model.0.repo_url": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
         "llama.block_count": 2,
         "llama.context_length": 512,
@@ -167,10 +169,12 @@ def test_another_architecture_names_the_converter_of_llama_cpp(
     kind: str, changes: dict[str, Any], reason: str, make_run: MakeRun
 ) -> None:
     make_run(kind, **changes)
-    remedy = r"run `medtune export merged FOLDER`, then `python convert_hf_to_gguf\.py FOLDER`"
-    with pytest.raises(InputError, match=rf"{reason}.*: {remedy} of llama\.cpp$"):
+    remedy = r"run `medtune export merged FOLDER`, then `python convert_hf_to_gguf\.py FOLDER --"
+    with pytest.raises(
+        InputError, match=rf"{reason}.*: {remedy}outfile FILE\.gguf` of llama\.cpp$"
+    ):
         export_gguf(Path(), Path("out"), "f16")
-    assert not list(Path("out").iterdir())
+    assert not Path("out").exists()
 
 
 def test_an_unknown_tokenizer_names_the_converter_too(make_run: MakeRun, tmp_path: Path) -> None:
@@ -191,6 +195,32 @@ def test_types_of_llama_cpp_come_with_the_commands_that_make_them(
         "run `medtune export gguf --type f32 out/medtune-f32.gguf`, then `llama-quantize "
         f"out/medtune-f32.gguf out/medtune-{type_}.gguf {type_.upper()}`"
     )
+
+
+def test_the_commands_that_an_error_names_keep_the_experiment(make_run: MakeRun) -> None:
+    make_run("gpt_neox")
+    with pytest.raises(InputError, match="run `medtune export gguf --experiment tiny --type f32"):
+        export_gguf(Path(), Path("out"), "q4_k_m", "tiny")
+    with pytest.raises(InputError, match="run `medtune export merged --experiment tiny FOLDER`"):
+        export_gguf(Path(), Path("out"), "f16", "tiny")
+
+
+@pytest.mark.parametrize("name", ["Llama 3", None])
+def test_a_gguf_file_of_others_is_left_alone(name: str | None, make_run: MakeRun) -> None:
+    make_run()
+    path = Path("model.gguf")
+    if name is None:
+        path.write_bytes(b"mine")
+    else:
+        writer = GGUFWriter(path, "llama")
+        writer.add_name(name)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.close()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"^model\.gguf was not written by medtune export: name"):
+        export_gguf(Path(), path, "f16")
+    assert path.read_bytes() == before
 
 
 def test_an_unknown_type_lists_the_known_ones(make_run: MakeRun) -> None:

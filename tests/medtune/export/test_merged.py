@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from medtune.config.loading import PARAMS_FILE, read_yaml
 from medtune.export.merged import export_merged
+from medtune.export.provenance import adapter_md5, md5_in_card
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
@@ -104,6 +105,7 @@ def test_the_folder_says_how_to_decode_and_where_the_weights_come_from(make_run:
     card = (OUT / "README.md").read_text()
     assert card.startswith("---\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\n")
     assert "license: apache-2.0" in card and "its licence holds for them too: Apache-2.0." in card
+    assert md5_in_card(OUT / "README.md") == adapter_md5(ADAPTER)
     assert f"“{SYSTEM}”" in card and "frequency penalty of 0.5" in card
 
 
@@ -126,6 +128,9 @@ def test_sampling_is_exported_as_it_was_measured(make_run: MakeRun) -> None:
     export_merged(Path(), OUT)
     decoding = json.loads((OUT / "generation_config.json").read_text())
     assert (decoding["do_sample"], decoding["temperature"], decoding["top_p"]) == (True, 0.7, 0.9)
+    loaded = AutoModelForCausalLM.from_pretrained(OUT)
+    prepared, _ = loaded._prepare_generation_config(None)
+    assert prepared.top_k == 0, "transformers' own default leaves out all but 50 tokens"
     assert "penalty" not in (OUT / "README.md").read_text()
 
 
@@ -145,6 +150,15 @@ def test_an_adapter_that_merging_would_change_is_refused(make_run: MakeRun) -> N
     with pytest.raises(InputError, match=r"cannot be merged: it changes a logit by [0-9.e+]+; "):
         export_merged(Path(), OUT)
     assert not OUT.exists()
+
+
+def test_a_file_beside_an_earlier_export_is_left_alone(make_run: MakeRun) -> None:
+    make_run()
+    export_merged(Path(), OUT)
+    (OUT / "merged-F16.gguf").write_text("mine")  # where llama.cpp's converter writes by default
+    with pytest.raises(InputError, match=r"^out contains merged-F16\.gguf, which was not written"):
+        export_merged(Path(), OUT)
+    assert (OUT / "merged-F16.gguf").read_text() == "mine"
 
 
 @pytest.mark.parametrize("made", ["file", "folder"])

@@ -84,10 +84,12 @@ def test_the_modelfile_says_how_the_answers_were_measured(make_run: MakeRun) -> 
     lines = modelfile(merge(Path()), "x.gguf").splitlines()
     assert lines[1] == "FROM ./x.gguf"
     assert f'SYSTEM """{SYSTEM}"""' in lines
-    assert lines[-6:] == [
+    assert lines[-8:] == [
         'PARAMETER stop "<|im_end|>"',
         "PARAMETER temperature 0.25",
         "PARAMETER top_p 1",
+        "PARAMETER top_k 0",
+        "PARAMETER min_p 0",
         "PARAMETER num_predict 40",
         "PARAMETER repeat_penalty 1",
         "PARAMETER frequency_penalty 0.5",

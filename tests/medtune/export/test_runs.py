@@ -13,6 +13,7 @@ import torch
 from ruamel.yaml import YAML
 from transformers import AutoModelForCausalLM
 
+from medtune.commands.experiments import revision_of
 from medtune.config.loading import PARAMS_FILE, read_yaml
 from medtune.config.schema import Train
 from medtune.export.merged import export_merged
@@ -101,7 +102,7 @@ def test_an_experiment_is_exported_and_the_workspace_stays(
     project: dict[str, torch.Tensor],
 ) -> None:
     before = {path: path.read_bytes() for path in ADAPTER.iterdir()}
-    with run_folder("smaller") as root:
+    with run_folder("smaller", revision_of("smaller")) as root:
         assert (root / BASE).is_symlink()  # the base model is the workspace's own
         assert read_run_params(root).train.r == 8
         export_merged(root, Path("out").resolve())
@@ -127,11 +128,45 @@ def test_the_settings_of_a_run_are_those_of_its_training(
         write_params(params)
 
 
+def test_edited_settings_are_not_those_of_a_run(tmp_path: Path) -> None:
+    shutil.copy(ROOT / PARAMS_FILE, tmp_path)
+    evaluate = dict(read_yaml(ROOT / PARAMS_FILE)["evaluate"]) | {"temperature": 0.5}
+    recorded: dict[str, dict[str, Any]] = {
+        "download@model": {"download.model": "hub://org/base@0f0f"},
+        "download@dataset": {"download.dataset": "hub://org/cards@0f0f"},
+        "evaluate@finetuned": {"evaluate": evaluate, "seed": 7},
+    }
+    stages = {name: {"params": {"params.yaml": params}} for name, params in recorded.items()}
+    YAML().dump({"stages": stages}, tmp_path / "dvc.lock")
+    params = read_run_params(tmp_path)
+    assert params.download.model == "hub://org/base@0f0f"
+    assert params.download.dataset == "hub://org/cards@0f0f"
+    assert (params.evaluate.temperature, params.seed) == (0.5, 7)
+
+
+def test_test_cards_that_are_not_in_the_cache_are_left_out(
+    project: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    cards = Path("data/tokens/test.arrow")
+    run(Path(), "git", "rm", "-q", "--cached", str(cards))
+    try:
+        run(Path(), "dvc", "add", "-q", str(cards))
+        run(Path(), "git", "add", "-A")
+        run(Path(), "git", "commit", "-qm", "cards in the cache")
+        md5 = read_yaml(Path(f"{cards}.dvc"))["outs"][0]["md5"]
+        (Path(".dvc/cache/files/md5") / md5[:2] / md5[2:]).unlink()
+        with run_folder("HEAD", revision_of("HEAD")) as root:
+            assert not (root / cards).exists()
+            assert (root / ADAPTER / FILES[0]).exists()
+    finally:
+        run(Path(), "git", "reset", "-q", "--hard", "HEAD~1")
+
+
 def test_another_base_model_comes_from_the_cache(project: dict[str, torch.Tensor]) -> None:
     lock = Path("dvc.lock").read_text()
     try:
         Path("dvc.lock").unlink()
-        with run_folder("HEAD") as root:
+        with run_folder("HEAD", revision_of("HEAD")) as root:
             copied = {path.name: path.read_bytes() for path in (root / BASE).iterdir()}
             assert not (root / BASE).is_symlink()
     finally:
@@ -142,9 +177,18 @@ def test_another_base_model_comes_from_the_cache(project: dict[str, torch.Tensor
 def test_an_unknown_name_says_where_to_find_the_names(project: dict[str, torch.Tensor]) -> None:
     with (
         pytest.raises(InputError, match=r"^no run is named nobody: `dvc exp list` names the exp"),
-        run_folder("nobody"),
+        run_folder("nobody", revision_of("nobody")),
     ):
         pass
+
+
+def test_a_name_of_several_runs_is_refused(project: dict[str, torch.Tensor]) -> None:
+    run(Path(), "git", "branch", "smaller")
+    try:
+        with pytest.raises(InputError, match=r"^smaller names several runs, \w{7} and \w{7}: name"):
+            revision_of("smaller")
+    finally:
+        run(Path(), "git", "branch", "-D", "smaller")
 
 
 def test_a_model_that_is_not_in_the_cache_says_how_to_get_it(
@@ -155,7 +199,7 @@ def test_a_model_that_is_not_in_the_cache_says_how_to_get_it(
     try:
         with (
             pytest.raises(InputError, match=r"^models/adapter/.* of smaller is not in DVC's cache"),
-            run_folder("smaller"),
+            run_folder("smaller", revision_of("smaller")),
         ):
             pass
     finally:
