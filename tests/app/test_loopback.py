@@ -22,7 +22,7 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.content.encoder import DIMENSIONS
 from medtune.generation.generate import end_ids, generate
-from medtune.guard.classifier import Guard, Kernel
+from medtune.guard.classifier import Guard, Kernel, Kinds
 from medtune.modeling.adapters import add_adapter, load_adapter, save_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -54,7 +54,8 @@ def folder(base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
         np.ones((1, DIMENSIONS)), np.zeros(1), bias=0.0, gamma=1.0
     )  # finds nothing, and no question not medical
     (project / "models/guard").mkdir()
-    Guard(nothing, nothing, nothing).save(project / "models/guard/guard.json")
+    kinds = Kinds.pack(["heart"], np.zeros((1, DIMENSIONS)), np.zeros(1))
+    Guard(nothing, nothing, nothing, kinds).save(project / "models/guard/guard.json")
     return project
 
 
