@@ -59,8 +59,8 @@ def model_card(params: Params, encoder: PromptEncoder, adapter_md5: str) -> str:
         license=package.spdx if package else None,
         pipeline_tag="text-generation",
         tags=["medical", "question-answering"],
-        **{FIELD: {NAME: adapter_md5}},
     )
+    front_matter[FIELD] = {NAME: adapter_md5}
     system = encoder.format.system_prompt
     penalty = params.evaluate.frequency_penalty
     return CARD.format(
