@@ -28,6 +28,7 @@ JUDGE = Path("reports/judge.json")
 SCORES = Path("metrics/compare_scores.json")
 PRIMARY = "rougeL"  # the score whose best system is the opponent, and whose agreement is told first
 AGREEING = (PRIMARY, "content_f1")
+MOST_WITHOUT_VERDICT = 0.5  # share of the replies; beyond it the judge is called unfit
 
 
 def answers(against: str | None) -> tuple[str, "pa.Table", "pa.Table"]:
@@ -133,13 +134,23 @@ def told(counts: Mapping[str, Any]) -> str:
         f"wins less losses: {number(counts['net'], 3, sign=True)} of all pairs "
         f"({percent(confidence())} interval {interval})",
         f"same verdict in both orders: {number(counts['consistency'], 3)}; without a verdict: "
-        f"{counts['without_verdict']} of all replies",
+        f"{counts['without_verdict']} of {replies(counts)} replies",
         f"ties without asking: {counts['same_answers']} pairs of the same answers, "
         f"{counts['hostile_answers']} with an answer that speaks to the judge",
         f"agreement with {PRIMARY}: κ = {number(counts['kappa'], 2)}; with people on "
         f"{counts['people_n']} pairs: κ = {number(counts['kappa_people'], 2)}",
     ]
+    if counts["without_verdict"] > replies(counts) * MOST_WITHOUT_VERDICT:
+        lines.append(
+            f"{counts['model']} cannot judge: most of its replies are no verdict. Take a larger "
+            "model, or raise --max-tokens if it thinks first."
+        )
     return "\n".join(lines)
+
+
+def replies(counts: Mapping[str, Any]) -> int:
+    """Returns the number of replies that were asked for: two for each pair that was shown."""
+    return 2 * (counts["n"] - counts["same_answers"] - counts["hostile_answers"])
 
 
 def judge(
