@@ -197,7 +197,7 @@ def test_nothing_kept_is_an_error_with_the_reasons(project):
 def test_the_command_stops_with_one_line_and_leaves_earlier_outputs(project):
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     Path("params.yaml").write_text(
-        Path("params.yaml").read_text().replace("reader: ontologies", "reader: medquad")
+        Path("params.yaml").read_text().replace("reader: auto", "reader: medquad")
     )
     stage.main()
     before = outputs()
