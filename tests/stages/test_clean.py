@@ -124,7 +124,8 @@ def chat(*texts):
 
 
 def test_a_history_is_cleaned_and_counted_and_tells_conversations_apart(project, monkeypatch):
-    clean = load_params("clean")
+    update = {"reader": "auto", "columns": None}
+    clean = stage.load_params("clean").model_copy(update=update)
     monkeypatch.setattr(stage, "load_params", lambda name: clean)
     monkeypatch.setattr(records_module, "ROW_GROUP", 1)
     rows = [

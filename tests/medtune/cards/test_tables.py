@@ -1,6 +1,7 @@
 """Every raw format is read alike, and every bad file gets one exact line."""
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -97,6 +98,10 @@ def test_files_are_read_in_the_order_of_their_paths(tmp_path, caplog):
 def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
     import datasets
 
+    saved = datasets.DatasetDict({"train": datasets.Dataset.from_list(ROWS)})
+    saved.save_to_disk(tmp_path / "splits")
+    assert [row for _, _, row in read_both(tmp_path)] == ROWS
+    shutil.rmtree(tmp_path / "splits")
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved", num_shards=2)
     write_arrow_stream(tmp_path / "saved" / "cache-0123.arrow")
     assert [row for _, _, row in read_both(tmp_path)] == ROWS
@@ -104,6 +109,27 @@ def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
     shard.unlink()
     with pytest.raises(InputError, match=r"data-00001-of-00002.arrow is missing, but state.json"):
         list(read_rows(tmp_path, require(["q"])))
+
+
+NESTED = [
+    {"m": [{"role": "user", "content": "Hi"}, None], "s": {"text": ["a", None], "at": [1, 2]}},
+    {"m": [], "s": None},
+    {"m": None, "s": {"text": None, "at": []}},
+]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_lists_and_structs_of_texts_are_read_whole(tmp_path, name):
+    write = pq.write_table if name == "a.parquet" else pa.feather.write_feather
+    write(pa.Table.from_pylist(NESTED * 20), tmp_path / name)
+    assert [row for _, _, row in read_rows(tmp_path, require(["m", "s"]))] == NESTED * 20
+
+
+def test_what_is_no_text_inside_a_list_becomes_none(tmp_path):
+    wild = pa.array([[10**17]], pa.list_(pa.timestamp("ms")))
+    nothing = pa.array([{}], pa.struct([]))
+    pa.feather.write_feather(pa.table({"q": wild, "a": nothing}), tmp_path / "a.arrow")
+    assert [row for _, _, row in read_both(tmp_path)] == [{"q": [None], "a": None}]
 
 
 def test_a_huge_cell_is_read_whole(tmp_path):
@@ -232,9 +258,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, write):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("name", ["a.arrow", "a.parquet", "with_schema.parquet"])
-def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
+def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name, nested):
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * 10**7])
+    if nested:
+        texts = pa.ListArray.from_arrays(pa.array(range(301), pa.int32()), texts)
     table = pa.table({"q": texts})
     if name == "a.arrow":
         pa.feather.write_feather(table, tmp_path / name)
@@ -244,7 +273,7 @@ def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
     tracemalloc.start()
     before, most = pool.bytes_allocated(), 0
     for _, _, row in read_rows(tmp_path, require(["q"])):
-        assert len(row["q"]) == 10**7
+        assert len(row["q"][0] if nested else row["q"]) == 10**7
         most = max(most, pool.bytes_allocated() - before)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
