@@ -15,22 +15,23 @@ class Duplicates:
 
     def has(self, card: FilteredCard) -> bool:
         """Returns whether an equal card was added, and adds this one."""
-        asked = (*card.history, card.question)
-        pair = _digest("".join(f"{len(text)} {text}" for text in asked) + card.answer)
-        if pair in self.pairs:
-            return True
-        self.pairs.add(pair)
-        return False
+        asked = "".join(f"{len(text)} {text}" for text in _asked(card))
+        return _was_added(self.pairs, asked + card.answer)
 
     def has_question(self, card: FilteredCard) -> bool:
         """Returns whether its question was added, in any letter case, and adds it."""
-        texts = (*card.history, card.question) if card.history else (card.question,)
-        question = _digest("\x1e".join(text.casefold() for text in texts))
-        if question in self.questions:
-            return True
-        self.questions.add(question)
-        return False
+        asked = [text.casefold() for text in _asked(card)]
+        return _was_added(self.questions, "\x1e".join(asked))
 
 
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=16).digest()
+def _asked(card: FilteredCard) -> list[str]:
+    """Returns the question after the messages before it, without those that cleaning emptied."""
+    return [*(text for text in card.history if text.strip()), card.question]
+
+
+def _was_added(digests: set[bytes], text: str) -> bool:
+    digest = blake2b(text.encode(), digest_size=16).digest()
+    if digest in digests:
+        return True
+    digests.add(digest)
+    return False

@@ -65,19 +65,21 @@ configs:
 - config_name: questions
   data_files:
   - {split: train, path: en/train.parquet}
-  - {split: test, path: [en/more.csv, english.jsonl]}
+  - {split: test, path: [en/test.parquet, more.parquet]}
 - config_name: german
-  data_files: de/*.json
+  data_files: de/*.parquet
 ---
 # Cards
 """
 
 
 def test_a_split_is_what_the_readme_says(hub: HubServer, tmp_path: Path) -> None:
-    hub.repositories["datasets/o/cards"]["README.md"] = CARD
+    names = ("en/train.parquet", "en/test.parquet", "more.parquet", "de/a.parquet")
+    files = {name: name.encode() for name in names}
+    hub.repositories["datasets/o/cards"] = {**files, "README.md": CARD}
     test = fetched("hub://o/cards@main/questions?split=test", tmp_path / "1")
-    assert test == only(DATA, "en/more.csv", "english.jsonl")
-    assert fetched("hub://o/cards@main/german", tmp_path / "2") == only(DATA, "de/train.json")
+    assert test == only(files, "en/test.parquet", "more.parquet")
+    assert fetched("hub://o/cards@main/german", tmp_path / "2") == only(files, "de/a.parquet")
     said = message("hub://o/cards@main/questions?split=validation", tmp_path / "3")
     assert said.endswith("has no split validation, only train, test")
     said = message("hub://o/cards@main?split=train", tmp_path / "4")
@@ -98,7 +100,7 @@ def test_a_split_is_told_by_the_names_of_files(hub: HubServer, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("card", "said"),
     [
-        (CARD.replace(b"de/*.json", b"https://example.org/a.json"), "keeps its data elsewhere"),
+        (CARD.replace(b"de/*.parquet", b"https://example.org/a.json"), "keeps its data elsewhere"),
         (b"---\nconfigs: [\n---\n", "whose header can't be read"),
     ],
 )
