@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member
@@ -61,12 +62,13 @@ def _list_splits(repository: object, folder: Path, subset: str) -> dict[str, lis
     subsets: list[str] = []
     try:
         subsets = datasets.get_dataset_config_names(str(folder))
-        if subset in subsets or not is_folder:
-            where = {"name": subset or None}
-        else:
-            where = {"data_dir": subset}
-        cache = str(folder.with_name("cache"))
-        builder = datasets.load_dataset_builder(str(folder), cache_dir=cache, **where)
+        is_named = subset in subsets or not is_folder
+        builder = datasets.load_dataset_builder(
+            str(folder),
+            name=subset if subset and is_named else None,
+            data_dir=None if is_named else subset,
+            cache_dir=str(folder.with_name("cache")),
+        )
     except (ValueError, OSError) as error:
         first_line = str(error).splitlines()[0].replace(str(folder), "the repository")
         raise InputError(
@@ -74,6 +76,6 @@ def _list_splits(repository: object, folder: Path, subset: str) -> dict[str, lis
             f"of its subsets ({', '.join(subsets) or 'none found'}) or folders, as in "
             "hub://owner/name@revision/subset?split=train"
         ) from None
-    files = builder.config.data_files or {}
+    files: Any = builder.config.data_files or {}
     root = folder.as_posix() + "/"
     return {str(split): [str(path).removeprefix(root) for path in files[split]] for split in files}
