@@ -13,9 +13,19 @@ Part = Literal[
     "messages", "paragraphs", "system", "history", "question", "context", "answer", "kind", "topic"
 ]
 
-QUESTIONS = ("question", "questions", "q", "query", "front", "ask", "patient")
+QUESTIONS: tuple[str, ...] = ("question", "questions", "q", "query", "front", "ask", "patient")
 QUESTIONS += ("frage", "pregunta", "domanda", "pergunta", "vraag")
-ANSWERS = ("answer", "answers", "a", "response", "back", "reply", "doctor", "output", "long_answer")
+ANSWERS: tuple[str, ...] = (
+    "answer",
+    "answers",
+    "a",
+    "response",
+    "back",
+    "reply",
+    "doctor",
+    "output",
+    "long_answer",
+)
 ANSWERS += ("antwort", "réponse", "reponse", "respuesta", "risposta", "resposta", "antwoord")
 SYSTEM = ("system", "system_prompt")
 LABELS: Mapping[Part, Sequence[str]] = {
