@@ -75,8 +75,9 @@ class Rules(Section):
 
 
 class Clean(Section):
-    reader: Literal["ontologies", "hpo", "medical_meadow", "medquad", "columns"]
+    reader: Literal["auto", "ontologies", "hpo", "medical_meadow", "medquad", "columns"]
     columns: Columns | None
+    encoding: str
     rules: Rules
     min_question_words: Annotated[int, Field(ge=0)]
     max_question_words: Count
@@ -84,6 +85,18 @@ class Clean(Section):
     max_answer_words: Count
     max_unreadable_share: Share
     personal_data: Literal["ignore", "count", "mask", "drop"]
+
+    @field_validator("encoding")
+    @classmethod
+    def check_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)  # refuses codecs that are not for text, such as base64
+        except LookupError:
+            raise ValueError(
+                f"encoding must be one that Python knows, such as utf-8, cp1252 or utf-16, got "
+                f"{encoding!r}"
+            ) from None
+        return encoding
 
     @model_validator(mode="after")
     def check_words_and_columns(self) -> Self:

@@ -61,7 +61,7 @@ def _ask_hub(uri: str, target: Target) -> int | None:
 
     repository = hub.parse_uri(uri, target)
     info = hub.call_hub(repository, lambda: hub.look_up(repository))
-    files = hub.select_files(repository, info.siblings)
+    files = hub.select_files(repository, info)
     url = hf_hub_url(
         repository.name,
         files[0].rfilename,

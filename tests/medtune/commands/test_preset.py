@@ -118,7 +118,7 @@ def test_default_undoes_hand_edits_and_what_dvc_wrote():
     edit_params("lr: 1.0e-3 ", "lr: 1e-05 ")
     edit_params("columns: null\n", "columns:\n")
     edit_params("target_modules: all-linear", "target_modules: [q_proj, k_proj, v_proj, o_proj]")
-    edit_params("reader: ontologies", "reader: medquad")
+    edit_params("reader: auto", "reader: medquad")
     presets.write(presets.load("default"))
     assert params_text().split() == shipped.split(), "only blanks before a comment may differ"
 
