@@ -93,28 +93,32 @@ def save_adapter(
     weights = {name: whole(p) for name, p in model.named_parameters() if p.requires_grad}
     if not is_main_process():
         return
-    encoder.tokenizer.chat_template = _template_of_training(encoder)
     folder.mkdir(parents=True, exist_ok=True)
     with scratch(folder) as temporary:
         if first:
             model.save_pretrained(temporary, path_initial_model_for_weight_conversion=str(first))
         else:
             model.save_pretrained(temporary, state_dict=weights)
-        encoder.tokenizer.save_pretrained(temporary)
-        encoder.format.save(temporary / "prompt.json")
+        save_tokenizer(encoder, temporary)
         _make_portable(temporary / "adapter_config.json")
         for name in FILES:
             (temporary / name).replace(folder / name)
 
 
-def _template_of_training(encoder: PromptEncoder) -> str:
+def save_tokenizer(encoder: PromptEncoder, folder: Path) -> None:
+    """Writes the prompt format, and the tokenizer with a template that makes the trained prompts.
+
+    The template leaves the system prompt to the conversation.
+    """
     template = portable_template(encoder, with_system_prompt=False)
     if differing := differing_prompts(encoder, template, with_system_prompt=False):
         logger.warning(
             f"the chat template beside the adapter gives other tokens than the training for "
             f"{differing[0]!r}: other programs may answer differently"
         )
-    return template
+    encoder.tokenizer.chat_template = template
+    encoder.tokenizer.save_pretrained(folder)
+    encoder.format.save(folder / "prompt.json")
 
 
 def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:

@@ -71,10 +71,9 @@ def complete_template(
     unless `close_thoughts` allows to end that thought at once.
     """
     template = _with_settings(tokenizer, _with_fixed_date(template), settings)
-    roles = [*(["system"] if has_system else []), "user"]
-    prompt = render(tokenizer, template, roles)
-    _check_contents(roles, prompt)
-    missing = answer_text(tokenizer, template, roles).removeprefix(prompt).removesuffix(" ")
+    _check_contents(tokenizer, template, ["system", "user"] if has_system else ["user"])
+    prompt = render(tokenizer, template, ["user"])
+    missing = text_before_answer(tokenizer, template).removeprefix(prompt).removesuffix(" ")
     if _ends_in_a_thought(prompt):
         missing = _end_of_thought(prompt, missing, close_thoughts)
     elif thought_markers(missing) and any(settings.get(name) for name in SWITCHES):
@@ -86,11 +85,11 @@ def complete_template(
     return f"{template.removesuffix(chr(10))}{{{{ {text} if add_generation_prompt else '' }}}}"
 
 
-def answer_text(tokenizer: Any, template: str, roles: Sequence[str]) -> str:
-    """Returns what a conversation has before its answer, or the prompt if that differs from it."""
-    prompt = render(tokenizer, template, roles)
-    whole = render(tokenizer, template, [*roles, "assistant"], add_generation_prompt=False)
-    before = whole.split(slot(len(roles)))[0]
+def text_before_answer(tokenizer: Any, template: str) -> str:
+    """Returns what a conversation has before its answer, or the prompt if it does not begin so."""
+    prompt = render(tokenizer, template, ["user"])
+    whole = render(tokenizer, template, ["user", "assistant"], add_generation_prompt=False)
+    before = whole.split(slot(1))[0]
     return before if before.startswith(prompt) else prompt
 
 
@@ -120,8 +119,9 @@ def render(
         ) from None
 
 
-def _check_contents(roles: Sequence[str], prompt: str) -> None:
+def _check_contents(tokenizer: Any, template: str, roles: Sequence[str]) -> None:
     """Raises InputError if the template silently leaves out a message."""
+    prompt = render(tokenizer, template, roles)
     missing = [role for number, role in enumerate(roles) if slot(number) not in prompt]
     if "user" in missing:
         raise InputError(
@@ -138,6 +138,11 @@ def _check_contents(roles: Sequence[str], prompt: str) -> None:
 def _with_fixed_date(template: str) -> str:
     """Puts TODAY for today's date, which is a function or a variable in a template."""
     template = STRFTIME_NOW.sub(lambda call: json.dumps(TODAY.strftime(call[2])), template)
+    if "strftime_now(" in template:
+        raise InputError(
+            "the model's chat template prints today's date in a form that medtune cannot fix: set "
+            "tokenize.prompt_style to question_answer"
+        )
     if "date_string" not in template:
         return template
     return _defaults({"date_string": FIXED_DATE}) + template

@@ -197,7 +197,7 @@ class PromptEncoder:
 
     def _space_of_answers(self) -> str:
         """Returns the space that is encoded with an answer: the template's before it."""
-        text = chat_templates.answer_text(self.tokenizer, self.template, ["user"])
+        text = chat_templates.text_before_answer(self.tokenizer, self.template)
         prompt = self.question_ids("")
         return self._space_after(prompt, " " if text.endswith(" ") else "")
 
