@@ -43,7 +43,7 @@ class PromptFormat:
     def of(cls, params: Tokenize) -> "PromptFormat":
         return cls(
             params.prompt_style,
-            params.system_prompt,
+            params.system_prompt and params.system_prompt.strip(),  # as most templates do
             params.disclaimer,
             params.chat_template_kwargs,
             params.close_thoughts,

@@ -225,8 +225,7 @@ SCORES = (
         title="answers after a thought",
         higher_is_better=None,
         columns=("thought", "rows"),
-        about="Share of answers with a thought (<think>) before them, 0 to 1. The other scores "
-        "ignore it.",
+        about="Share of answers with a thought before them, 0 to 1. The other scores ignore it.",
     ),
     Score(
         name="length_ratio",
