@@ -29,6 +29,7 @@ from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import multiple_choice, out_of_domain, predictions
+from medtune.scoring.answers import answer_columns, warn_of_thoughts
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
 from medtune.scoring.scores import TextScorer, score_table, signatures
@@ -89,13 +90,6 @@ def ask(
     return losses, choices, answers
 
 
-def answer_columns(form: PromptFormat, answer: "Answer", loss: tuple[float, int]) -> Row:
-    """Returns what a row of predictions holds of a model's answer and the reference's loss."""
-    text, disclaimed = form.without_disclaimer(answer.text)
-    known = {"prediction": text, "nll": loss[0], "answer_tokens": loss[1], "disclaimer": disclaimed}
-    return known | {"stopped": answer.stopped, "new_tokens": answer.tokens}
-
-
 def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
     for suffix, table in zip(SCHEMAS, tables, strict=True):
         write_table(PREDICTIONS / f"{name}{suffix}.parquet", table)
@@ -113,10 +107,14 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     losses, choices, answers = ask(name, encoder, rows, questions, general, params, seed)
     if not is_main_process():
         return 0
-    columns = [answer_columns(encoder.format, *pair) for pair in zip(answers, losses, strict=False)]
+    columns = [answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False)]
+    warn_of_thoughts(name, columns)
     table = predictions.prediction_table(rows, columns, TextScorer(params.use_stemmer))
     other = zip(general, answers[len(rows) :], strict=True)
-    asked = [{"question": q, "prediction": a.text, "stopped": a.stopped} for q, a in other]
+    asked = [
+        {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
+        for q, a in other
+    ]
     general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
     tested = table[: len(test)]
     scores = score_table(tested)

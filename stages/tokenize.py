@@ -121,7 +121,7 @@ def check_room(
 
 def main() -> int:
     params = load_params("tokenize")
-    form = PromptFormat(params.prompt_style, params.system_prompt, params.disclaimer)
+    form = PromptFormat.of(params)
     encoder = PromptEncoder(load_tokenizer(), form)
     with ExitStack() as files:
         writers = {

@@ -19,6 +19,7 @@ SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 StepsOrShare = Annotated[float, Field(ge=0)]
 Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 # fmt: off
 SchedulerName = Literal[
     "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
@@ -162,6 +163,8 @@ class Split(Section):
 class Tokenize(Section):
     prompt_style: Literal["chat", "question_answer"]
     system_prompt: str | None
+    chat_template_kwargs: dict[Identifier, int | float | str | bool]
+    close_thoughts: bool
     max_length_tokens: Annotated[int, Field(ge=16)]
     truncation: Literal["cut", "drop"]
     loss_on: Literal["answer", "all"]

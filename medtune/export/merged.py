@@ -13,13 +13,13 @@ from typing import Any
 
 from medtune.config.schema import Evaluate, Params, Train
 from medtune.export import folders
-from medtune.export.chat_template import differing_prompts, portable_template
 from medtune.export.folders import check_folder
 from medtune.export.merged_card import MARK, model_card
 from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.runs import TEST_CARDS, read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.loading import BASE, load_base, load_tokenizer, require
+from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import read_tokens
 from medtune.runtime.errors import InputError

@@ -1,6 +1,7 @@
 """Adds a LoRA adapter to a base model, saves it with its tokenizer, and loads it again."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 from medtune.config.schema import Train
 from medtune.modeling.loading import BASE, require
+from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import scratch
 from medtune.runtime.progress import is_main_process
+
+logger = logging.getLogger("medtune")
 
 ADAPTER = Path("models/adapter")
 FILES = (
@@ -89,18 +93,32 @@ def save_adapter(
     weights = {name: whole(p) for name, p in model.named_parameters() if p.requires_grad}
     if not is_main_process():
         return
-    encoder.tokenizer.chat_template = encoder.template
     folder.mkdir(parents=True, exist_ok=True)
     with scratch(folder) as temporary:
         if first:
             model.save_pretrained(temporary, path_initial_model_for_weight_conversion=str(first))
         else:
             model.save_pretrained(temporary, state_dict=weights)
-        encoder.tokenizer.save_pretrained(temporary)
-        encoder.format.save(temporary / "prompt.json")
+        save_tokenizer(encoder, temporary)
         _make_portable(temporary / "adapter_config.json")
         for name in FILES:
             (temporary / name).replace(folder / name)
+
+
+def save_tokenizer(encoder: PromptEncoder, folder: Path) -> None:
+    """Writes the prompt format, and the tokenizer with a template that makes the trained prompts.
+
+    The template leaves the system prompt to the conversation.
+    """
+    template = portable_template(encoder, with_system_prompt=False)
+    if differing := differing_prompts(encoder, template, with_system_prompt=False):
+        logger.warning(
+            f"the chat template beside the adapter gives other tokens than the training for "
+            f"{differing[0]!r}: other programs may answer differently"
+        )
+    encoder.tokenizer.chat_template = template
+    encoder.tokenizer.save_pretrained(folder)
+    encoder.format.save(folder / "prompt.json")
 
 
 def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:

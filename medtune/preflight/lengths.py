@@ -80,8 +80,7 @@ def _read(path: Path) -> Lengths:
 
 def _sample(params: Params) -> Lengths:
     style, limit = params.tokenize, params.tokenize.max_length_tokens
-    form = PromptFormat(style.prompt_style, style.system_prompt, style.disclaimer)
-    encoder = PromptEncoder(load_tokenizer(), form)
+    encoder = PromptEncoder(load_tokenizer(), PromptFormat.of(style))
     table = pq.read_table(RECORDS, columns=["question", "answer"])
     texts = table.take([*range(0, table.num_rows, -(-table.num_rows // SAMPLE))]).to_pydict()
     prompts = [len(ids) for ids in encoder.batch_question_ids(texts["question"])]

@@ -35,10 +35,13 @@ def prediction_table(
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
+    The column `thought` is only there if the answers have it.
     """
     rows = []
+    thought = any("thought" in answer for answer in answers)
+    schema = SCHEMA.append(pa.field("thought", pa.bool_())) if thought else SCHEMA
     for card, answer in zip(cards, answers, strict=True):
         texts = answer["prediction"], card["answer"], card["question"]
         columns = {name: card[name] for name in CARD_COLUMNS}
         rows.append(columns | {"reference": card["answer"]} | dict(answer) | score(*texts))
-    return pa.Table.from_pylist(rows, SCHEMA)
+    return pa.Table.from_pylist(rows, schema)
