@@ -16,7 +16,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from medtune.modeling.collation import padded
-from medtune.modeling.forward import padded_logits, unwrapped
+from medtune.modeling.forward import padded_logits, row_logits, unwrapped
 from medtune.modeling.shared_prefix import ATTENTION, pack, shares_prefixes
 from medtune.runtime.errors import InputError
 
@@ -49,8 +49,7 @@ class Probe:
         ids = [first + 37 * n % (words - first) for n in range(LONGEST + OTHER - PREFIX)]
         rows = [ids[:LONGEST], ids[:SHORT], ids[:PREFIX] + ids[LONGEST:]]
         try:
-            inputs = [torch.tensor([ids], device=model.device) for ids in rows]
-            logits = [model(input_ids=row).logits[0].float() for row in inputs]
+            logits = [row_logits(model, ids) for ids in rows]
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise _refusal(model, f"does not run on token ids alone ({error})") from None
         is_exact = model.dtype == torch.float32 and not getattr(model, "is_quantized", False)

@@ -33,6 +33,14 @@ def logits_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
         hook.remove()
 
 
+def row_logits(model: Any, ids: list[int]) -> torch.Tensor:
+    """Returns the logits (tokens, vocabulary) of a row alone, as the model defines them."""
+    row = torch.tensor([ids], device=model.device)
+    model = unwrapped(model)
+    logits: torch.Tensor = model(**accepted(model, {"input_ids": row, "use_cache": False})).logits
+    return logits[0].float()
+
+
 def padded_logits(
     model: Any, ids: torch.Tensor, is_token: torch.Tensor, places: torch.Tensor
 ) -> torch.Tensor:
@@ -52,8 +60,10 @@ def unwrapped(model: Any) -> Any:
 def accepted(model: Any, inputs: ModelInputs) -> ModelInputs:
     """Returns the inputs that the forward pass of a model takes, under the names that it uses."""
     names, takes_any = _parameters(type(model))
-    if "cache_params" in names and "past_key_values" in inputs:  # state-space models
+    if "cache_params" in names and "past_key_values" in inputs:  # a state-space model
         inputs = inputs | {"cache_params": inputs["past_key_values"]}
+        if inputs["input_ids"].shape[1] == 1:  # the state that it goes on from has no padding
+            inputs.pop("attention_mask")
     return {name: value for name, value in inputs.items() if takes_any or name in names}
 
 
