@@ -79,8 +79,17 @@ PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
     update={"max_new_tokens": 8, "repetition_penalty": 9.0, "frequency_penalty": 0.0}
 )
+ROTARY = {"rope_type": "default", "rope_theta": 1e4}
 SPECIAL: dict[str, dict[str, Any]] = {  # what an architecture needs beyond this
+    "cohere_compass_text": {"rope_parameters": {"full_attention": ROTARY}},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4},
+        "ffn_config": {"moe_num_experts": 4},
+    },
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
     "falcon_h1": {"mamba_d_ssm": 128},
+    "bailing_hybrid": {"layer_group_size": 2},
+    "blt": {"encoder_hash_byte_group_vocab": 64},
     "bamba": {"attn_layer_indices": [1, 3]},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "mamba2": {"num_heads": 8},
@@ -103,8 +112,9 @@ def _shrunk(default: dict[str, Any]) -> dict[str, Any]:
         for name, part in default.items()
         if name.endswith("_config") and isinstance(part, dict)
     }
-    if "qk_rope_head_dim" in options:  # multi-head latent attention has several widths
+    if "qk_rope_head_dim" in options:  # multi-head latent attention: several widths, no groups
         options.pop("head_dim", None)
+        options["num_key_value_heads"] = options["num_attention_heads"]
     return options | nested
 
 
