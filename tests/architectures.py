@@ -91,6 +91,10 @@ SPECIAL: dict[str, dict[str, Any]] = {  # what an architecture needs beyond this
     "bailing_hybrid": {"layer_group_size": 2},
     "blt": {"encoder_hash_byte_group_vocab": 64},
     "bamba": {"attn_layer_indices": [1, 3]},
+    "gemma3n_text": {"num_kv_shared_layers": 1},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "mamba2": {"num_heads": 8},
 }

@@ -273,6 +273,7 @@ class PaddedCache(DynamicCache):
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         # Every layer of transformers can reorder its rows; only some can select among them.
-        self.reorder_cache(torch.tensor(rows, device=self.positions.device))
+        indices: Any = torch.tensor(rows, device=self.positions.device)
+        self.reorder_cache(indices)
         self.positions = self.positions[rows]
         return list(rows)

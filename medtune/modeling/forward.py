@@ -59,7 +59,7 @@ def unwrapped(model: Any) -> Any:
 
 def accepted(model: Any, inputs: ModelInputs) -> ModelInputs:
     """Returns the inputs that the forward pass of a model takes, under the names that it uses."""
-    names, takes_any = _parameters(type(model))
+    names, takes_any = _parameters(type(model).forward)
     if "cache_params" in names and "past_key_values" in inputs:  # a state-space model
         inputs = inputs | {"cache_params": inputs["past_key_values"]}
         if inputs["input_ids"].shape[1] == 1:  # the state that it goes on from has no padding
@@ -68,8 +68,8 @@ def accepted(model: Any, inputs: ModelInputs) -> ModelInputs:
 
 
 @lru_cache
-def _parameters(kind: type) -> tuple[frozenset[str], bool]:
-    """Returns the named arguments of a model's forward pass, and whether it takes any others."""
-    parameters = inspect.signature(kind.forward).parameters
+def _parameters(forward: Any) -> tuple[frozenset[str], bool]:
+    """Returns the named arguments of a forward pass, and whether it takes any others."""
+    parameters = inspect.signature(forward).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     return frozenset(parameters), takes_any
