@@ -17,7 +17,8 @@ logger = logging.getLogger("medtune")
 STEPS = 2  # tokens of each row of the probe that are appended one at a time
 ROWS_AT_ONCE = 16  # of whole rows; a state-space model keeps its state after each of their tokens
 
-_chosen: WeakKeyDictionary[Any, type] = WeakKeyDictionary()  # by model
+# By model, and by whether it shares prefixes.
+_chosen: WeakKeyDictionary[Any, dict[bool, type]] = WeakKeyDictionary()
 
 
 class NoCache:
@@ -61,13 +62,13 @@ class NoCache:
 def make_cache(model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> GenerationCache:
     """Returns a cache for prompts (token ids) and up to `max_new_tokens` more tokens for each."""
     own = unwrapped(model)
-    if own not in _chosen:
-        shares = enable_prefix_sharing(own)
+    shares = enable_prefix_sharing(own)  # until the model takes continuous batches
+    chosen = _chosen.setdefault(own, {})
+    if shares not in chosen:
+        kinds = [SharedPrefixCache, PaddedCache] if shares else [PaddedCache]
         with at_rest(own):
-            _chosen[own] = _choose(
-                own, [SharedPrefixCache, PaddedCache] if shares else [PaddedCache]
-            )
-    cache: GenerationCache = _chosen[own](model, prompts, max_new_tokens)
+            chosen[shares] = _choose(own, kinds)
+    cache: GenerationCache = chosen[shares](model, prompts, max_new_tokens)
     return cache
 
 
