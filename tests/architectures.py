@@ -86,6 +86,7 @@ SPECIAL: dict[str, dict[str, Any]] = {  # what an architecture needs beyond this
         "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4},
         "ffn_config": {"moe_num_experts": 4},
     },
+    "deepseek_v2": {"num_experts_per_tok": 2},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
     "falcon_h1": {"mamba_d_ssm": 128},
     "bailing_hybrid": {"layer_group_size": 2},
