@@ -21,6 +21,7 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.adapters import ADAPTER, load_adapter
 from medtune.modeling.launch import launch
+from medtune.modeling.limits import context_tokens
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
@@ -69,9 +70,8 @@ def ask(
     logger.info("loading the model")
     model = load_base()
     if name in SHOWN_CARDS:
-        context = model.config.get_text_config().max_position_embeddings
         prompts = FewShotPrompts(encoder, read_table(TRAINING, "split"), params.few_shot)
-        rows = prompts.rows(rows, context, params.max_new_tokens)
+        rows = prompts.rows(rows, context_tokens(model.config), params.max_new_tokens)
     if name in ADAPTED:
         model = load_adapter(model)
     input_ids, lengths = ([row[key] for row in rows] for key in ("input_ids", "prompt_length"))

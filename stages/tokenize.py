@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from medtune.config.loading import load_params
 from medtune.config.schema import SPLITS, SplitName, Tokenize
+from medtune.modeling.limits import check_token_files
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, token_writer
@@ -127,9 +128,8 @@ def main() -> int:
         writers = {
             split: files.enter_context(token_writer(TOKENS / f"{split}.arrow")) for split in SPLITS
         }
-        counts = {
-            split: write_split(writer, split, encoder, params) for split, writer in writers.items()
-        }
+        counts = {split: write_split(writers[split], split, encoder, params) for split in SPLITS}
+    check_token_files([TOKENS / f"{split}.arrow" for split in SPLITS])
     with replacing(PROMPT_FORMAT) as path:
         form.save(path)
     write_json(

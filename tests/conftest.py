@@ -21,8 +21,13 @@ os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts slow tests first, so that the processes of pytest-xdist end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts slow tests first, so that the processes of pytest-xdist end at about the same time.
+
+    What takes minutes runs only if its marker is asked for.
+    """
+    if "architectures" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("architectures")]
     for item in items:
         if "robustness" in item.path.parts:
             item.add_marker("slow")

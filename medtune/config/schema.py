@@ -208,8 +208,15 @@ class Train(Section):
 
     @model_validator(mode="after")
     def check_pissa(self) -> Self:
-        if self.quantization != "none" and str(self.init_lora_weights).startswith("pissa"):
-            raise ValueError("init_lora_weights: pissa needs quantization: none")
+        """What PiSSA learned is saved as a difference of low-rank matrices, and nothing else."""
+        needed = {"quantization": "none", "use_dora": False, "bias": "none"}
+        wrong = [name for name, value in needed.items() if getattr(self, name) != value]
+        if wrong and str(self.init_lora_weights).startswith("pissa"):
+            remedies = (f"{n}: {str(needed[n]).lower()}, not {getattr(self, n)}" for n in wrong)
+            raise ValueError(
+                f"init_lora_weights: {self.init_lora_weights} needs {' and '.join(remedies)}; "
+                "or set init_lora_weights: true"
+            )
         return self
 
     def seed_or(self, shared: int) -> int:

@@ -54,7 +54,13 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     )
     if params.target_modules != "all-linear":
         _check_targets(model, params.target_modules)
-    model = get_peft_model(model, config)
+    try:
+        model = get_peft_model(model, config)
+    except ValueError as error:  # peft knows layers that some architectures do not call
+        raise InputError(
+            f"train.target_modules is {params.target_modules}, which does not fit a model of type "
+            f"{model.config.model_type} ({error}): choose from {', '.join(_linear_layers(model))}"
+        ) from None
     for weight in model.parameters():
         if weight.requires_grad:  # the optimiser's small steps would be lost in half precision
             weight.data = weight.data.float()
@@ -137,16 +143,20 @@ def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
 
 def _check_targets(model: Any, targets: list[str]) -> None:
     """Rejects a name that no module has; peft would silently train only the others."""
-    import torch
-
-    named = list(model.named_modules())
-    missing = [t for t in targets if not any(f".{name}".endswith(f".{t}") for name, _ in named)]
+    names = [name for name, _ in model.named_modules()]
+    missing = [t for t in targets if not any(f".{name}".endswith(f".{t}") for name in names)]
     if missing:
-        linear = {name.split(".")[-1] for name, kind in named if isinstance(kind, torch.nn.Linear)}
         raise InputError(
             f"train.target_modules names {', '.join(missing)}, which the model does not have: its "
-            f"linear layers are {', '.join(sorted(linear))}"
+            f"linear layers are {', '.join(_linear_layers(model))}"
         )
+
+
+def _linear_layers(model: Any) -> list[str]:
+    import torch
+
+    named = model.named_modules()
+    return sorted({n.split(".")[-1] for n, kind in named if isinstance(kind, torch.nn.Linear)})
 
 
 def _make_portable(path: Path) -> None:

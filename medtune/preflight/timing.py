@@ -58,10 +58,12 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
     No cards are shown before them. Answers are assumed to be as long as the cards', except one of
     each batch that runs to max_new_tokens. Rows that have ended cost nothing.
     """
+    from medtune.modeling.agreement import enable_prefix_sharing
     from medtune.modeling.loading import load_base
     from medtune.modeling.losses import LOSS_BATCH, summed_losses
 
     model = load_base()
+    enable_prefix_sharing(model)  # runs a few rows, once
     batches = by_length([len(ids) for ids in asked["input_ids"]], LOSS_BATCH)
     rows, starts = (
         [asked[name][n] for n in batches[len(batches) // 2]]

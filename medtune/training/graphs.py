@@ -20,7 +20,6 @@ from torch.nn.functional import cross_entropy
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.flash import flash_dtype
 from medtune.modeling.loading import to_device
-from medtune.modeling.losses import head_logits
 from medtune.modeling.shared_prefix import (
     CONTEXT,
     PADDING,
@@ -169,10 +168,10 @@ class Graphs:
         self.prefix = 0
         self.pool: Any = None  # memory that all graphs share, because only one runs at a time
         model.train()
-        with autocast():
-            dtype = flash_dtype(model)
         if not shares_prefixes(model) or _checkpoints(model):
             return
+        with autocast():
+            dtype = flash_dtype(model)
         self.prefix = 0 if draws_noise(model) else shared_prefix(cards)
         self.sizes = plan_sizes(passes, cards, self.prefix, dtype)
         # A graph adds to the gradients in place. In one tensor they are cleared at once.
@@ -231,8 +230,7 @@ class Graphs:
 
     def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:
         with self.autocast():
-            states = inputs.row.states(self.model.get_decoder())
-            logits = head_logits(self.model, states.index_select(0, inputs.places))
+            logits = inputs.row.logits(self.model, inputs.places)
             losses = cross_entropy(logits, inputs.targets, reduction="none") * inputs.weights
         loss = losses.sum()
         self.scaled(loss * scale).backward()
