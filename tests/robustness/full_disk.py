@@ -90,7 +90,7 @@ def break_stage(library: ctypes.CDLL, project: Path, stage: Stage, every: int) -
 
 
 def main(project: Path, path: str, every: int, names: list[str]) -> None:
-    for name in LIBRARIES:
+    for name in LIBRARIES if not names else ("pyarrow.parquet", "pydantic", "ftfy"):
         import_module(name)
     library = ctypes.CDLL(path)
     found = {
