@@ -4,7 +4,7 @@ PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar 
 PYTEST := python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
-.PHONY: all chat web lint check test lock
+.PHONY: all chat web lint check test audit sbom lock
 
 # Runs the stages whose inputs have changed and prints the verdict and the scores.
 all: .venv/run .dvc/plots/vega.js
@@ -32,6 +32,17 @@ check: lint
 # All tests, including those that run the whole graph.
 test: lint
 	$(PYTEST)
+
+# Runs each stage of the smoke preset under strace and fails if it touches what dvc.yaml does not declare.
+audit: .venv/dev
+	python -m tests.robustness.audit
+
+# Lists what is installed: a CycloneDX bill of materials, and the licence of each package that the pipeline pins.
+sbom: .venv/dev
+	mkdir -p exports
+	cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file exports/sbom.cdx.json .venv/bin/python
+	pip-licenses --python .venv/bin/python --from mixed --order name --no-version --format csv --output-file docs/licences.csv \
+		--packages $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/\1/p' requirements.txt)
 
 .venv/run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("medtune needs Python 3.11 or newer, but this is " + sys.version.split()[0] + ": run make PYTHON=python3.12")'

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -165,7 +165,7 @@ class Tokenize(Section):
     system_prompt: str | None
     chat_template_kwargs: dict[Identifier, int | float | str | bool]
     close_thoughts: bool
-    max_length_tokens: Annotated[int, Field(ge=16)]
+    max_length_tokens: Annotated[int, Field(ge=16, lt=2**31)]
     truncation: Literal["cut", "drop"]
     loss_on: Literal["answer", "all"]
     disclaimer: str | None
@@ -194,7 +194,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
     neftune_noise_alpha: Annotated[float, Field(gt=0)] | None
-    num_train_epochs: Count
+    num_train_epochs: Annotated[int, Field(ge=1, le=10_000)]
     per_device_train_batch_size: Count
     gradient_accumulation_steps: Count
     tokens_per_pass: Literal["auto"] | Count
@@ -233,10 +233,10 @@ class Evaluate(Section):
     top_p: Annotated[float, Field(gt=0, le=1)]
     repetition_penalty: Annotated[float, Field(gt=0)]
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)]
-    few_shot: Annotated[int, Field(ge=0)]
+    few_shot: Annotated[int, Field(ge=0, le=1000)]
     few_shot_finetuned: bool
     use_stemmer: bool
-    choice_questions: Annotated[int, Field(ge=0)] | None
+    choice_questions: Annotated[int, Field(ge=0, lt=2**31)] | None
 
 
 def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -245,7 +245,7 @@ def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 class Compare(Section):
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
     primary: Annotated[list[ScoreName], Field(min_length=1)]
     fail_if_worse: dict[
@@ -273,7 +273,7 @@ class Guard(Section):
     scope: Literal["off", "warn", "block"]
     max_false_block_rate: Annotated[float, Field(ge=0, lt=1)]
     questions_per_template: Count
-    regularization: Annotated[float, Field(gt=0)]
+    regularization: Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
 class Params(Section):

@@ -18,7 +18,7 @@ from accelerate import Accelerator, DistributedType
 
 from medtune.config.schema import Train
 from medtune.modeling.collation import by_length, padded, training_order
-from medtune.modeling.distributed import accelerator, placed, share, whole
+from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
 from medtune.modeling.loading import autocast, device, resolve_precision
 from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
@@ -64,11 +64,13 @@ def train(
 ) -> Iterator[Point]:
     """Trains the model in place and yields the points of its curves as they come.
 
-    With checkpoints, it resumes from the newest one and first yields the earlier points. With
-    `load_best_model_at_end`, the model ends with the adapter of the lowest validation loss.
+    With checkpoints, it resumes from the newest one and first yields the earlier points. The first
+    of several processes, which alone saves checkpoints, sends its newest to the others: they may
+    run on machines that have none. With `load_best_model_at_end`, the model ends with the adapter
+    of the lowest validation loss.
     """
     run = Trainer(model, training, validation, params, seed, pad_id)
-    if checkpoints and (saved := checkpoints.latest()):
+    if checkpoints and (saved := from_first(checkpoints.latest)):
         run.restore(*saved)
     yield from run.history.points
     save_every = _steps(params.save_steps, len(run.plan))
