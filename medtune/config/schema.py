@@ -152,6 +152,7 @@ class Tokenize(Section):
     max_length_tokens: Annotated[int, Field(ge=16)]
     truncation: Literal["cut", "drop"]
     loss_on: Literal["answer", "all"]
+    turns: Literal["all", "last"]
     disclaimer: str | None
 
 
