@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from medtune.modeling.token_files import HISTORY
 from medtune.scoring.scores import TextScorer
 
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
@@ -35,10 +36,15 @@ def prediction_table(
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
+    What was said before the question of a conversation counts as part of the question; only data
+    with conversations has a column for it.
     """
     rows = []
     for card, answer in zip(cards, answers, strict=True):
-        texts = answer["prediction"], card["answer"], card["question"]
-        columns = {name: card[name] for name in CARD_COLUMNS}
+        history = card.get(HISTORY.name) or []
+        said = [*(message["content"] for message in history), card["question"]]
+        texts = answer["prediction"], card["answer"], "\n".join(said)
+        columns = {name: card[name] for name in CARD_COLUMNS} | {HISTORY.name: history}
         rows.append(columns | {"reference": card["answer"]} | dict(answer) | score(*texts))
-    return pa.Table.from_pylist(rows, SCHEMA)
+    has_history = any(HISTORY.name in card for card in cards)
+    return pa.Table.from_pylist(rows, SCHEMA.append(HISTORY) if has_history else SCHEMA)
