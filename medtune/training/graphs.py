@@ -121,10 +121,10 @@ def filled(model: Any, cards: Cards, size: Size) -> Inputs:
     """Packs cards into one row, filled up to a size, on the model's device."""
     ids, prefix = cards.input_ids, size.prefix
     packed, places, targets = list(ids[0][:prefix]), list[int](), list[int]()
-    for card, supervised in zip(ids, cards.supervised(), strict=True):
+    for card, learned in zip(ids, cards.supervised(), strict=True):
         first = len(packed) - prefix  # column n of the card is first + n
         packed += card[prefix:]
-        for columns in supervised:
+        for columns in learned:
             places += range(first + columns.start - 1, first + columns.stop - 1)
             targets += card[columns.start : columns.stop]
     lengths = [len(card) - prefix for card in ids] + [size.tokens - len(packed)]

@@ -218,7 +218,8 @@ def said(*texts: str) -> list[dict[str, str]]:
 
 def test_conversations_are_counted_by_records_rows_and_turns(run_stage: Main) -> None:
     talk = RECORD | {"id": "a:3", "history": said("My toe hurts.", "Since when?")}
-    long = RECORD | {"id": "a:4", "history": said("My toe hurts. " * 10, "Since when? " * 10)}
+    long = RECORD | {"id": "a:4", "question": "What is gout? " * 5}
+    long |= {"history": said("My toe hurts. " * 10, "Since when? " * 10)}
     metrics = run_stage(talk, long, RECORD | {"history": None})
     rows = read_tokens(TOKENS / "train.arrow").to_pylist()
     assert [row["id"] for row in rows] == ["a:3", "a:4", "a:4", "a:0"]
