@@ -5,9 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.modeling.token_files import HISTORY
 from medtune.scoring.scores import TextScorer
 
+MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
 SCHEMA = pa.schema(
     [
