@@ -128,7 +128,7 @@ def test_conversations_keep_their_history_in_every_format(project: Path) -> None
     for frame in (
         datasets.load_from_disk("exports/dataset")["test"].to_list(),
         pq.read_table("exports/parquet/test.parquet").to_pylist(),
-        [json.loads(line) for line in Path("exports/jsonl/test.jsonl").open(encoding="utf-8")],
+        pd.read_json("exports/jsonl/test.jsonl", lines=True).to_dict("records"),
     ):
         assert [row["history"] for row in frame] == [said, []]
     table = pd.read_csv("exports/csv/test.csv", encoding="utf-8-sig")
