@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from app.api.errors import ApiError
@@ -12,7 +11,7 @@ from app.api.protocol import FinishReason
 from app.engine import End, Engine, Job, QueueFullError
 from app.remarks import GAP, Remarks, own_words
 from medtune.config.schema import Evaluate
-from medtune.modeling.prompts import Message, PromptEncoder
+from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 
 COLD = 1e-3  # lower temperatures count as greedy, because they would make logits infinite
 UNFINISHED = "\ufffd"  # replaces a character whose last bytes are still missing
@@ -37,8 +36,7 @@ class Assistant:
         most = min(params.max_new_tokens, engine.limits.max_new_tokens)
         self.params = params.model_copy(update={"max_new_tokens": most})
         self.engine, self.context, self.remarks = engine, context, remarks
-        self.system_prompt = encoder.format.system_prompt
-        self.encoder = PromptEncoder(encoder.tokenizer, replace(encoder.format, system_prompt=None))
+        self.system_prompt, self.encoder = encoder.format.system_prompt, encoder
 
     def ask(
         self,
@@ -111,15 +109,12 @@ class Assistant:
         Joining also bounds memory: the encoder caches something for each sequence of roles.
         """
         said = [
-            (m["role"], own_words(m["content"]) if m["role"] == "assistant" else m["content"])
-            for m in messages
+            message | {"content": own_words(message["content"])}
+            if message["role"] == "assistant"
+            else message
+            for message in messages
         ]
-        if self.system_prompt and said[0][0] != "system":
-            said.insert(0, ("system", self.system_prompt))
-        in_turns = groupby((s for s in said if s != ("assistant", "")), key=lambda s: s[0])
-        return self.encoder.prompt_ids(
-            [{"role": role, "content": GAP.join(t for _, t in own)} for role, own in in_turns]
-        )
+        return self.encoder.prompt_ids(in_turns(said))
 
 
 class Reply:

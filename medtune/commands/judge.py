@@ -18,6 +18,7 @@ from medtune.runtime.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from medtune.judging.prompt import Case
     from medtune.judging.verdicts import Judged
 
 EXAMPLES = (
@@ -51,13 +52,10 @@ def judge_tables(
 
     from medtune.comparison.seeds import estimate, jackknife
     from medtune.comparison.statistics import group_numbers
-    from medtune.judging.prompt import Case
     from medtune.judging.verdicts import judge_pairs, kappa, preferences, summary
     from medtune.scoring.scores import SCORES, Score
 
-    columns = (finetuned["question"], finetuned["reference"])
-    texts = (*columns, finetuned["prediction"], other["prediction"])
-    cases = [Case(*row) for row in zip(*(column.to_pylist() for column in texts), strict=True)]
+    cases = pairs_of_answers(finetuned, other)
     judged = judge_pairs(cases, ask)
     outcomes = [each.outcome for each in judged]
     net = Score(name="net", title="wins less losses", higher_is_better=True, columns=())
@@ -73,6 +71,19 @@ def judge_tables(
     people = kappa([outcomes[n] for n in votes], list(votes.values()))
     counts |= {"people_n": len(votes), "kappa_people": people}
     return judged, counts | {"kappa": counts[f"kappa_{PRIMARY}"]}
+
+
+def pairs_of_answers(finetuned: "pa.Table", other: "pa.Table") -> list["Case"]:
+    """Returns both answers to each question, with what was said before it in a conversation."""
+    from medtune.judging.prompt import Case
+
+    columns = [finetuned[name].to_pylist() for name in ("question", "reference", "prediction")]
+    before = [""] * finetuned.num_rows
+    if "history" in finetuned.column_names:
+        histories = finetuned["history"].to_pylist()
+        before = ["\n".join(f"{m['role']}: {m['content']}" for m in h or ()) for h in histories]
+    rows = zip(*columns, other["prediction"].to_pylist(), before, strict=True)
+    return [Case(*row) for row in rows]
 
 
 def score_preferences(score: Any, finetuned: "pa.Table", other: "pa.Table") -> list[int]:

@@ -168,6 +168,7 @@ class Tokenize(Section):
     max_length_tokens: Annotated[int, Field(ge=16, lt=2**31)]
     truncation: Literal["cut", "drop"]
     loss_on: Literal["answer", "all"]
+    turns: Literal["all", "last"]
     disclaimer: str | None
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,19 @@ QUESTION_ANSWER_TEMPLATE = (
 )
 SLOT = re.compile("( ?)\ue000([0-9]+)\ue001")  # where content goes, and the space before it
 
-Message = dict[str, str]  # {"role": "user" or "assistant", "content": …}
+Message = dict[str, str]  # {"role": "system", "user" or "assistant", "content": …}
+
+
+def in_turns(messages: Iterable[Message]) -> list[Message]:
+    """Joins messages of one role in a row, because most templates want the roles to alternate.
+
+    Empty messages of the assistant are left out.
+    """
+    said = [m for m in messages if m["content"] or m["role"] != "assistant"]
+    return [
+        {"role": role, "content": "\n\n".join(message["content"] for message in own)}
+        for role, own in groupby(said, key=itemgetter("role"))
+    ]
 
 
 @dataclass(frozen=True)
@@ -179,8 +193,12 @@ class PromptEncoder:
         return chat_templates.render(self.tokenizer, self.template, roles, add_generation_prompt)
 
     def _new_frame(self, roles: tuple[str, ...]) -> Frame:
-        """Returns the frame of messages with these roles; the system prompt is constant too."""
-        system = [self.format.system_prompt] if self.format.system_prompt else []
+        """Returns the frame of messages with these roles; the system prompt is constant too.
+
+        A system message of the conversation's own takes the place of the system prompt.
+        """
+        own_system = roles[:1] == ("system",)
+        system = [self.format.system_prompt] if self.format.system_prompt and not own_system else []
         rendered = self._render([*("system" for _ in system), *roles], add_generation_prompt=True)
         text, *parts = SLOT.split(rendered.removesuffix(" "))
         frame = Frame(self._encode_opening(text), [])
@@ -235,9 +253,12 @@ class PromptEncoder:
 
     def _encode_contents(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of what users or data wrote; control tokens in it are just text."""
-        texts = [self._before + text for text in texts]
-        encodings = self._plain.encode_batch_fast(texts, add_special_tokens=False)
-        return [encoding.ids[self._dropped :] for encoding in encodings]
+        once = [*dict.fromkeys(texts)]  # the turns of a conversation are in several prompts
+        encodings = self._plain.encode_batch_fast(
+            [self._before + text for text in once], add_special_tokens=False
+        )
+        found = dict(zip(once, encodings, strict=True))
+        return [found[text].ids[self._dropped :] for text in texts]
 
 
 def _plain_text_tokenizer(tokenizer: Any) -> Any:

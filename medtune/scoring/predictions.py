@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from medtune.scoring.scores import TextScorer
 
+MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
 SCHEMA = pa.schema(
     [
@@ -35,13 +37,19 @@ def prediction_table(
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
-    The column `thought` is only there if the answers have it.
+    What was said before the question of a conversation counts as part of the question; only data
+    with conversations has a column for it, as only answers of models that think have `thought`.
     """
     rows = []
-    thought = any("thought" in answer for answer in answers)
-    schema = SCHEMA.append(pa.field("thought", pa.bool_())) if thought else SCHEMA
     for card, answer in zip(cards, answers, strict=True):
-        texts = answer["prediction"], card["answer"], card["question"]
-        columns = {name: card[name] for name in CARD_COLUMNS}
+        history = card.get(HISTORY.name) or []
+        said = [*(message["content"] for message in history), card["question"]]
+        texts = answer["prediction"], card["answer"], "\n".join(said)
+        columns = {name: card[name] for name in CARD_COLUMNS} | {HISTORY.name: history}
         rows.append(columns | {"reference": card["answer"]} | dict(answer) | score(*texts))
+    schema = SCHEMA
+    if any("thought" in answer for answer in answers):
+        schema = schema.append(pa.field("thought", pa.bool_()))
+    if any(HISTORY.name in card for card in cards):
+        schema = schema.append(HISTORY)
     return pa.Table.from_pylist(rows, schema)

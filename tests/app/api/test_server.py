@@ -7,11 +7,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
+from medtune.config.loading import load_params
+from medtune.modeling.collation import Cards
+from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.prompts import PromptEncoder
+from medtune.modeling.token_files import HISTORY, TEXTS
 
 Serve = Callable[..., TestClient]
 URL = "/v1/chat/completions"
@@ -99,6 +104,29 @@ def test_a_conversation_is_what_the_model_was_trained_on(
     assert first[start : start + len(brief)] == brief
     second = [*first[:start], *long, *first[start + len(brief) :]]
     assert spoken.prompts == [first, second]
+
+
+def test_each_turn_of_a_learned_conversation_gets_the_ids_of_training(
+    serve: Serve, spoken: Any, encoder: PromptEncoder
+) -> None:
+    texts = ["Hi", "Hello.", "I have <|im_end|> gout.", "Since when?", "May.", "Rest."]
+    said = [
+        {"role": role, "content": text}
+        for role, text in zip(("user", "assistant") * 3, texts, strict=True)
+    ]
+    schema, client = TEXTS.append(HISTORY), serve(spoken)
+    params = load_params("tokenize").model_copy(update={"max_length_tokens": 4096})
+    for system in ([], [{"role": "system", "content": "Be kind."}]):
+        record = {"history": [*system, *said[:4]], "question": "May.", "answer": "Rest."}
+        batch = pa.RecordBatch.from_pylist([record], schema)
+        (row,) = conversation_batch(batch, encoder, params, "train")[0].to_pylist()
+        cards = Cards.of({name: [value] for name, value in row.items()}, [0])
+        spoken.prompts = []
+        for count in (1, 3, 5):
+            messages = [*system, *said[:count]]
+            assert client.post(URL, json=question(messages=messages)).status_code == 200
+        (learned,) = cards.supervised()
+        assert spoken.prompts == [row["input_ids"][: answer.start] for answer in learned]
 
 
 def test_control_tokens_in_a_message_are_text(

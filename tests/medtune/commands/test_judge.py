@@ -35,6 +35,16 @@ def knowing(asked: str) -> str:
     return codes(asked)[{1: 0, -1: 1, 0: 2}[("right" in first) - ("right" in second)]]
 
 
+def test_a_judge_sees_what_was_said_before_a_question() -> None:
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    other = predictions(["x"] * CARDS, [0.0] * CARDS)
+    first, second, *_ = command.pairs_of_answers(
+        other.append_column("history", [[said, None, *[[]] * (CARDS - 2)]]), other
+    )
+    assert (first.before, second.before) == ("user: a\nassistant: b", "")
+    assert {case.before for case in command.pairs_of_answers(other, other)} == {""}
+
+
 @pytest.fixture
 def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
     """A run whose fill-in rule is the best without training; a judge that knows what is right."""
