@@ -60,6 +60,11 @@ sbom: .venv/dev
 	$(PIP_INSTALL) -r requirements-app.txt
 	@touch $@
 
+# What DVC needs for a shared remote on S3 or over SSH.
+.venv/remotes: .venv/run requirements-remotes.txt
+	$(PIP_INSTALL) -r requirements-remotes.txt
+	@touch $@
+
 .venv/dev: .venv/run requirements-dev.txt
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
@@ -70,4 +75,5 @@ lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra app --output-file requirements-app.txt pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-dev.txt
+	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra remotes --output-file requirements-remotes.txt pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-remotes.txt requirements-dev.txt
