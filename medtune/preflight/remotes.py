@@ -11,7 +11,7 @@ def default_remote() -> str:
     from dvc.config import Config, ConfigError
 
     try:
-        config = Config()
+        config = Config(".dvc")
         return config["remote"][config["core"]["remote"]]["url"]
     except (ConfigError, KeyError):  # KeyError: no default, or one that is not configured
         return ""
