@@ -8,11 +8,12 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from app.assistant import Assistant
 from app.gradio_page.conversations import READERS, SYSTEM_PROMPT, Conversations
 from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
-from app.gradio_page.filter import PageFilter
+from app.gradio_page.filter import PageEvent, PageFilter
 from app.gradio_page.formatting import NAMES, PANES
 from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
@@ -59,9 +60,15 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     )
     mounted: Any = app.routes[-1]
     app.state.close_page = mounted.app.stop_event.set
-    inputs = {number: len(event.inputs) for number, event in page.fns.items()}
-    mounted.app = PageFilter(mounted.app, inputs, framed=key is None)
+    events = {number: PageEvent.of(function) for number, function in page.fns.items()}
+    mounted.app = PageFilter(mounted.app, events, _signed_in(mounted.app) if key else None)
     return app
+
+
+def _signed_in(gradio: Any) -> Callable[[HTTPConnection], bool]:
+    """Returns whether a request has a cookie of Gradio's login."""
+    names = [f"access-token{kind}-{gradio.cookie_id}" for kind in ("", "-unsecure")]
+    return lambda request: any(request.cookies.get(name) in gradio.tokens for name in names)
 
 
 def examples(path: Path = TEST) -> list[str]:
