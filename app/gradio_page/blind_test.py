@@ -87,14 +87,17 @@ class BlindTest:
         conversation.shown = None
         yield {parts.note: "Both models answer …", parts.alert: "", **_hidden(parts)}
         turns: Sequence[Turn] = []
+        told = False
         try:
             async with aclosing(conversation.answer_both(question, {})) as growing:
                 async for turns in growing:
-                    pass
+                    if turns[0].notice and not told:
+                        told = True
+                        yield {parts.alert: newest_alert(turns)}
         except (ApiError, InputError) as error:
             yield {parts.note: escape(sentence(str(error)))}
             return
-        yield {parts.note: "", parts.alert: newest_alert(turns)}
+        yield {parts.note: ""}
         base, finetuned = (self._text_of(turns, name) for name in ("base", "finetuned"))
         if base.split() == finetuned.split():
             yield {parts.note: "Both answers are the same: ask another question."}
