@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from types import NoneType
 from typing import Annotated, Any
 
+import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -57,6 +59,11 @@ class Chosen(BaseModel):
     value: ChosenText
 
 
+TYPES: dict[type, tuple[type, ...]] = {
+    gr.Radio: (str,),
+    gr.Slider: (int, float),
+    gr.Textbox: (str, NoneType),
+}
 EVENT_DATA: dict[str, type[BaseModel]] = {"like": Liked, "example_select": Chosen}
 
 
@@ -84,13 +91,13 @@ class PageEvent:
 
 
 def _is_value(component: Any, value: Any) -> bool:
-    if value is not None and not isinstance(value, str | int | float):
+    if type(value) not in TYPES[type(component)]:  # the exact type, because True is an int
         return False
     if isinstance(value, float) and not isfinite(value):
         return False
     try:
         component.preprocess(value)
-    except Exception:  # whatever a component raises
+    except gr.Error:
         return False
     return True
 
