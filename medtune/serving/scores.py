@@ -45,15 +45,14 @@ def _scores(model: Any, ids: list[int], states: "torch.Tensor", likeliest: int) 
 
     from medtune.modeling.losses import head_logits
 
-    scores = TokenScores([], [])
-    following = torch.tensor(ids[1:], device=states.device)
-    parts = zip(states.split(HEAD_TOKENS), following.split(HEAD_TOKENS), strict=False)
-    for part, targets in parts:
+    own: list[float] = []
+    named: list[list[tuple[int, float]]] = []
+    for start in range(0, len(ids), HEAD_TOKENS):
+        part = states[start : start + HEAD_TOKENS]
         log_probabilities = head_logits(model, part).log_softmax(dim=-1)  # (part, vocabulary)
         values, tokens = (best.tolist() for best in log_probabilities.topk(likeliest, dim=-1))
-        scores.likeliest += [
-            list(zip(*pair, strict=True)) for pair in zip(tokens, values, strict=True)
-        ]
-        own = log_probabilities[: len(targets)].gather(1, targets[:, None])  # (targets, 1)
-        scores.own.extend(own[:, 0].tolist())
-    return scores
+        named += [list(zip(*pair, strict=True)) for pair in zip(tokens, values, strict=True)]
+        targets = torch.tensor(ids[start + 1 : start + 1 + len(part)], device=states.device).long()
+        found = log_probabilities[: len(targets)].gather(1, targets[:, None])  # (targets, 1)
+        own += found[:, 0].tolist()
+    return TokenScores(own, named)

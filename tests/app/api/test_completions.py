@@ -139,7 +139,7 @@ def test_the_guard_reads_what_is_continued_but_not_what_is_scored(
     serve: Serve, spoken: Any
 ) -> None:
     asked: list[str] = []
-    heart = notice("heart", "US", "en")
+    heart = notice("heart", "US")
 
     def remarks(messages: Any) -> Remarks:
         asked.append(messages[-1]["content"])

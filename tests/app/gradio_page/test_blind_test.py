@@ -134,7 +134,7 @@ def test_equal_answers_and_empty_questions_are_not_voted_on(make: Any, batch: An
 def test_an_emergency_shows_its_notice_before_the_answers(
     make: Any, batch: Any, encoder: PromptEncoder
 ) -> None:
-    heart = notice("heart", "US", "en")
+    heart = notice("heart", "US")
     batch.reply = [*encoder.answer_ids("Rest."), encoder.end_id]
     test = make(batch, type(batch)(), remarks=lambda _: Remarks(notice=heart))
 
