@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -123,22 +124,35 @@ class PageFilter:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if not OPEN.fullmatch(scope["path"]):
-            await ApiError(404, "there is nothing here").response()(scope, receive, send)
-            return
-        asks = scope["path"].startswith(NEED_KEY)
-        if asks and self.knows and not self.knows(HTTPConnection(scope)):
-            refused = ApiError(401, "sign in first", code="not_signed_in")
+        try:
+            receive = await self._checked(scope, receive)
+        except ApiError as refused:
             await refused.response()(scope, receive, send)
             return
-        if scope["method"] == "POST" and "/queue/join" in scope["path"]:
-            first = await receive()
-            if not self._fits(first.get("body", b"")):
-                await ApiError(400, "the page has no such event").response()(scope, receive, send)
-                return
-            receive = replay(first, receive)
+        # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+        await self._pass({**scope, "headers": headers}, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        """Returns how to receive the request; raises ApiError if the page needs no such one."""
+        path = scope["path"]
+        if not OPEN.fullmatch(path):
+            raise ApiError(404, "there is nothing here")
+        if self.knows and path.startswith(NEED_KEY) and not self.knows(HTTPConnection(scope)):
+            raise ApiError(401, "sign in first", code="not_signed_in")
+        if scope["method"] != "POST" or "/queue/join" not in path:
+            return receive
+        first = await receive()
+        if not self._fits(first.get("body", b"")):
+            raise ApiError(400, "the page has no such event")
+        return replay(first, receive)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
 
         async def guarded(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = self.policy
@@ -146,9 +160,12 @@ class PageFilter:
                 headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
-        headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        await self.app({**scope, "headers": headers}, receive, guarded)
+        try:
+            await self.app(scope, receive, guarded)
+        except (HTTPException, RuntimeError):
+            # Gradio raises its 404 once more after it has told a page that its session is gone.
+            if not has_begun or "/queue/data" not in scope["path"]:
+                raise
 
     def _fits(self, body: bytes) -> bool:
         """Whether a body, which LimitBody has read whole, is an event of the page."""

@@ -153,6 +153,20 @@ def test_every_malformed_event_is_refused_without_a_traceback(
     assert passed and "Traceback" not in "".join(capfd.readouterr())
 
 
+def test_a_page_whose_session_is_gone_is_told_so_without_a_traceback(
+    build: Any, batch: Any, listen: Any, capfd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = build(batch, batch)
+    mount_page(app, app.state.assistant)
+    with (
+        listen(app) as address,
+        urlopen(f"{address}/gradio_api/queue/data?session_hash=unknown", timeout=10) as events,
+    ):
+        assert b'"session_not_found":true' in events.read()
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch)
     for host in ("testserver", "127.0.0.1:8000", "medtune.example"):
