@@ -166,6 +166,7 @@ class PageFilter:
             # Gradio raises its 404 once more after it has told a page that its session is gone.
             if not has_begun or "/queue/data" not in scope["path"]:
                 raise
+            await send({"type": "http.response.body"})
 
     def _fits(self, body: bytes) -> bool:
         """Whether a body, which LimitBody has read whole, is an event of the page."""
