@@ -118,8 +118,12 @@ class Completer:
         loop, engine = asyncio.get_running_loop(), self.assistant.engine
         scored: asyncio.Future[TokenScores | End] = loop.create_future()
 
+        def settle(event: TokenScores | End) -> None:
+            if not scored.done():
+                scored.set_result(event)
+
         def put(event: TokenScores | End) -> None:
-            loop.call_soon_threadsafe(lambda: scored.done() or scored.set_result(event))
+            loop.call_soon_threadsafe(settle, event)
 
         try:
             job = engine.submit_scoring(self.model, text, max(self.logprobs or 0, 1), put)

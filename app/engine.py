@@ -193,6 +193,7 @@ class Engine:
 
     def _drop_late(self) -> None:
         now = time.monotonic()
+        late: list[Job | ScoringJob]
         with self._changed:
             late = [j for j in (*self._waiting, *self._unscored) if j.deadline < now]
             self._waiting = deque(job for job in self._waiting if job not in late)

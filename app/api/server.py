@@ -61,13 +61,8 @@ class Server(FastAPI):
             for path in filter(needs_key, document["paths"]):
                 for operation in document["paths"][path].values():
                     operation["security"] = [{"key": []}]
-        schemas, question = document["components"]["schemas"], "What is gout?"
-        messages = [{"role": "user", "content": question}]
-        examples = {
-            "ChatRequest": {"messages": messages},
-            "CompletionRequest": {"prompt": question},
-        }
-        for name, example in examples.items():
+        schemas = document["components"]["schemas"]
+        for name, example in EXAMPLES.items():
             schemas[name]["examples"] = [{"model": engine.models[0], **example}]
             fields = schemas[name]["properties"]
             fields["model"]["enum"] = engine.models
