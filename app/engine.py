@@ -193,9 +193,9 @@ class Engine:
 
     def _drop_late(self) -> None:
         now = time.monotonic()
-        late: list[Job | ScoringJob]
         with self._changed:
-            late = [j for j in (*self._waiting, *self._unscored) if j.deadline < now]
+            late: list[Job | ScoringJob] = [j for j in self._waiting if j.deadline < now]
+            late += [job for job in self._unscored if job.deadline < now]
             self._waiting = deque(job for job in self._waiting if job not in late)
             self._unscored = deque(job for job in self._unscored if job not in late)
         self._end(late, End("late"))
