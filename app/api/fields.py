@@ -61,6 +61,15 @@ NO_PRESENCE_PENALTY = refused("only 0 is possible: use frequency_penalty")
 NO_STORE = refused("answers are not stored: leave it out")
 PLAIN_TEXT = refused("only plain text is possible: leave it out")
 
+
+def _is_off(value: bool) -> bool:
+    if value:
+        raise ValueError("it must be false")
+    return value
+
+
+# Literal[False] would take 0 as well.
+Off = Annotated[bool, AfterValidator(_is_off), Field(json_schema_extra={"const": False})]
 Nothing = Annotated[list[Any], Field(max_length=0)]
 NoBias = Annotated[Annotated[dict[str, Any], Field(max_length=0)] | None, NO_BIAS]
 Zero = Annotated[float, Field(ge=0, le=0)]

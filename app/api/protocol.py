@@ -22,6 +22,7 @@ from app.api.fields import (
     FrequencyPenalty,
     NoBias,
     Nothing,
+    Off,
     One,
     Seed,
     Stops,
@@ -76,7 +77,7 @@ class Message(Body):
 class StreamOptions(Body):
     include_usage: bool = False
     include_obfuscation: Annotated[
-        Literal[False] | None, refused("chunks are not padded to hide their length: leave it out")
+        Off | None, refused("chunks are not padded to hide their length: leave it out")
     ] = None
 
 
@@ -117,7 +118,7 @@ class ChatRequest(Body):
     n: Annotated[One | None, ONE_ANSWER] = None
     presence_penalty: Annotated[Zero | None, NO_PRESENCE_PENALTY] = None
     logit_bias: NoBias = None
-    logprobs: Annotated[Literal[False] | None, NO_LOGPROBS] = None
+    logprobs: Annotated[Off | None, NO_LOGPROBS] = None
     top_logprobs: Annotated[Annotated[int, Field(ge=0, le=0)] | None, NO_LOGPROBS] = None
     response_format: Annotated[TextFormat | None, PLAIN_TEXT] = None
     tools: Annotated[Nothing | None, NO_TOOLS] = None
@@ -135,7 +136,7 @@ class ChatRequest(Body):
     service_tier: Annotated[
         Literal["auto", "default"] | None, refused("all requests wait in one queue: leave it out")
     ] = None
-    store: Annotated[Literal[False] | None, NO_STORE] = None
+    store: Annotated[Off | None, NO_STORE] = None
     moderation: Annotated[
         None, refused("the guard of the server checks all questions: leave it out")
     ] = None

@@ -14,6 +14,7 @@ from app.api.fields import (
     Body,
     FrequencyPenalty,
     NoBias,
+    Off,
     One,
     Seed,
     Stops,
@@ -60,7 +61,7 @@ class CompletionRequest(Body):
     suffix: Annotated[
         Literal[""] | None, refused("no text can follow the answer: leave it out")
     ] = None
-    stream: Annotated[Literal[False] | None, NO_STREAM] = None
+    stream: Annotated[Off | None, NO_STREAM] = None
     stream_options: Annotated[None, NO_STREAM] = None
 
 

@@ -40,7 +40,7 @@ CHAT_ONLY: dict[str, tuple[list[Any], list[Any]]] = {
     "max_completion_tokens": ([None, 1], [0]),
     "stream": ([None, False, True], [1]),
     "stream_options": ([None, {}, {"include_usage": True}], [{"include_obfuscation": True}]),
-    "logprobs": ([None, False], [True]),
+    "logprobs": ([None, False], [True, 0]),
     "top_logprobs": ([None, 0], [3]),
     "response_format": ([None, {"type": "text"}], [{"type": "json_object"}]),
     "tools": ([None, []], [[TOOL]]),
@@ -53,7 +53,7 @@ CHAT_ONLY: dict[str, tuple[list[Any], list[Any]]] = {
     "reasoning_effort": ([None, "none"], ["low"]),
     "verbosity": ([None, "medium"], ["high"]),
     "service_tier": ([None, "auto", "default"], ["flex"]),
-    "store": ([None, False], [True]),
+    "store": ([None, False], [True, 0]),
     "moderation": ([None], [{"model": "omni"}]),
     "web_search_options": ([None], [{}]),
     # These change no answer.
@@ -70,7 +70,7 @@ TEXT_ONLY: dict[str, tuple[list[Any], list[Any]]] = {
     "logprobs": ([None, 0, 5], [6, True]),
     "best_of": ([None, 1], [3]),
     "suffix": ([None, ""], ["end"]),
-    "stream": ([None, False], [True]),
+    "stream": ([None, False], [True, 0]),
     "stream_options": ([None], [{"include_usage": True}]),
 }
 TABLES = (
