@@ -35,6 +35,7 @@ def command_line() -> "typer.Typer":
         space,
         summary,
         tokens,
+        votes,
     )
     from medtune.commands.base import add, new_app
 
@@ -46,6 +47,7 @@ def command_line() -> "typer.Typer":
     add(cli, replicate.replicate, *replicate.EXAMPLES)
     add(cli, curve.curve, *curve.EXAMPLES)
     add(cli, judge.judge, *judge.EXAMPLES)
+    add(cli, votes.votes, *votes.EXAMPLES)
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
     add(cli, push.push, *push.EXAMPLES)

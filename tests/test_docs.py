@@ -200,6 +200,7 @@ MADE_ELSEWHERE = {
     "data/feedback/disliked.jsonl",
     "data/feedback/liked.jsonl",
     "data/judge",
+    "data/votes/votes.jsonl",
     "exports",
     "metrics/seeds.json",
     "reports/costs.js",
@@ -208,6 +209,8 @@ MADE_ELSEWHERE = {
     "reports/judge.js",
     "reports/judge.json",
     "reports/tokens.html",
+    "reports/votes.html",
+    "reports/votes.json",
 }
 
 

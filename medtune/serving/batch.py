@@ -14,6 +14,7 @@ from medtune.generation.caches import make_cache
 from medtune.generation.generate import Sampler
 from medtune.modeling.forward import ModelInputs
 from medtune.serving.cache import ContinuousCache, enable_continuous_batching
+from medtune.serving.scores import TokenScores, token_scores
 
 
 class ContinuousBatch:
@@ -87,6 +88,11 @@ class ContinuousBatch:
         self.samplers = [self.samplers[row] for row in order]
         self.tokens = self.tokens[order]
         return order
+
+    def score(self, texts: Sequence[list[int]], likeliest: int) -> list[TokenScores]:
+        """Returns log-probabilities of texts (token ids), which are no rows of the batch."""
+        self.select()
+        return token_scores(self.model, texts, likeliest)
 
     @torch.inference_mode()
     def _save_prefix(self, prefix: list[int]) -> None:
