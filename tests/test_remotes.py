@@ -1,14 +1,13 @@
 """A team's remote: what one clone pushed, another one has without running a stage."""
 
 import asyncio
-import os
 import shutil
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -113,8 +112,9 @@ def answer_of_chat(folder: Path) -> str:
 
     try:
         until(ready, 120)
-        asked = ["curl", "-sf", "-H", "Content-Type: application/json", "-d", QUESTION]
-        return subprocess.check_output([*asked, f"{address}/v1/chat/completions"], text=True)
+        headers = {"Content-Type": "application/json"}
+        asked = Request(f"{address}/v1/chat/completions", QUESTION.encode(), headers)
+        return urlopen(asked).read().decode()
     finally:
         server.terminate()
         server.wait()

@@ -25,6 +25,7 @@ from medtune.judging.votes import OWN_QUESTION, VOTES, Choice, read_votes
 from medtune.runtime.errors import InputError
 
 LONGEST_NAME = 40
+SOONEST_S = 0.5  # an earlier vote was meant for the pair before
 LONGEST = 4000  # characters of a question
 CHOICES: dict[str, str] = {
     "a": "A is better (1)",
@@ -116,9 +117,12 @@ class BlindTest:
     async def vote(self, choice: Choice, voter: str | None, request: gr.Request) -> Updates:
         """Keeps a vote on the pair that is shown, and shows the next one."""
         conversation = self._of(request)
-        shown, conversation.shown = conversation.shown, None
+        shown = conversation.shown
         if shown is None:
             return {self.parts.note: "Open a question first."}
+        if shown.seconds < SOONEST_S:
+            return {self.parts.note: "That was quick: please read both answers first."}
+        conversation.shown = None
         vote = shown.vote(self._name(conversation, voter), choice, self.adapter)
         try:
             await asyncio.to_thread(append_line, self.path, asdict(vote))
@@ -154,7 +158,9 @@ class BlindTest:
     def _text_of(self, turns: Sequence[Turn], model: str) -> str:
         """Returns a model's own words, without what only one of the models has learnt to add."""
         answer = next(turn.answer for turn in turns if turn.model == model)
-        text, _ = self.conversations.assistant.encoder.format.without_disclaimer(own_words(answer))
+        encoder = self.conversations.assistant.encoder
+        text, _ = encoder.without_thought(own_words(answer))
+        text, _ = encoder.format.without_disclaimer(text)
         return text
 
     def _of(self, request: gr.Request) -> Conversation:

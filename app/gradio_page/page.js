@@ -34,6 +34,7 @@ window.medtune = (() => {
 
 	document.addEventListener("keydown", (event) => {
 		if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea")) return;
+		if (event.repeat) return; // a key that is held down would vote on the next pairs, too
 		const button = document.querySelectorAll("#blind-votes button")["1234".indexOf(event.key)];
 		if (button?.offsetParent) button.click();
 	});

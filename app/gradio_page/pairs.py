@@ -3,9 +3,10 @@
 import hashlib
 import secrets
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from medtune.judging.votes import Choice, System, Vote
 
@@ -32,6 +33,11 @@ class ShownPair:
     since: float = field(default_factory=time.monotonic)
 
     @property
+    def seconds(self) -> float:
+        """How long it has been shown."""
+        return time.monotonic() - self.since
+
+    @property
     def answers(self) -> tuple[str, str]:
         texts = self.pair.base, self.pair.finetuned
         return texts if self.a == "base" else texts[::-1]
@@ -46,7 +52,7 @@ class ShownPair:
             finetuned=self.pair.finetuned,
             a=self.a,
             choice=choice,
-            seconds=round(time.monotonic() - self.since, 1),
+            seconds=round(self.seconds, 1),
             adapter=adapter,
         )
 
@@ -62,16 +68,21 @@ def recorded_pairs(folder: Path = PREDICTIONS) -> list[Pair]:
     paths = [folder / f"{name}.parquet" for name in ("base", "finetuned")]
     if not all(path.is_file() for path in paths):
         return []
-    columns = ["id", "kind", "question", "prediction"]
-    base, tuned = (pq.read_table(path, columns=columns).to_pylist() for path in paths)
+    base, tuned = (pq.read_table(path).to_pylist() for path in paths)
     tuned_answers = {row["id"]: row["prediction"] for row in tuned}
     pairs = [
-        Pair(row["id"], row["kind"], row["question"], row["prediction"], tuned_answers[row["id"]])
+        Pair(row["id"], row["kind"], _asked(row), row["prediction"], tuned_answers[row["id"]])
         for row in base
         if row["id"] in tuned_answers
     ]
     differing = (pair for pair in pairs if pair.base.split() != pair.finetuned.split())
     return sorted(differing, key=lambda pair: hashlib.sha256(pair.id.encode()).digest())
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    """Returns the question, behind what was said before it if it ends a conversation."""
+    earlier = [f"{message['role']}: {message['content']}" for message in row.get("history") or []]
+    return "\n\n".join([*earlier, row["question"]])
 
 
 def first_unseen(pairs: Sequence[Pair], seen: Container[tuple[str, str, str]]) -> Pair | None:

@@ -21,7 +21,7 @@ from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 
 BATCH_ROWS = 1000
-NESTED_ROWS = 16  # their texts may be one long text that all rows share
+NESTED_ROWS = 8  # their texts may be one long text that all rows share
 BATCH_BYTES = 2**26  # for texts from a dictionary
 TEXT_TYPES = (pa.string(), pa.large_string())
 READ_TYPES = (

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 from medtune.cards.records import NO_CONVERSATION, UNKNOWN_ROLE, Message, Role
@@ -44,25 +45,45 @@ def read_conversation(messages: object, *, system: object = None) -> LastTurn:
         rows = [{"role": "system", "content": first}, *rows]
     read: list[Message] = []
     for row in rows:
-        role = ROLES.get(str(row.get("role", row.get("from"))).lower())
+        role = ROLES.get(str(row.get("role") or row.get("from")).lower())
         if role is None or any(row.get(key) for key in TOOL_KEYS):
             return LastTurn(drop_reason=UNKNOWN_ROLE)
-        content = _read_content(row.get("content", row.get("value")))
+        own = row.get("content")
+        content = _read_content(row.get("value") if own is None else own)
         if content is None:
             return LastTurn(drop_reason=NO_CONVERSATION)
         if content and not content.isspace():
             read.append(Message(role, content))
-    return _split_off_last(_join_neighbours(read))
+    return _split_off_last(_join_neighbours(_in_order(read)))
+
+
+def _in_order(messages: Sequence[Message]) -> list[Message]:
+    """Puts system messages first and leaves out what the assistant says before any question.
+
+    Many templates refuse other orders.
+    """
+    system = [message for message in messages if message.role == "system"]
+    said = (message for message in messages if message.role != "system")
+    return [*system, *dropwhile(lambda message: message.role == "assistant", said)]
 
 
 def pair_messages(pairs: object) -> list[dict[str, Any]]:
-    """Returns the messages of earlier turns that are given as pairs of question and answer."""
+    """Returns the messages of earlier turns that are given as pairs of question and answer.
+
+    The pairs are a list or JSON; a missing half is left out.
+    """
+    if isinstance(pairs, str):
+        try:
+            pairs = json.loads(pairs)
+        except (ValueError, RecursionError):
+            return []
     rows = pairs if isinstance(pairs, list) else []
     return [
         {"role": role, "content": text}
         for pair in rows
         if isinstance(pair, list)
         for role, text in zip(("user", "assistant"), pair, strict=False)
+        if text is not None
     ]
 
 

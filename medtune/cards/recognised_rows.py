@@ -81,7 +81,7 @@ def _remark(turn: LastTurn, subject: str, remark: str) -> tuple[str, str]:
 
 def _join_question(layout: Layout, parts: Mapping[str, Any]) -> tuple[str | None, str, str]:
     """Returns the question with its context, the question alone and the log's remark."""
-    asked, context = text_of(parts.get("question")), text_of(parts.get("context")) or ""
+    asked, context = text_of(parts.get("question")), _context_text(parts.get("context"))
     if not context or context.isspace():
         return asked, asked or "", ""
     wording = " ".join((asked or "").split()).rstrip(".:!").replace("’", "'")
@@ -90,6 +90,15 @@ def _join_question(layout: Layout, parts: Mapping[str, Any]) -> tuple[str | None
             return context, context, WITHOUT_INSTRUCTION
         return f"{asked}\n\n{context}" if wording else context, wording, WITH_CONTEXT
     return f"{context}\n\n{asked}" if wording else asked, wording, WITH_CONTEXT
+
+
+def _context_text(cell: object) -> str:
+    """Returns a context, whose passages may be a list, or a list in an object (PubMedQA)."""
+    if isinstance(cell, dict):
+        cell = cell.get("contexts")
+    if isinstance(cell, list):
+        return "\n\n".join(filter(None, map(text_of, cell)))
+    return text_of(cell) or ""
 
 
 def _first_text(cell: object) -> str | None:

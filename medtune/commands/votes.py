@@ -120,7 +120,7 @@ def votes(
         bool, typer.Option("--all", help="Count votes on other adapters' answers too.")
     ] = False,
 ) -> None:
-    """Count the votes of the blind test: how often people prefer the fine-tuned model.
+    """Count the votes of the blind test on the chat page.
 
     Votes are cast on the chat page (`make chat`, then "Blind test") and kept in data/votes/.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-HEAD_TOKENS = 128  # whose logits are computed together: 25 MB for 49,152 words
+PART = 128  # tokens whose log-probabilities are computed together: 25 MB for 49,152 words
 
 
 @dataclass(frozen=True)
@@ -29,30 +29,30 @@ def token_scores(model: Any, texts: Sequence[list[int]], likeliest: int) -> list
     """
     import torch
 
+    from medtune.modeling.forward import padded_logits
+
     width = max(len(ids) for ids in texts)
     padded = torch.tensor([ids + [0] * (width - len(ids)) for ids in texts], device=model.device)
     lengths = torch.tensor([len(ids) for ids in texts], device=model.device)[:, None]
     mask = torch.arange(width, device=model.device) < lengths  # (texts, width)
     with torch.inference_mode():
-        output = model.get_decoder()(input_ids=padded, attention_mask=mask, use_cache=False)
-        rows = zip(texts, output.last_hidden_state, strict=True)  # (width, dim) each
-        return [_scores(model, ids, states[: len(ids)], likeliest) for ids, states in rows]
+        logits = padded_logits(model, padded, mask, mask.flatten().nonzero()[:, 0])
+        rows = zip(texts, logits.split([len(ids) for ids in texts]), strict=True)
+        return [_scores(ids, row, likeliest) for ids, row in rows]
 
 
-def _scores(model: Any, ids: list[int], states: "torch.Tensor", likeliest: int) -> TokenScores:
-    """Takes the states (tokens, dim) of one text."""
+def _scores(ids: list[int], logits: "torch.Tensor", likeliest: int) -> TokenScores:
+    """Takes the logits (tokens, vocabulary) of one text."""
     import torch
-
-    from medtune.modeling.losses import head_logits
 
     own: list[float] = []
     named: list[list[tuple[int, float]]] = []
-    for start in range(0, len(ids), HEAD_TOKENS):
-        part = states[start : start + HEAD_TOKENS]
-        log_probabilities = head_logits(model, part).log_softmax(dim=-1)  # (part, vocabulary)
+    for start in range(0, len(ids), PART):
+        part = logits[start : start + PART]
+        log_probabilities = part.log_softmax(dim=-1)
         values, tokens = (best.tolist() for best in log_probabilities.topk(likeliest, dim=-1))
         named += [list(zip(*pair, strict=True)) for pair in zip(tokens, values, strict=True)]
-        targets = torch.tensor(ids[start + 1 : start + 1 + len(part)], device=states.device).long()
+        targets = torch.tensor(ids[start + 1 : start + 1 + len(part)], device=logits.device).long()
         found = log_probabilities[: len(targets)].gather(1, targets[:, None])  # (targets, 1)
         own += found[:, 0].tolist()
     return TokenScores(own, named)

@@ -70,7 +70,8 @@ def _list_splits(repository: object, folder: Path, subset: str) -> dict[str, lis
             cache_dir=str(folder.with_name("cache")),
         )
     except (ValueError, OSError) as error:
-        first_line = str(error).splitlines()[0].replace(str(folder), "the repository")
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        first_line = first_line.replace(str(folder), "the repository")
         raise InputError(
             f"{repository}: datasets can't tell which files are meant ({first_line}): choose one "
             f"of its subsets ({', '.join(subsets) or 'none found'}) or folders, as in "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.gradio_page import blind_test
 from app.gradio_page.blind_test import BlindTest, Parts
 from app.gradio_page.conversations import Conversations
 from app.gradio_page.nearest_cards import NearestCards
@@ -21,6 +22,11 @@ from medtune.modeling.prompts import PromptEncoder
 PAIRS = [Pair(f"{n}", "sign", f"Why <{n}>?", f"by base {n}", f"by tuned {n}") for n in range(3)]
 PARTS = Parts(*Parts._fields)  # a name stands for a component
 ME: Any = SimpleNamespace(session_hash="me")
+
+
+@pytest.fixture(autouse=True)
+def votes_may_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blind_test, "SOONEST_S", 0.0)
 
 
 @pytest.fixture
@@ -38,6 +44,20 @@ def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Bl
     yield made
     for engine in engines:
         engine.stop()
+
+
+def test_a_vote_that_comes_with_the_pair_was_meant_for_the_one_before(
+    make: Any, batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blind_test, "SOONEST_S", 60.0)
+    test = make(batch, type(batch)())
+
+    async def run() -> str:
+        await test.next("ada", ME)
+        return (await test.vote("a", "ada", ME))["note"]
+
+    assert asyncio.run(run()) == "That was quick: please read both answers first."
+    assert read_votes(test.path) == []
 
 
 def test_a_vote_is_kept_with_what_was_shown_and_the_next_pair_follows(

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from medtune.cards.conversations import LastTurn, read_conversation
+from medtune.cards.conversations import LastTurn, pair_messages, read_conversation
 
 
 def chat(text: str) -> list[dict[str, str]]:
     """Messages from words such as "u:Hello"; s, u, a and t stand for the roles."""
     roles = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
-    pairs = [word.split(":", 1) for word in text.split()]
+    pairs = [word.split(":", 1) for word in text.split(" ") if word]
     return [{"role": roles[role], "content": content} for role, content in pairs]
 
 
@@ -20,7 +20,8 @@ def chat(text: str) -> list[dict[str, str]]:
         ("u:1 a:2", "1", "2", ""),
         ("s:0 u:1 a:2", "1", "2", "s:0"),
         ("s:0 u:1 a:2 u:3 a:4", "3", "4", "s:0 u:1 a:2"),
-        ("a:0 u:1 a:2", "1", "2", "a:0"),
+        ("s:0 a:0 u:1 a:2 s:9 u:3 a:4", "3", "4", "s:0\n\n9 u:1 a:2"),
+        ("a:0 u:1 a:2", "1", "2", ""),
         ("u:1 a:2 u:3", "1", "2", ""),
         ("u:1 s:0 a:2", "1", "2", "s:0"),
         ("s: u:1 a:2", "1", "2", ""),
@@ -33,6 +34,20 @@ def test_the_last_answer_that_follows_a_question_ends_the_record(
     assert (turn.question, turn.answer, turn.drop_reason) == (question, answer, "")
     expected = [tuple(message.values()) for message in chat(history)]
     assert list(turn.history) == expected
+
+
+def test_a_message_may_have_the_keys_of_two_layouts() -> None:
+    rows = [
+        {"role": None, "content": None, "from": "human", "value": "1"},
+        {"role": None, "content": None, "from": "gpt", "value": "2"},
+    ]
+    assert read_conversation(rows) == LastTurn("1", "2")
+
+
+@pytest.mark.parametrize("pairs", [[["1", None], ["2", "3"]], '[["1", null], ["2", "3"]]'])
+def test_earlier_turns_may_be_json_and_lack_an_answer(pairs: object) -> None:
+    said = [(message["role"], message["content"]) for message in pair_messages(pairs)]
+    assert said == [("user", "1"), ("user", "2"), ("assistant", "3")]
 
 
 def test_neighbours_of_one_role_become_one_message() -> None:

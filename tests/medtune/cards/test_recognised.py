@@ -131,6 +131,13 @@ def test_a_context_comes_before_the_question_of_squad_and_its_title_is_the_topic
     assert record.answer == "", "a question without an answer in the context"
 
 
+@pytest.mark.parametrize("context", [["One.", "Two."], {"contexts": ["One.", "Two."]}])
+def test_passages_of_a_context_are_joined(tmp_path: Path, context: object) -> None:
+    row = {"question": "Where?", "context": context, "answers": [{"text": "There"}]}
+    [record] = read(tmp_path, row)
+    assert record.question == "One.\n\nTwo.\n\nWhere?"
+
+
 def test_squads_own_file_gives_every_question_of_every_paragraph(tmp_path: Path) -> None:
     asked = [{"question": f"{word}?", "answers": [{"text": word}]} for word in ("Who", "When")]
     paragraphs = [{"context": "Text.", "qas": asked}, {"context": "More.", "qas": asked[:1]}]

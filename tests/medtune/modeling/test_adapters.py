@@ -11,7 +11,7 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Train
 from medtune.modeling.adapters import FILES, add_adapter, first_weights, load_adapter, save_adapter
 from medtune.modeling.loading import load_base
-from medtune.modeling.prompts import QUESTION_ANSWER_TEMPLATE, PromptEncoder, PromptFormat
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 from tests.tiny_models import random_model
 
@@ -130,7 +130,11 @@ def test_the_saved_tokenizer_has_the_template_of_the_training(
     monkeypatch.setattr(tokenizer, "chat_template", tokenizer.chat_template)
     save(trained, tokenizer, tmp_path / "adapter", style="question_answer")
     saved = AutoTokenizer.from_pretrained(tmp_path / "adapter")
-    assert saved.chat_template == QUESTION_ANSWER_TEMPLATE
+    assert "Question: " in saved.chat_template
+    asked = [{"role": "user", "content": "What is it?"}]
+    ids = saved.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+    encoder = PromptEncoder(tokenizer, PromptFormat("question_answer", None))
+    assert ids == encoder.question_ids("What is it?")
 
 
 def test_missing_models_name_the_stage_that_makes_them(base_folder: Path, tmp_path: Path) -> None:
