@@ -37,7 +37,7 @@ REAL = {
     "llama2": (LLAMA2, " [/INST]"),
     "llama2-mistral": (MISTRAL, "[/INST]"),
 }
-# transformers 5 saves a tokenizer without `legacy: true`, and encodes text after <s> differently then.
+# transformers 5 saves no `legacy: true`, without which the text after <s> is encoded differently.
 LOSES_LEGACY = pytest.mark.xfail(strict=True, reason="a limit that docs/training.md names")
 REAL_CASES = [
     pytest.param(name, marks=[LOSES_LEGACY] if name.startswith("llama2") else []) for name in REAL
