@@ -163,9 +163,12 @@ def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
 
     @contextmanager
     def listening(app: FastAPI) -> Iterator[str]:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        # Without log_config: setting up logging closes all handlers, and that of absl, which
+        # rouge_score imports, closes its stream then: pytest's own, while capfd has another one.
+        config = uvicorn.Config(
+            app, log_config=None, log_level="warning", timeout_graceful_shutdown=1
         )
+        server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
