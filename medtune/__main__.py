@@ -20,8 +20,6 @@ HELP = """Fine-tune a small language model on question-answer cards and see what
 
 def command_line() -> "typer.Typer":
     """The command `medtune` with all its subcommands."""
-    import typer
-
     from medtune.commands import (
         ask,
         check,
@@ -62,6 +60,12 @@ def command_line() -> "typer.Typer":
         entry_point.load()(cli)
     if not others:
         cli.info.epilog = "`medtune chat` is here too once the project is installed: run `make`."
+    _add_version(cli)
+    return cli
+
+
+def _add_version(cli: "typer.Typer") -> None:
+    import typer
 
     def show_version(wanted: bool) -> None:
         if wanted:
@@ -78,8 +82,6 @@ def command_line() -> "typer.Typer":
         ] = False,
     ) -> None:
         pass
-
-    return cli
 
 
 def installed_version() -> str:
