@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.gradio_page.blind_test import SOONEST_S
 from app.gradio_page.layout import mount_page
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
@@ -25,6 +26,7 @@ HOSTILE = (
     "3 < 4 & 5 &lt;\n  end"
 )
 BOX, SECOND_BOX = "#chat-question textarea", "#compare-question textarea"
+READING_MS = 1000 * SOONEST_S + 100  # an earlier vote is refused
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
@@ -181,10 +183,12 @@ def test_votes_are_cast_by_key_and_button_and_reveal_nothing(
     assert page.locator("#blind-pair i").count() == 0 and "<i>" in shown.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(READING_MS)
     page.keyboard.press("2")
     page.get_by_text("1 vote saved.").wait_for()
     other = {"First?": "Second?", "Second?": "First?"}[first]
     assert shown.get_by_role("heading").first.inner_text() == other
+    page.wait_for_timeout(READING_MS)
     page.get_by_role("button", name="Both bad").click()
     page.get_by_text("You have voted on all test questions").wait_for()
     lines = (tmp_path / "data/votes/votes.jsonl").read_text().splitlines()
