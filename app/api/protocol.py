@@ -113,7 +113,7 @@ class ChatRequest(Body):
     prompt_cache_options: dict[str, Any] | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
     prediction: dict[str, Any] | None = None  # would only make the answer faster
-    parallel_tool_calls: bool | None = None  # of tools, which there are not
+    parallel_tool_calls: bool | None = None  # there are no tools
     # What would change the answer takes only values that do not.
     n: Annotated[One | None, ONE_ANSWER] = None
     presence_penalty: Annotated[Zero | None, NO_PRESENCE_PENALTY] = None

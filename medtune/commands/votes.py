@@ -4,7 +4,7 @@ Writes reports/votes.json with the counts and reports/votes.html, which shows th
 report. No stage reads them, so the pipeline's outputs do not depend on votes.
 
 The win rate is the share of votes for the fine-tuned model, with a tie as half a vote. Votes on one
-pair of answers belong together, so the interval knows the chance of the questions.
+pair of answers belong together, so the interval covers the choice of questions.
 """
 
 import math
