@@ -65,6 +65,11 @@ sbom: .venv/dev
 	$(PIP_INSTALL) -r requirements-remotes.txt
 	@touch $@
 
+# The trackers that MEDTUNE_REPORT_TO may name.
+.venv/trackers: .venv/run requirements-trackers.txt
+	$(PIP_INSTALL) -r requirements-trackers.txt
+	@touch $@
+
 .venv/dev: .venv/run requirements-dev.txt
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
@@ -76,4 +81,5 @@ lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra app --output-file requirements-app.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra remotes --output-file requirements-remotes.txt pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-remotes.txt requirements-dev.txt
+	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra trackers --output-file requirements-trackers.txt pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-remotes.txt requirements-trackers.txt requirements-dev.txt

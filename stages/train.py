@@ -105,7 +105,9 @@ def main() -> int:
     seed = params.seed_or(shared_seed)
     launch(params.launch, "stages.train")
     from medtune.training.loop import train
+    from medtune.training.tracking import reporting, requested_trackers
 
+    trackers = requested_trackers()
     training = read_tokens(TOKENS / "train.arrow").to_pydict()
     validation = read_tokens(TOKENS / "validation.arrow").to_pydict()
     logger.info("loading the model")
@@ -123,9 +125,10 @@ def main() -> int:
 
     points: list[Point] = []
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else encoder.end_id
-    with first_weights(model) as first:
+    with first_weights(model) as first, reporting(trackers, params.model_dump()) as report:
         for point in train(model, training, validation, params, seed, pad_id, checkpoints):
             points.append(point)
+            report(point)
             if point.curve == "validation":
                 logger.info(f"step {point.step}: validation loss {point.loss:.3f}")
         save_adapter(model, encoder, first=first)

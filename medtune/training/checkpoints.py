@@ -92,15 +92,19 @@ class Checkpoints:
             shutil.rmtree(path)
 
 
-def checkpoint_root() -> Path:
-    """Returns the project's `checkpoints/`; for a queued experiment, the original project's.
+def project_root() -> Path:
+    """Returns the project's folder; for a queued experiment, the original project's.
 
     DVC runs queued experiments in temporary copies below .dvc/tmp/exps/, and in another copy when
     a killed experiment is queued again.
     """
     folder = Path.cwd()
     copies = (p.parents[2] for p in folder.parents if p.parts[-3:] == (".dvc", "tmp", "exps"))
-    return next(copies, folder) / "checkpoints"
+    return next(copies, folder)
+
+
+def checkpoint_root() -> Path:
+    return project_root() / "checkpoints"
 
 
 def fingerprint(values: dict[str, Any], files: Iterable[Path]) -> str:
