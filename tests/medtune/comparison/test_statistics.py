@@ -204,7 +204,7 @@ def test_without_a_difference_p_values_are_uniform() -> None:
 @pytest.mark.parametrize(("groups", "largest"), [(5, 3), (20, 3), (100, 3), (50, 20)])
 def test_interval_holds_a_mean_in_93_to_97_of_100_draws(groups: int, largest: int) -> None:
     generator = np.random.default_rng(11)
-    settings, draws, held = Settings(2000, 0.95, 0), 1000, 0
+    settings, draws, held = Settings(500, 0.95, 0), 1000, 0
     for _ in range(draws):
         result = compared(*simulated(generator, 0.3, groups, largest), settings=settings)
         held += result.ci_low <= 0.3 <= result.ci_high
@@ -216,7 +216,7 @@ def test_interval_holds_a_mean_in_93_to_97_of_100_draws(groups: int, largest: in
 @pytest.mark.parametrize("groups", [20, 100])
 def test_interval_holds_a_perplexity_in_93_to_97_of_100_draws(groups: int) -> None:
     generator = np.random.default_rng(13)
-    settings, draws, held = Settings(2000, 0.95, 0), 1000, 0
+    settings, draws, held = Settings(500, 0.95, 0), 1000, 0
     for _ in range(draws):
         tokens = generator.integers(5, 40, groups)
         difficulty = generator.normal(0, 0.3, groups)  # of an answer, the same for both models
@@ -241,7 +241,7 @@ def test_interval_holds_a_mean_of_three_giant_topics_in_93_to_97_of_100_draws(
     shared: float,
 ) -> None:
     generator = np.random.default_rng(17)
-    settings, draws, held = Settings(2000, 0.95, 0), 1000, 0
+    settings, draws, held = Settings(500, 0.95, 0), 1000, 0
     codes = np.repeat(np.arange(33), [50] * 3 + [1] * 30)
     groups = [str(code) for code in codes]
     for _ in range(draws):
