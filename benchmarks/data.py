@@ -1,8 +1,10 @@
-"""Measures the stages clean, split and tokenize on ten thousand to a million cards.
+"""Measures what the stages take for ten thousand to a million cards.
 
 The cards are made from data/clean/records.parquet (see benchmarks/cards.py); the stages run as
-`dvc repro` runs them, in a temporary project with the default's parameters and no caps. Then the
-obvious alternatives do the same work (benchmarks/data_peers.py). Prints two tables. Linux only.
+`dvc repro` runs them, in a temporary project with the default's parameters and no caps. Of train
+and evaluate, only the start runs, with a tiny model (benchmarks/data_starts.py). Then the obvious
+alternatives do the same work as clean, split and tokenize (benchmarks/data_peers.py). Prints three
+tables. Linux only.
 
     python -m benchmarks.data
     python -m benchmarks.data --sizes 1000,4000 --compared 4000 --rounds 1
@@ -27,6 +29,7 @@ import psutil
 from ruamel.yaml import YAML
 
 from benchmarks.cards import make_cards, read_cards, write_cards
+from benchmarks.data_starts import QUESTIONS, write_tiny_model
 from benchmarks.measured import show
 from medtune.config.loading import read_yaml
 from medtune.config.schema import SPLITS
@@ -43,6 +46,11 @@ PEERS = {
     "clean": ("pandas", "pandas `apply`, the same rules"),
     "split": ("datasketch", "datasketch MinHashLSH, near-duplicates only"),
     "tokenize": ("chat_template", "`apply_chat_template`, row by row"),
+}
+STARTS = {
+    "train": ("benchmarks.data_starts", "train"),
+    "evaluate": ("benchmarks.data_starts", "evaluate"),
+    "medtune check": ("medtune", "check"),
 }
 START_CARDS = 200  # their time counts as a stage's start: interpreter, imports, tokenizer
 ROUNDS_UP_TO = 100_000  # cards; larger sizes run once
@@ -94,14 +102,24 @@ class Project:
 
     def __init__(self, folder: Path, size: int) -> None:
         self.folder, self.size = folder, size
-        (folder / "models").mkdir(parents=True)
-        (folder / BASE).symlink_to(BASE.resolve())
+        write_tiny_model(BASE, folder / BASE)
+        for name in ("medical", "general"):
+            (folder / "data/choices" / name).mkdir(parents=True)
+        for name in ("dvc.yaml", "launch"):
+            (folder / name).symlink_to(Path(name).resolve())
         self.params = read_yaml(DEFAULT)
         columns = {name: name for name in ("question", "answer", "kind", "topic")}
         self.params["clean"].update(reader="columns", columns=columns)
         self.params["split"].update(max_records=dict.fromkeys(SPLITS))
+        self.params["train"].update(num_train_epochs=5)  # so that START_CARDS make STEPS
+        self.params["evaluate"].update(batch_size=QUESTIONS)
         with (folder / "params.yaml").open("w", encoding="utf-8") as file:
             YAML().dump(self.params, file)
+        made = ("data/raw", str(BASE), *(f"data/tokens/{split}.arrow" for split in SPLITS))
+        stage: dict[str, Any] = {"deps": [], "params": {"params.yaml": {}}}
+        stage["outs"] = [{"path": path} for path in made]
+        with (folder / "dvc.lock").open("w", encoding="utf-8") as file:  # read by medtune check
+            YAML().dump({"stages": {"all": stage}}, file)
         write_cards(folder / "data/raw/cards.parquet", make_cards(read_cards(RECORDS), size, 0))
 
     def run(self, module: str, *arguments: str, python: str = sys.executable) -> Cost:
@@ -111,8 +129,8 @@ class Project:
     def stages(self, number: int) -> list[dict[str, Any]]:
         """Runs the stages one after the other, and returns a row for each."""
         rows = []
-        for stage in PEERS:
-            seconds, gib, _ = self.run(f"stages.{stage}")
+        for stage, command in ({stage: (f"stages.{stage}",) for stage in PEERS} | STARTS).items():
+            seconds, gib, _ = self.run(*command)
             logger.info(f"{stage}, {self.size:,} cards: {seconds:.1f} s, {gib:.2f} GiB")
             row = {"cards": self.size, "round": number, "stage": stage}
             rows.append(row | {"seconds": seconds, "peak_memory_gib": gib})
@@ -156,7 +174,8 @@ def measure(
 
 
 def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Returns the table of the stages, and the µs per card beyond each one's start, by size."""
+    """Returns the table of PEERS' stages, and the µs per card beyond each one's start, by size."""
+    rows = rows[rows["stage"].isin(PEERS)]
     seconds = rows.pivot_table(
         index="stage", columns="cards", values="seconds", aggfunc="median", sort=False
     )
@@ -173,6 +192,17 @@ def summary(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     table["peak memory"] = peaks.map("{:.2f} GiB".format)
     table["cards/s"] = (sizes[-1] / seconds.iloc[:, -1]).map("{:,.0f}".format)
     return table, cost_us
+
+
+def memory(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the peak memory of each stage for the fewest and the most cards, in GiB."""
+    sizes = [rows["cards"].min(), rows["cards"].max()]
+    peaks = rows.pivot_table(
+        index="stage", columns="cards", values="peak_memory_gib", aggfunc="max", sort=False
+    )[sizes]
+    peaks.columns = pd.Index(f"{size:,} cards" for size in sizes)
+    peaks["difference"] = peaks.iloc[:, 1] - peaks.iloc[:, 0]
+    return peaks.map("{:.2f} GiB".format)
 
 
 def compare(peers: pd.DataFrame, ours_us: pd.Series) -> pd.DataFrame:
@@ -217,6 +247,7 @@ def main() -> None:
         )
         table, cost_us = summary(rows)
         print(compare(peers, cost_us[options.compared]).to_markdown(disable_numparse=True), "\n")
+        print(memory(rows).to_markdown(disable_numparse=True), "\n")
         packages = ("pandas", "pyarrow", "rensa", "tokenizers", "transformers")
         show(table, *packages, output=options.output, rows=rows)
 

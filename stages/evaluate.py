@@ -24,7 +24,7 @@ from medtune.modeling.launch import launch
 from medtune.modeling.limits import context_tokens
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, Lists, read_tokens, texts
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.progress import is_main_process
@@ -51,19 +51,17 @@ SCHEMAS = {  # of the tables that are written, by the end of the file's name
     "_general": out_of_domain.SCHEMA,
 }
 
-Row = dict[str, Any]  # of a token file
-
 
 def ask(
     name: str,
     encoder: PromptEncoder,
-    rows: list[Row],
+    cards: pa.Table,
     questions: list[Question],
     general: Sequence[str],
     params: Evaluate,
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
-    """Returns the references' losses, the choices, and answers to rows and general questions."""
+    """Returns the references' losses, the choices, and answers to cards and general questions."""
     from medtune.generation.generate import answer_all, end_ids
     from medtune.modeling.losses import summed_losses
 
@@ -71,14 +69,15 @@ def ask(
     model = load_base()
     if name in SHOWN_CARDS:
         prompts = FewShotPrompts(encoder, read_table(TRAINING, "split"), params.few_shot)
-        rows = prompts.rows(rows, context_tokens(model.config), params.max_new_tokens)
+        cards = prompts.table(cards, context_tokens(model.config), params.max_new_tokens)
     if name in ADAPTED:
         model = load_adapter(model)
-    input_ids, lengths = ([row[key] for row in rows] for key in ("input_ids", "prompt_length"))
-    losses = summed_losses(model, input_ids, lengths)
+    ids, ends = cards["input_ids"], cards["prompt_length"].to_pylist()
+    losses = summed_losses(model, Lists(ids), ends)
     choices = multiple_choice.answer_choices(model, encoder, questions)
-    asked = [ids[:length] for ids, length in zip(input_ids, lengths, strict=True)]
-    asked += encoder.batch_question_ids(general)
+    more = encoder.batch_question_ids(general)
+    all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])
+    asked = Lists(all_ids, [*ends, *map(len, more)])
     if params.engine == "medtune":
         return losses, choices, answer_all(model, encoder, asked, params, seed)
     ends = end_ids(model, encoder)
@@ -99,18 +98,19 @@ def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
 def answer(name: str, params: Evaluate, seed: int) -> int:
     """Writes a model's answers and scores; returns the number of generated tokens."""
     files = (TOKENS / "test.arrow", TOKENS / "validation.arrow")
-    test, validation = (read_tokens(path).to_pylist() for path in files)
-    rows = test + validation
+    test, validation = (read_tokens(path) for path in files)
+    cards = pa.concat_tables([test, validation])
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     general = () if name in SHOWN_CARDS else out_of_domain.QUESTIONS
     questions, dropped = read_questions(params.choice_questions if general else 0)
-    losses, choices, answers = ask(name, encoder, rows, questions, general, params, seed)
+    losses, choices, answers = ask(name, encoder, cards, questions, general, params, seed)
     if not is_main_process():
         return 0
-    columns = [answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False)]
-    warn_of_thoughts(name, columns)
-    table = predictions.prediction_table(rows, columns, TextScorer(params.use_stemmer))
-    other = zip(general, answers[len(rows) :], strict=True)
+    columns = (answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False))
+    scorer = TextScorer(params.use_stemmer)
+    table = predictions.prediction_table(texts(cards), columns, scorer)
+    warn_of_thoughts(name, table)
+    other = zip(general, answers[len(losses) :], strict=True)
     asked = [
         {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
         for q, a in other

@@ -18,10 +18,11 @@ import numpy as np
 from medtune.config.loading import load_params, read_yaml
 from medtune.config.schema import Train
 from medtune.modeling.adapters import ADAPTER, add_adapter, first_weights, save_adapter
+from medtune.modeling.collation import Cards
 from medtune.modeling.launch import launch
 from medtune.modeling.loading import device, load_base, load_tokenizer, resolve_precision
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, columns, read_tokens
 from medtune.runtime.files import write_csv, write_json
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
@@ -108,8 +109,8 @@ def main() -> int:
     from medtune.training.tracking import reporting, requested_trackers
 
     trackers = requested_trackers()
-    training = read_tokens(TOKENS / "train.arrow").to_pydict()
-    validation = read_tokens(TOKENS / "validation.arrow").to_pydict()
+    files = (TOKENS / "train.arrow", TOKENS / "validation.arrow")
+    training, validation = (columns(read_tokens(path), *Cards._fields) for path in files)
     logger.info("loading the model")
     tokenizer = load_tokenizer()
     encoder = PromptEncoder(tokenizer, PromptFormat.load(PROMPT_FORMAT))

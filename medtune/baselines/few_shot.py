@@ -11,6 +11,7 @@ from medtune.runtime.errors import InputError
 
 Card = tuple[str, str]  # question and answer
 Row = dict[str, Any]  # of a token file
+BATCH = 1000  # rows that are Python objects at a time
 
 
 class FewShotPrompts:
@@ -39,6 +40,15 @@ class FewShotPrompts:
             prompt = self.prompt(row["question"], limit, row.get("history", ()))
             longer.append(row | {"input_ids": prompt + answer, "prompt_length": len(prompt)})
         return longer
+
+    def table(self, cards: pa.Table, context: int, max_new_tokens: int) -> pa.Table:
+        """Returns `input_ids` and `prompt_length` of these rows of a token file."""
+        schema = pa.schema([cards.schema.field(name) for name in ("input_ids", "prompt_length")])
+        batches = []
+        for batch in cards.to_batches(max_chunksize=BATCH):
+            rows = self.rows(batch.to_pylist(), context, max_new_tokens)
+            batches.append(pa.RecordBatch.from_pylist(rows, schema))
+        return pa.Table.from_batches(batches, schema)
 
     def prompt(self, question: str, limit: int, history: Sequence[Message] = ()) -> list[int]:
         """Returns the token ids of a question after as many cards as fit into `limit` tokens.

@@ -34,6 +34,7 @@ from medtune.modeling.forward import ModelInputs
 from medtune.modeling.limits import check_length
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
+from medtune.modeling.token_files import row_lengths
 from medtune.runtime.progress import progress
 
 logger = logging.getLogger("medtune")
@@ -42,7 +43,7 @@ SHORTER = "lower evaluate.max_new_tokens or evaluate.few_shot so that it gets do
 ROW_TOKENS = 256  # of prompt and answer together, for which a whole batch has room in its cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """`stopped` says that the model ended the answer itself, before `max_new_tokens`."""
 
@@ -59,7 +60,7 @@ def answer_all(
     Prompts of similar length go together, and the batches are divided between the processes.
     """
     ends = end_ids(model, encoder)
-    lengths = [len(ids) for ids in prompts]
+    lengths = row_lengths(prompts)
     longest = max(lengths, default=0) + params.max_new_tokens
     check_length(model.config, longest, "the longest question with its answer", SHORTER)
     batches = batches_of(lengths, params)

@@ -1,10 +1,12 @@
 """Puts rows into batches: which rows go together, in which order, and as which tensors."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, takewhile
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from medtune.modeling.token_files import row_lengths
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +27,13 @@ class Cards(NamedTuple):
     masked_spans: Sequence[Spans] = ()  # of each row, or none for all rows
 
     @classmethod
+    def all(cls, rows: Mapping[str, Sequence[Any]]) -> "Cards":
+        """Takes all rows from the columns of a token file, without reading their ids."""
+        return cls(*(rows[name] for name in cls._fields if name in rows))
+
+    @classmethod
     def of(cls, rows: Mapping[str, Sequence[Any]], numbers: Iterable[int]) -> "Cards":
-        """Takes rows from the columns of a token file."""
+        """Reads rows from the columns of a token file."""
         chosen = list(numbers)
         return cls(*([rows[name][n] for n in chosen] for name in cls._fields if name in rows))
 
@@ -45,21 +52,30 @@ class Cards(NamedTuple):
 
     def supervised_counts(self) -> list[int]:
         """Returns how many tokens of each row the loss covers."""
-        return [sum(map(len, columns)) for columns in self.supervised()]
+        pairs = zip(row_lengths(self.input_ids), self.loss_start, strict=True)
+        counts = [length - max(1, start) for length, start in pairs]
+        for row, spans in enumerate(self.masked_spans):
+            counts[row] -= sum(stop - start for start, stop in spans)
+        return counts
 
 
-def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Returns the numbers of `count` rows, shuffled and cut into batches; the last may be smaller.
+def row_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns the numbers of `count` rows, shuffled.
 
     The order depends only on the arguments, so that a resumed run sees the same batches.
     """
-    rows = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Returns the numbers of an epoch's rows cut into batches; the last may be smaller."""
+    rows = row_order(count, seed, epoch).tolist()
     return [rows[i : i + batch_size] for i in range(0, count, batch_size)]
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Returns row numbers sorted by length and cut into batches, which need little padding."""
-    rows = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    rows = np.argsort(lengths, kind="stable").tolist()
     return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
 
 
@@ -69,8 +85,12 @@ def common_prefix_length(rows: Sequence[Sequence[int]]) -> int:
     >>> common_prefix_length([[5, 6, 7, 8], [5, 6, 9]])
     2
     """
-    columns = zip(*rows, strict=False)
-    return sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, columns))
+    first = rows[0]
+    shared = len(first)
+    for row in rows:
+        while row[:shared] != first[:shared]:
+            shared -= 1
+    return shared
 
 
 def padded(

@@ -14,6 +14,7 @@ from medtune.modeling.forward import padded_logits
 from medtune.modeling.loading import to_device
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.shared_prefix import pack, shares_prefixes
+from medtune.modeling.token_files import row_lengths
 from medtune.runtime.progress import progress
 
 LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
@@ -78,7 +79,7 @@ def summed_losses(
     batches are divided between the processes.
     """
     enable_prefix_sharing(model)
-    batches = by_length([len(ids) for ids in input_ids], LOSS_BATCH)
+    batches = by_length(row_lengths(input_ids), LOSS_BATCH)
 
     def batch_losses(numbers: list[int]) -> list[tuple[float, int]]:
         rows, starts = [input_ids[n] for n in numbers], [loss_start[n] for n in numbers]

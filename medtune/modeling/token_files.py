@@ -1,11 +1,13 @@
 """Reads the records of a split, and writes and reads token files: records as a model sees them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medtune.runtime.errors import InputError
@@ -84,6 +86,48 @@ def read_tokens(path: Path) -> pa.Table:
         raise InputError(f"{path} is missing: run dvc repro tokenize") from None
     except pa.ArrowInvalid:
         raise InputError(f"{path} is not a whole Arrow file: run dvc repro -f tokenize") from None
+
+
+def texts(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a token file without their tokens."""
+    for batch in table.drop_columns("input_ids").to_batches(max_chunksize=BATCH):
+        yield from batch.to_pylist()
+
+
+class Lists(Sequence[Any]):
+    """A column of lists that stays in its mapped file: a row becomes a list when it is read.
+
+    With `ends`, each row ends there: a prompt is the beginning of `input_ids`.
+    """
+
+    def __init__(self, column: pa.ChunkedArray | pa.Array, ends: list[int] | None = None) -> None:
+        self._column, self._ends = column, ends
+        self.lengths: list[int] = ends or pc.list_value_length(column).to_pylist()
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return [self[n] for n in range(*row.indices(len(self)))]
+        values = self._column[row].as_py()
+        return values if self._ends is None else values[: self._ends[row]]
+
+
+def row_lengths(rows: Sequence[Sequence[Any]]) -> list[int]:
+    """Returns the length of each row, without reading rows from a file."""
+    return rows.lengths if isinstance(rows, Lists) else [len(row) for row in rows]
+
+
+def columns(table: pa.Table | pa.RecordBatch, *names: str) -> dict[str, Sequence[Any]]:
+    """Returns those of the columns that a token file has; lists stay in the file."""
+    return {
+        name: Lists(table[name])
+        if pa.types.is_list(table.schema.field(name).type)
+        else table[name].to_pylist()
+        for name in names
+        if name in table.schema.names
+    }
 
 
 def count(rows: pa.RecordBatch, records: int) -> Counter[str]:

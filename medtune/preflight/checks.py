@@ -16,11 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import SPLITS, Params, SplitName, as_list
+from medtune.modeling.collation import Cards
 from medtune.modeling.launch import LAUNCH, unknown_launch
 from medtune.modeling.loading import BASE
-from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.modeling.token_files import TOKENS, columns, read_tokens
 from medtune.preflight.devices import find_device
 from medtune.preflight.lengths import Lengths, Outputs, known_lengths, largest_batches
 from medtune.preflight.memory import Decoder, evaluate_bytes, merged, train_bytes
@@ -207,11 +210,12 @@ class Preflight:
         if not all(self.outputs.has(TOKENS / f"{split}.arrow") for split in SPLITS):
             return "warning", "known once the cards are tokenized: run dvc repro tokenize"
         busy = os.getloadavg()[0] / (os.cpu_count() or 1)
-        rows = {split: read_tokens(TOKENS / f"{split}.arrow").to_pydict() for split in SPLITS}
+        training, validation, test = (read_tokens(TOKENS / f"{split}.arrow") for split in SPLITS)
         try:
             seed = self.params.train.seed_or(self.params.seed)
-            train = train_seconds(self.params.train, seed, rows["train"], rows["validation"])
-            asked = {name: rows["test"][name] + rows["validation"][name] for name in rows["test"]}
+            cards = (columns(table, *Cards._fields) for table in (training, validation))
+            train = train_seconds(self.params.train, seed, *cards)
+            asked = columns(pa.concat_tables([test, validation]), "input_ids", "prompt_length")
             evaluate = evaluate_seconds(self.params.evaluate, asked)
         except (RuntimeError, MemoryError) as error:  # torch's OutOfMemoryError is one
             return "warning", f"the steps did not run: {str(error).splitlines()[0]}"

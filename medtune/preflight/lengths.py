@@ -14,12 +14,11 @@ from medtune.modeling.collation import Cards, training_order
 from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import HISTORY, TOKENS, read_tokens
+from medtune.modeling.token_files import HISTORY, TOKENS, columns, read_tokens, row_lengths
 from medtune.preflight.memory import Batches
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
-READ = {"prompt_length", "truncated", *Cards._fields}  # columns of a token file
 SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
 ROW_TOKENS = 256  # of medtune.generation.generate, which takes seconds to import, too
 GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
@@ -78,10 +77,9 @@ def known_lengths(params: Params, outputs: Outputs) -> dict[SplitName, Lengths] 
 
 def _of_rows(table: pa.Table | pa.RecordBatch) -> Lengths:
     """Returns the lengths of the rows of a token file."""
-    rows = table.select([n for n in table.schema.names if n in READ]).to_pydict()
-    cards = Cards.of(rows, range(table.num_rows))
-    lengths = [len(ids) for ids in cards.input_ids]
-    return Lengths(rows["prompt_length"], lengths, rows["truncated"], cards.supervised_counts())
+    prompts, truncated = (table[name].to_pylist() for name in ("prompt_length", "truncated"))
+    cards = Cards.all(columns(table, *Cards._fields))
+    return Lengths(prompts, row_lengths(cards.input_ids), truncated, cards.supervised_counts())
 
 
 def _sample(params: Params) -> Lengths:

@@ -1,17 +1,19 @@
 """Estimates how long train and evaluate take: times a few real steps and scales them up."""
 
 import time
-from statistics import mean
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from medtune.config.schema import Evaluate, Train
 from medtune.modeling.collation import Cards, by_length, padded, training_order
+from medtune.modeling.token_files import row_lengths
 
 STEPS = 2  # that are timed, after one to warm up
 TIMED_ROWS = 32  # that are answered together; in larger batches a row costs the same
 NEW_TOKENS = 4
 CHOICE_TOKENS = 100  # of a multiple-choice question with its options; the mean of MMLU is 87
-Rows = dict[str, list[Any]]  # columns of a token file
+Rows = Mapping[str, Sequence[Any]]  # columns of a token file
 
 
 def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) -> float:
@@ -27,7 +29,7 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
     model = add_adapter(model, params.model_copy(update={"init_lora_weights": True}), seed)
     loss = SupervisedLoss(model).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
-    lengths = [len(ids) for ids in training["input_ids"]]
+    lengths = row_lengths(training["input_ids"])
     batches = training_order(len(lengths), params.per_device_train_batch_size, seed, 0)
     typical = sorted(batches, key=lambda batch: sum(lengths[n] for n in batch))
     middle = max(0, len(typical) // 2 - STEPS // 2)
@@ -49,7 +51,7 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
     steps = len(batches) / params.gradient_accumulation_steps * params.num_train_epochs
     every = params.eval_steps if params.eval_steps >= 1 else params.eval_steps * steps
     validations = max(1, steps / max(1, every))
-    validated = validations * sum(map(len, validation["input_ids"])) / 3  # no backward pass
+    validated = validations * sum(row_lengths(validation["input_ids"])) / 3  # no backward pass
     return a_token * (sum(lengths) * params.num_train_epochs + validated)
 
 
@@ -65,7 +67,8 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
 
     model = load_base()
     enable_prefix_sharing(model)  # runs a few rows, once
-    batches = by_length([len(ids) for ids in asked["input_ids"]], LOSS_BATCH)
+    lengths = row_lengths(asked["input_ids"])
+    batches = by_length(lengths, LOSS_BATCH)
     rows, starts = (
         [asked[name][n] for n in batches[len(batches) // 2]]
         for name in ("input_ids", "prompt_length")
@@ -73,15 +76,16 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
     start = time.perf_counter()
     summed_losses(model, rows, starts)
     a_token = (time.perf_counter() - start) / sum(map(len, rows))
-    scored = sum(map(len, asked["input_ids"]))
+    scored, count = sum(lengths), len(lengths)
     choices = 300 if params.choice_questions is None else 2 * params.choice_questions
-    cut = list(zip(asked["input_ids"], asked["prompt_length"], strict=True))
-    prompts = [ids[:length] for ids, length in cut][: min(params.batch_size, TIMED_ROWS)]
+    cut = zip(asked["input_ids"], asked["prompt_length"], strict=True)
+    first_rows = islice(cut, min(params.batch_size, TIMED_ROWS))
+    prompts = [ids[:length] for ids, length in first_rows]
     first, a_step = generation_seconds(model, prompts)
     _, a_row_alone = generation_seconds(model, prompts[:1])
-    answer = min(params.max_new_tokens, mean(len(ids) - length for ids, length in cut))
-    answering = (first + a_step * answer) * len(cut) / len(prompts)
-    last_rows = a_row_alone * (params.max_new_tokens - answer) * len(cut) / params.batch_size
+    answer = min(params.max_new_tokens, (scored - sum(asked["prompt_length"])) / count)
+    answering = (first + a_step * answer) * count / len(prompts)
+    last_rows = a_row_alone * (params.max_new_tokens - answer) * count / params.batch_size
     return a_token * (scored + choices * CHOICE_TOKENS) + answering + max(a_row_alone, last_rows)
 
 

@@ -1,8 +1,9 @@
 """What of a model's answer is scored: the answer without a thought before it or a disclaimer."""
 
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from medtune.modeling.prompts import PromptEncoder
 
@@ -23,13 +24,15 @@ def answer_columns(encoder: PromptEncoder, answer: "Answer", loss: tuple[float, 
     return known | ({"thought": thought} if encoder.thought_markers else {})
 
 
-def warn_of_thoughts(name: str, columns: Sequence[Row]) -> None:
+def warn_of_thoughts(name: str, answers: pa.Table) -> None:
     """Says how many answers came after a thought, and how many were cut within it."""
-    thoughts = [row for row in columns if row.get("thought")]
-    cut = sum(not row["prediction"] for row in thoughts)
-    if thoughts:
+    if "thought" not in answers.column_names:
+        return
+    thoughts = answers.filter(answers["thought"])
+    cut = thoughts["prediction"].to_pylist().count("")
+    if len(thoughts):
         logger.warning(
-            f"{name}: {len(thoughts)} of {len(columns)} answers began with a thought, which is not "
+            f"{name}: {len(thoughts)} of {len(answers)} answers began with a thought, which is not "
             f"scored; {cut} have nothing after it: raise evaluate.max_new_tokens, or turn thoughts "
             "off (tokenize.chat_template_kwargs)"
         )

@@ -1,6 +1,7 @@
 """The table of a system's answers: the cards, the answers, and what the scores sum up."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +10,8 @@ from medtune.scoring.scores import TextScorer
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
+THOUGHT = pa.field("thought", pa.bool_())  # only of models whose template knows thoughts
+BATCH = 10_000  # rows that are Python objects at a time
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
 SCHEMA = pa.schema(
     [
@@ -32,7 +35,7 @@ SCHEMA = pa.schema(
 
 
 def prediction_table(
-    cards: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], score: TextScorer
+    cards: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], score: TextScorer
 ) -> pa.Table:
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
@@ -40,16 +43,20 @@ def prediction_table(
     What was said before the question of a conversation counts as part of the question; only data
     with conversations has a column for it, as only answers of models that think have `thought`.
     """
-    rows = []
-    for card, answer in zip(cards, answers, strict=True):
+    names = dict.fromkeys(SCHEMA.names)
+
+    def row(card: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+        names.update(dict.fromkeys((*card, *answer)))
         history = card.get(HISTORY.name) or []
         said = [*(message["content"] for message in history), card["question"]]
         texts = answer["prediction"], card["answer"], "\n".join(said)
         columns = {name: card[name] for name in CARD_COLUMNS} | {HISTORY.name: history}
-        rows.append(columns | {"reference": card["answer"]} | dict(answer) | score(*texts))
-    schema = SCHEMA
-    if any("thought" in answer for answer in answers):
-        schema = schema.append(pa.field("thought", pa.bool_()))
-    if any(HISTORY.name in card for card in cards):
-        schema = schema.append(HISTORY)
-    return pa.Table.from_pylist(rows, schema)
+        return columns | {"reference": card["answer"]} | dict(answer) | score(*texts)
+
+    schema = SCHEMA.append(THOUGHT).append(HISTORY)
+    pairs = zip(cards, answers, strict=True)
+    batches = []
+    while rows := [row(*pair) for pair in islice(pairs, BATCH)]:
+        batches.append(pa.RecordBatch.from_pylist(rows, schema))
+    table = pa.Table.from_batches(batches, schema)
+    return table.select([name for name in schema.names if name in names])

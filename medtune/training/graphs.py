@@ -10,7 +10,7 @@ Graphs need a model that takes packed rows, one process and no checkpointing.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from medtune.modeling.shared_prefix import (
     masked_row,
     shares_prefixes,
 )
+from medtune.modeling.token_files import row_lengths
 
 logger = logging.getLogger("medtune")
 
@@ -83,21 +84,22 @@ def rounded_up(count: int) -> int:
 
 def shared_prefix(cards: Cards) -> int:
     """Counts the tokens that all cards begin with and that predict no supervised token."""
-    shared = common_prefix_length([row[:-1] for row in cards.input_ids])
-    return max(0, min(shared, min(cards.loss_start) - 1))
+    shared = common_prefix_length(cards.input_ids)
+    return max(0, min(shared, min(row_lengths(cards.input_ids)) - 1, min(cards.loss_start) - 1))
 
 
 def plan_sizes(
-    passes: Sequence[Sequence[int]], cards: Cards, prefix: int, dtype: torch.dtype | None
+    passes: Iterable[Sequence[int]], cards: Cards, prefix: int, dtype: torch.dtype | None
 ) -> dict[tuple[int, int], Size]:
     """Returns the sizes that get a graph, by rows and tokens; they depend on the plan alone."""
-    ids, counts = cards.input_ids, cards.supervised_counts()
-    keys = [_key([ids[n] for n in numbers], prefix) for numbers in passes]
+    lengths, counts = row_lengths(cards.input_ids), cards.supervised_counts()
+    all_uses = Counter[tuple[int, int]]()
     targets: dict[tuple[int, int], int] = {}
-    for key, numbers in zip(keys, passes, strict=True):
-        count = sum(counts[n] for n in numbers)
-        targets[key] = max(targets.get(key, 0), count)
-    longest = max(map(len, ids))
+    for numbers in passes:
+        key = _key([lengths[n] for n in numbers], prefix)
+        all_uses[key] += 1
+        targets[key] = max(targets.get(key, 0), sum(counts[n] for n in numbers))
+    longest = max(lengths)
     return {
         (rows, tokens): Size(
             rows=rows,
@@ -107,13 +109,13 @@ def plan_sizes(
             longest=max(longest, prefix + tokens // SIZES_PER_OCTAVE + 1),
             dtype=dtype,
         )
-        for (rows, tokens), uses in sorted(Counter(keys).items())
+        for (rows, tokens), uses in sorted(all_uses.items())
         if uses >= LEAST_USES
     }
 
 
-def _key(ids: Sequence[list[int]], prefix: int) -> tuple[int, int]:
-    return len(ids), rounded_up(prefix + sum(len(row) - prefix for row in ids))
+def _key(lengths: Sequence[int], prefix: int) -> tuple[int, int]:
+    return len(lengths), rounded_up(prefix + sum(length - prefix for length in lengths))
 
 
 def filled(model: Any, cards: Cards, size: Size) -> Inputs:
@@ -155,7 +157,7 @@ class Graphs:
     def __init__(
         self,
         model: Any,
-        passes: Sequence[Sequence[int]],
+        passes: Iterable[Sequence[int]],
         cards: Cards,
         autocast: Callable[[], Any],
         scaled: Callable[[torch.Tensor], torch.Tensor],
@@ -184,7 +186,7 @@ class Graphs:
 
         Returns None, and does nothing, if the pass has no graph.
         """
-        size = self.sizes.get(_key(cards.input_ids, self.prefix)) if self.sizes else None
+        size = self.sizes.get(_key(row_lengths(cards.input_ids), self.prefix))
         if size is None:
             return None
         inputs = filled(self.model, cards, size)

@@ -1,16 +1,17 @@
 """The training loop.
 
-Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` returns them, with `input_ids`,
-`loss_start` and, if some are conversations, `masked_spans`. The order of the batches depends only
-on seed and epoch, and noise only on seed and step. So a run that resumes from a checkpoint ends
-with the same bytes as an uninterrupted one.
+Rows are columns as medtune.modeling.token_files returns them: `input_ids`, `loss_start` and, if
+some are conversations, `masked_spans`. The order of the batches depends only on seed and epoch, and
+noise only on seed and step. So a run that resumes from a checkpoint ends with the same bytes as an
+uninterrupted one.
 """
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ import torch
 from accelerate import Accelerator, DistributedType
 
 from medtune.config.schema import Train
-from medtune.modeling.collation import Cards, by_length, padded, training_order
+from medtune.modeling.collation import Cards, by_length, padded
 from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
 from medtune.modeling.loading import autocast, device, resolve_precision
 from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
+from medtune.modeling.token_files import row_lengths
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
@@ -34,24 +36,14 @@ from medtune.training.optimizers import (
     make_optimizer,
     optimizer_state,
 )
-from medtune.training.passes import token_budget, within_budget
+from medtune.training.passes import Plan, token_budget
 
 logger = logging.getLogger("medtune")
 
-Rows = dict[str, list[Any]]
+Rows = Mapping[str, Sequence[Any]]
 Tensors = dict[str, torch.Tensor]
 
 TOKENS_PER_ROW = 50  # roughly; it only decides the layout of packed weights
-
-
-def plan_steps(count: int, params: Train, seed: int, processes: int = 1) -> list[list[list[int]]]:
-    """Returns the rows of each forward pass of each step, over all epochs and processes."""
-    plan: list[list[list[int]]] = []
-    size = params.gradient_accumulation_steps * processes
-    for epoch in range(params.num_train_epochs):
-        passes = training_order(count, params.per_device_train_batch_size, seed, epoch)
-        plan += [passes[i : i + size] for i in range(0, len(passes), size)]
-    return plan
 
 
 def train(
@@ -112,12 +104,10 @@ class Trainer:
     ) -> None:
         self.training, self.validation, self.params = training, validation, params
         self.seed, self.pad_id, self.accelerator = seed, pad_id, accelerator()
-        count = len(training["input_ids"])
-        lengths = [len(ids) for ids in training["input_ids"]]
-        processes = self.accelerator.num_processes
-        self.budget = token_budget(params, model.config, max(lengths), processes)
-        steps = plan_steps(count, params, seed, processes)
-        self.plan = [within_budget(passes, lengths, self.budget) for passes in steps]
+        cards, processes = Cards.all(training), self.accelerator.num_processes
+        self.lengths, self.supervised = row_lengths(cards.input_ids), cards.supervised_counts()
+        self.budget = token_budget(params, model.config, max(self.lengths), processes)
+        self.plan = Plan(self.lengths, params, seed, processes, self.budget)
         self.model, optimizer = self.accelerator.prepare(
             SupervisedLoss(model), make_optimizer(model, params)
         )
@@ -129,8 +119,8 @@ class Trainer:
         if device() == "cuda" and self.accelerator.distributed_type == DistributedType.NO:
             self.graphs = Graphs(
                 self.model.model,
-                [cards for step in self.plan for cards in step],
-                Cards.of(training, range(count)),
+                chain.from_iterable(self.plan),
+                cards,
                 lambda: autocast(params.precision),
                 self.scaler.scale,
             )
@@ -148,7 +138,7 @@ class Trainer:
         passes = self.plan[history.step]
         loss_sum, loss_tokens = self._step(passes)
         history.step += 1
-        history.tokens += sum(len(self.training["input_ids"][n]) for rows in passes for n in rows)
+        history.tokens += sum(self.lengths[n] for rows in passes for n in rows)
         history.loss_sum += loss_sum
         history.loss_tokens += loss_tokens
         epoch = history.step * params.num_train_epochs / len(self.plan)
@@ -171,8 +161,7 @@ class Trainer:
 
     def _step(self, passes: list[list[int]]) -> tuple[float, int]:
         """Takes one step on the mean loss of all supervised tokens; returns its sum and count."""
-        numbers = [number for rows in passes for number in rows]
-        tokens = sum(Cards.of(self.training, numbers).supervised_counts())
+        tokens = sum(self.supervised[n] for rows in passes for n in rows)
         # Each process draws its own noise from seed and step, so no checkpoint stores it.
         process = self.accelerator.process_index
         noise = np.random.SeedSequence([self.seed, self.history.step, process])
@@ -209,7 +198,7 @@ class Trainer:
         return losses.detach().sum()
 
     def _validate(self) -> float:
-        longest = max(len(ids) for ids in self.validation["input_ids"])
+        longest = max(row_lengths(self.validation["input_ids"]))
         size = max(2 * self.params.per_device_train_batch_size, (self.budget or 0) // longest)
         arguments = (self.validation, self.params, self.pad_id, self.accelerator, size)
         return self._require_finite("validation", _mean_loss(self.model, *arguments))
@@ -264,15 +253,15 @@ def _mean_loss(
     forward: Any, rows: Rows, params: Train, pad_id: int, accelerator: Accelerator, size: int
 ) -> float:
     """Returns the mean loss per supervised token; `size` rows go through the model at once."""
-    lengths = [len(ids) for ids in rows["input_ids"]]
-    batches = by_length(lengths, size)
+    cards = Cards.all(rows)
+    batches = by_length(row_lengths(cards.input_ids), size)
     own = share(batches, accelerator.num_processes, accelerator.process_index)
     total = torch.zeros((), dtype=torch.float64, device=device())
     forward.eval()
     for numbers, weight in progress(own, unit="validation batch"):
         with torch.no_grad(), autocast(params.precision):
             total += weight * forward(_batch(Cards.of(rows, numbers), pad_id)).sum()
-    tokens = sum(Cards.of(rows, range(len(lengths))).supervised_counts())
+    tokens = sum(cards.supervised_counts())
     return float(accelerator.reduce(total, "sum")) / tokens
 
 

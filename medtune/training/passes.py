@@ -1,12 +1,48 @@
-"""Divides the cards of an optimiser step into forward passes."""
+"""Plans a training run: the cards of each optimiser step, and of each forward pass in it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from medtune.config.schema import Train
+from medtune.modeling.collation import row_order
 from medtune.modeling.loading import device
 
 AUTO_BYTES = 6 * 2**30  # for the activations of a pass: what a T4 has left beside a model of 1B
+
+
+class Plan(Sequence[list[list[int]]]):
+    """The cards of each forward pass of each step, over all epochs and processes.
+
+    Only the order of the cards is held in memory; a step is cut from it when it is read.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        params: Train,
+        seed: int,
+        processes: int = 1,
+        budget: int | None = None,
+    ) -> None:
+        self.lengths, self.budget = lengths, budget
+        self.pass_size = params.per_device_train_batch_size
+        self.step_size = self.pass_size * params.gradient_accumulation_steps * processes
+        epochs = range(params.num_train_epochs)
+        self.orders = [row_order(len(lengths), seed, epoch) for epoch in epochs]
+        self.steps_per_epoch = math.ceil(len(lengths) / self.step_size)
+
+    def __len__(self) -> int:
+        return len(self.orders) * self.steps_per_epoch
+
+    def __getitem__(self, step: Any) -> Any:
+        if isinstance(step, slice):
+            return [self[n] for n in range(*step.indices(len(self)))]
+        epoch, number = divmod(range(len(self))[step], self.steps_per_epoch)
+        start = number * self.step_size
+        cards = self.orders[epoch][start : start + self.step_size].tolist()
+        passes = [cards[i : i + self.pass_size] for i in range(0, len(cards), self.pass_size)]
+        return within_budget(passes, self.lengths, self.budget)
 
 
 def token_budget(params: Train, config: Any, longest: int, processes: int) -> int | None:

@@ -31,6 +31,19 @@ def test_costs_exclude_the_start_and_alternatives_are_compared_with_them() -> No
     assert compared.loc["split"].tolist() == ["x", "6.0 s", "1500", "3.00 ×", "1.00 GiB"]
 
 
+def test_memory_beyond_the_start_is_the_difference_of_the_peaks() -> None:
+    gib = {data.START_CARDS: 0.5, 1000: 0.75, 4000: 1.0}
+    rows = [
+        {"cards": n, "stage": stage, "peak_memory_gib": g * k}
+        for n, g in gib.items()
+        for stage, k in (("clean", 1), ("train", 2))
+    ]
+    table = data.memory(pd.DataFrame(rows))
+    assert table.columns.tolist() == ["200 cards", "4,000 cards", "difference"]
+    assert table.loc["train"].tolist() == ["1.00 GiB", "2.00 GiB", "1.00 GiB"]
+    assert table.index.tolist() == ["clean", "train"]
+
+
 def test_memory_of_children_counts_and_shared_memory_counts_once(tmp_path: Path) -> None:
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"
     forks = "import os, time; x = bytearray(200 << 20); os.fork(); time.sleep(0.7)"
@@ -51,7 +64,7 @@ def project(tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) 
     """A folder with what the benchmark reads: parameters, a small base model and real cards."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models/base").symlink_to(base_folder)
-    for name in ("benchmarks", "medtune", "presets", "stages"):
+    for name in ("benchmarks", "dvc.yaml", "launch", "medtune", "presets", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data/clean").mkdir(parents=True)
     names = [f"{a}{b}{c}ia" for a in "bdfgklmn" for b in "aeiou" for c in "prstvxz"]
@@ -74,10 +87,11 @@ def test_stages_and_alternatives_run_on_made_cards(
     monkeypatch.setattr(sys, "argv", ["data", *options.split()])
     data.main()
     rows = pd.read_csv("trial.csv")
-    assert rows["cards"].tolist() == [150] * 3 + [400] * 3
+    assert rows["cards"].tolist() == [150] * 6 + [400] * 6
     assert (rows["seconds"] > 0).all() and rows["peak_memory_gib"].between(0.02, 4).all()
     printed = capsys.readouterr().out
-    assert "| all three |" in printed and "| tokenize |" in printed
+    assert "| all three |" in printed and printed.count("| tokenize ") == 2
+    assert "| evaluate " in printed and "| medtune check " in printed
     assert "pandas `apply`" in printed and "datasketch" not in printed
 
 

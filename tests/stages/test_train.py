@@ -29,7 +29,8 @@ def seed_of_the_adapter(monkeypatch: pytest.MonkeyPatch, own: int | None) -> int
     stubs = {
         "load_params": lambda *names: (params, SHARED),
         "launch": lambda *arguments: None,
-        "read_tokens": lambda path: SimpleNamespace(to_pydict=dict),
+        "read_tokens": lambda path: None,
+        "columns": lambda *arguments: {},
         "load_tokenizer": lambda: None,
         "PromptFormat": SimpleNamespace(load=lambda path: None),
         "PromptEncoder": lambda *arguments: None,

@@ -56,6 +56,21 @@ def test_a_row_keeps_its_answer_behind_the_longer_prompt(tokenizer: Any) -> None
     assert shorter["prompt_length"] < longer["prompt_length"]
 
 
+def test_a_table_holds_the_longer_rows_in_their_order(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = [QUESTION, "What is asthma?", "What is gout?"]
+    rows = [{"question": q, "input_ids": [1, 2], "prompt_length": 1} for q in questions]
+    ids = pa.field("input_ids", pa.list_(pa.int32()))
+    schema = pa.schema([("question", pa.string()), ids, ("prompt_length", pa.int32())])
+    prompts = FewShotPrompts(encoder_for(tokenizer, "chat"), TRAINING, 1)
+    monkeypatch.setattr("medtune.baselines.few_shot.BATCH", 2)
+    table = prompts.table(pa.Table.from_pylist(rows, schema), 1_000, max_new_tokens=4)
+    longer = prompts.rows(rows, 1_000, max_new_tokens=4)
+    kept = [{name: row[name] for name in ("input_ids", "prompt_length")} for row in longer]
+    assert table.to_pylist() == kept
+
+
 def test_cards_stand_before_the_whole_conversation_but_behind_its_system_message(
     tokenizer: Any,
 ) -> None:

@@ -1,6 +1,12 @@
 import torch
 
-from medtune.modeling.collation import Cards, by_length, padded, training_order
+from medtune.modeling.collation import (
+    Cards,
+    by_length,
+    common_prefix_length,
+    padded,
+    training_order,
+)
 
 
 def test_every_row_comes_once_an_epoch() -> None:
@@ -16,6 +22,12 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     assert training_order(333, 4, seed=1, epoch=0) == first
     assert training_order(333, 4, seed=1, epoch=1) != first
     assert training_order(333, 4, seed=2, epoch=0) != first
+
+
+def test_a_common_prefix_ends_with_the_shortest_row() -> None:
+    assert common_prefix_length([[5, 6, 7], [5, 6], [5, 6, 8]]) == 2
+    assert common_prefix_length([[5, 6], [7, 6]]) == 0
+    assert common_prefix_length([[5, 6]]) == 2
 
 
 def test_by_length_goes_from_short_to_long() -> None:
@@ -38,6 +50,8 @@ def test_masked_spans_have_no_label_and_are_not_counted() -> None:
     }
     cards = Cards.of(rows, [2, 0, 1])
     assert cards.supervised_counts() == [2, 3, 1]
+    assert Cards.all(rows).supervised_counts() == [3, 1, 2]
+    assert [sum(map(len, own)) for own in cards.supervised()] == [2, 3, 1]
     labels = padded(cards.input_ids, cards.loss_start, 0, cards.masked_spans)["labels"]
     assert labels[:, 1:].tolist() == [
         [-100, 7, -100, -100, 2],

@@ -1,5 +1,8 @@
 from typing import Any
 
+import pytest
+
+from medtune.scoring import predictions
 from medtune.scoring.predictions import CARD_COLUMNS, SCHEMA, prediction_table
 from medtune.scoring.scores import TextScorer
 
@@ -14,6 +17,16 @@ def test_a_number_that_was_said_earlier_in_a_conversation_is_supported() -> None
     assert table["unsupported"].to_pylist() == [True, True, False]
     assert table["question"].to_pylist() == ["x"] * 3
     assert table["history"].to_pylist() == [[], [], said]
+
+
+def test_batches_of_rows_make_one_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [dict.fromkeys(CARD_COLUMNS, f"{n}") | {"answer": "One tablet."} for n in range(5)]
+    answers = [ANSWER | {"prediction": f"{n} mg.", "thought": n == 4} for n in range(5)]
+    expected = prediction_table(cards, answers, TextScorer(use_stemmer=True))
+    monkeypatch.setattr(predictions, "BATCH", 2)
+    table = prediction_table(iter(cards), iter(answers), TextScorer(use_stemmer=True))
+    assert table.equals(expected) and table["id"].num_chunks == 3
+    assert table["thought"].to_pylist() == [False] * 4 + [True]
 
 
 def test_cards_without_conversations_have_no_column_for_them() -> None:

@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+import pyarrow as pa
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -13,11 +14,13 @@ from accelerate.state import AcceleratorState
 from medtune.config.loading import load_params
 from medtune.config.schema import SchedulerName, Train
 from medtune.modeling.adapters import add_adapter
+from medtune.modeling.collation import Cards
 from medtune.modeling.loading import load_base
+from medtune.modeling.token_files import SCHEMA, Lists, columns, read_tokens, token_writer
 from medtune.runtime.errors import InputError
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.history import Point
-from medtune.training.loop import mean_loss, plan_steps, train
+from medtune.training.loop import mean_loss, train
 
 ROWS = {
     "input_ids": [[1, 10 + n % 5, *range(40, 44 + n % 7), 2] for n in range(40)],
@@ -73,11 +76,15 @@ def test_accumulated_batches_step_like_one_large_batch(base_folder: Path) -> Non
     assert torch.allclose(weights(large), weights(small), atol=1e-4)
 
 
-def test_every_row_is_planned_once_an_epoch() -> None:
-    plan = plan_steps(40, PARAMS.model_copy(update={"gradient_accumulation_steps": 2}), 1)
-    rows = [row for step in plan for batch in step for row in batch]
-    assert sorted(rows) == sorted(2 * list(range(40)))
-    assert len(plan) == 6  # five batches of eight make three steps an epoch
+def test_rows_of_a_mapped_file_train_the_same_adapter(base_folder: Path, tmp_path: Path) -> None:
+    with token_writer(tmp_path / "train.arrow") as writer:
+        writer.write_table(pa.Table.from_pylist(pa.table(ROWS).to_pylist(), SCHEMA))
+    rows = columns(read_tokens(tmp_path / "train.arrow"), *Cards._fields)
+    assert isinstance(rows["input_ids"], Lists)
+    expected, points = run(base_folder)
+    model = adapted(base_folder, PARAMS)
+    assert list(train(model, rows, rows, PARAMS, 1, pad_id=0)) == points
+    assert torch.equal(weights(model), weights(expected))
 
 
 def test_warm_up_is_a_share_or_a_number_of_steps(base_folder: Path) -> None:

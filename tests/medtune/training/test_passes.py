@@ -4,7 +4,8 @@ import pytest
 from transformers import LlamaConfig
 
 from medtune.config.loading import load_params
-from medtune.training.passes import token_budget, within_budget
+from medtune.modeling.collation import training_order
+from medtune.training.passes import Plan, token_budget, within_budget
 
 LLAMA = LlamaConfig(
     hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, vocab_size=32_000
@@ -34,6 +35,23 @@ def test_auto_depends_on_the_recipe_and_the_model(monkeypatch: pytest.MonkeyPatc
     assert budget(processes=2) is None
     assert budget(neftune_noise_alpha=5.0) is None
     assert budget(tokens_per_pass=77, processes=2) == 77
+
+
+@pytest.mark.parametrize("count", [40, 43, 3])
+def test_a_plan_holds_every_card_once_an_epoch_in_the_seeds_order(count: int) -> None:
+    changed = {"num_train_epochs": 2, "gradient_accumulation_steps": 2}
+    params = load_params("train").model_copy(update=changed | {"per_device_train_batch_size": 8})
+    expected = []
+    for epoch in range(2):
+        batches = training_order(count, 8, seed=1, epoch=epoch)
+        expected += [batches[n : n + 2] for n in range(0, len(batches), 2)]
+    plan = Plan([9] * count, params, seed=1)
+    assert list(plan) == expected and len(plan) == len(expected)
+    assert plan[1:3] == expected[1:3] and plan[-1] == expected[-1]
+    with pytest.raises(IndexError):
+        plan[len(plan)]
+    whole = Plan([9] * count, params, seed=1, budget=10_000)
+    assert list(whole) == [[[card for cards in step for card in cards]] for step in expected]
 
 
 def test_a_step_keeps_its_cards_in_their_order() -> None:
