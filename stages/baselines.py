@@ -103,7 +103,8 @@ def main() -> None:
     finder = NameFinder([card["question"] for card in cards["train"]])
     rules = fill_in_rules(cards, finder, use_stemmer)
     answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer)
-    tables, metrics = [], dict[str, Any](signatures(use_stemmer))
+    references = [card["answer"] for split in ANSWERED for card in cards[split]]
+    tables, metrics = [], dict[str, Any](signatures(use_stemmer, references))
     for system in RULES:
         for split in ANSWERED:
             table = answered(cards[split], answer[system], score)

@@ -121,7 +121,8 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     tested = table[: len(test)]
     scores = score_table(tested)
     counts = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
-    metrics = counts | scores | signatures(params.use_stemmer) | dropped | choice_metrics(choices)
+    computed = signatures(params.use_stemmer, table["reference"].to_pylist())
+    metrics = counts | scores | computed | dropped | choice_metrics(choices)
     write(name, [tested, table[len(test) :], choices, general_table], metrics)
     logger.info(
         f"{name}: {len(test)} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "

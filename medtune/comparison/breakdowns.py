@@ -11,6 +11,7 @@ from medtune.comparison.statistics import Settings, compare_tables
 from medtune.comparison.systems import Systems, defined_scores
 from medtune.scoring.scores import Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED
+from medtune.scoring.words import written_words
 
 PART_SCORES = ("rougeL", "perplexity")
 KIND_SCORES = ("content_f1", "facts", *PART_SCORES, "stopped_rate", "repetition_rate")
@@ -118,7 +119,7 @@ def length_parts(references: Sequence[str]) -> list[str]:
     starts = (1, *(longest + 1 for longest in LENGTHS))
     names = [f"{start}-{longest} words" for start, longest in zip(starts, LENGTHS, strict=False)]
     names.append(f"over {LENGTHS[-1]} words")
-    lengths = [len(reference.split()) for reference in references]
+    lengths = [len(written_words(reference)) for reference in references]
     return [names[sum(words > longest for longest in LENGTHS)] for words in lengths]
 
 

@@ -34,6 +34,7 @@ from medtune.report.rendering import percent
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
 from medtune.runtime.files import replacing
+from medtune.scoring.words import written_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -182,7 +183,7 @@ def questions(answers: Sequence[Mapping[str, Any]]) -> "Figure":
 
 def answer_words(answers: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draws how long the answers and the references are, with their medians."""
-    words = {model: [len(row[model].split()) for row in answers] for model in MODELS}
+    words = {model: [len(written_words(row[model])) for row in answers] for model in MODELS}
     longest = max(max(counts) for counts in words.values())
     width = longest // LENGTH_BINS + 1
     edges = range(0, longest + width + 1, width)

@@ -21,7 +21,7 @@ from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
-from medtune.scoring.words import repetition
+from medtune.scoring.words import joined, repetition, written_words
 
 SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
     "systems": "Against answers without training",
@@ -165,7 +165,7 @@ def answer_row(row: dict[str, Any]) -> dict[str, Any]:
     outcome = "better" if row["difference"] > 0 else "worse"
     return row | {
         "outcome": "same" if abs(row["difference"]) < SAME else outcome,
-        "words": len(row["reference"].split()),
+        "words": len(written_words(row["reference"])),
         "looping": {model: looping(row[model]) for model in ("base", "finetuned")},
     }
 
@@ -175,12 +175,12 @@ def looping(answer: str) -> tuple[str, int] | None:
 
     Returns None unless the answer repeats itself and is long enough to be worth folding.
     """
-    words = answer.split()
+    words = written_words(answer)
     shown = next((n for n in range(len(words)) if repetition(words[:n]) > 0), len(words))
     shown = min(shown, MOST_SHOWN)
     if repetition(words) < LOOPING or len(words) - shown < LEAST_HIDDEN:
         return None
-    return " ".join(words[:shown]), len(words)
+    return joined(words[:shown]), len(words)
 
 
 def reasons(facts: Facts) -> dict[str, int]:

@@ -36,6 +36,40 @@ def test_bleu_and_chrf_of_summed_statistics_equal_sacrebleu(rows: list[int]) -> 
     assert chrf(summed) == pytest.approx(sacrebleu.corpus_chrf(predicted, references).score)
 
 
+CHINESE = {"prediction": "高血压是一种慢性疾病。", "reference": "高血压是常见的慢性疾病。"}
+THAI = {"prediction": "โรคนี้เป็นโรคเรื้อรัง", "reference": "โรคนี้เป็นโรคปอดเรื้อรัง"}
+HINDI = {"prediction": "मधुमेह एक पुराना रोग है", "reference": "मधुमेह एक सामान्य रोग है"}
+JAPANESE = {"prediction": "これは肺の慢性の病気です", "reference": "これは肺の病気です"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"), [(CHINESE, 10), (HINDI, 5), (JAPANESE, 12), (THAI, 15)]
+)
+def test_near_equal_sentences_score_high_in_every_script(texts: dict[str, str], words: int) -> None:
+    row = TextScorer(use_stemmer=True)(**texts, question="")
+    assert row["rougeL_unicode"] > 0.75
+    assert bleu(np.array(row["bleu_statistics"])) > 20
+    assert row["words"] == words
+
+
+def test_bleu_of_chinese_is_that_of_sacrebleu_and_its_signature_says_so() -> None:
+    row = TextScorer(use_stemmer=True)(**CHINESE, question="")
+    expected = sacrebleu.corpus_bleu(
+        [CHINESE["prediction"]], [[CHINESE["reference"]]], tokenize="zh"
+    )
+    assert bleu(np.array(row["bleu_statistics"])) == pytest.approx(expected.score)
+    tokenizers = [
+        signatures(use_stemmer=True, references=references)["bleu_signature"].split("|")[3]
+        for references in ([CHINESE["reference"]], [CHINESE["reference"], "a b"], ["a b"], [])
+    ]
+    assert tokenizers == ["tok:zh", "tok:13a+zh", "tok:13a", "tok:13a"]
+
+
+def test_repeated_chinese_is_seen() -> None:
+    row = TextScorer(use_stemmer=True)("慢性疾病慢性疾病", "慢性疾病", "")
+    assert (row["words"], row["reference_words"], row["repetition"]) == (8, 4, pytest.approx(0.2))
+
+
 def test_scores_work_on_many_sums_at_once() -> None:
     score = TextScorer(use_stemmer=True)
     sums = [
@@ -98,7 +132,7 @@ def test_numbers_of_the_question_are_supported() -> None:
 def test_signatures_are_those_that_sacrebleu_prints() -> None:
     metric = sacrebleu.metrics.BLEU()
     metric.corpus_score(PREDICTIONS, [REFERENCES])
-    found = signatures(use_stemmer=True)
+    found = signatures(use_stemmer=True, references=REFERENCES)
     assert found["bleu_signature"] == str(metric.get_signature())
     assert found["chrf_signature"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0")
     assert found["rouge_signature"].startswith("stem:yes|tok:a-z0-9|version:")
