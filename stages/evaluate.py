@@ -31,6 +31,7 @@ from medtune.runtime.stage import run
 from medtune.scoring import multiple_choice, out_of_domain, predictions
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import TextScorer, score_table, signatures
 from medtune.scoring.systems import ADAPTED, MODELS, SHOWN_CARDS, is_off
 
@@ -114,20 +115,19 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     if not is_main_process():
         return 0
     columns = [answer_columns(encoder.format, *pair) for pair in zip(answers, losses, strict=False)]
-    table = predictions.prediction_table(rows, columns, TextScorer(params.use_stemmer))
+    scorer = TextScorer(params.use_stemmer)
+    table = predictions.prediction_table(rows, columns, scorer, params.metrics)
     other = zip(general, answers[len(rows) :], strict=True)
     asked = [{"question": q, "prediction": a.text, "stopped": a.stopped} for q, a in other]
     general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
     tested = table[: len(test)]
-    scores = score_table(tested)
+    scores = score_table(tested, all_scores(params.metrics))
     counts = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
-    computed = signatures(params.use_stemmer, table["reference"].to_pylist())
-    metrics = counts | scores | computed | dropped | choice_metrics(choices)
+    counts |= scores | signatures(params.use_stemmer, table["reference"].to_pylist())
+    metrics = counts | dropped | choice_metrics(choices)
     write(name, [tested, table[len(test) :], choices, general_table], metrics)
-    logger.info(
-        f"{name}: {len(test)} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
-        f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"
-    )
+    found = f"ROUGE-L {scores['rougeL']:.3f}, perplexity {scores['perplexity']:.2f}"
+    logger.info(f"{name}: {len(test)} questions → {found}: {PREDICTIONS / name}.parquet")
     return sum(answer.tokens for answer in answers)
 
 

@@ -27,7 +27,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
-MOST_ARROWS = 55
+MOST_ARROWS = 56
 
 
 @cache

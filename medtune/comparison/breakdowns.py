@@ -35,7 +35,9 @@ def compared_all(
     kinds, topics = rows["kind"], topic_parts(rows["topic"])
     lengths = length_parts(rows["reference"])
     return {
-        "compare_scores": compared(pair, defined_scores(*pair.values()), settings),
+        "compare_scores": compared(
+            pair, defined_scores(*pair.values(), scores=settings.scores), settings
+        ),
         "compare_kinds": compared_parts(pair, kinds, KIND_SCORES, settings)
         | best_of_parts(answers, kinds, best, KIND_SCORES)
         | lists_of_parts(pair, kinds),

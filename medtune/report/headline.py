@@ -10,7 +10,9 @@ from typing import Any
 
 from medtune.comparison.collapses import Collapse, collapses
 from medtune.comparison.verdict import outcome_against
+from medtune.config.schema import Metric
 from medtune.report.rendering import interval_text, number, percent
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import BASE, FINETUNED, title
 
@@ -61,7 +63,8 @@ def system_rows(
     """
     few_shot, confidence = params["evaluate"]["few_shot"], params["compare"]["confidence"]
     rows = []
-    for score in SCORES:
+    further = [Metric.model_validate(metric) for metric in params["evaluate"].get("metrics", [])]
+    for score in all_scores(further):
         finetuned = systems.get(f"{FINETUNED}.{score.name}")
         if finetuned is None or (names is not None and score.name not in names):
             continue

@@ -112,7 +112,9 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         answers=[answer_row(row) for row in facts.answers],
         kind_names=sorted({row["kind"] for row in facts.answers}),
         outcomes=OUTCOMES,
-        notes={score.title: score.about for score in SCORES if f"{score.name}.base" in compare},
+        notes={
+            score.title: score.about for score in facts.scores if f"{score.name}.base" in compare
+        },
         reasons=reasons(facts),
         calibration=calibration(compare, facts.confidence),
         work={name: value for name, value in training.items() if name in WORK},
@@ -154,7 +156,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in against_base(facts.metrics, facts.confidence):
+    for row in against_base(facts.metrics, facts.confidence, facts.scores):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found

@@ -17,13 +17,14 @@ import pyarrow as pa
 
 from medtune.comparison.breakdowns import KIND_SCORES, part_names
 from medtune.comparison.verdict import outcome_in
-from medtune.config.schema import as_list
+from medtune.config.schema import Metric, as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.headline import headline, system_rows
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, interval_text, number, p_text, percent
 from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES, Score
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
@@ -75,6 +76,12 @@ class Facts:
     @property
     def confidence(self) -> float:
         return self.params["compare"]["confidence"]
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """The scores of the package, and those of evaluate.metrics."""
+        metrics = self.params["evaluate"].get("metrics", [])
+        return all_scores([Metric.model_validate(metric) for metric in metrics])
 
     @property
     def few_shot(self) -> int:
@@ -166,7 +173,7 @@ def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
         Score(
             name=name,
             title=name.replace("choices.", "multiple choice ").replace(".", " "),
-            higher_is_better=not name.endswith(".ece"),
+            higher_is_better=None if name.startswith("metrics.") else not name.endswith(".ece"),
             columns=(),
         )
         for name in others
@@ -254,7 +261,7 @@ def render(template: str, facts: Facts, **more: Any) -> str:
         facts=facts,
         metrics=facts.metrics,
         system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
-        rows=against_base(facts.metrics, confidence),
+        rows=against_base(facts.metrics, confidence, facts.scores),
         choices=choice_rows(compare, confidence),
         headline=headline(facts.metrics, facts.params),
         confidence=percent(confidence),

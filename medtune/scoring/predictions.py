@@ -5,6 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from medtune.config.schema import Metric
+from medtune.scoring.evaluate_metrics import metric_columns
 from medtune.scoring.scores import TextScorer
 
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
@@ -30,15 +32,23 @@ SCHEMA = pa.schema(
 
 
 def prediction_table(
-    cards: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], score: TextScorer
+    cards: Sequence[Mapping[str, Any]],
+    answers: Sequence[Mapping[str, Any]],
+    score: TextScorer,
+    metrics: Sequence[Metric] = (),
 ) -> pa.Table:
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
+    Each of `metrics` adds a column.
     """
     rows = []
     for card, answer in zip(cards, answers, strict=True):
         texts = answer["prediction"], card["answer"], card["question"]
         columns = {name: card[name] for name in CARD_COLUMNS}
         rows.append(columns | {"reference": card["answer"]} | dict(answer) | score(*texts))
-    return pa.Table.from_pylist(rows, SCHEMA)
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    texts = (table[name].to_pylist() for name in ("prediction", "reference"))
+    for name, values in metric_columns(metrics, *texts).items():
+        table = table.append_column(name, pa.array(values, pa.float64()))
+    return table

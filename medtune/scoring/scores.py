@@ -4,7 +4,7 @@ Every score is a function of statistics summed over rows. So the score of a data
 card and of a bootstrap resample come from the same few lines.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -70,17 +70,17 @@ def statistics(predictions: pa.Table, score: Score) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def scores_of(predictions: pa.Table) -> list[Score]:
-    """Returns the scores whose columns a table of predictions has."""
+def scores_of(predictions: pa.Table, scores: "Sequence[Score] | None" = None) -> list[Score]:
+    """Returns the scores, by default SCORES, whose columns a table of predictions has."""
     columns = {"rows", *predictions.column_names}
-    return [score for score in SCORES if columns.issuperset(score.columns)]
+    return [score for score in scores or SCORES if columns.issuperset(score.columns)]
 
 
-def score_table(predictions: pa.Table) -> dict[str, float]:
+def score_table(predictions: pa.Table, scores: "Sequence[Score] | None" = None) -> dict[str, float]:
     """Returns a table's scores (see scores_of) by name; NaN where a score is undefined."""
     return {
         score.name: float(score.value(statistics(predictions, score).sum(axis=0)))
-        for score in scores_of(predictions)
+        for score in scores_of(predictions, scores)
     }
 
 
@@ -242,7 +242,7 @@ SCORES = (
         higher_is_better=None,
         columns=("words", "rows"),
         digits=1,
-        about="Words between spaces, or signs of a script without them, mean over answers, 0 and up.",
+        about="Words of an answer, mean over answers, 0 and up.",
     ),
 )
 
