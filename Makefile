@@ -4,7 +4,7 @@ PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar 
 PYTEST := python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
-.PHONY: all chat web lint check test lock
+.PHONY: all chat web lint check test audit sbom lock
 
 # Runs the stages whose inputs have changed and prints the verdict and the scores.
 all: .venv/run .dvc/plots/vega.js
@@ -33,6 +33,17 @@ check: lint
 test: lint
 	$(PYTEST)
 
+# Runs each stage of the smoke preset under strace and fails if it touches what dvc.yaml does not declare.
+audit: .venv/dev
+	python -m tests.robustness.audit
+
+# Lists what is installed: a CycloneDX bill of materials, and the licence of each package that the pipeline pins.
+sbom: .venv/dev
+	mkdir -p exports
+	cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file exports/sbom.cdx.json .venv/bin/python
+	pip-licenses --python .venv/bin/python --from mixed --order name --no-version --format csv --output-file docs/licences.csv \
+		--packages $$(sed -n 's/^\([A-Za-z0-9_.-]*\)==.*/\1/p' requirements.txt)
+
 .venv/run: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("medtune needs Python 3.11 or newer, but this is " + sys.version.split()[0] + ": run make PYTHON=python3.12")'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
@@ -49,6 +60,11 @@ test: lint
 	$(PIP_INSTALL) -r requirements-app.txt
 	@touch $@
 
+# What DVC needs for a shared remote on S3 or over SSH.
+.venv/remotes: .venv/run requirements-remotes.txt
+	$(PIP_INSTALL) -r requirements-remotes.txt
+	@touch $@
+
 .venv/dev: .venv/run requirements-dev.txt
 	$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
@@ -59,4 +75,5 @@ lock: .venv/dev
 	$(PIP_COMPILE) --upgrade --extra app --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra app --output-file requirements-app.txt pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-dev.txt
+	$(PIP_COMPILE) --upgrade --constraint requirements-dev.txt --extra remotes --output-file requirements-remotes.txt pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.txt requirements-app.txt requirements-remotes.txt requirements-dev.txt

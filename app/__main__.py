@@ -87,7 +87,7 @@ def serve(options: Options, limits: Limits) -> None:
         if options.share:
             address = share(host, port)
         print(f"{address} (chat page), {address}/v1 (API), {address}/docs (API guide)", flush=True)
-        run(app, listener)
+        run(app, listener, limits)
 
 
 def hosts_of(options: Options) -> list[str]:
@@ -97,11 +97,18 @@ def hosts_of(options: Options) -> list[str]:
     return [*LOOPBACK, *options.allowed_host]
 
 
-def run(app: Any, listener: socket.socket) -> None:
+def run(app: Any, listener: socket.socket, limits: Limits) -> None:
     """Serves until it is interrupted, and then first ends the streams to open pages."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+    from app.connections import protocol_with
+
+    config = uvicorn.Config(
+        app,
+        http=protocol_with(limits),
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
+    )
     server = uvicorn.Server(config)
     leave = server.handle_exit
 

@@ -2,17 +2,17 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from app.api.errors import ApiError
 from app.api.protocol import FinishReason
 from app.engine import End, Engine, Job, QueueFullError
 from app.remarks import GAP, Remarks, own_words
+from app.stops import StopStrings
 from medtune.config.schema import Evaluate
-from medtune.modeling.prompts import Message, PromptEncoder
+from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 
 COLD = 1e-3  # lower temperatures count as greedy, because they would make logits infinite
 UNFINISHED = "\ufffd"  # replaces a character whose last bytes are still missing
@@ -37,8 +37,7 @@ class Assistant:
         most = min(params.max_new_tokens, engine.limits.max_new_tokens)
         self.params = params.model_copy(update={"max_new_tokens": most})
         self.engine, self.context, self.remarks = engine, context, remarks
-        self.system_prompt = encoder.format.system_prompt
-        self.encoder = PromptEncoder(encoder.tokenizer, replace(encoder.format, system_prompt=None))
+        self.system_prompt, self.encoder = encoder.format.system_prompt, encoder
 
     def ask(
         self,
@@ -46,38 +45,50 @@ class Assistant:
         messages: Sequence[Message],
         seed: int | None = None,
         unread: Sequence[Message] = (),
+        stop: Sequence[str] = (),
         **settings: Any,
     ) -> "Reply":
         """Starts the answer to a conversation.
 
-        `unread` are earlier messages that the model does not get but the guard does. `settings` are
-        fields of `evaluate` in params.yaml; None leaves the choice to the server. Without a seed,
-        each answer is sampled anew. Raises ApiError.
+        `unread` are earlier messages that the model does not get but the guard does. The answer
+        ends before the first of the texts `stop`. `settings` are fields of `evaluate` in
+        params.yaml; None leaves the choice to the server. Without a seed, each answer is sampled
+        anew. Raises ApiError.
         """
-        limits = self.engine.limits
+        params = self.settings(model, settings, "max_completion_tokens")
+        self._check(messages)
+        prompt, remarks = self._prompt_ids(messages), self.remarks([*unread, *messages])
+        room = self.room(params)
+        if len(prompt) > room:
+            if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
+                raise too_long(len(prompt), room, params.max_new_tokens, "messages")
+            remarks = replace(remarks, after=None, instead="")  # an emergency, too long on its own
+        answer = Reply(self, len(prompt), remarks, StopStrings(stop), self.encoder.decode)
+        if remarks.instead is None:
+            self.submit(answer, model, prompt, params, seed)
+        return answer
+
+    def settings(self, model: str, settings: Mapping[str, Any], length: str) -> Evaluate:
+        """Returns the settings of a request to a model; `length` is its field with the length."""
         self.known(model)
         given = {name: value for name, value in settings.items() if value is not None}
         if given.get("temperature", 1) < COLD:
             given["temperature"] = 0.0
         params = self.params.model_copy(update=given)
-        if (most := limits.max_new_tokens) < params.max_new_tokens:
+        if (most := self.engine.limits.max_new_tokens) < params.max_new_tokens:
             message = f"an answer has at most {most} tokens, not {params.max_new_tokens}"
-            raise ApiError(400, message, "max_completion_tokens")
-        self._check(messages)
-        prompt, remarks = self._prompt_ids(messages), self.remarks([*unread, *messages])
-        room = max(min(limits.max_prompt_tokens, self.context - params.max_new_tokens), 0)
-        if len(prompt) > room:
-            if remarks.before is None or len(self._prompt_ids(messages[-1:])) <= room:
-                raise _too_long(len(prompt), room, params.max_new_tokens)
-            remarks = replace(remarks, after=None, instead="")  # an emergency, too long on its own
-        answer = Reply(self, len(prompt), remarks)
-        if remarks.instead is None:
-            self._submit(answer, model, prompt, params, seed)
-        return answer
+            raise ApiError(400, message, length)
+        return params
 
-    def _submit(
+    def room(self, params: Evaluate) -> int:
+        """Returns how many tokens a prompt may have."""
+        most = self.engine.limits.max_prompt_tokens
+        return max(min(most, self.context - params.max_new_tokens), 0)
+
+    def submit(
         self, answer: "Reply", model: str, prompt: list[int], params: Evaluate, seed: int | None
     ) -> None:
+        """Queues the computation of an answer; raises ApiError if there is no place."""
         seed = secrets.randbits(64) if seed is None else seed % 2**64
         try:
             answer.job = self.engine.submit(model, prompt, params, seed, answer.put)
@@ -97,8 +108,6 @@ class Assistant:
         roles, most = [message["role"] for message in messages], self.engine.limits.max_messages
         if len(roles) > most:
             problem = f"a conversation has at most {most} messages, this one has {len(roles)}"
-        elif "system" in roles[1:]:
-            problem = "only the first message may have the role system"
         elif roles[-1] != "user" or not messages[-1]["content"].strip():
             problem = "the last message must have the role user and contain text"
         else:
@@ -106,29 +115,37 @@ class Assistant:
         raise ApiError(400, problem, "messages")
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Encodes messages without fixed texts; joins those of one role in a row, for templates.
+        """Encodes messages without fixed texts, as templates take them.
 
-        Joining also bounds memory: the encoder caches something for each sequence of roles.
+        Messages of one role in a row are joined, and those of the role system come first, joined.
+        This also bounds memory: the encoder caches something for each sequence of roles.
         """
         said = [
-            (m["role"], own_words(m["content"]) if m["role"] == "assistant" else m["content"])
-            for m in messages
+            message | {"content": own_words(message["content"])}
+            if message["role"] == "assistant"
+            else message
+            for message in messages
         ]
-        if self.system_prompt and said[0][0] != "system":
-            said.insert(0, ("system", self.system_prompt))
-        in_turns = groupby((s for s in said if s != ("assistant", "")), key=lambda s: s[0])
-        return self.encoder.prompt_ids(
-            [{"role": role, "content": GAP.join(t for _, t in own)} for role, own in in_turns]
-        )
+        said.sort(key=lambda message: message["role"] != "system")  # keeps the order of the others
+        return self.encoder.prompt_ids(in_turns(said))
 
 
 class Reply:
     """An answer in progress: its text piece by piece, and then how it ended."""
 
-    def __init__(self, assistant: Assistant, prompt_tokens: int, remarks: Remarks) -> None:
+    def __init__(
+        self,
+        assistant: Assistant,
+        prompt_tokens: int,
+        remarks: Remarks,
+        stops: StopStrings,
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
         self.assistant, self.prompt_tokens, self.remarks = assistant, prompt_tokens, remarks
+        self.stops, self.decode = stops, decode
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None
+        self.timed_out = False
         self.job: Job | None = None
         self._events: asyncio.Queue[int | End] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -155,7 +172,7 @@ class Reply:
             yield (GAP if said else "") + self.remarks.after
 
     async def _own_pieces(self) -> AsyncIterator[str]:
-        """Yields pieces that together equal what PromptEncoder.decode makes of all ids."""
+        """Yields pieces that together equal what `decode` makes of all ids, up to a stop string."""
         if self.remarks.instead is not None:
             self.finish_reason = "stop"
             if self.remarks.instead:
@@ -167,9 +184,14 @@ class Reply:
                 self.finish_reason = self._reason(event)
             else:
                 self.ids.append(event)
-            text = self.assistant.encoder.decode(self.ids)
-            if self.finish_reason is None:
-                text = text.rstrip(UNFINISHED).rstrip()
+            is_whole = self.finish_reason is not None
+            text = self.decode(self.ids)
+            text, stopped = self.stops.cut(text if is_whole else text.rstrip(UNFINISHED), is_whole)
+            if stopped:
+                self.finish_reason, self.timed_out = "stop", False
+                self.cancel()
+            elif not is_whole:
+                text = text.rstrip()
             if len(text) > sent:
                 yield text[sent:]
                 sent = len(text)
@@ -177,17 +199,19 @@ class Reply:
     def _reason(self, end: End) -> FinishReason:
         if end.reason in ("stop", "length"):
             return end.reason
-        if self.remarks.before:  # which is worth more than an error
+        self.timed_out = end.reason in ("time", "late")
+        if end.reason == "time" or self.remarks.before:  # a notice is worth more than an error
             return "length"
         if end.reason == "late":
             raise busy(self.assistant.engine.limits.retry_after_s)
         raise ApiError(500, "the answer failed: see the server's log", code="internal_error")
 
 
-def _too_long(tokens: int, room: int, answer: int) -> ApiError:
-    message = f"the conversation has {tokens} tokens, but only {room} fit beside an answer of "
-    message += f"{answer}: shorten the conversation, or ask for a shorter answer"
-    return ApiError(400, message, "messages", "context_length_exceeded")
+def too_long(tokens: int, room: int, answer: int, param: str) -> ApiError:
+    text = "conversation" if param == "messages" else param
+    message = f"the {text} has {tokens} tokens, but only {room} fit beside an answer of "
+    message += f"{answer}: shorten the {text}, or ask for a shorter answer"
+    return ApiError(400, message, param, "context_length_exceeded")
 
 
 def busy(retry_after_s: int) -> ApiError:

@@ -9,10 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from app.limits import Limits
 from medtune.config.schema import Evaluate
+from medtune.serving.scores import TokenScores
 
 logger = logging.getLogger("medtune")
 
@@ -30,6 +31,7 @@ class Batch(Protocol):
     def step(self) -> list[int]: ...
     def keep(self, rows: Sequence[int]) -> list[int]: ...
     def clear(self) -> None: ...
+    def score(self, texts: Sequence[list[int]], likeliest: int) -> list[TokenScores]: ...
 
 
 class QueueFullError(Exception):
@@ -38,9 +40,13 @@ class QueueFullError(Exception):
 
 @dataclass(frozen=True)
 class End:
-    """The end of an answer; `late` waited too long for its turn, `failed` is a server error."""
+    """The end of an answer.
 
-    reason: Literal["stop", "length", "late", "failed"]
+    `time` is one that the time limit has cut, `late` one that it met before the answer's turn,
+    `failed` an error of the server.
+    """
+
+    reason: Literal["stop", "length", "time", "late", "failed"]
 
 
 @dataclass(eq=False)
@@ -57,12 +63,27 @@ class Job:
     cancelled: bool = False
 
 
+@dataclass(eq=False)
+class ScoringJob:
+    """A text whose tokens get log-probabilities; `put` gets them, or an End without them."""
+
+    model: str
+    prompt: list[int]
+    likeliest: int  # how many tokens to name at each position
+    put: Callable[[TokenScores | End], object]
+    deadline: float
+    cancelled: bool = False
+
+
 @dataclass
 class Rows:
     """The batch of one model, and the job of each of its rows."""
 
     batch: Batch
     jobs: list[Job] = field(default_factory=list)
+
+
+AnyJob = TypeVar("AnyJob", Job, ScoringJob)
 
 
 class Engine:
@@ -72,6 +93,7 @@ class Engine:
         self.models, self.ends, self.limits = list(batches), ends, limits
         self._rows = {name: Rows(batch) for name, batch in batches.items()}
         self._waiting: deque[Job] = deque()
+        self._unscored: deque[ScoringJob] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -88,7 +110,7 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._unscored)
 
     @property
     def is_ready(self) -> bool:
@@ -105,21 +127,39 @@ class Engine:
         put: Callable[[int | End], object],
     ) -> Job:
         """Adds a prompt to the queue; raises QueueFullError if it is full."""
-        deadline = time.monotonic() + self.limits.time_limit_s
-        job = Job(model, prompt, params, seed, put, deadline)
+        job = Job(model, prompt, params, seed, put, self._deadline())
+        self._append(job, self._waiting)
+        return job
+
+    def submit_scoring(
+        self,
+        model: str,
+        text: list[int],
+        likeliest: int,
+        put: Callable[[TokenScores | End], object],
+    ) -> ScoringJob:
+        """Adds a text to the queue of those that are only read; raises QueueFullError."""
+        job = ScoringJob(model, text, likeliest, put, self._deadline())
+        self._append(job, self._unscored)
+        return job
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self.limits.time_limit_s
+
+    def _append(self, job: AnyJob, waiting: deque[AnyJob]) -> None:
         with self._changed:
             if not self.is_ready:
                 raise QueueFullError
-            self._waiting.append(job)
+            waiting.append(job)
             self._changed.notify()
-        return job
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job | ScoringJob) -> None:
         """Frees the job's place before the next token; a job that has ended stays as it is."""
         with self._changed:
             job.cancelled = True
-            if job in self._waiting:
-                self._waiting.remove(job)
+            waiting: deque[Any] = self._unscored if isinstance(job, ScoringJob) else self._waiting
+            if job in waiting:
+                waiting.remove(job)
 
     def _run(self) -> None:
         try:
@@ -127,10 +167,11 @@ class Engine:
                 self._drop_late()
                 for name, rows in self._rows.items():
                     self._serve(name, rows)
+                self._score()
         finally:
             for rows in self._rows.values():
                 self._end(rows.jobs, End("failed"))
-            self._end(self._waiting, End("late"))
+            self._end([*self._waiting, *self._unscored], End("late"))
 
     def _serve(self, name: str, rows: Rows) -> None:
         taken = self._take(name)
@@ -144,17 +185,37 @@ class Engine:
 
     def _wait_for_work(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._waiting or self._running())
+            self._changed.wait_for(lambda: self._stopping or self.waiting or self._running())
             return not self._stopping
 
     def _running(self) -> int:
         return sum(len(rows.jobs) for rows in self._rows.values())
 
     def _drop_late(self) -> None:
+        now = time.monotonic()
         with self._changed:
-            late = [job for job in self._waiting if job.deadline < time.monotonic()]
+            late: list[Job | ScoringJob] = [j for j in self._waiting if j.deadline < now]
+            late += [job for job in self._unscored if job.deadline < now]
             self._waiting = deque(job for job in self._waiting if job not in late)
+            self._unscored = deque(job for job in self._unscored if job not in late)
         self._end(late, End("late"))
+
+    def _score(self) -> None:
+        """Reads the texts at the head of the queue that fit into one pass of one model."""
+        with self._changed:
+            taken = _fitting(list(self._unscored))
+            self._unscored = deque(job for job in self._unscored if job not in taken)
+        if not taken:
+            return
+        name, likeliest = taken[0].model, max(job.likeliest for job in taken)
+        try:
+            scores = self._rows[name].batch.score([job.prompt for job in taken], likeliest)
+        except Exception:
+            logger.exception(f"{name}: scoring {len(taken)} texts failed")
+            self._end(taken, End("failed"))
+            return
+        for job, own in zip(taken, scores, strict=True):
+            self._put(job, own)
 
     def _take(self, name: str) -> list[Job]:
         """Takes the waiting jobs for this model that fit now, in the order in which they came."""
@@ -185,7 +246,7 @@ class Engine:
         """Frees the places of answers that nobody waits for any more."""
         now = time.monotonic()
         late = {job for job in rows.jobs if job.deadline < now and not job.cancelled}
-        self._end(late, End("length"))
+        self._end(late, End("time"))
         self._keep(rows, [job for job in rows.jobs if not job.cancelled and job not in late])
 
     def _hand_out(self, rows: Rows, tokens: Sequence[int]) -> None:
@@ -207,12 +268,26 @@ class Engine:
             order = rows.batch.keep([n for n, job in enumerate(rows.jobs) if job in jobs])
             rows.jobs = [rows.jobs[n] for n in order]
 
-    def _end(self, jobs: Iterable[Job], end: End) -> None:
+    def _end(self, jobs: Iterable[Job | ScoringJob], end: End) -> None:
         for job in jobs:
             self._put(job, end)
 
-    def _put(self, job: Job, event: int | End) -> None:
+    def _put(self, job: Any, event: int | TokenScores | End) -> None:
         try:
             job.put(event)
         except RuntimeError:  # the caller's event loop has closed
             job.cancelled = True
+
+
+def _fitting(jobs: Sequence[ScoringJob]) -> list[ScoringJob]:
+    """Returns the first jobs, of one model, whose texts with padding have TOKENS_AT_ONCE tokens.
+
+    The first one always fits.
+    """
+    taken = list(jobs[:1])
+    for job in jobs[1:]:
+        longest = max(len(each.prompt) for each in [*taken, job])
+        if job.model != taken[0].model or longest * (len(taken) + 1) > TOKENS_AT_ONCE:
+            break
+        taken.append(job)
+    return taken

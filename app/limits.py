@@ -21,7 +21,9 @@ class Limits:
     max_new_tokens: int = limit(512, "Tokens that a request may ask for in an answer.")
     time_limit_s: float = limit(120.0, "Seconds for an answer, including waiting; then it is cut.")
     max_body_bytes: int = limit(32 * 1024, "Bytes in the body of a request.")
-    body_time_limit_s: float = limit(10.0, "Seconds for a client to send its request.")
+    head_time_limit_s: float = limit(10.0, "Seconds for a client to send its request's headers.")
+    body_time_limit_s: float = limit(10.0, "Seconds for a client to send its request's body.")
+    max_connections: int = limit(512, "Open connections; one more is closed with 503.")
     retry_after_s: int = limit(5, "Seconds that a refused client is told to wait.")
 
     def __post_init__(self) -> None:

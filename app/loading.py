@@ -41,6 +41,7 @@ def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> 
 
 def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
     from medtune.generation.generate import end_ids
+    from medtune.modeling.limits import context_tokens
     from medtune.serving.batch import ContinuousBatch
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
@@ -55,7 +56,7 @@ def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) ->
     remarker = Remarker(Guard.load().check, scope, region)
     remarker.check(QUESTION, ())  # loads its encoder
     engine = Engine(batches, end_ids(model, encoder), limits)
-    context = model.config.get_text_config().max_position_embeddings
+    context = context_tokens(model.config)
     return Assistant(encoder, engine, params, context, remarker.remarks)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from medtune.config.loading import load_params
+from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.modeling.token_files import PROMPT_FORMAT
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions

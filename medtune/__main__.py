@@ -20,8 +20,6 @@ HELP = """Fine-tune a small language model on question-answer cards and see what
 
 def command_line() -> "typer.Typer":
     """The command `medtune` with all its subcommands."""
-    import typer
-
     from medtune.commands import (
         ask,
         check,
@@ -35,6 +33,7 @@ def command_line() -> "typer.Typer":
         space,
         summary,
         tokens,
+        votes,
     )
     from medtune.commands.base import add, new_app
 
@@ -46,6 +45,7 @@ def command_line() -> "typer.Typer":
     add(cli, replicate.replicate, *replicate.EXAMPLES)
     add(cli, curve.curve, *curve.EXAMPLES)
     add(cli, judge.judge, *judge.EXAMPLES)
+    add(cli, votes.votes, *votes.EXAMPLES)
     add(cli, ask.ask, *ask.EXAMPLES)
     add(cli, tokens.tokens, *tokens.EXAMPLES)
     add(cli, push.push, *push.EXAMPLES)
@@ -60,6 +60,12 @@ def command_line() -> "typer.Typer":
         entry_point.load()(cli)
     if not others:
         cli.info.epilog = "`medtune chat` is here too once the project is installed: run `make`."
+    _add_version(cli)
+    return cli
+
+
+def _add_version(cli: "typer.Typer") -> None:
+    import typer
 
     def show_version(wanted: bool) -> None:
         if wanted:
@@ -76,8 +82,6 @@ def command_line() -> "typer.Typer":
         ] = False,
     ) -> None:
         pass
-
-    return cli
 
 
 def installed_version() -> str:

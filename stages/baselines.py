@@ -1,5 +1,7 @@
 """Answers the validation and test questions by rules that need no model, and scores the answers.
 
+Of a conversation, the rules read the last question only.
+
 Reads data/split/{train,validation,test}.parquet; writes data/predictions/baselines.parquet and
 metrics/baselines.json (scores, and the sentence that the fill-in rule puts names into).
 Run: python -m stages.baselines
@@ -31,15 +33,15 @@ SPLIT = Path("data/split")
 PREDICTIONS = Path("data/predictions/baselines.parquet")
 METRICS = Path("metrics/baselines.json")
 ANSWERED = ("validation", "test")
-COLUMNS = ("id", "kind", "topic", "group", "question", "answer")
+COLUMNS = ("id", "kind", "topic", "group", "question", "answer", "history")
 
-Card = dict[str, Any]  # a row of a split, with COLUMNS
+Card = dict[str, Any]  # a row of a split, with COLUMNS; only conversations have a history
 System = Callable[[Card], str]
 
 
 def read_cards(split: str) -> list[Card]:
-    path = SPLIT / f"{split}.parquet"
-    return read_table(path, "split").select(COLUMNS).to_pylist()
+    table = read_table(SPLIT / f"{split}.parquet", "split")
+    return table.select([name for name in COLUMNS if name in table.column_names]).to_pylist()
 
 
 def fill_in_rules(

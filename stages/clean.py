@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
 from itertools import tee
 from operator import attrgetter
 from pathlib import Path
@@ -19,10 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from medtune.cards.cleaning import RULES
-from medtune.cards.filtering import REASONS, FilteredCard, Texts, filter_cards
+from medtune.cards.duplicates import Duplicates
+from medtune.cards.filtering import RARE_REASONS, REASONS, FilteredCard, filter_cards, remedy_for
 from medtune.cards.personal_data import KINDS as PERSONAL
 from medtune.cards.readers import read_records
-from medtune.cards.records import FIELDS, SCHEMA, Record, Row, batched, writing_rows
+from medtune.cards.records import FIELDS, HISTORY, SCHEMA, Record, Row, Texts, batched, writing_rows
 from medtune.cards.workers import map_in_order
 from medtune.config.loading import load_params
 from medtune.config.schema import Clean
@@ -58,11 +58,10 @@ class Cleaning:
     counts: Counter[str] = field(default_factory=Counter)  # the metrics
     bins: Counter[tuple[str, int]] = field(default_factory=Counter)  # cards by kind and length
     positions: Counter[str] = field(default_factory=Counter)  # rows so far, by source
-    pairs: set[bytes] = field(default_factory=set)
-    questions: set[bytes] = field(default_factory=set)
+    earlier: Duplicates = field(default_factory=Duplicates)
 
     def rows(self, records: Iterable[Record]) -> Iterator[tuple[bool, Row]]:
-        """Yields, for each record, whether it is kept, and its row of SCHEMA or DROPPED_SCHEMA."""
+        """Yields whether each record is kept, and its row of SCHEMA + HISTORY or DROPPED_SCHEMA."""
         batches, ahead = tee(batched(records, BATCH))
         filtered_batches = map_in_order(
             partial(filter_cards, clean=self.clean), map(_texts, ahead), ALONE
@@ -76,63 +75,61 @@ class Cleaning:
         position = self.positions[record.source]
         self.positions[record.source] += 1
         self.counts["records_in"] += 1
-        reason = record.drop_reason or card.reason or self._find_duplicate(card)
+        reason = record.drop_reason or card.reason
+        reason = reason or ("duplicate" if self.earlier.has(card) else None)
         if reason in (None, "personal_data"):
             self.counts.update(f"personal.{kind}" for kind in card.personal)
         if reason:
             self.counts[f"dropped.{reason}"] += 1
             return False, (*raw_row(record), position, reason)
         self.counts["kept"] += 1
+        self.counts["same_question_other_answer"] += self.earlier.has_question(card)
+        history = record.retold(card.history)
+        self.counts["with_history"] += bool(history)
         self.bins[record.kind, card.answer_words // BIN_WORDS * BIN_WORDS] += 1
         labels = record.kind, record.topic, record.source, record.fact_type, record.facts
-        return True, (record.id, card.question, card.answer, *labels)
-
-    def _find_duplicate(self, card: FilteredCard) -> str | None:
-        pair = _digest(f"{len(card.question)} {card.question}{card.answer}")
-        if pair in self.pairs:
-            return "duplicate"
-        self.pairs.add(pair)
-        question = _digest(card.question.casefold())
-        self.counts["same_question_other_answer"] += question in self.questions
-        self.questions.add(question)
-        return None
+        return True, (record.id, card.question, card.answer, *labels, history)
 
     def metrics(self) -> dict[str, int]:
-        """Returns the counts of all reasons and rules, also those that are 0."""
+        """Returns the counts of all reasons and rules, also those that are 0, but no rare ones."""
         names = ["records_in", "kept", "same_question_other_answer"]
         names += [f"dropped.{reason}" for reason in REASONS]
         names += [f"fixed.{rule}" for rule in RULES]
         if self.clean.personal_data != "ignore":
             names += [f"personal.{kind}" for kind in PERSONAL]
-        assert set(self.counts) <= set(names)
-        dropped = sum(self.counts[f"dropped.{reason}"] for reason in REASONS)
+        rare = ["with_history", *(f"dropped.{reason}" for reason in RARE_REASONS)]
+        names += [name for name in rare if self.counts[name]]
+        dropped = sum(self.dropped().values())
         assert self.counts["records_in"] == self.counts["kept"] + dropped
+        assert not +self.counts - Counter({name: self.counts[name] for name in names})
         return {name: self.counts[name] for name in names}
+
+    def dropped(self) -> dict[str, int]:
+        counts = {reason: self.counts[f"dropped.{reason}"] for reason in REASONS + RARE_REASONS}
+        return {reason: count for reason, count in counts.items() if count}
 
 
 def _texts(batch: list[Record]) -> list[Texts]:
-    return [(record.question, record.answer) for record in batch]
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=16).digest()
+    return [record.texts for record in batch]
 
 
 def main() -> None:
     clean = load_params("clean")
     cleaning = Cleaning(clean)
     records = progress(read_records(RAW, clean), unit="record")
-    with writing_rows(RECORDS, SCHEMA) as keep, writing_rows(DROPPED, DROPPED_SCHEMA) as drop:
+    with (
+        writing_rows(RECORDS, SCHEMA, HISTORY) as keep,
+        writing_rows(DROPPED, DROPPED_SCHEMA) as drop,
+    ):
         for keeps, row in cleaning.rows(records):
             (keep if keeps else drop)(row)
-        counts = cleaning.metrics()
-        dropped = {reason: counts[f"dropped.{reason}"] for reason in REASONS}
-        reasons = [f"{reason} {count}" for reason, count in dropped.items() if count]
+        counts, dropped = cleaning.metrics(), cleaning.dropped()
+        reasons = [f"{reason} {count}" for reason, count in dropped.items()]
         summary = f"dropped: {', '.join(reasons) or 'none'}"
         if not counts["kept"]:
             raise InputError(
                 f"{RAW} has {counts['records_in']} records and none can be kept ({summary}): "
-                "check clean.reader and the limits in section clean"
+                f"{remedy_for(dropped)}"
             )
     bins = sorted(cleaning.bins.items())
     rows = [(kind, first, count) for (kind, first), count in bins]

@@ -21,6 +21,7 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.adapters import ADAPTER, load_adapter
 from medtune.modeling.launch import launch
+from medtune.modeling.limits import context_tokens
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
@@ -29,6 +30,7 @@ from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import multiple_choice, out_of_domain, predictions
+from medtune.scoring.answers import answer_columns, warn_of_thoughts
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
 from medtune.scoring.evaluate_metrics import all_scores
@@ -69,9 +71,8 @@ def ask(
     logger.info("loading the model")
     model = load_base()
     if name in SHOWN_CARDS:
-        context = model.config.get_text_config().max_position_embeddings
         prompts = FewShotPrompts(encoder, read_table(TRAINING, "split"), params.few_shot)
-        rows = prompts.rows(rows, context, params.max_new_tokens)
+        rows = prompts.rows(rows, context_tokens(model.config), params.max_new_tokens)
     if name in ADAPTED:
         model = load_adapter(model)
     input_ids, lengths = ([row[key] for row in rows] for key in ("input_ids", "prompt_length"))
@@ -88,13 +89,6 @@ def ask(
     adapter = ADAPTER if name in ADAPTED else None
     answers = vllm_engine.answer_all(encoder, asked, params, seed, ends, adapter)
     return losses, choices, answers
-
-
-def answer_columns(form: PromptFormat, answer: "Answer", loss: tuple[float, int]) -> Row:
-    """Returns what a row of predictions holds of a model's answer and the reference's loss."""
-    text, disclaimed = form.without_disclaimer(answer.text)
-    known = {"prediction": text, "nll": loss[0], "answer_tokens": loss[1], "disclaimer": disclaimed}
-    return known | {"stopped": answer.stopped, "new_tokens": answer.tokens}
 
 
 def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
@@ -114,11 +108,15 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     losses, choices, answers = ask(name, encoder, rows, questions, general, params, seed)
     if not is_main_process():
         return 0
-    columns = [answer_columns(encoder.format, *pair) for pair in zip(answers, losses, strict=False)]
+    columns = [answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False)]
+    warn_of_thoughts(name, columns)
     scorer = TextScorer(params.use_stemmer)
     table = predictions.prediction_table(rows, columns, scorer, params.metrics)
     other = zip(general, answers[len(rows) :], strict=True)
-    asked = [{"question": q, "prediction": a.text, "stopped": a.stopped} for q, a in other]
+    asked = [
+        {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
+        for q, a in other
+    ]
     general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
     tested = table[: len(test)]
     scores = score_table(tested, all_scores(params.metrics))

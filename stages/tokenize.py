@@ -9,46 +9,40 @@ questions to the model) and metrics/tokenize.json.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from medtune.config.loading import load_params
 from medtune.config.schema import SPLITS, SplitName, Tokenize
+from medtune.modeling.conversations import conversation_batch
+from medtune.modeling.limits import check_token_files
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TEXTS, TOKENS, token_writer
+from medtune.modeling.token_files import (
+    CONVERSATIONS,
+    COUNTS,
+    HISTORY,
+    PROMPT_FORMAT,
+    SCHEMA,
+    TOKENS,
+    count,
+    has_history,
+    read_batches,
+    token_writer,
+)
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing, write_json
-from medtune.runtime.progress import progress
 from medtune.runtime.stage import run
 
 logger = logging.getLogger("medtune")
 
 SPLIT = Path("data/split")
 METRICS = Path("metrics/tokenize.json")
-BATCH = 10_000  # records in memory at a time
-COUNTS = ("records", "tokens", "supervised_tokens", "truncated", "dropped")
-
-
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yields the texts of a split; raises InputError that says how to remake the file."""
-    try:
-        with (
-            pq.ParquetFile(path) as file,
-            progress(total=file.metadata.num_rows, unit="record") as bar,
-        ):
-            for records in file.iter_batches(BATCH, columns=TEXTS.names):
-                yield records.select(TEXTS.names).cast(TEXTS)
-                bar.update(records.num_rows)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run dvc repro split") from None
-    except pa.ArrowInvalid:
-        raise InputError(f"{path} is an incomplete Parquet file: run dvc repro -f split") from None
 
 
 def token_batch(
@@ -60,6 +54,8 @@ def token_batch(
     first token, which nothing predicts. params.truncation decides whether an answer that is too
     long is cut, keeping that token, or its row is left out; test references are always cut.
     """
+    if HISTORY.name in records.schema.names:
+        return conversation_batch(records, encoder, params, split)
     added = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
     prompts = encoder.batch_question_ids(records["question"].to_pylist())
     answers = encoder.batch_answer_ids([text + added for text in records["answer"].to_pylist()])
@@ -82,26 +78,21 @@ def token_batch(
 
 def write_split(
     writer: pa.RecordBatchFileWriter, split: SplitName, encoder: PromptEncoder, params: Tokenize
-) -> dict[str, int]:
+) -> Counter[str]:
     """Writes the rows of a split and returns their COUNTS."""
-    counts = dict.fromkeys(COUNTS, 0)
+    counts = Counter(dict.fromkeys(COUNTS, 0))
     no_room: dict[str, int] = {}
     for records in read_batches(SPLIT / f"{split}.parquet"):
         rows, more = token_batch(records, encoder, params, split)
         writer.write(rows)
         no_room |= more
-        tokens = len(rows["input_ids"].flatten())
-        counts["records"] += rows.num_rows
-        counts["tokens"] += tokens
-        counts["supervised_tokens"] += tokens - int(rows["loss_start"].to_numpy().sum())
-        counts["truncated"] += rows["truncated"].true_count
-        counts["dropped"] += records.num_rows - rows.num_rows
+        counts.update(count(rows, records.num_rows))
     check_room(split, counts, no_room, params)
     return counts
 
 
 def check_room(
-    split: SplitName, counts: dict[str, int], no_room: dict[str, int], params: Tokenize
+    split: SplitName, counts: Mapping[str, int], no_room: dict[str, int], params: Tokenize
 ) -> None:
     """Raises InputError if prompts leave no room for an answer, unless they may be dropped."""
     limit = f"tokenize.max_length_tokens is {params.max_length_tokens}, which leaves"
@@ -121,21 +112,26 @@ def check_room(
 
 def main() -> int:
     params = load_params("tokenize")
-    form = PromptFormat(params.prompt_style, params.system_prompt, params.disclaimer)
+    form = PromptFormat.of(params)
     encoder = PromptEncoder(load_tokenizer(), form)
+    schema = CONVERSATIONS if has_history(SPLIT / "train.parquet") else SCHEMA
     with ExitStack() as files:
         writers = {
-            split: files.enter_context(token_writer(TOKENS / f"{split}.arrow")) for split in SPLITS
+            split: files.enter_context(token_writer(TOKENS / f"{split}.arrow", schema))
+            for split in SPLITS
         }
-        counts = {
-            split: write_split(writer, split, encoder, params) for split, writer in writers.items()
-        }
+        counts = {split: write_split(writers[split], split, encoder, params) for split in SPLITS}
+    check_token_files([TOKENS / f"{split}.arrow" for split in SPLITS])
     with replacing(PROMPT_FORMAT) as path:
         form.save(path)
     write_json(
         METRICS, {f"{split}.{key}": n for split in SPLITS for key, n in counts[split].items()}
     )
-    total = {name: sum(counts[split][name] for split in SPLITS) for name in COUNTS}
+    total = sum((counts[split] for split in SPLITS), Counter())
+    if total["rows"]:
+        logger.info(
+            f"conversations: {total['rows']} rows, {total['turns_left_out']} earlier turns left out"
+        )
     logger.info(
         f"{total['records'] + total['dropped']} records → {total['tokens']} tokens, "
         f"{total['truncated']} answers cut at {params.max_length_tokens} tokens, "

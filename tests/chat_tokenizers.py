@@ -5,10 +5,12 @@ is what the large ones do.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import (
+    AddedToken,
     Regex,
     Tokenizer,
     decoders,
@@ -87,18 +89,34 @@ LLAMA3_WORDS = (
 
 def smollm2(folder: Path) -> Any:
     """Bytes; the special tokens stand first in the vocabulary; no BOS is added."""
+    config = {"unk_token": "<|endoftext|>", "chat_template": SMOLLM2_TEMPLATE}
+    config |= {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"}
+    return byte_level(folder, SMOLLM2_TOKENS, config)
+
+
+def byte_level(
+    folder: Path, special: list[str], config: dict[str, Any], plain: Sequence[str] = ()
+) -> Any:
+    """Bytes, with special tokens and added ones that are `plain`."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    trainer = byte_trainer(SMOLLM2_TOKENS)
-    backend.train_from_iterator(CORPUS, trainer)
-    config = {"tokenizer_class": "TokenizersBackend", "unk_token": "<|endoftext|>"}
-    config |= {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"}
-    return saved(folder, backend, config | {"chat_template": SMOLLM2_TEMPLATE})
+    backend.train_from_iterator(CORPUS, byte_trainer(special))
+    backend.add_tokens([*plain])
+    return saved(folder, backend, {"tokenizer_class": "TokenizersBackend"} | config)
 
 
 def tinyllama(folder: Path, tokenizer_class: str = "LlamaTokenizer") -> Any:
-    """SentencePiece: a blank before each text, characters or else bytes, a BOS is added."""
+    return sentencepiece(folder, TINYLLAMA_TEMPLATE, tokenizer_class)
+
+
+def sentencepiece(
+    folder: Path,
+    template: str,
+    tokenizer_class: str = "LlamaTokenizer",
+    special: Sequence[AddedToken] = (),
+) -> Any:
+    """A blank before each text, characters or else bytes, a BOS is added."""
     learned = Tokenizer(models.BPE())
     learned.pre_tokenizer = pre_tokenizers.Metaspace()
     learned.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=200, show_progress=False))
@@ -116,13 +134,13 @@ def tinyllama(folder: Path, tokenizer_class: str = "LlamaTokenizer") -> Any:
     backend.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), strip]
     )
-    backend.add_special_tokens(TINYLLAMA_TOKENS)
+    backend.add_special_tokens([*TINYLLAMA_TOKENS, *special])
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
     )
     config = {"tokenizer_class": tokenizer_class, "legacy": False, "unk_token": "<unk>"}
     config |= {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
-    return saved(folder, backend, config | {"chat_template": TINYLLAMA_TEMPLATE})
+    return saved(folder, backend, config | {"chat_template": template})
 
 
 def llama32(folder: Path) -> Any:

@@ -21,8 +21,13 @@ os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts slow tests first, so that the processes of pytest-xdist end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts slow tests first, so that the processes of pytest-xdist end at about the same time.
+
+    What takes minutes runs only if its marker is asked for.
+    """
+    if "architectures" not in config.option.markexpr:
+        items[:] = [item for item in items if not item.get_closest_marker("architectures")]
     for item in items:
         if "robustness" in item.path.parts:
             item.add_marker("slow")
@@ -34,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add = parser.getgroup("medtune").addoption
     add("--fuzz-cases", type=int, default=250, help="damaged files of each format")
     add("--kills", type=int, default=21, help="trainings that are killed")
+    add("--every-write", action="store_true", help="let every write of every stage fail")
     add("--api-examples", type=int, default=20, help="made-up requests of each operation")
 
 

@@ -39,7 +39,7 @@ def test_the_files_and_targets_that_are_named_exist() -> None:
     assert copied == ["requirements.txt requirements-app.txt", "."]
     assert all((ROOT / name).exists() for name in " ".join(copied).split())
     made = make_targets(f" {DEVCONTAINER['postCreateCommand']} {TASK['setup']}")
-    assert sorted(made) == [".venv/app", ".venv/dev", ".venv/run"]
+    assert sorted(made) == [".venv/app", ".venv/dev", ".venv/remotes", ".venv/run"]
     assert all(re.search(rf"^{re.escape(name)}:", MAKEFILE, re.M) for name in made)
     for text in (TASK["run"], (ROOT / "deploy/slurm.sbatch").read_text()):
         assert "\ndeploy/experiments.sh " in text

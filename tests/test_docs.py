@@ -27,7 +27,18 @@ TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path 
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 PLUGINS = {"--hypothesis-seed"}  # options of pytest's plugins
 # Programs that are not ours.
-ELSEWHERE = {"cd", "curl", "docker", "git", "npm", "pip", "python3", "sbatch", "source"}
+ELSEWHERE = {
+    "cd",
+    "curl",
+    "docker",
+    "git",
+    "npm",
+    "pip",
+    "pip-compile",
+    "python3",
+    "sbatch",
+    "source",
+}
 
 
 def in_blocks(text: str) -> Iterator[str]:
@@ -200,7 +211,9 @@ MADE_ELSEWHERE = {
     "data/feedback/disliked.jsonl",
     "data/feedback/liked.jsonl",
     "data/judge",
+    "data/votes/votes.jsonl",
     "exports",
+    "exports/sbom.cdx.json",
     "metrics/seeds.json",
     "reports/costs.js",
     "reports/curve.csv",
@@ -208,6 +221,8 @@ MADE_ELSEWHERE = {
     "reports/judge.js",
     "reports/judge.json",
     "reports/tokens.html",
+    "reports/votes.html",
+    "reports/votes.json",
 }
 
 

@@ -1,5 +1,6 @@
-"""The files that hosts of repositories read follow their schemas."""
+"""The files that hosts of repositories read follow their schemas; every assertion can fail."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -24,3 +25,17 @@ def test_a_file_follows_its_schema(schema: str, pattern: str) -> None:
     command = [program, "--builtin-schema", f"vendor.{schema}", *files]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_assertion_hides_its_condition() -> None:
+    """`assert a == b if c else d` asserts only `d` where `c` is false."""
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in ROOT.glob("tests/**/*.py")}
+    assertions = [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", node.test)
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert)
+    ]
+    always = ast.IfExp | ast.Tuple | ast.Constant | ast.JoinedStr | ast.Lambda | ast.GeneratorExp
+    assert len(assertions) > 1000
+    assert [place for place, test in assertions if isinstance(test, always)] == []

@@ -1,11 +1,11 @@
-"""The API: OpenAI's chat completions over an Assistant."""
+"""The API: OpenAI's protocol over an Assistant."""
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,8 +16,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from app.api import protocol
+from app.api.completions import add_completions
 from app.api.docs import add_docs
 from app.api.errors import ApiError, ErrorBody, from_validation
+from app.api.fields import stop_strings
+from app.api.leaving import unless_gone
 from app.api.middleware import LimitBody, RequireKey, needs_key
 from app.api.static import mount_web
 from app.api.streaming import EventStream, events, notice_of, usage_of
@@ -25,7 +28,6 @@ from app.assistant import Assistant, busy
 from medtune.disclaimer import DISCLAIMER
 from medtune.runtime.errors import InputError
 
-T = TypeVar("T")
 ERRORS: dict[int | str, Any] = {
     "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is"},
     "5XX": {
@@ -41,6 +43,12 @@ STREAM: dict[int | str, Any] = {
 }
 
 
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "ChatRequest": {"messages": [{"role": "user", "content": "What is gout?"}]},
+    "CompletionRequest": {"prompt": "Gout is"},
+}
+
+
 class Server(FastAPI):
     """An app whose OpenAPI document lists its models and limits, and what needs the key."""
 
@@ -53,13 +61,14 @@ class Server(FastAPI):
             for path in filter(needs_key, document["paths"]):
                 for operation in document["paths"][path].values():
                     operation["security"] = [{"key": []}]
-        request = document["components"]["schemas"]["ChatRequest"]
-        fields, question = request["properties"], {"role": "user", "content": "What is gout?"}
-        request["examples"] = [{"model": engine.models[0], "messages": [question]}]
-        fields["model"]["enum"] = engine.models
-        fields["messages"]["maxItems"] = engine.limits.max_messages
-        for name in ("max_tokens", "max_completion_tokens"):
-            fields[name]["anyOf"][0]["maximum"] = engine.limits.max_new_tokens
+        schemas = document["components"]["schemas"]
+        for name, example in EXAMPLES.items():
+            schemas[name]["examples"] = [{"model": engine.models[0], **example}]
+            fields = schemas[name]["properties"]
+            fields["model"]["enum"] = engine.models
+            for length in fields.keys() & {"max_tokens", "max_completion_tokens"}:
+                fields[length]["anyOf"][0]["maximum"] = engine.limits.max_new_tokens
+        schemas["ChatRequest"]["properties"]["messages"]["maxItems"] = engine.limits.max_messages
         return document
 
 
@@ -102,7 +111,8 @@ def create_app(
     _add_error_handlers(app)
     _add_status(app, assistant)
     _add_models(app, assistant)
-    _add_completions(app, assistant)
+    _add_chat_completions(app, assistant)
+    add_completions(app, assistant)
     add_docs(app)
     _refuse_other_methods(app)
     mount_web(app)
@@ -170,7 +180,7 @@ def _add_models(app: FastAPI, assistant: Assistant) -> None:
         return models[assistant.known(model)]
 
 
-def _add_completions(app: FastAPI, assistant: Assistant) -> None:
+def _add_chat_completions(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/v1/chat/completions", response_model=protocol.ChatCompletion, responses=STREAM)
     async def create_chat_completion(body: protocol.ChatRequest, request: Request) -> Any:
         """Answers a conversation, at once or, with `stream`, piece by piece."""
@@ -181,6 +191,7 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
             body.model,
             [message.for_prompt() for message in body.messages],
             seed=body.seed,
+            stop=stop_strings(body.stop),
             temperature=body.temperature,
             top_p=body.top_p,
             frequency_penalty=body.frequency_penalty,
@@ -193,17 +204,19 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
             "model": body.model,
         }
         try:
-            first = await _unless_gone(request, anext(pieces, ""))
+            first = await unless_gone(request, anext(pieces, ""))
             if body.stream:
                 with_usage = body.stream_options is not None and body.stream_options.include_usage
                 return EventStream(events(answer, first, pieces, head, with_usage), answer.cancel)
-            rest = await _unless_gone(request, _joined(pieces))
+            rest = await unless_gone(request, _joined(pieces))
         except BaseException:
             answer.cancel()
             raise
         message = protocol.AnswerMessage(content=first + rest)
         assert answer.finish_reason is not None
-        choice = protocol.Choice(message=message, finish_reason=answer.finish_reason)
+        choice = protocol.Choice(
+            message=message, finish_reason=answer.finish_reason, timed_out=answer.timed_out
+        )
         return protocol.ChatCompletion(
             **head, choices=[choice], usage=usage_of(answer), notice=notice_of(answer)
         )
@@ -211,21 +224,3 @@ def _add_completions(app: FastAPI, assistant: Assistant) -> None:
 
 async def _joined(pieces: AsyncIterator[str]) -> str:
     return "".join([piece async for piece in pieces])
-
-
-async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """Returns the result of `work`; raises ClientDisconnect as soon as the client leaves."""
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()

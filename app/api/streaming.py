@@ -42,7 +42,8 @@ async def events(
     except ApiError as error:
         yield _event(error.body())
         return
-    yield _event(chunk_of(delta=protocol.Delta(), finish_reason=answer.finish_reason))
+    ending = {"finish_reason": answer.finish_reason, "timed_out": answer.timed_out}
+    yield _event(chunk_of(delta=protocol.Delta(), **ending))
     if with_usage:
         yield _event(protocol.ChatCompletionChunk(**head, choices=[], usage=usage_of(answer)))
     yield "data: [DONE]\n\n"

@@ -1,6 +1,7 @@
 """Keeps the conversations of open pages, and the answers that their readers wait for."""
 
 import asyncio
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from app.api.errors import ApiError
 from app.assistant import Assistant, Reply
 from app.gradio_page.nearest_cards import NearestCard, NearestCards
+from app.gradio_page.pairs import ShownPair
 from medtune.guard.notices import Notice
 from medtune.modeling.prompts import Message
 
@@ -36,6 +38,7 @@ class Turn:
     distress: bool = False  # a sign of it in this question or an earlier one
     nearest_cards: list[NearestCard] | None = None  # None until the answer has ended
     finish_reason: str | None = None
+    timed_out: bool = False  # cut by the server's time limit
     unread: int = 0
     liked: bool | None = None  # None until it is rated
 
@@ -51,6 +54,9 @@ class Conversation:
     notice: Notice | None = None  # the newest of the turns that were dropped
     distress: str | None = None  # the first dropped question that showed it
     rated: tuple[Turn, bool] | None = None  # liked or not, waiting for its comment
+    shown: ShownPair | None = None  # in the blind test, until the vote
+    voter: str = field(default_factory=lambda: f"anonymous-{secrets.token_hex(4)}")
+    votes: int = 0
     is_busy: bool = False
     used: float = field(default_factory=time.monotonic)
     _answers: Sequence[Reply] = ()
@@ -75,6 +81,15 @@ class Conversation:
     async def compare(
         self, question: str, settings: Mapping[str, Any]
     ) -> AsyncGenerator[list[Turn]]:
+        """Yields each model's turn as `answer_both` does, and keeps them for ratings."""
+        async with aclosing(self.answer_both(question, settings)) as growing:
+            async for turns in growing:
+                self.compared = turns
+                yield turns
+
+    async def answer_both(
+        self, question: str, settings: Mapping[str, Any]
+    ) -> AsyncGenerator[list[Turn]]:
         """Yields each model's turn as it grows, without earlier turns. Raises as `chat` does."""
         turns = [Turn(question, model, settings) for model in self.assistant.engine.models]
         answers: list[Reply] = []
@@ -85,7 +100,6 @@ class Conversation:
             for answer in answers:
                 answer.cancel()
             raise
-        self.compared = turns
         async with aclosing(self._grow(turns, answers)) as growing:
             async for _ in growing:
                 yield turns
@@ -145,7 +159,7 @@ class Conversation:
         async def follow(turn: Turn, answer: Reply) -> None:
             async for piece in answer.pieces(with_notice=False):
                 turn.answer += piece
-            turn.finish_reason = answer.finish_reason
+            turn.finish_reason, turn.timed_out = answer.finish_reason, answer.timed_out
 
         self.is_busy, self._is_stopped, self._answers = True, False, answers
         tasks = {asyncio.create_task(follow(*pair)) for pair in zip(turns, answers, strict=True)}

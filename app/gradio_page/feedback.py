@@ -4,12 +4,12 @@ The source `file://data/feedback/liked.jsonl` with clean.reader `columns` is a d
 answers.
 """
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from app.lines import append_line
 
 FOLDER = Path("data/feedback")
 
@@ -27,16 +27,6 @@ class Feedback:
     turn: int
 
     def save(self, folder: Path = FOLDER) -> None:
-        """Appends a line to liked.jsonl or disliked.jsonl, and flushes it to the disk.
-
-        One call writes the whole line, so that lines of several users do not mix.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(asdict(self), ensure_ascii=False) + "\n"
+        """Appends a line to liked.jsonl or disliked.jsonl. Raises OSError."""
         name = "liked.jsonl" if self.liked else "disliked.jsonl"
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(file, line.encode(errors="replace"))
-            os.fsync(file)
-        finally:
-            os.close(file)
+        append_line(folder / name, asdict(self))

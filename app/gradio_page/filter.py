@@ -1,10 +1,17 @@
 """Limits Gradio's application to what the page needs: the page, its files and its events."""
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from types import NoneType
+from typing import Annotated, Any
 
+import gradio as gr
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import ApiError
@@ -15,6 +22,7 @@ OPEN = re.compile(
     r"/|/(assets|static)/.+|/(theme\.css|favicon\.ico|manifest\.json|login)/?"
     r"|/gradio_api/(queue/join|queue/data|heartbeat/[^/]+|startup-events)/?"
 )
+NEED_KEY = "/gradio_api/"
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -22,32 +30,129 @@ POLICY = (
 )
 
 
+class Sent(BaseModel):
+    """What a page sends about an event, as far as Gradio reads it."""
+
+    model_config = ConfigDict(strict=True)
+
+    fn_index: int
+    data: list[Any]
+    session_hash: Annotated[str, Field(pattern=r"^\w{1,64}$")]
+    trigger_id: int | None = None
+    event_id: None = None
+    event_data: dict[str, Any] | None = None
+    simple_format: bool = False
+    batched: bool | None = None
+
+
+class Liked(BaseModel):
+    index: Any = Field()
+    value: Any = Field()
+    liked: Any = Field()
+
+
+class ChosenText(BaseModel):
+    text: str
+
+
+class Chosen(BaseModel):
+    index: Any = Field()
+    value: ChosenText
+
+
+TYPES: dict[type, tuple[type, ...]] = {
+    gr.Radio: (str,),
+    gr.Slider: (int, float),
+    gr.Textbox: (str, NoneType),
+}
+EVENT_DATA: dict[str, type[BaseModel]] = {"like": Liked, "example_select": Chosen}
+
+
+@dataclass(frozen=True)
+class PageEvent:
+    """The components whose values an event takes, and what else its triggers send."""
+
+    inputs: Sequence[Any]
+    data: Sequence[type[BaseModel]]
+
+    @classmethod
+    def of(cls, function: Any) -> "PageEvent":
+        """Describes one of the functions of gr.Blocks."""
+        names = {name for _, name in function.targets}
+        return cls(function.inputs, [kind for name, kind in EVENT_DATA.items() if name in names])
+
+    def accepts(self, sent: Sent) -> bool:
+        """Whether Gradio would take what was sent without an error, which it would print."""
+        try:
+            for kind in self.data:
+                kind.model_validate(sent.event_data)
+            return all(_is_value(*pair) for pair in zip(self.inputs, sent.data, strict=True))
+        except ValueError:
+            return False
+
+
+def _is_value(component: Any, value: Any) -> bool:
+    if type(value) not in TYPES[type(component)]:  # the exact type, because True is an int
+        return False
+    if isinstance(value, float) and not isfinite(value):
+        return False
+    try:
+        component.preprocess(value)
+    except gr.Error:
+        return False
+    return True
+
+
 class PageFilter:
     """Lets only requests to OPEN paths pass, and tells browsers to load nothing from other sites.
 
-    `inputs` says how many values each event takes, by the event's number: Gradio would print the
-    values of an event that has more or fewer. If `framed` is false, no other page may embed this.
+    `events` describes each event by its number: Gradio would print a broken one with its values.
+    `knows` says whether a request is of somebody who has signed in; without it, all may ask, and
+    other pages may embed this one.
     """
 
-    def __init__(self, app: ASGIApp, inputs: Mapping[int, int], framed: bool) -> None:
-        self.app, self.inputs = app, inputs
-        self.policy = POLICY if framed else f"{POLICY}; frame-ancestors 'none'"
+    def __init__(
+        self,
+        app: ASGIApp,
+        events: Mapping[int, PageEvent],
+        knows: Callable[[HTTPConnection], bool] | None = None,
+    ) -> None:
+        self.app, self.events, self.knows = app, events, knows
+        self.policy = f"{POLICY}; frame-ancestors 'none'" if knows else POLICY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if not OPEN.fullmatch(scope["path"]):
-            await ApiError(404, "there is nothing here").response()(scope, receive, send)
+        try:
+            receive = await self._checked(scope, receive)
+        except ApiError as refused:
+            await refused.response()(scope, receive, send)
             return
-        if scope["method"] == "POST" and "/queue/join" in scope["path"]:
-            first = await receive()
-            if not self._fits(first.get("body", b"")):
-                await ApiError(400, "the page has no such event").response()(scope, receive, send)
-                return
-            receive = replay(first, receive)
+        # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+        await self._pass({**scope, "headers": headers}, receive, send)
+
+    async def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        """Returns how to receive the request; raises ApiError if the page needs no such one."""
+        path = scope["path"]
+        if not OPEN.fullmatch(path):
+            raise ApiError(404, "there is nothing here")
+        if self.knows and path.startswith(NEED_KEY) and not self.knows(HTTPConnection(scope)):
+            raise ApiError(401, "sign in first", code="not_signed_in")
+        if scope["method"] != "POST" or "/queue/join" not in path:
+            return receive
+        first = await receive()
+        if not self._fits(first.get("body", b"")):
+            raise ApiError(400, "the page has no such event")
+        return replay(first, receive)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
 
         async def guarded(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = self.policy
@@ -55,14 +160,19 @@ class PageFilter:
                 headers["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
-        headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        await self.app({**scope, "headers": headers}, receive, guarded)
+        try:
+            await self.app(scope, receive, guarded)
+        except (HTTPException, RuntimeError):
+            # Gradio raises its 404 once more after it has told a page that its session is gone.
+            if not has_begun or "/queue/data" not in scope["path"]:
+                raise
+            await send({"type": "http.response.body"})
 
     def _fits(self, body: bytes) -> bool:
-        """Whether a body, which LimitBody has read whole, has as many values as its event takes."""
+        """Whether a body, which LimitBody has read whole, is an event of the page."""
         try:
-            event = json.loads(body)
-            return len(event["data"]) == self.inputs[event["fn_index"]]
-        except (ValueError, TypeError, LookupError, RecursionError):
+            sent = Sent.model_validate_json(body)
+        except ValidationError:
             return False
+        event = self.events.get(sent.fn_index)
+        return event is not None and event.accepts(sent)

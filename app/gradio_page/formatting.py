@@ -41,7 +41,9 @@ def note_of(turns: Sequence[Turn]) -> str:
     notes = []
     if any(turn.finish_reason is None for turn in turns):
         notes.append("Stopped.")
-    if any(turn.finish_reason == "length" for turn in turns):
+    if any(turn.timed_out for turn in turns):
+        notes.append("Cut at the server's time limit; ask again, or ask for a shorter answer.")
+    if any(turn.finish_reason == "length" and not turn.timed_out for turn in turns):
         notes.append("Cut at the maximum length; you can raise it in the settings.")
     if unread := max(turn.unread for turn in turns):
         first = "first question" if unread == 1 else f"first {unread} questions"

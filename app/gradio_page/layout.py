@@ -1,21 +1,25 @@
 """The chat page: a Gradio app, mounted in the server after the API's routes."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.requests import HTTPConnection
 
 from app.assistant import Assistant
+from app.gradio_page.blind_test import blind_tab
 from app.gradio_page.conversations import READERS, SYSTEM_PROMPT, Conversations
 from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
-from app.gradio_page.filter import PageFilter
+from app.gradio_page.filter import PageEvent, PageFilter
 from app.gradio_page.formatting import NAMES, PANES
 from app.gradio_page.nearest_cards import NearestCards
+from app.gradio_page.pairs import Pair, recorded_pairs
 from medtune.disclaimer import DISCLAIMER
+from medtune.judging.votes import adapter_digest
 from medtune.runtime.files import read_json
 
 HERE = Path(__file__).parent
@@ -41,7 +45,8 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     If there is a `key`, readers must enter it as a password. `app.state.close_page()` ends the
     connections of open pages, which would otherwise keep the server from stopping.
     """
-    page = build_page(Conversations(assistant, NearestCards.load()), examples())
+    conversations = Conversations(assistant, NearestCards.load())
+    page = build_page(conversations, examples(), recorded_pairs())
     page.state_session_capacity = READERS
     gr.mount_gradio_app(
         app,
@@ -59,9 +64,15 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     )
     mounted: Any = app.routes[-1]
     app.state.close_page = mounted.app.stop_event.set
-    inputs = {number: len(event.inputs) for number, event in page.fns.items()}
-    mounted.app = PageFilter(mounted.app, inputs, framed=key is None)
+    events = {number: PageEvent.of(function) for number, function in page.fns.items()}
+    mounted.app = PageFilter(mounted.app, events, _signed_in(mounted.app) if key else None)
     return app
+
+
+def _signed_in(gradio: Any) -> Callable[[HTTPConnection], bool]:
+    """Returns whether a request has a cookie of Gradio's login."""
+    names = [f"access-token{kind}-{gradio.cookie_id}" for kind in ("", "-unsecure")]
+    return lambda request: any(request.cookies.get(name) in gradio.tokens for name in names)
 
 
 def examples(path: Path = TEST) -> list[str]:
@@ -87,7 +98,9 @@ def measured(path: Path = SYSTEMS) -> str:
     return f"\n<p>On {found['n']} test cards: {escape(sentence)}</p>" if sentence else ""
 
 
-def build_page(conversations: Conversations, questions: list[str]) -> gr.Blocks:
+def build_page(
+    conversations: Conversations, questions: list[str], pairs: Sequence[Pair] = ()
+) -> gr.Blocks:
     assistant = conversations.assistant
     with gr.Blocks(analytics_enabled=False, title="medtune", fill_width=True) as page:
         _header()
@@ -102,6 +115,8 @@ def build_page(conversations: Conversations, questions: list[str]) -> gr.Blocks:
                 compare_asking = _asking("compare")
                 with gr.Row(equal_height=True):
                     panes = {name: _chatbot(NAMES[name], f"answer-{name}", None) for name in PANES}
+            with gr.Tab("Blind test", elem_id="blind"):
+                blind_tab(conversations, pairs, adapter_digest())
         settings = _settings(assistant)
         rating, save, drop = _rating()
         components = Components(

@@ -1,4 +1,4 @@
-// The theme switch and the Escape key; Gradio does the rest.
+// The theme switch, the Escape key and the keys of the blind test; Gradio does the rest.
 window.medtune = (() => {
 	const KEY = "medtune-theme";
 	const paint = (theme) => document.body.classList.toggle("dark", theme === "dark");
@@ -31,6 +31,13 @@ window.medtune = (() => {
 		if (comment?.offsetParent) comment.focus();
 		else if (tries) setTimeout(focusRating, 50, tries - 1);
 	}
+
+	document.addEventListener("keydown", (event) => {
+		if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, textarea")) return;
+		if (event.repeat) return; // a key that is held down would vote on the next pairs, too
+		const button = document.querySelectorAll("#blind-votes button")["1234".indexOf(event.key)];
+		if (button?.offsetParent) button.click();
+	});
 
 	document.addEventListener("keydown", (event) => {
 		if (event.key !== "Escape") return;

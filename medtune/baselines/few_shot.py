@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.baselines.nearest import CardIndex
-from medtune.modeling.prompts import Message, PromptEncoder
+from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 from medtune.runtime.errors import InputError
 
 Card = tuple[str, str]  # question and answer
@@ -14,7 +14,11 @@ Row = dict[str, Any]  # of a token file
 
 
 class FewShotPrompts:
-    """Puts the training cards nearest to a question before it, the nearest last."""
+    """Puts the training cards nearest to a question before it, the nearest last.
+
+    A conversation's question keeps the messages before it, and the cards stand before those. Of a
+    conversation in the training set, the last question and its answer are the card.
+    """
 
     def __init__(self, encoder: PromptEncoder, training: pa.Table, count: int) -> None:
         columns = (training[name].to_pylist() for name in ("question", "answer"))
@@ -31,14 +35,19 @@ class FewShotPrompts:
         longer = []
         for row in rows:
             answer = row["input_ids"][row["prompt_length"] :]
-            prompt = self.prompt(row["question"], context - max(len(answer), max_new_tokens))
+            limit = context - max(len(answer), max_new_tokens)
+            prompt = self.prompt(row["question"], limit, row.get("history", ()))
             longer.append(row | {"input_ids": prompt + answer, "prompt_length": len(prompt)})
         return longer
 
-    def prompt(self, question: str, limit: int) -> list[int]:
-        """Returns the token ids of a question after as many cards as fit into `limit` tokens."""
+    def prompt(self, question: str, limit: int, history: Sequence[Message] = ()) -> list[int]:
+        """Returns the token ids of a question after as many cards as fit into `limit` tokens.
+
+        `history` are the messages between the cards and the question.
+        """
+        messages = in_turns([*history, {"role": "user", "content": question}])
         shown = [self._cards[n] for n in self._index.nearest(question, self._count)][::-1]
-        conversations = [_conversation(shown[first:], question) for first in range(len(shown) + 1)]
+        conversations = [_conversation(shown[first:], messages) for first in range(len(shown) + 1)]
         try:
             prompts = self._encoder.batch_prompt_ids(conversations)
         except InputError as error:  # a single question is accepted, as the encoder has checked
@@ -49,9 +58,10 @@ class FewShotPrompts:
         return next((ids for ids in prompts if len(ids) <= limit), prompts[-1])
 
 
-def _conversation(cards: Sequence[Card], question: str) -> list[Message]:
-    messages = []
+def _conversation(cards: Sequence[Card], messages: Sequence[Message]) -> list[Message]:
+    system = messages[:1] if messages[0]["role"] == "system" else []
+    shown = list[Message]()
     for card_question, card_answer in cards:
-        messages.append({"role": "user", "content": card_question})
-        messages.append({"role": "assistant", "content": card_answer})
-    return [*messages, {"role": "user", "content": question}]
+        shown.append({"role": "user", "content": card_question})
+        shown.append({"role": "assistant", "content": card_answer})
+    return [*system, *shown, *messages[len(system) :]]

@@ -1,11 +1,12 @@
 """Reads the rows of Parquet and Arrow files, a batch at a time.
 
-Only the requested columns are read. Cells that are neither text nor numbers (binary, dates, lists,
-structs …) become None.
+Only the requested columns are read. Cells become text, numbers, and lists and structs of these;
+anything else (binary, dates …) becomes None.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, check_columns, readable
+from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, Choose, readable
 from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 
 BATCH_ROWS = 1000
+NESTED_ROWS = 8  # their texts may be one long text that all rows share
 BATCH_BYTES = 2**26  # for texts from a dictionary
 TEXT_TYPES = (pa.string(), pa.large_string())
 READ_TYPES = (
@@ -32,16 +34,17 @@ READ_TYPES = (
 )
 
 
-def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def read_parquet(path: Path, choose: Choose) -> Iterator[Row]:
     with _expect_whole(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        check_columns(path, schema.names, columns)
+        columns = choose(path, schema.names)
         texts = [name for name in columns if schema.field(name).type in TEXT_TYPES]
+        most = _rows_at_once(schema, columns)
         with pq.ParquetFile(path, metadata=file.metadata, read_dictionary=texts) as encoded:
             for group in range(file.num_row_groups):
                 first = next(encoded.iter_batches(1, row_groups=[group], columns=texts), None)
                 longest = _longest_text(first.columns if first else [])
-                rows = max(1, min(BATCH_ROWS, BATCH_BYTES // longest))
+                rows = max(1, min(most, BATCH_BYTES // longest))
                 for batch in file.iter_batches(rows, row_groups=[group], columns=list(columns)):
                     yield from _read_batch(batch, columns)
 
@@ -55,13 +58,18 @@ def _longest_text(columns: Iterable[pa.DictionaryArray]) -> int:
     return max((pc.max(pc.binary_length(values)).as_py() or 1 for values in texts), default=1)
 
 
-def read_arrow(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _rows_at_once(schema: pa.Schema, columns: Iterable[str]) -> int:
+    nested = any(types.is_nested(schema.field(name).type) for name in columns)
+    return NESTED_ROWS if nested else BATCH_ROWS
+
+
+def read_arrow(path: Path, choose: Choose) -> Iterator[Row]:
     """Reads a file in either Arrow format, one of the file's own batches at a time."""
     with _expect_whole(path), pa.OSFile(str(path)) as file:
         is_random_access = file.read(6) == b"ARROW1"
         file.seek(0)
         reader = pa.ipc.open_file(file) if is_random_access else pa.ipc.open_stream(file)
-        check_columns(path, reader.schema.names, columns)
+        columns = choose(path, reader.schema.names)
         if is_random_access:
             batches = map(reader.get_batch, range(reader.num_record_batches))
         else:
@@ -73,8 +81,9 @@ def read_arrow(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 def _read_batch(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[Row]:
     wanted = batch.select(list(columns))
     wanted.validate(full=True)  # Arrow trusts the offsets in a file
-    for start in range(0, len(wanted), BATCH_ROWS):
-        part = wanted.slice(start, BATCH_ROWS)
+    rows = _rows_at_once(wanted.schema, columns)
+    for start in range(0, len(wanted), rows):
+        part = wanted.slice(start, rows)
         for cells in zip(*map(_read_cells, part.columns), strict=True):
             yield dict(zip(columns, cells, strict=True))
 
@@ -87,6 +96,16 @@ def _read_cells(column: pa.Array) -> list[Any]:
         return [cells[index] for index in column.indices.to_pylist()]
     if any(is_type(column.type) for is_type in READ_TYPES):
         return column.to_pylist()
+    if types.is_list(column.type) or types.is_large_list(column.type):
+        items = iter(_read_cells(column.flatten()))
+        lengths = column.value_lengths().to_pylist()
+        return [None if size is None else list(islice(items, size)) for size in lengths]
+    if types.is_struct(column.type) and column.type.num_fields:
+        fields = [field.name for field in column.type]
+        values = zip(*map(_read_cells, column.flatten()), strict=True)
+        rows = (dict(zip(fields, row, strict=True)) for row in values)
+        are_valid = column.is_valid().to_pylist()
+        return [row if valid else None for row, valid in zip(rows, are_valid, strict=True)]
     return [None] * len(column)
 
 
@@ -95,6 +114,8 @@ def _expect_whole(path: Path) -> Iterator[None]:
     try:
         with readable(path):
             yield
+    except RecursionError:
+        raise InputError(f"{path} is nested too deeply: {FIX_SOURCE}") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             raise InputError(f"{path} holds text that is not UTF-8: {FIX_SOURCE}") from None

@@ -7,10 +7,8 @@ from typing import NamedTuple
 
 from medtune.cards.cleaning import RULES, Rule, clean_text, unreadable_share
 from medtune.cards.personal_data import mask_personal_data
-from medtune.cards.records import LEFT_OUT_TERM
+from medtune.cards.records import LEFT_OUT_TERM, NO_CONVERSATION, UNKNOWN_ROLE, Texts
 from medtune.config.schema import Clean
-
-Texts = tuple[str | None, str | None]  # raw question and answer; None if not text
 
 REASONS = (
     "not_text",
@@ -26,6 +24,18 @@ REASONS = (
     LEFT_OUT_TERM,
     "duplicate",
 )
+MISSING_VALUE = "missing_value"
+RARE_REASONS = (MISSING_VALUE, NO_CONVERSATION, UNKNOWN_ROLE)  # counted only where they occur
+# How Python, pandas, databases and Excel write that a cell has no value.
+MISSING_TEXTS = {"None", "nan", "NaN", "NaT", "<NA>", "null", "NULL", "#N/A"}
+REMEDIES = {
+    "question_too_short": "lower clean.min_question_words",
+    "question_too_long": "raise clean.max_question_words",
+    "answer_too_short": "lower clean.min_answer_words",
+    "answer_too_long": "raise clean.max_answer_words",
+    "personal_data": "set clean.personal_data to mask",
+    "unresolvable_encoding": "check clean.encoding",
+}
 # Chinese, Japanese, Thai, Lao, Burmese and Khmer put no spaces between words.
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -41,27 +51,33 @@ class FilteredCard(NamedTuple):
     reason: str | None = None
     answer_words: int = 0
     personal: tuple[str, ...] = ()  # the kind of each find of personal data
+    history: tuple[str, ...] = ()  # the messages before the question
 
 
 def filter_cards(cards: Sequence[Texts], clean: Clean) -> tuple[list[FilteredCard], Counter[str]]:
     """Returns each card, cleaned or with the reason to drop it, and the cells changed per rule."""
     rules = {name: rule for name, rule in RULES.items() if getattr(clean.rules, name)}
     fixed: Counter[str] = Counter()
-    return [_judge(question, answer, clean, rules, fixed) for question, answer in cards], fixed
+    return [_judge(texts, clean, rules, fixed) for texts in cards], fixed
+
+
+def remedy_for(dropped: Mapping[str, int]) -> str:
+    """Returns what to do about the most common reason."""
+    most = max(dropped, key=lambda reason: dropped[reason])
+    return REMEDIES.get(most, "check clean.reader and the limits in section clean")
 
 
 def _judge(
-    question: str | None,
-    answer: str | None,
-    clean: Clean,
-    rules: Mapping[str, Rule],
-    fixed: Counter[str],
+    cells: Texts, clean: Clean, rules: Mapping[str, Rule], fixed: Counter[str]
 ) -> FilteredCard:
-    if question is None or answer is None:
+    known = [cell for cell in cells if cell is not None]
+    if len(known) < len(cells):
         return FilteredCard(reason="not_text")
+    if any(cell.strip() in MISSING_TEXTS for cell in known[:2]):
+        return FilteredCard(reason=MISSING_VALUE)
     texts: list[str] = []
     personal: list[str] = []
-    for cell in (question, answer):
+    for cell in known:
         text, changed = clean_text(cell, rules)
         fixed.update(changed)
         if text is None or unreadable_share(text) > clean.max_unreadable_share:
@@ -71,11 +87,12 @@ def _judge(
             personal += kinds
             text = masked if clean.personal_data == "mask" else text
         texts.append(text)
-    words = count_words(texts[1])
-    reason = _reason_to_drop(texts[0], texts[1], words, clean)
+    question, answer, *history = texts
+    words = count_words(answer)
+    reason = _reason_to_drop(question, answer, words, clean)
     if reason is None and personal and clean.personal_data == "drop":
         reason = "personal_data"
-    return FilteredCard(texts[0], texts[1], reason, words, tuple(personal))
+    return FilteredCard(question, answer, reason, words, tuple(personal), tuple(history))
 
 
 def _reason_to_drop(question: str, answer: str, answer_words: int, clean: Clean) -> str | None:

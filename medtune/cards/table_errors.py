@@ -1,6 +1,6 @@
 """One-line errors about tables that cannot be read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -9,6 +9,8 @@ from medtune.runtime.errors import InputError
 
 FETCH_AGAIN = "fetch it again with dvc repro -f download@dataset"
 FIX_SOURCE = "fix it at the source (download.dataset), then run dvc repro -f download@dataset"
+# Gets a file and the names of its columns; returns those to read or raises InputError.
+Choose = Callable[[Path, Sequence[str]], Sequence[str]]
 MAX_NAMES = 50
 MAX_NAME = 80  # characters
 
@@ -42,6 +44,16 @@ def check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> N
         )
     if any(found.count(column) > 1 for column in columns):
         raise InputError(f"{path} has two columns of the same name ({listed(found)}): {FIX_SOURCE}")
+
+
+def require(columns: Sequence[str]) -> Choose:
+    """Returns a function that chooses these columns of every file that has them all."""
+
+    def choose(path: Path, found: Sequence[str]) -> Sequence[str]:
+        check_columns(path, found, columns)
+        return columns
+
+    return choose
 
 
 @contextmanager

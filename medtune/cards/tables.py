@@ -1,13 +1,14 @@
-"""Reads all tables below a folder: CSV, TSV, JSON, JSON Lines, Parquet and Arrow files."""
+"""Reads all tables below a folder: CSV, TSV, Anki, JSON, JSON Lines, Parquet and Arrow files."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from medtune.cards.columnar_tables import read_arrow, read_parquet
-from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, listed
-from medtune.cards.text_tables import load_json, read_csv, read_json, read_json_lines
+from medtune.cards.delimited_tables import is_anki_export, read_delimited
+from medtune.cards.json_tables import load_json, read_json, read_json_lines
+from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, Choose, listed
 from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import list_files
@@ -17,28 +18,40 @@ logger = logging.getLogger("medtune")
 
 # Written beside the tables by `datasets` and by the hub.
 METADATA = {"state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
-FORMATS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row]]] = {
-    ".csv": read_csv,
-    ".tsv": partial(read_csv, delimiter="\t"),
+TEXT_FORMATS: dict[str, Callable[[Path, Choose, str], Iterator[Row]]] = {
+    ".csv": read_delimited,
+    ".tsv": partial(read_delimited, delimiter="\t"),
+    ".txt": read_delimited,  # only Anki's exports
     ".json": read_json,
     ".jsonl": read_json_lines,
+}
+COLUMNAR_FORMATS: dict[str, Callable[[Path, Choose], Iterator[Row]]] = {
     ".parquet": read_parquet,
     ".arrow": read_arrow,
 }
+FORMATS = (*TEXT_FORMATS, *COLUMNAR_FORMATS)
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers")
 
 
-def read_rows(folder: Path, columns: Sequence[str]) -> Iterator[tuple[str, int, Row]]:
+def read_rows(
+    folder: Path, choose: Choose, encoding: str = "utf-8"
+) -> Iterator[tuple[str, int, Row]]:
     """Yields (file, row number from 0, row) for every table below the folder, sorted by path.
 
-    The file is given by its path inside the folder. Each file must have all `columns`; only JSON
-    objects after the first may lack some. Raises InputError if a file cannot be read completely or
-    there are no rows.
+    The file is given by its path inside the folder. `choose` picks the columns of each; JSON
+    objects come whole, and those after the first may lack some. Raises InputError if a file cannot
+    be read completely or there are no rows.
     """
     tables = _find_tables(folder)
     empty = True
     for path in tables:
         name = path.relative_to(folder).as_posix()
-        for number, row in enumerate(FORMATS[path.suffix.lower()](path, columns)):
+        suffix = path.suffix.lower()
+        if suffix in TEXT_FORMATS:
+            rows = TEXT_FORMATS[suffix](path, choose, encoding)
+        else:
+            rows = COLUMNAR_FORMATS[suffix](path, choose)
+        for number, row in enumerate(rows):
             empty = False
             yield name, number, row
     if empty:
@@ -46,9 +59,34 @@ def read_rows(folder: Path, columns: Sequence[str]) -> Iterator[tuple[str, int, 
         raise InputError(f"{folder} holds no rows ({names}): choose another download.dataset")
 
 
+def has_tables(folder: Path) -> bool:
+    tables, _ = _sort_files(folder)
+    return bool(tables)
+
+
 def _find_tables(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: run dvc repro download@dataset")
+    tables, others = _sort_files(folder)
+    names = listed(path.name for path in others)
+    if not tables:
+        found = f"no table, only {names}" if others else "no files"
+        remedy = f"choose a download.dataset with {', '.join(FORMATS)} files"
+        if any(path.suffix.lower() in SPREADSHEETS for path in others):
+            remedy = "save the sheet as CSV (in Excel: CSV UTF-8), and name that file"
+        elif any(path.suffix.lower() == ".txt" for path in others):
+            remedy += "; only Anki's exports may end in .txt, so rename a table to .csv or .tsv"
+        raise InputError(f"{folder} has {found}: {remedy}")
+    if others:
+        logger.info(f"skipped files that are not tables of records: {names}")
+    for path in tables:
+        if path.exists() and not path.is_file():  # opening a pipe would block forever
+            raise InputError(f"{path} is a folder, pipe or device, not a file: remove or rename it")
+    return tables
+
+
+def _sort_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the tables and the other files below a folder, each sorted by path."""
     files = set(list_files(folder))
     files = {path for path in files if "/." not in f"/{path.relative_to(folder).as_posix()}"}
     tables = {path for path in files if path.suffix.lower() in FORMATS}
@@ -57,19 +95,12 @@ def _find_tables(folder: Path) -> list[Path]:
         # The other Arrow files in a save_to_disk folder are caches that repeat the rows.
         tables -= set(state.parent.glob("*.arrow"))
         tables |= set(_list_shards(state))
-    others = listed(sorted(path.name for path in files - tables))
-    if not tables:
-        found = f"no table, only {others}" if others else "no files"
-        raise InputError(
-            f"{folder} has {found}: choose a download.dataset with "
-            f"{', '.join(FORMATS)} files, or set clean.reader to hpo"
-        )
-    if others:
-        logger.info(f"skipped files that are not tables of records: {others}")
-    for path in tables:
-        if path.exists() and not path.is_file():  # opening a pipe would block forever
-            raise InputError(f"{path} is a folder, pipe or device, not a file: remove or rename it")
-    return sorted(tables)
+    tables = {path for path in tables if path.suffix.lower() != ".txt" or _is_anki(path)}
+    return sorted(tables), sorted(files - tables)
+
+
+def _is_anki(path: Path) -> bool:
+    return path.is_file() and is_anki_export(path)
 
 
 def _list_shards(state: Path) -> list[Path]:

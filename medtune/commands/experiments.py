@@ -17,6 +17,7 @@ from medtune.runtime.errors import InputError
 PARAMS, LOCK = "params.yaml", "dvc.lock"
 SCORES, SYSTEMS = "metrics/compare_scores.json", "metrics/compare_systems.json"
 COST = "metrics/train_cost.json"
+ANSWERING = ("train", "evaluate@finetuned")  # the stages behind the fine-tuned answers
 WORKSPACE = "workspace"  # DVC's name for it
 
 
@@ -112,7 +113,7 @@ def read_lock(commit: str) -> dict[str, Any]:
 
 def inputs_of(stages: Mapping[str, Any]) -> dict[str, str]:
     """Returns the hash of each dependency of the fine-tuned answers that no training makes."""
-    used = [stages[name] for name in ("train", "evaluate@finetuned") if name in stages]
+    used = [stages[name] for name in ANSWERING if name in stages]
     made = {output["path"] for stage in used for output in stage.get("outs", [])}
     deps = [dep for stage in used for dep in stage.get("deps", []) if dep["path"] not in made]
     return {dep["path"]: dep["md5"] for dep in deps}

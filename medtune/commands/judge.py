@@ -18,6 +18,7 @@ from medtune.runtime.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from medtune.judging.prompt import Case
     from medtune.judging.verdicts import Judged
 
 EXAMPLES = (
@@ -28,6 +29,7 @@ JUDGE = Path("reports/judge.json")
 SCORES = Path("metrics/compare_scores.json")
 PRIMARY = "rougeL"  # the score whose best system is the opponent, and whose agreement is told first
 AGREEING = (PRIMARY, "content_f1")
+MOST_WITHOUT_VERDICT = 0.5  # share of the replies; beyond it the judge is called unfit
 
 
 def answers(against: str | None) -> tuple[str, "pa.Table", "pa.Table"]:
@@ -50,13 +52,10 @@ def judge_tables(
 
     from medtune.comparison.seeds import estimate, jackknife
     from medtune.comparison.statistics import group_numbers
-    from medtune.judging.prompt import Case
     from medtune.judging.verdicts import judge_pairs, kappa, preferences, summary
     from medtune.scoring.scores import SCORES, Score
 
-    columns = (finetuned["question"], finetuned["reference"])
-    texts = (*columns, finetuned["prediction"], other["prediction"])
-    cases = [Case(*row) for row in zip(*(column.to_pylist() for column in texts), strict=True)]
+    cases = pairs_of_answers(finetuned, other)
     judged = judge_pairs(cases, ask)
     outcomes = [each.outcome for each in judged]
     net = Score(name="net", title="wins less losses", higher_is_better=True, columns=())
@@ -72,6 +71,19 @@ def judge_tables(
     people = kappa([outcomes[n] for n in votes], list(votes.values()))
     counts |= {"people_n": len(votes), "kappa_people": people}
     return judged, counts | {"kappa": counts[f"kappa_{PRIMARY}"]}
+
+
+def pairs_of_answers(finetuned: "pa.Table", other: "pa.Table") -> list["Case"]:
+    """Returns both answers to each question, with what was said before it in a conversation."""
+    from medtune.judging.prompt import Case
+
+    columns = [finetuned[name].to_pylist() for name in ("question", "reference", "prediction")]
+    before = [""] * finetuned.num_rows
+    if "history" in finetuned.column_names:
+        histories = finetuned["history"].to_pylist()
+        before = ["\n".join(f"{m['role']}: {m['content']}" for m in h or ()) for h in histories]
+    rows = zip(*columns, other["prediction"].to_pylist(), before, strict=True)
+    return [Case(*row) for row in rows]
 
 
 def score_preferences(score: Any, finetuned: "pa.Table", other: "pa.Table") -> list[int]:
@@ -133,13 +145,23 @@ def told(counts: Mapping[str, Any]) -> str:
         f"wins less losses: {number(counts['net'], 3, sign=True)} of all pairs "
         f"({percent(confidence())} interval {interval})",
         f"same verdict in both orders: {number(counts['consistency'], 3)}; without a verdict: "
-        f"{counts['without_verdict']} of all replies",
+        f"{counts['without_verdict']} of {replies(counts)} replies",
         f"ties without asking: {counts['same_answers']} pairs of the same answers, "
         f"{counts['hostile_answers']} with an answer that speaks to the judge",
         f"agreement with {PRIMARY}: κ = {number(counts['kappa'], 2)}; with people on "
         f"{counts['people_n']} pairs: κ = {number(counts['kappa_people'], 2)}",
     ]
+    if counts["without_verdict"] > replies(counts) * MOST_WITHOUT_VERDICT:
+        lines.append(
+            f"{counts['model']} cannot judge: most of its replies are no verdict. Take a larger "
+            "model, or raise --max-tokens if it thinks first."
+        )
     return "\n".join(lines)
+
+
+def replies(counts: Mapping[str, Any]) -> int:
+    """Returns the number of replies that were asked for: two for each pair that was shown."""
+    return 2 * (counts["n"] - counts["same_answers"] - counts["hostile_answers"])
 
 
 def judge(

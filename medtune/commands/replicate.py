@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.commands.experiments import Experiment, queue_experiments, read_lock
+from medtune.commands.experiments import (
+    ANSWERING,
+    PARAMS,
+    Experiment,
+    flat,
+    inputs_of,
+    queue_experiments,
+    read_lock,
+)
 from medtune.commands.runs import (
     Runs,
     best_untrained,
@@ -37,6 +45,7 @@ EXAMPLES = (
 SEEDS = Path("metrics/seeds.json")
 VARIED = "train.seed"
 SCORING = ("medtune/comparison", "medtune/content")  # code that scores, beside the runs' inputs
+DATA, ANSWERS = ("data/", "models/"), "data/predictions/"
 MOST_SEEDS = 2**32
 
 
@@ -71,18 +80,25 @@ def queue_commands(runs: Runs, seeds: int) -> list[list[str]]:
     ]
 
 
-def provenance(params: Mapping[str, Any], stages: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the scores of all seeds come from: hashes of parameters, inputs and scoring.
+def provenance(stages: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a run of `stages`, those of dvc.lock, comes from and what it answered.
 
-    `params` are flat; `stages` are those of dvc.lock.
+    Equal parameters, data and answers make equal scores, whatever happened to the code since;
+    its hashes say which code made the run.
     """
-    from medtune.commands.experiments import inputs_of
-
-    deps = stages.get("compare", {}).get("deps", [])
+    inputs, scoring = inputs_of(stages), stages.get("compare", {}).get("deps", [])
+    params = {
+        key: value
+        for name in ANSWERING
+        for key, value in flat(stages.get(name, {}).get("params", {}).get(PARAMS, {})).items()
+    }
+    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {
-        "params_sha256": params_hash(params, (VARIED,)),
-        "inputs_md5": inputs_of(stages),
-        "scoring_md5": {dep["path"]: dep["md5"] for dep in deps if dep["path"] in SCORING},
+        "params": {key: params[key] for key in sorted(params) if key != VARIED},
+        "data_md5": {path: md5 for path, md5 in inputs.items() if path.startswith(DATA)},
+        "answers_md5": {out["path"]: out["md5"] for out in outs if out["path"].startswith(ANSWERS)},
+        "code_md5": {path: md5 for path, md5 in inputs.items() if not path.startswith(DATA)}
+        | {dep["path"]: dep["md5"] for dep in scoring if dep["path"] in SCORING},
     }
 
 
@@ -188,7 +204,7 @@ def write_table(runs: Runs) -> str:
             "to look at the experiments of earlier commits too"
         )
     content = replicated(found, runs.here.params["compare.confidence"])
-    write_json(SEEDS, content | provenance(runs.here.params, read_lock("")))
+    write_json(SEEDS, content | provenance(read_lock("")))
     few_shot = runs.here.params.get("evaluate.few_shot", 0)
     return f"{table_text(read_json(SEEDS, 'compare'), few_shot)}\n{SEEDS}"
 

@@ -52,7 +52,7 @@ def parts(splits: Sequence[str], count: int, id_: str | None = None) -> list[Spl
         if id_ is not None:
             rows = table.filter(pc.field("id") == id_).to_pylist()
         for row in rows:
-            row["tokens"] = token_texts(tokenizer, row["input_ids"], row["loss_start"])
+            row["tokens"] = token_texts(tokenizer, row)
         if rows:
             found.append(SplitSample(split, table.num_rows, rows))
     if not found:

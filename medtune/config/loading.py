@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import YAMLError
 
 from medtune.config.schema import Params
@@ -16,12 +17,33 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.paths import in_queued_experiment
 
 PARAMS_FILE = Path("params.yaml")
+MOST_LEVELS = 20  # of lists and mappings in each other; the deepest file of the project has 7
+LONGEST = 200  # characters of a key or value in a message
+
+
+class ShallowComposer(Composer):
+    """Refuses deep nesting, for which ruamel.yaml takes minutes before Python's stack ends."""
+
+    levels = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.levels += 1
+        if self.levels > MOST_LEVELS:
+            raise ComposerError(
+                problem=f"more than {MOST_LEVELS} levels of lists and mappings",
+                problem_mark=self.parser.peek_event().start_mark,
+            )
+        node = super().compose_node(parent, index)
+        self.levels -= 1
+        return node
 
 
 def read_yaml(path: Path) -> Any:
     """Reads YAML 1.2 and keeps its comments; `1e-05`, as DVC writes it, is a number."""
     try:
-        return YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        yaml = YAML(typ="rt")
+        yaml.Composer = ShallowComposer
+        return yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: restore it with `git checkout {path}`") from None
     except UnicodeDecodeError as error:
@@ -30,7 +52,13 @@ def read_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}{where} is not valid YAML: {problem}") from None
+        raise InputError(f"{path}{where} is not valid YAML: {_shortened(problem)}") from None
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # what ruamel.yaml lets through: !!bool maybe
+        raise InputError(f"{path} is not valid YAML: {_shortened(str(error))}") from None
 
 
 def validate(content: Any, source: Path = PARAMS_FILE) -> Params:
@@ -96,7 +124,20 @@ def _key(location: tuple[Any, ...], content: Any) -> str:
         else:
             continue
         parts.append(str(part))
-    return ".".join(parts) or "the file"
+    return _shortened(".".join(parts)) or "the file"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return _shortened(repr(value))
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        return "a number that is too long to print"
+
+
+def _shortened(text: str) -> str:
+    """Returns a text that fits on one line, without control characters."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def _explain(key: str, problems: list[Any], schema: Any) -> str:
@@ -110,7 +151,7 @@ def _explain(key: str, problems: list[Any], schema: Any) -> str:
     if kind == "value_error":
         return f"{key}: {problem['ctx']['error']}"
     wanted = " or ".join(p["msg"].removeprefix("Input should be ") for p in problems)
-    return f"{key} must be {wanted}, got {value!r}"
+    return f"{key} must be {wanted}, got {_shown(value)}"
 
 
 def _suggestion(key: str, schema: Any) -> str:

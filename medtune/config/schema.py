@@ -13,12 +13,13 @@ from pydantic import (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 StepsOrShare = Annotated[float, Field(ge=0)]
 Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 # fmt: off
 SchedulerName = Literal[
     "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
@@ -75,8 +76,9 @@ class Rules(Section):
 
 
 class Clean(Section):
-    reader: Literal["ontologies", "hpo", "medical_meadow", "medquad", "columns"]
+    reader: Literal["auto", "ontologies", "hpo", "medical_meadow", "medquad", "columns"]
     columns: Columns | None
+    encoding: str
     rules: Rules
     min_question_words: Annotated[int, Field(ge=0)]
     max_question_words: Count
@@ -84,6 +86,18 @@ class Clean(Section):
     max_answer_words: Count
     max_unreadable_share: Share
     personal_data: Literal["ignore", "count", "mask", "drop"]
+
+    @field_validator("encoding")
+    @classmethod
+    def check_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)  # refuses codecs that are not for text, such as base64
+        except LookupError:
+            raise ValueError(
+                f"encoding must be one that Python knows, such as utf-8, cp1252 or utf-16, got "
+                f"{encoding!r}"
+            ) from None
+        return encoding
 
     @model_validator(mode="after")
     def check_words_and_columns(self) -> Self:
@@ -149,9 +163,12 @@ class Split(Section):
 class Tokenize(Section):
     prompt_style: Literal["chat", "question_answer"]
     system_prompt: str | None
-    max_length_tokens: Annotated[int, Field(ge=16)]
+    chat_template_kwargs: dict[Identifier, int | float | str | bool]
+    close_thoughts: bool
+    max_length_tokens: Annotated[int, Field(ge=16, lt=2**31)]
     truncation: Literal["cut", "drop"]
     loss_on: Literal["answer", "all"]
+    turns: Literal["all", "last"]
     disclaimer: str | None
 
 
@@ -178,7 +195,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
     neftune_noise_alpha: Annotated[float, Field(gt=0)] | None
-    num_train_epochs: Count
+    num_train_epochs: Annotated[int, Field(ge=1, le=10_000)]
     per_device_train_batch_size: Count
     gradient_accumulation_steps: Count
     tokens_per_pass: Literal["auto"] | Count
@@ -192,8 +209,15 @@ class Train(Section):
 
     @model_validator(mode="after")
     def check_pissa(self) -> Self:
-        if self.quantization != "none" and str(self.init_lora_weights).startswith("pissa"):
-            raise ValueError("init_lora_weights: pissa needs quantization: none")
+        """What PiSSA learned is saved as a difference of low-rank matrices, and nothing else."""
+        needed = {"quantization": "none", "use_dora": False, "bias": "none"}
+        wrong = [name for name, value in needed.items() if getattr(self, name) != value]
+        if wrong and str(self.init_lora_weights).startswith("pissa"):
+            remedies = (f"{n}: {str(needed[n]).lower()}, not {getattr(self, n)}" for n in wrong)
+            raise ValueError(
+                f"init_lora_weights: {self.init_lora_weights} needs {' and '.join(remedies)}; "
+                "or set init_lora_weights: true"
+            )
         return self
 
     def seed_or(self, shared: int) -> int:
@@ -234,11 +258,11 @@ class Evaluate(Section):
     top_p: Annotated[float, Field(gt=0, le=1)]
     repetition_penalty: Annotated[float, Field(gt=0)]
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)]
-    few_shot: Annotated[int, Field(ge=0)]
+    few_shot: Annotated[int, Field(ge=0, le=1000)]
     few_shot_finetuned: bool
     use_stemmer: bool
     metrics: list[Metric]
-    choice_questions: Annotated[int, Field(ge=0)] | None
+    choice_questions: Annotated[int, Field(ge=0, lt=2**31)] | None
 
     @field_validator("metrics")
     @classmethod
@@ -254,7 +278,7 @@ def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 class Compare(Section):
-    resamples: Annotated[int, Field(ge=100)]
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
     primary: Annotated[list[ScoreName], Field(min_length=1)]
     fail_if_worse: dict[
@@ -282,7 +306,7 @@ class Guard(Section):
     scope: Literal["off", "warn", "block"]
     max_false_block_rate: Annotated[float, Field(ge=0, lt=1)]
     questions_per_template: Count
-    regularization: Annotated[float, Field(gt=0)]
+    regularization: Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
 class Params(Section):

@@ -21,7 +21,7 @@ from medtune.config.schema import SPLITS
 from medtune.export import folders
 from medtune.export.folders import check_folder
 from medtune.export.statistics import draw_figures, make_tables
-from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.modeling.token_files import HISTORY, TOKENS, read_tokens
 from medtune.runtime.files import inert, read_table, replacing
 from medtune.runtime.stage import METRICS
 
@@ -76,13 +76,17 @@ def read_cards() -> pd.DataFrame:
     frames = []
     has_tokens = all((TOKENS / f"{name}.arrow").exists() for name in SPLITS)
     for name in SPLITS:
-        frame = read_table(SPLIT / f"{name}.parquet", "split").select(COLUMNS).to_pandas()
+        table = read_table(SPLIT / f"{name}.parquet", "split")
+        frame = table.select(COLUMNS).to_pandas()
+        if HISTORY.name in table.column_names:
+            frame[HISTORY.name] = table[HISTORY.name].to_pylist()
         frame["split"] = pd.Categorical([name] * len(frame), SPLITS)
         for text in ("question", "answer"):
             frame[f"{text}_words"] = frame[text].str.split().str.len()
         if has_tokens:
-            ids = read_tokens(TOKENS / f"{name}.arrow").column("input_ids")
-            frame["tokens"] = pc.list_value_length(ids).to_numpy()
+            rows = read_tokens(TOKENS / f"{name}.arrow")
+            lengths = pd.Series(pc.list_value_length(rows["input_ids"]), rows["id"].to_pylist())
+            frame["tokens"] = frame["id"].map(lengths.groupby(level=0).max())  # the longest row
         frames.append(frame)
     if not has_tokens:
         logger.info(f"lengths in tokens are left out: run dvc repro tokenize to get {TOKENS}")
@@ -103,16 +107,21 @@ def read_metrics() -> dict[str, Any]:
 
 def write_splits(folder: Path, cards: pd.DataFrame) -> int:
     """Writes each split in each format; returns how many CSV cells got an apostrophe."""
-    from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bars
+    from datasets import Dataset, DatasetDict, Features, List, Value, disable_progress_bars
 
     disable_progress_bars()
     features = Features({name: Value("string") for name in COLUMNS})
+    if HISTORY.name in cards:
+        message = {name: Value("string") for name in ("role", "content")}
+        features[HISTORY.name] = List(message)
     splits, escaped = DatasetDict(), 0
     for name in SPLITS:
-        frame = cards[cards["split"] == name][COLUMNS]
+        frame = cards[cards["split"] == name][list(features)]
         splits[name] = Dataset.from_pandas(frame, features, split=name, preserve_index=False)
         splits[name].to_parquet(folder / "parquet" / f"{name}.parquet")
         splits[name].to_json(folder / "jsonl" / f"{name}.jsonl", force_ascii=False)
+        if HISTORY.name in frame:
+            frame = frame.assign(history=[json.dumps(h, ensure_ascii=False) for h in frame.history])
         escaped += write_spreadsheet(folder / "csv" / f"{name}.csv", frame)
     splits.save_to_disk(folder / "dataset")
     return escaped

@@ -1,26 +1,12 @@
-"""Turns a prompt format into templates for other programs: Jinja, and its pieces for others.
+"""Takes a template apart into its pieces, for programs that do not read Jinja."""
 
-Other programs render a whole conversation as text and then encode it. The templates make that text
-what the training built piece by piece, with the system prompt, the date and the BOS token in it.
-"""
-
-import json
 import re
 from dataclasses import dataclass
 from itertools import takewhile
 
-from medtune.modeling.prompts import FIXED_DATE, QUESTION_ANSWER_TEMPLATE, Message, PromptEncoder
+from medtune.modeling.prompts import Message, PromptEncoder
 
-# The trained prompt ends without a blank, because the answer's first token brings it.
-BLANK_BEFORE_ANSWER = (
-    ("\nAnswer: '", "\nAnswer:'"),
-    ("{% else %}{{ ", "{% else %}{{ ' ' + "),
-)
-# The tokenizer puts a BOS before a text but not before a rendered conversation, and SentencePiece a
-# blank after it.
-STARTS = ("", "{{- bos_token }}", "{{- bos_token ~ ' ' }}")
 SLOT = "\ue000"  # stands for a content
-TRIED = ("What is gout?", "Is a fever of 38.5 °C dangerous?", "How does Crohn's disease present?")
 
 
 @dataclass(frozen=True)
@@ -36,42 +22,6 @@ class Pieces:
     question: tuple[str, str]
     answer: tuple[str, str]
     ending: str
-
-
-def portable_template(encoder: PromptEncoder) -> str:
-    """Returns a Jinja template that renders, without further arguments, what was trained."""
-    template, system = encoder.template, encoder.format.system_prompt
-    if template == QUESTION_ANSWER_TEMPLATE:
-        for old, new in BLANK_BEFORE_ANSWER:
-            template = template.replace(old, new)
-    head = ""
-    if "date_string" in template:
-        head += f"{{%- set date_string = {json.dumps(FIXED_DATE)} %}}"
-    if system:
-        message = f"{{'role': 'system', 'content': {json.dumps(system, ensure_ascii=False)}}}"
-        head += (
-            "{%- if messages[0]['role'] != 'system' %}"
-            f"{{%- set messages = [{message}] + messages %}}"
-            "{%- endif %}"
-        )
-    candidates = [f"{head}{start}{template}" for start in STARTS]
-    exact = (each for each in candidates if not differing_prompts(encoder, each))
-    return next(exact, candidates[0])
-
-
-def differing_prompts(encoder: PromptEncoder, template: str) -> list[str]:
-    """Returns the questions of TRIED whose ids the template alone does not reproduce."""
-    return [
-        question
-        for question in TRIED
-        if encoder.tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}],
-            chat_template=template,
-            add_generation_prompt=True,
-            return_dict=False,
-        )
-        != encoder.question_ids(question)
-    ]
 
 
 def pieces(encoder: PromptEncoder, template: str) -> Pieces:

@@ -6,6 +6,7 @@ Its tokenizer renders the prompts of the training; its card names the base model
     medtune export merged --experiment NAME FOLDER
 """
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 
 from medtune.config.schema import Evaluate, Params, Train
 from medtune.export import folders
-from medtune.export.chat_template import differing_prompts, portable_template
 from medtune.export.folders import check_folder
 from medtune.export.merged_card import MARK, model_card
 from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.runs import TEST_CARDS, read_run_params
 from medtune.modeling.adapters import ADAPTER
+from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_base, load_tokenizer, require
+from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import read_tokens
 from medtune.runtime.errors import InputError
@@ -75,13 +77,20 @@ def merge(root: Path) -> Merged:
     prompt_format = PromptFormat.load(adapter / "prompt.json", "train")
     encoder = PromptEncoder(load_tokenizer(adapter), prompt_format)
     model = merge_and_compare(root, params.train, test_cards(root))
-    template = portable_template(encoder)
+    template = _with_own_date(portable_template(encoder))
     if differing := differing_prompts(encoder, template):
         logger.warning(
             f"the chat template alone gives other tokens than the training for {differing[0]!r}: "
             "other programs may answer differently"
         )
     return Merged(model, encoder, template, params, adapter_md5(adapter))
+
+
+def _with_own_date(template: str) -> str:
+    """Keeps the date of the training where a program gives today's: llama.cpp sets the variable."""
+    if "date_string" not in template:
+        return template
+    return f"{{%- set date_string = {json.dumps(FIXED_DATE)} %}}{template}"
 
 
 def merge_and_compare(root: Path, train: Train, cards: list[list[int]]) -> Any:

@@ -25,24 +25,20 @@ from transformers import (
 )
 
 from medtune.config.schema import Evaluate
+from medtune.generation.caches import make_cache
 from medtune.generation.graphs import GreedySteps, greedy_answers
-from medtune.generation.kv_cache import (
-    DecoderInputs,
-    PaddedCache,
-    SharedPrefixCache,
-    last_states,
-    row_bytes,
-)
+from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
 from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
-from medtune.modeling.losses import head_logits
+from medtune.modeling.forward import ModelInputs
+from medtune.modeling.limits import check_length
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
-from medtune.modeling.shared_prefix import enable_prefix_sharing
 from medtune.runtime.progress import progress
 
 logger = logging.getLogger("medtune")
 
+SHORTER = "lower evaluate.max_new_tokens or evaluate.few_shot so that it gets down"
 ROW_TOKENS = 256  # of prompt and answer together, for which a whole batch has room in its cache
 
 
@@ -64,10 +60,12 @@ def answer_all(
     """
     ends = end_ids(model, encoder)
     lengths = [len(ids) for ids in prompts]
+    longest = max(lengths, default=0) + params.max_new_tokens
+    check_length(model.config, longest, "the longest question with its answer", SHORTER)
     batches = batches_of(lengths, params)
     if model.device.type == "cuda" and process_count() == 1:  # batches must be equal in all
         free_bytes, _ = torch.cuda.mem_get_info()
-        row = row_bytes(model, max(lengths) + params.max_new_tokens)
+        row = row_bytes(model, longest)
         batches = _cut(batches, fitting_rows(params.batch_size, row, free_bytes))
 
     def answer_batches(batches: Sequence[list[int]]) -> list[list[Answer]]:
@@ -138,16 +136,15 @@ def generate(
     temperature, `seeds` holds one seed for each prompt, of any kind that numpy's default_rng takes;
     what is sampled depends on it and not on the other rows. `on_token` is called after each step.
     """
-    cache_type = SharedPrefixCache if enable_prefix_sharing(model) else PaddedCache
-    cache = cache_type(model, prompts, params.max_new_tokens)
+    cache = make_cache(model, prompts, params.max_new_tokens)
     sampler = Sampler(prompts, params, seeds)
     new: list[list[int]] = [[] for _ in prompts]
     running = list(range(len(prompts)))  # running[row] is the number of the row's prompt
-    passes: Iterable[DecoderInputs] = cache.prefill_inputs()
+    passes: Iterable[ModelInputs] = cache.prefill_inputs()
     with packed_weights(model, len(prompts)):
         while True:
-            hidden = [last_states(model, cache, inputs) for inputs in passes]
-            tokens = sampler(head_logits(model, torch.cat(hidden)))  # (rows,)
+            logits = torch.cat([cache.next_logits(inputs) for inputs in passes])
+            tokens = sampler(logits)  # (rows,)
             if tokens.is_cuda and sampler.is_greedy and isinstance(cache, SharedPrefixCache):
                 steps = GreedySteps(model, cache, tokens, ends, params.frequency_penalty)
                 return greedy_answers(steps, params.max_new_tokens, on_token)

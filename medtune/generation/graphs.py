@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from medtune.generation.kv_cache import SharedPrefixCache, last_states
-from medtune.modeling.losses import head_logits
+from medtune.generation.kv_cache import SharedPrefixCache
 
 logger = logging.getLogger("medtune")
 
@@ -68,7 +67,7 @@ class GreedySteps:
             "position_ids": self.positions[:, None],
             "attention_mask": self.mask,
         }
-        logits = head_logits(self.model, last_states(self.model, self.cache, inputs))
+        logits = self.cache.next_logits(inputs)
         if self.frequency_penalty:
             logits = logits - self.penalties
         self.tokens.copy_(logits.argmax(dim=-1))

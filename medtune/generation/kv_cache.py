@@ -32,39 +32,43 @@ import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from medtune.modeling.collation import common_prefix_length
+from medtune.modeling.forward import ModelInputs, logits_at
 from medtune.modeling.shared_prefix import Layout
 
 PROMPTS_AT_ONCE = 32  # enough for full speed on a CPU; a larger group needs more padding
 GPU_TOKENS_AT_ONCE = 16_384  # of prompts with their padding
 
-DecoderInputs = dict[str, Any]  # keyword arguments of a decoder's forward pass
-
 
 class GenerationCache(Protocol):
-    """What a generation loop asks of a cache; the decoder uses it as a transformers `Cache`."""
+    """What a generation loop asks of a cache; the model uses it as a transformers `Cache`."""
 
-    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+    def prefill_inputs(self) -> Iterator[ModelInputs]:
+        """Yields the inputs of the passes that run the prompts, one after the other."""
+
+    def next_inputs(self, tokens: torch.Tensor) -> ModelInputs:
         """Returns the inputs that append one token (N,) to each row."""
 
-    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Picks the hidden states (N, D) of each row's last token from all that a pass returns."""
+    def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
+        """Runs the model; returns the logits (rows, vocabulary) after each row's last token."""
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drops all rows but these. Returns the old number of each row, in its new order."""
 
 
-def last_states(model: Any, cache: GenerationCache, inputs: DecoderInputs) -> torch.Tensor:
-    """Runs the decoder; returns the hidden states (rows, dim) of each row's last token."""
-    output = model.get_decoder()(**inputs, past_key_values=cache, use_cache=True)
-    return cache.last_tokens(output.last_hidden_state)
+def cached_logits(
+    model: Any, cache: Cache, places: torch.Tensor, inputs: ModelInputs
+) -> torch.Tensor:
+    """Runs a model with a cache; returns the logits (places, vocabulary) at these tokens."""
+    return logits_at(model, places, **inputs, past_key_values=cache, use_cache=True)
 
 
 def row_bytes(model: Any, columns: int) -> int:
     """Returns what one row takes: its keys and values, and its logits with their copies."""
     config = model.config.get_text_config()
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    states = 2 * config.num_hidden_layers * heads * head * columns
+    heads = getattr(config, "num_attention_heads", None) or 1  # none: as if all were one head
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    heads = getattr(config, "num_key_value_heads", None) or heads
+    states = 2 * config.num_hidden_layers * heads * size * columns
     return states * model.dtype.itemsize + 3 * 4 * config.vocab_size
 
 
@@ -86,7 +90,7 @@ class SlotCache(Cache):
 
     def __init__(self, model: Any, slot_layers: Sequence[SlotLayer]) -> None:
         super().__init__(layers=[*slot_layers])
-        self.slot_layers = slot_layers
+        self.model, self.slot_layers = model, slot_layers
         self.device = model.device
 
     def close_gaps(self, rows: Sequence[int], lengths: Sequence[int]) -> list[int]:
@@ -126,7 +130,7 @@ class SharedPrefixCache(SlotCache):
         # (1,) where a decode pass writes, if all columns shall take part; else the last in use
         self.column: torch.Tensor | None = None
 
-    def prefill_inputs(self) -> Iterator[DecoderInputs]:
+    def prefill_inputs(self) -> Iterator[ModelInputs]:
         """Yields the inputs of one pass for each group of prompts, to be run in this order."""
         size = PROMPTS_AT_ONCE
         if self.device.type == "cuda":
@@ -135,7 +139,7 @@ class SharedPrefixCache(SlotCache):
             self.group = slice(start, min(start + size, self.row_count))
             yield self._group_inputs(self.prompts[self.group])
 
-    def _group_inputs(self, prompts: Sequence[list[int]]) -> DecoderInputs:
+    def _group_inputs(self, prompts: Sequence[list[int]]) -> ModelInputs:
         """Packs one row: the prefix, then the suffixes, each padded on the left to R columns."""
         prefix, length = self.prefix_length, max(len(ids) for ids in prompts)
         suffixes = torch.tensor([[0] * (length - len(ids)) + ids[prefix:] for ids in prompts])
@@ -159,7 +163,7 @@ class SharedPrefixCache(SlotCache):
             ),
         }
 
-    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+    def next_inputs(self, tokens: torch.Tensor) -> ModelInputs:
         self.positions = self.positions + 1
         self.length += 1
         return {
@@ -168,12 +172,15 @@ class SharedPrefixCache(SlotCache):
             "attention_mask": self.key_mask[:, None, None, : self.length],  # (N, 1, 1, length)
         }
 
-    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Takes (1, P + N · R, D) of a prefill pass, or (N, 1, D) of a decode pass."""
-        if hidden.shape[1] > 1:
-            rows = self.group.stop - self.group.start
-            hidden = hidden[0, self.prefix_length :].unflatten(0, (rows, -1))  # (N, R, D)
-        return hidden[:, -1]
+    def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
+        return cached_logits(self.model, self, self.last_places(inputs), inputs)
+
+    def last_places(self, inputs: ModelInputs) -> torch.Tensor:
+        """Returns the numbers (N,) of the rows' last tokens among the tokens of a pass."""
+        rows, columns, first = len(inputs["input_ids"]), 1, 0
+        if "layout" in inputs:
+            (rows, columns), first = inputs["layout"].shape, self.prefix_length
+        return first - 1 + columns * torch.arange(1, rows + 1, device=self.device)
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         order = self.close_gaps(rows, [self.length] * self.row_count)
@@ -214,10 +221,9 @@ class _SharedPrefixLayer(SlotLayer):
     def _store_prompts(self, *states: torch.Tensor) -> None:
         """Copies packed keys and values (1, H, P + N · R, E) into the slots of their rows."""
         cache, prefix = self.cache, self.cache.prefix_length
-        _, heads, _, size = states[0].shape
         if not self.buffers:
-            shape = (cache.row_count, heads, cache.capacity, size)
-            self.buffers = [new.new_empty(shape) for new in states]
+            shapes = [(cache.row_count, s.shape[1], cache.capacity, s.shape[3]) for s in states]
+            self.buffers = [new.new_empty(s) for new, s in zip(states, shapes, strict=True)]
             for buffer in self.buffers:  # NaN in padding would spoil attention even where hidden
                 buffer[:, :, prefix : cache.length] = 0
         for buffer, new in zip(self.buffers, states, strict=True):
@@ -235,6 +241,7 @@ class PaddedCache(DynamicCache):
 
     def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
         super().__init__(config=model.config)
+        self.model = model
         width = max(len(ids) for ids in prompts)
         padded = [[0] * (width - len(ids)) + ids for ids in prompts]
         self.ids = torch.tensor(padded, device=model.device)  # (N, width)
@@ -243,14 +250,14 @@ class PaddedCache(DynamicCache):
         self.positions = columns - (width - lengths)[:, None]  # (N, C), negative in padding
         self.length = width  # columns in use
 
-    def prefill_inputs(self) -> Iterator[DecoderInputs]:
+    def prefill_inputs(self) -> Iterator[ModelInputs]:
         yield self._inputs(self.ids)
 
-    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+    def next_inputs(self, tokens: torch.Tensor) -> ModelInputs:
         self.length += 1
         return self._inputs(tokens[:, None])
 
-    def _inputs(self, ids: torch.Tensor) -> DecoderInputs:
+    def _inputs(self, ids: torch.Tensor) -> ModelInputs:
         """Returns the inputs for the last columns, whose ids (N, columns) are given."""
         positions = self.positions[:, : self.length]
         return {
@@ -259,10 +266,14 @@ class PaddedCache(DynamicCache):
             "attention_mask": (positions >= 0).long(),  # (N, length)
         }
 
-    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden[:, -1]
+    def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
+        rows, columns = inputs["input_ids"].shape
+        places = columns * torch.arange(1, rows + 1, device=self.positions.device) - 1  # (N,)
+        return cached_logits(self.model, self, places, inputs)
 
     def keep(self, rows: Sequence[int]) -> list[int]:
-        self.batch_select_indices(torch.tensor(rows, device=self.positions.device))
+        # Every layer of transformers can reorder its rows; only some can select among them.
+        indices: Any = torch.tensor(rows, device=self.positions.device)
+        self.reorder_cache(indices)
         self.positions = self.positions[rows]
         return list(rows)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CODE_LETTERS = 6
 SYSTEM = (
@@ -35,15 +35,19 @@ TO_A_JUDGE = re.compile(
 
 @dataclass(frozen=True)
 class Case:
-    """A question with its reference and two answers, in the order in which they are shown."""
+    """A question with its reference and two answers, in the order in which they are shown.
+
+    `before` is what was said before the question of a conversation.
+    """
 
     question: str
     reference: str
     first: str
     second: str
+    before: str = ""
 
     def swapped(self) -> "Case":
-        return Case(self.question, self.reference, self.second, self.first)
+        return replace(self, first=self.second, second=self.first)
 
     def mark(self) -> str:
         return self._digest()[: 2 * CODE_LETTERS]
@@ -57,13 +61,15 @@ class Case:
 
     def _digest(self) -> str:
         texts = [self.question, self.reference, self.first, self.second]
+        texts += [self.before] if self.before else []
         return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def messages(case: Case) -> list[dict[str, str]]:
     """Returns the conversation that asks a judge about a case."""
     mark = case.mark()
-    texts = {
+    texts = {"Before the question": case.before} if case.before else {}
+    texts |= {
         "Question": case.question,
         "Reference": case.reference,
         "Answer 1": case.first,

@@ -1,6 +1,7 @@
 """Adds a LoRA adapter to a base model, saves it with its tokenizer, and loads it again."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 from medtune.config.schema import Train
 from medtune.modeling.loading import BASE, require
+from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import scratch
 from medtune.runtime.progress import is_main_process
+
+logger = logging.getLogger("medtune")
 
 ADAPTER = Path("models/adapter")
 FILES = (
@@ -50,7 +54,13 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     )
     if params.target_modules != "all-linear":
         _check_targets(model, params.target_modules)
-    model = get_peft_model(model, config)
+    try:
+        model = get_peft_model(model, config)
+    except ValueError as error:  # peft knows layers that some architectures do not call
+        raise InputError(
+            f"train.target_modules is {params.target_modules}, which does not fit a model of type "
+            f"{model.config.model_type} ({error}): choose from {', '.join(_linear_layers(model))}"
+        ) from None
     for weight in model.parameters():
         if weight.requires_grad:  # the optimiser's small steps would be lost in half precision
             weight.data = weight.data.float()
@@ -89,18 +99,32 @@ def save_adapter(
     weights = {name: whole(p) for name, p in model.named_parameters() if p.requires_grad}
     if not is_main_process():
         return
-    encoder.tokenizer.chat_template = encoder.template
     folder.mkdir(parents=True, exist_ok=True)
     with scratch(folder) as temporary:
         if first:
             model.save_pretrained(temporary, path_initial_model_for_weight_conversion=str(first))
         else:
             model.save_pretrained(temporary, state_dict=weights)
-        encoder.tokenizer.save_pretrained(temporary)
-        encoder.format.save(temporary / "prompt.json")
+        save_tokenizer(encoder, temporary)
         _make_portable(temporary / "adapter_config.json")
         for name in FILES:
             (temporary / name).replace(folder / name)
+
+
+def save_tokenizer(encoder: PromptEncoder, folder: Path) -> None:
+    """Writes the prompt format, and the tokenizer with a template that makes the trained prompts.
+
+    The template leaves the system prompt to the conversation.
+    """
+    template = portable_template(encoder, with_system_prompt=False)
+    if differing := differing_prompts(encoder, template, with_system_prompt=False):
+        logger.warning(
+            f"the chat template beside the adapter gives other tokens than the training for "
+            f"{differing[0]!r}: other programs may answer differently"
+        )
+    encoder.tokenizer.chat_template = template
+    encoder.tokenizer.save_pretrained(folder)
+    encoder.format.save(folder / "prompt.json")
 
 
 def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
@@ -119,16 +143,20 @@ def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
 
 def _check_targets(model: Any, targets: list[str]) -> None:
     """Rejects a name that no module has; peft would silently train only the others."""
-    import torch
-
-    named = list(model.named_modules())
-    missing = [t for t in targets if not any(f".{name}".endswith(f".{t}") for name, _ in named)]
+    names = [name for name, _ in model.named_modules()]
+    missing = [t for t in targets if not any(f".{name}".endswith(f".{t}") for name in names)]
     if missing:
-        linear = {name.split(".")[-1] for name, kind in named if isinstance(kind, torch.nn.Linear)}
         raise InputError(
             f"train.target_modules names {', '.join(missing)}, which the model does not have: its "
-            f"linear layers are {', '.join(sorted(linear))}"
+            f"linear layers are {', '.join(_linear_layers(model))}"
         )
+
+
+def _linear_layers(model: Any) -> list[str]:
+    import torch
+
+    named = model.named_modules()
+    return sorted({n.split(".")[-1] for n, kind in named if isinstance(kind, torch.nn.Linear)})
 
 
 def _make_portable(path: Path) -> None:

@@ -1,8 +1,8 @@
 """Puts rows into batches: which rows go together, in which order, and as which tensors."""
 
-from collections.abc import Sequence
-from itertools import takewhile
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,42 @@ if TYPE_CHECKING:
     import torch
 
 IGNORED = -100  # label of a token without loss: the default `ignore_index` of cross_entropy
+
+Spans = Sequence[Sequence[int]]  # (start, stop) of each span of columns
+
+
+class Cards(NamedTuple):
+    """Rows for the loss: it covers `input_ids[loss_start:]` but for what is in masked spans.
+
+    Only conversations have masked spans, which lie between two answers.
+    """
+
+    input_ids: Sequence[list[int]]
+    loss_start: Sequence[int]
+    masked_spans: Sequence[Spans] = ()  # of each row, or none for all rows
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Sequence[Any]], numbers: Iterable[int]) -> "Cards":
+        """Takes rows from the columns of a token file."""
+        chosen = list(numbers)
+        return cls(*([rows[name][n] for n in chosen] for name in cls._fields if name in rows))
+
+    def supervised(self) -> list[list[range]]:
+        """Returns the columns of each row that the loss covers; nothing predicts the first one.
+
+        >>> Cards([[1, 5, 2, 6, 7, 2]], [1], [[(3, 5)]]).supervised()
+        [[range(1, 3), range(5, 6)]]
+        """
+        found: list[list[range]] = []
+        masked: Sequence[Spans] = self.masked_spans or [()] * len(self.input_ids)
+        for ids, start, spans in zip(self.input_ids, self.loss_start, masked, strict=True):
+            edges = [max(1, start), *chain(*spans), len(ids)]
+            found.append([range(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)])
+        return found
+
+    def supervised_counts(self) -> list[int]:
+        """Returns how many tokens of each row the loss covers."""
+        return [sum(map(len, columns)) for columns in self.supervised()]
 
 
 def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -38,13 +74,16 @@ def common_prefix_length(rows: Sequence[Sequence[int]]) -> int:
 
 
 def padded(
-    input_ids: Sequence[Sequence[int]], loss_start: Sequence[int], pad_id: int
+    input_ids: Sequence[Sequence[int]],
+    loss_start: Sequence[int],
+    pad_id: int,
+    masked_spans: Sequence[Spans] = (),
 ) -> dict[str, "torch.Tensor"]:
     """Returns right-padded `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64.
 
     `columns` is the length of the longest row. The labels of a row are its ids from `loss_start`
-    on; they are IGNORED before that and in the padding. Labels are not shifted: the label of a
-    column is the token in that column.
+    on; they are IGNORED before that, in its masked spans and in the padding. Labels are not
+    shifted: the label of a column is the token in that column.
     """
     import torch
 
@@ -56,4 +95,7 @@ def padded(
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
         labels[row, start : len(tokens)] = torch.tensor(tokens[start:])
+    for row, spans in enumerate(masked_spans):
+        for start, stop in spans:
+            labels[row, start:stop] = IGNORED
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}

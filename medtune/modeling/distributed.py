@@ -6,11 +6,11 @@ With one process, everything here is a plain call: no process group is needed.
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from medtune.modeling.loading import device
@@ -53,6 +53,15 @@ def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
         return work(items)
     by_process = gather_object([work(items[accelerator().process_index :: count])])
     return [by_process[n % count][n // count] for n in range(len(items))]
+
+
+def from_first(find: Callable[[], Result]) -> Result:
+    """Returns in all processes what `find` returns in the first, which alone calls it."""
+    if process_count() == 1:
+        return find()
+    found = [find() if accelerator().is_main_process else None]
+    first: list[Any] = broadcast_object_list(found)
+    return first[0]
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

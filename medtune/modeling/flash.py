@@ -30,6 +30,8 @@ def flash_dtype(model: Any) -> torch.dtype | None:
         return None
     config = model.config.get_text_config()
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    if getattr(config, "v_head_dim", head) != head:  # multi-head latent attention (DeepSeek)
+        return None
     dropout = model.training and getattr(config, "attention_dropout", 0)
     autocast = torch.is_autocast_enabled("cuda")
     dtype = torch.get_autocast_dtype("cuda") if autocast else model.dtype

@@ -1,8 +1,4 @@
-"""The loss of supervised tokens, for training and for perplexity.
-
-Logits are by far the largest tensor of a small model: 49,152 numbers for each token of the default.
-They are computed only where a supervised token is predicted, not for prompts and padding.
-"""
+"""The loss of supervised tokens, for training and for perplexity."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -11,11 +7,13 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import spread
+from medtune.modeling.forward import padded_logits
 from medtune.modeling.loading import to_device
 from medtune.modeling.onednn import packed_weights
-from medtune.modeling.shared_prefix import enable_prefix_sharing, pack, shares_prefixes
+from medtune.modeling.shared_prefix import pack, shares_prefixes
 from medtune.runtime.progress import progress
 
 LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
@@ -33,18 +31,15 @@ def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
     """
     batch = {name: tensor.cpu() for name, tensor in batch.items()}  # DDP moves it to the GPU
     is_packed = len(batch["input_ids"]) > 1 and shares_prefixes(model)
+    columns = torch.arange(batch["labels"].numel())
     if is_packed:
         row, columns = pack(model, batch)
-        states = row.states(model.get_decoder())  # (packed, dim)
+    supervised = _supervised(batch, columns)
+    places, targets, rows = (to_device(tensor, model.device) for tensor in supervised)
+    if is_packed:
+        logits = row.logits(model, places)  # (supervised, vocabulary)
     else:
-        columns = torch.arange(batch["labels"].numel(), device=batch["labels"].device)
-        ids, mask = (
-            to_device(batch[name], model.device) for name in ("input_ids", "attention_mask")
-        )
-        output = model.get_decoder()(input_ids=ids, attention_mask=mask.bool(), use_cache=False)
-        states = output.last_hidden_state.flatten(0, 1)  # (rows · columns, dim)
-    places, targets, rows = (to_device(t, model.device) for t in _supervised(batch, columns))
-    logits = head_logits(model, states.index_select(0, places))  # (supervised, vocabulary)
+        logits = padded_logits(model, batch["input_ids"], batch["attention_mask"], places)
     return cross_entropy(logits, targets, reduction="none"), rows
 
 
@@ -97,19 +92,3 @@ def summed_losses(
     with torch.inference_mode(), packed_weights(model, tokens=LOSS_BATCH * TOKENS_PER_ROW):
         found = spread(all_losses, batches)
     return [losses for _, losses in sorted(zip(chain(*batches), chain(*found), strict=True))]
-
-
-def head_logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Maps hidden states (tokens, dim) to logits (tokens, vocabulary) in fp32.
-
-    They are scaled and capped as in the model's own forward pass: Cohere multiplies them, Granite
-    divides them, Gemma 2 caps them.
-    """
-    config = model.config
-    logits = model.get_output_embeddings()(hidden).float()
-    if getattr(config, "logit_scale", None):
-        logits = logits * config.logit_scale
-    if getattr(config, "logits_scaling", None):
-        logits = logits / config.logits_scaling
-    cap = getattr(config, "final_logit_softcapping", None)
-    return torch.tanh(logits / cap) * cap if cap else logits

@@ -7,14 +7,16 @@ parsing off, so that `<|im_end|>` in a question is just text.
 import copy
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
+from medtune.config.schema import Tokenize
+from medtune.modeling import chat_templates
 from medtune.runtime.errors import InputError
 
 QUESTION_ANSWER_TEMPLATE = (
@@ -24,10 +26,21 @@ QUESTION_ANSWER_TEMPLATE = (
     "{% else %}{{ message['content'] + eos_token + '\n\n' }}{% endif %}"
     "{% endfor %}"
 )
-FIXED_DATE = "26 Jul 2024"  # Llama 3's template prints today's date; this is its fallback
 SLOT = re.compile("( ?)\ue000([0-9]+)\ue001")  # where content goes, and the space before it
 
-Message = dict[str, str]  # {"role": "user" or "assistant", "content": …}
+Message = dict[str, str]  # {"role": "system", "user" or "assistant", "content": …}
+
+
+def in_turns(messages: Iterable[Message]) -> list[Message]:
+    """Joins messages of one role in a row, because most templates want the roles to alternate.
+
+    Empty messages of the assistant are left out.
+    """
+    said = [m for m in messages if m["content"] or m["role"] != "assistant"]
+    return [
+        {"role": role, "content": "\n\n".join(message["content"] for message in own)}
+        for role, own in groupby(said, key=itemgetter("role"))
+    ]
 
 
 @dataclass(frozen=True)
@@ -37,9 +50,24 @@ class PromptFormat:
     prompt_style: str
     system_prompt: str | None
     disclaimer: str | None = None
+    chat_template_kwargs: Mapping[str, chat_templates.Setting] = field(default_factory=dict)
+    close_thoughts: bool = False
+
+    @classmethod
+    def of(cls, params: Tokenize) -> "PromptFormat":
+        return cls(
+            params.prompt_style,
+            params.system_prompt and params.system_prompt.strip(),  # as most templates do
+            params.disclaimer,
+            params.chat_template_kwargs,
+            params.close_thoughts,
+        )
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        """Writes the format as JSON, without what only some templates need."""
+        optional = ("chat_template_kwargs", "close_thoughts")
+        values = {k: v for k, v in asdict(self).items() if v or k not in optional}
+        path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def without_disclaimer(self, answer: str) -> tuple[str, bool]:
         """Returns the answer without the appended disclaimer, and whether it was there."""
@@ -74,26 +102,21 @@ class PromptEncoder:
     def __init__(self, tokenizer: Any, prompt_format: PromptFormat) -> None:
         self.tokenizer = tokenizer
         self.format = prompt_format
-        self.template = tokenizer.chat_template
-        if prompt_format.prompt_style == "question_answer":
-            self.template = QUESTION_ANSWER_TEMPLATE
-        if not self.template:
-            raise InputError(
-                "the model's tokenizer has no chat template: set tokenize.prompt_style to "
-                "question_answer, or use an instruction-tuned model"
-            )
         if tokenizer.eos_token_id is None:
             raise InputError("the model's tokenizer has no end-of-sequence token: use another")
+        self.template = self._complete_template()
+        self.thought_markers = chat_templates.thought_markers(self.template)
         added = tokenizer.added_tokens_decoder.items()
         self.special_ids = {token_id for token_id, token in added if token.special}
+        markers = tokenizer.convert_tokens_to_ids([*(self.thought_markers or ())])
+        self._stop_ids = self.special_ids.difference(markers)
         self._plain = _plain_text_tokenizer(tokenizer)
         # A SentencePiece tokenizer puts a space before every text. A line break in front of the
         # text takes that space, and its ids are dropped.
         self._before = "\n" if tokenizer.tokenize("a")[0].startswith("▁") else ""
         self._dropped = len(self._plain.encode(self._before, add_special_tokens=False))
         self._frame = cache(self._new_frame)
-        opening = self._render(["user"], add_generation_prompt=True)
-        self._space_before_answer = " " if opening.endswith(" ") else ""
+        self._space_before_answer = self._space_of_answers()
         self.end_id = self._end_of_turn()
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
@@ -135,42 +158,79 @@ class PromptEncoder:
         return self._encode_contents([self._space_before_answer + text for text in answers])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Returns the text of generated ids, up to the first control token."""
-        stop = next((n for n, i in enumerate(ids) if i in self.special_ids), len(ids))
+        """Returns the text of generated ids, up to the first control token but a thought's."""
+        stop = next((n for n, i in enumerate(ids) if i in self._stop_ids), len(ids))
         return self.tokenizer.decode(list(ids[:stop])).strip()
 
+    def without_thought(self, answer: str) -> tuple[str, bool]:
+        """Returns the answer without the thought before it, and whether there was one.
+
+        Of an answer that was cut within its thought, nothing is left.
+        """
+        if not self.thought_markers:
+            return answer, False
+        begin, end = self.thought_markers
+        thought, closed, rest = answer.rpartition(end)
+        if closed:
+            return rest.strip(), bool(thought.replace(begin, "").strip())
+        return ("", True) if answer.startswith(begin) else (answer, False)
+
+    def _complete_template(self) -> str:
+        form = self.format
+        if form.prompt_style == "question_answer":
+            template = QUESTION_ANSWER_TEMPLATE
+        else:
+            template = chat_templates.model_template(self.tokenizer)
+        return chat_templates.complete_template(
+            self.tokenizer,
+            template,
+            form.chat_template_kwargs,
+            form.close_thoughts,
+            bool(form.system_prompt),
+        )
+
     def _render(self, roles: Sequence[str], add_generation_prompt: bool) -> str:
-        """Renders the template around numbered slots instead of the messages' contents."""
-        slots = [{"role": role, "content": f"\ue000{n}\ue001"} for n, role in enumerate(roles)]
-        try:
-            return self.tokenizer.apply_chat_template(
-                slots,
-                chat_template=self.template,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                date_string=FIXED_DATE,
-            )
-        except TemplateError as error:
-            raise InputError(
-                f"the model's chat template rejects these messages ({error}): if it has no "
-                "system role, set tokenize.system_prompt to null"
-            ) from None
+        return chat_templates.render(self.tokenizer, self.template, roles, add_generation_prompt)
 
     def _new_frame(self, roles: tuple[str, ...]) -> Frame:
-        """Returns the frame of messages with these roles; the system prompt is constant too."""
-        system = [self.format.system_prompt] if self.format.system_prompt else []
+        """Returns the frame of messages with these roles; the system prompt is constant too.
+
+        A system message of the conversation's own takes the place of the system prompt.
+        """
+        own_system = roles[:1] == ("system",)
+        system = [self.format.system_prompt] if self.format.system_prompt and not own_system else []
         rendered = self._render([*("system" for _ in system), *roles], add_generation_prompt=True)
         text, *parts = SLOT.split(rendered.removesuffix(" "))
         frame = Frame(self._encode_opening(text), [])
         constant = frame.opening  # the list of ids that is growing
         for space, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
             number, following = int(slot) - len(system), self._encode_template(text)
+            space = self._space_after(constant, space)
             if number < 0:
                 constant += self._encode_contents([space + system[0]])[0] + following
             else:
                 frame.slots.append((number, space, following))
                 constant = following
         return frame
+
+    def _space_of_answers(self) -> str:
+        """Returns the space that is encoded with an answer: the template's before it."""
+        text = chat_templates.text_before_answer(self.tokenizer, self.template)
+        prompt = self.question_ids("")
+        return self._space_after(prompt, " " if text.endswith(" ") else "")
+
+    def _space_after(self, ids: Sequence[int], space: str) -> str:
+        """Returns the space to encode with a content so that it gets its ids behind `ids`.
+
+        Behind a control token or at the very start, SentencePiece itself adds a space.
+        """
+        if not self._before or (ids and ids[-1] not in self.tokenizer.added_tokens_decoder):
+            return space
+        token = self.tokenizer.convert_ids_to_tokens(ids[-1]) if ids else ""
+        whole = self.tokenizer.encode(f"{token}{space}a", add_special_tokens=False)
+        spaces = (space, f" {space}", "")
+        same = (s for s in spaces if self._encode_contents([f"{s}a"])[0] == whole[len(ids[-1:]) :])
+        return next(same, space)
 
     def _end_of_turn(self) -> int:
         tail = SLOT.split(self._render(["user", "assistant"], add_generation_prompt=False))[-1]
@@ -193,9 +253,12 @@ class PromptEncoder:
 
     def _encode_contents(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of what users or data wrote; control tokens in it are just text."""
-        texts = [self._before + text for text in texts]
-        encodings = self._plain.encode_batch_fast(texts, add_special_tokens=False)
-        return [encoding.ids[self._dropped :] for encoding in encodings]
+        once = [*dict.fromkeys(texts)]  # the turns of a conversation are in several prompts
+        encodings = self._plain.encode_batch_fast(
+            [self._before + text for text in once], add_special_tokens=False
+        )
+        found = dict(zip(once, encodings, strict=True))
+        return [found[text].ids[self._dropped :] for text in texts]
 
 
 def _plain_text_tokenizer(tokenizer: Any) -> Any:
@@ -207,7 +270,7 @@ def _plain_text_tokenizer(tokenizer: Any) -> Any:
     plain = copy.deepcopy(tokenizer.backend_tokenizer)
     plain.no_truncation()
     plain.no_padding()
-    template = tokenizer.chat_template or ""
+    template = chat_templates.default_template(tokenizer) or ""
     added = [token.content for token in tokenizer.added_tokens_decoder.values()]
     plain.add_special_tokens([t for t in added if t in template and not t.isspace()])
     plain.encode_special_tokens = True

@@ -40,10 +40,9 @@ A row may also hold several continuations of one context, as a multiple-choice q
 options. Each continuation attends to the context and to itself, at the positions that it would have
 directly behind the context.
 
-The result is exact: losses and gradients equal those of the padded batch up to rounding. Not
-supported, and therefore padded as usual: attention other than torch's SDPA, sliding windows and
-other layers that see only a part of the row, and NEFTune, whose noise depends on the row's length.
-With dropout the batch is packed but the prefix is repeated, because each row draws its own noise.
+The result is exact: losses and gradients equal those of the padded batch up to rounding. A model
+that cannot take packed rows runs padded as usual, which medtune.modeling.agreement finds out. With
+dropout the batch is packed but the prefix is repeated, because each row draws its own noise.
 
 Packing without attention between rows: Krell et al. 2021 (arXiv:2107.02027). The prefix computed
 once in training: Prefix Grouper, Liu et al. 2025 (arXiv:2506.05433). Continuations under a mask of
@@ -64,28 +63,11 @@ from transformers.masking_utils import sdpa_mask
 
 from medtune.modeling.collation import IGNORED
 from medtune.modeling.flash import Sequences, flash_dtype
+from medtune.modeling.forward import logits_at, padded_logits
 from medtune.modeling.loading import to_device
 
 ATTENTION = "sdpa_shared_prefix"  # the name under which transformers finds `_attend`
 PADDING, CONTEXT = -1, 0  # segments of a row; continuations are the segments 1, 2, …
-
-
-def enable_prefix_sharing(model: Any) -> bool:
-    """Lets the model take packed rows if its attention allows it; returns whether it does.
-
-    Calling it again changes nothing.
-    """
-    config = model.config.get_text_config()
-    if (
-        config._attn_implementation == "sdpa"
-        and model._can_set_attn_implementation()
-        and not model._is_stateful
-        and not getattr(config, "sliding_window", None)
-        and set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
-        and not getattr(model.get_input_embeddings(), "neftune_noise_alpha", None)
-    ):
-        model.set_attn_implementation(ATTENTION)
-    return shares_prefixes(model)
 
 
 def shares_prefixes(model: Any) -> bool:
@@ -130,16 +112,17 @@ class PackedRow:
         ids, positions, mask = (to_device(tensor, device) for tensor in (ids, positions, mask))
         return PackedRow(ids, positions, mask, self.layout.to(device))
 
-    def states(self, decoder: Any) -> torch.Tensor:
-        """Returns the last hidden states (P + T, D)."""
-        output = decoder(
+    def logits(self, model: Any, places: torch.Tensor) -> torch.Tensor:
+        """Returns the logits (places, vocabulary) after the packed tokens of these numbers."""
+        return logits_at(
+            model,
+            places,
             input_ids=self.input_ids,
             position_ids=self.position_ids,
             attention_mask=self.attention_mask,  # transformers hands a 4-D mask on unchanged
             layout=self.layout,
             use_cache=False,
         )
-        return output.last_hidden_state[0]
 
 
 def pack(model: Any, batch: dict[str, torch.Tensor]) -> tuple[PackedRow, torch.Tensor]:
@@ -176,10 +159,10 @@ def flash_row(
     return PackedRow(ids[None], positions[None], mask, sequences).to(model.device)
 
 
-def continuation_states(
+def continuation_logits(
     model: Any, contexts: Sequence[list[int]], continuations: Sequence[Sequence[list[int]]]
 ) -> torch.Tensor:
-    """Returns the last hidden states (tokens, D) of the tokens of all continuations, in order.
+    """Returns the logits (tokens, vocabulary) after each token of all continuations, in order.
 
     A token of `continuations[n][m]` attends to `contexts[n]`, which must not be empty, and to the
     tokens before it in its continuation.
@@ -195,18 +178,15 @@ def continuation_states(
         row_segments.append(torch.arange(len(lengths)).repeat_interleave(lengths))
     ids = pad_sequence(rows, batch_first=True)  # (N, S)
     segments = pad_sequence(row_segments, batch_first=True, padding_value=PADDING)  # (N, S)
-    decoder = model.get_decoder()
     if not shares_prefixes(model):
-        ids, segments = ids.to(model.device), segments.to(model.device)
-        output = decoder(input_ids=ids, attention_mask=segments != PADDING, use_cache=False)
-        return output.last_hidden_state[segments > CONTEXT]
+        wanted = (segments > CONTEXT).flatten().nonzero()[:, 0].to(model.device)
+        return padded_logits(model, ids, segments != PADDING, wanted)
     in_prefix = ((ids == ids[0]) & (segments == CONTEXT)).all(dim=0)  # (S,)
     prefix = int(in_prefix.cumprod(dim=0).sum())
     suffix_segments = segments[:, prefix:]  # (N, R)
     packed_segments = suffix_segments[suffix_segments != PADDING]  # (T,)
-    wanted = (packed_segments > CONTEXT).nonzero()[:, 0].to(model.device)
-    states = masked_row(model, ids, segments, prefix).states(decoder)  # (P + T, D)
-    return states[prefix:][wanted]
+    wanted = prefix + (packed_segments > CONTEXT).nonzero()[:, 0].to(model.device)
+    return masked_row(model, ids, segments, prefix).logits(model, wanted)
 
 
 def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: int) -> PackedRow:
@@ -312,7 +292,7 @@ def attend_from_one_token(
     rows, heads, _, size = query.shape
     grouped = query.reshape(rows, key.shape[1], -1, size)  # (N, heads of keys, queries of each, E)
     output = scaled_dot_product_attention(grouped, key, value, attention_mask, scale=scale)
-    return output.reshape(rows, 1, heads, size), None
+    return output.reshape(rows, 1, heads, value.shape[3]), None
 
 
 AttentionInterface.register(ATTENTION, _attend)

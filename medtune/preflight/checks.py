@@ -25,6 +25,7 @@ from medtune.preflight.devices import find_device
 from medtune.preflight.lengths import Lengths, Outputs, known_lengths, largest_batches
 from medtune.preflight.memory import Decoder, evaluate_bytes, merged, train_bytes
 from medtune.preflight.remedies import STAGES, Stage, find_changes
+from medtune.preflight.remotes import default_remote, missing_package
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
 from medtune.sources.fetch import Target
@@ -63,6 +64,8 @@ def findings(
         "memory": preflight.memory,
         "disk": preflight.disk,
     }
+    if address := default_remote():
+        subjects["remote"] = lambda: remote(address)
     if time_steps:
         subjects["time"] = preflight.duration
     for subject, find in subjects.items():
@@ -70,6 +73,12 @@ def findings(
             yield subject, find()
         except InputError as error:
             yield subject, ("problem", " ".join(str(error).split()))
+
+
+def remote(address: str) -> Finding:
+    if package := missing_package(address):
+        return "problem", f"{address} needs the package {package}: run `make .venv/remotes`"
+    return "ok", f"`dvc push` and `dvc pull` use {address}"
 
 
 class Preflight:

@@ -5,18 +5,21 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medtune.config.loading import read_yaml
 from medtune.config.schema import SPLITS, Params, SplitName
-from medtune.modeling.collation import training_order
+from medtune.modeling.collation import Cards, training_order
+from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.modeling.token_files import HISTORY, TOKENS, read_tokens
 from medtune.preflight.memory import Batches
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
+READ = {"prompt_length", "truncated", *Cards._fields}  # columns of a token file
 SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
 ROW_TOKENS = 256  # of medtune.generation.generate, which takes seconds to import, too
 GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
@@ -52,6 +55,7 @@ class Lengths:
     prompts: list[int]
     cards: list[int]  # prompt, answer and its end, cut where the run will cut
     truncated: list[bool]
+    supervised: list[int]  # tokens that training's loss covers
 
     @property
     def without_room(self) -> int:
@@ -66,30 +70,44 @@ def known_lengths(params: Params, outputs: Outputs) -> dict[SplitName, Lengths] 
     Returns None if there are no records yet, or no tokenizer.
     """
     if all(outputs.has(TOKENS / f"{split}.arrow") for split in SPLITS):
-        return {split: _read(TOKENS / f"{split}.arrow") for split in SPLITS}
+        return {split: _of_rows(read_tokens(TOKENS / f"{split}.arrow")) for split in SPLITS}
     if outputs.has(RECORDS) and outputs.has(BASE):
         return dict.fromkeys(SPLITS, _sample(params))
     return None
 
 
-def _read(path: Path) -> Lengths:
-    table = read_tokens(path).select(["prompt_length", "input_ids", "truncated"])
-    prompts, rows, truncated = (column.to_pylist() for column in table.columns)
-    return Lengths(prompts, [len(ids) for ids in rows], truncated)
+def _of_rows(table: pa.Table | pa.RecordBatch) -> Lengths:
+    """Returns the lengths of the rows of a token file."""
+    rows = table.select([n for n in table.schema.names if n in READ]).to_pydict()
+    cards = Cards.of(rows, range(table.num_rows))
+    lengths = [len(ids) for ids in cards.input_ids]
+    return Lengths(rows["prompt_length"], lengths, rows["truncated"], cards.supervised_counts())
 
 
 def _sample(params: Params) -> Lengths:
     style, limit = params.tokenize, params.tokenize.max_length_tokens
-    form = PromptFormat(style.prompt_style, style.system_prompt, style.disclaimer)
-    encoder = PromptEncoder(load_tokenizer(), form)
-    table = pq.read_table(RECORDS, columns=["question", "answer"])
-    texts = table.take([*range(0, table.num_rows, -(-table.num_rows // SAMPLE))]).to_pydict()
+    encoder = PromptEncoder(load_tokenizer(), PromptFormat.of(style))
+    table = pq.read_table(RECORDS)
+    table = table.take([*range(0, table.num_rows, -(-table.num_rows // SAMPLE))])
+    if HISTORY.name in table.column_names:
+        (records,) = table.combine_chunks().to_batches()
+        rows, no_room = conversation_batch(records, encoder, style, "train")
+        found, crowded = _of_rows(rows), len(no_room)
+        return Lengths(
+            [*found.prompts, *no_room.values()],
+            found.cards + [limit] * crowded,
+            found.truncated + [True] * crowded,
+            found.supervised + [0] * crowded,
+        )
+    texts = table.select(["question", "answer"]).to_pydict()
     prompts = [len(ids) for ids in encoder.batch_question_ids(texts["question"])]
     added = f" {style.disclaimer}" if style.disclaimer else ""
     answers = encoder.batch_answer_ids([text + added for text in texts["answer"]])
     whole = [prompt + len(ids) + 1 for prompt, ids in zip(prompts, answers, strict=True)]
     cut = [min(length, limit) for length in whole]
-    return Lengths(prompts, cut, [length > limit for length in whole])
+    starts = [1] * len(cut) if style.loss_on == "all" else prompts
+    supervised = [length - start for length, start in zip(cut, starts, strict=True)]
+    return Lengths(prompts, cut, [length > limit for length in whole], supervised)
 
 
 def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) -> Batches:
@@ -99,14 +117,12 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
     """
     limit, rows = params.tokenize.max_length_tokens, params.train.per_device_train_batch_size
     if lengths is None:
-        longest = Lengths(
-            [limit // 2] * max(rows, SCORED_ROWS), [limit] * max(rows, SCORED_ROWS), []
-        )
+        count, prompt = max(rows, SCORED_ROWS), limit // 2
+        start = 1 if params.tokenize.loss_on == "all" else prompt
+        longest = Lengths([prompt] * count, [limit] * count, [], [limit - start] * count)
         lengths = dict.fromkeys(SPLITS, longest)
     train, test = lengths["train"], lengths["test"]
     batches = training_order(len(train.cards), rows, params.train.seed_or(params.seed), 0)
-    prompts = [0] * len(train.prompts) if params.tokenize.loss_on == "all" else train.prompts
-    supervised = [card - prompt for card, prompt in zip(train.cards, prompts, strict=True)]
     tokens = max(sum(train.cards[n] for n in batch) for batch in batches)
     if params.train.neftune_noise_alpha is not None:  # these batches are padded
         tokens = rows * max(train.cards)
@@ -119,7 +135,7 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
     fitting = max(1, evaluate.batch_size * ROW_TOKENS // cached)
     return Batches(
         train=tokens,
-        supervised=max(sum(supervised[n] for n in batch) for batch in batches),
+        supervised=max(sum(train.supervised[n] for n in batch) for batch in batches),
         longest=max(train.cards),
         scored=sum(sorted(test.cards)[-SCORED_ROWS:]) + SCORED_ROWS * shown,
         scored_answers=sum(sorted(answers)[-SCORED_ROWS:]),

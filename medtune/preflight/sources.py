@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import httpx2
@@ -39,14 +39,17 @@ def ask_source(uri: str, target: Target) -> int | None:
 
 def _ask_index(uri: str) -> int | None:
     """Lets pip resolve the wheel; an index that serves metadata sends nothing else."""
-    requirement, _ = pypi.parse_uri(uri)
+    requirement, _, expected = pypi.parse_uri(uri)
     command = [sys.executable, "-m", "pip", "install", requirement, "--dry-run", "--report=-"]
     command += ["--no-deps", "--ignore-installed", "--only-binary=:all:", "--no-input", "--quiet"]
     command += [f"--timeout={TIMEOUT_S}", "--retries=1"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         raise pypi.explain_pip(answer.stderr, requirement)
-    url = json.loads(answer.stdout)["install"][0]["download_info"]["url"]
+    download = json.loads(answer.stdout)["install"][0]["download_info"]
+    url, digests = download["url"], download["archive_info"].get("hashes", {})
+    if expected and "sha256" in digests:
+        pypi.check_digest(PurePosixPath(urlsplit(url).path).name, digests["sha256"], expected)
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).stat().st_size
     try:
@@ -61,7 +64,7 @@ def _ask_hub(uri: str, target: Target) -> int | None:
 
     repository = hub.parse_uri(uri, target)
     info = hub.call_hub(repository, lambda: hub.look_up(repository))
-    files = hub.select_files(repository, info.siblings)
+    files = hub.select_files(repository, info)
     url = hf_hub_url(
         repository.name,
         files[0].rfilename,

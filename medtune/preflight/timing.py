@@ -5,7 +5,7 @@ from statistics import mean
 from typing import Any
 
 from medtune.config.schema import Evaluate, Train
-from medtune.modeling.collation import by_length, padded, training_order
+from medtune.modeling.collation import Cards, by_length, padded, training_order
 
 STEPS = 2  # that are timed, after one to warm up
 TIMED_ROWS = 32  # that are answered together; in larger batches a row costs the same
@@ -34,15 +34,16 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
     tokens, seconds = [], []
     for batch in typical[middle:][: STEPS + 1]:
         start = time.perf_counter()
-        ids, starts = ([training[name][n] for n in batch] for name in ("input_ids", "loss_start"))
-        tensors = {name: t.to(device()) for name, t in padded(ids, starts, 0).items()}
+        cards = Cards.of(training, batch)
+        columns = padded(cards.input_ids, cards.loss_start, 0, cards.masked_spans)
+        tensors = {name: t.to(device()) for name, t in columns.items()}
         with autocast(params.precision):
             losses = loss(tensors)
         losses.mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.perf_counter() - start)
-        tokens.append(sum(map(len, ids)))
+        tokens.append(sum(map(len, cards.input_ids)))
     timed = slice(1 if len(seconds) > 1 else 0, None)
     a_token = sum(seconds[timed]) / sum(tokens[timed])
     steps = len(batches) / params.gradient_accumulation_steps * params.num_train_epochs
@@ -58,10 +59,12 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
     No cards are shown before them. Answers are assumed to be as long as the cards', except one of
     each batch that runs to max_new_tokens. Rows that have ended cost nothing.
     """
+    from medtune.modeling.agreement import enable_prefix_sharing
     from medtune.modeling.loading import load_base
     from medtune.modeling.losses import LOSS_BATCH, summed_losses
 
     model = load_base()
+    enable_prefix_sharing(model)  # runs a few rows, once
     batches = by_length([len(ids) for ids in asked["input_ids"]], LOSS_BATCH)
     rows, starts = (
         [asked[name][n] for n in batches[len(batches) // 2]]

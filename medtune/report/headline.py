@@ -109,8 +109,20 @@ def headline(metrics: Mapping[str, Metrics], params: Mapping[str, Metrics]) -> l
     few_shot, confidence = params["evaluate"]["few_shot"], params["compare"]["confidence"]
     return [
         systems["verdict.sentence"],
+        *unlearned(systems),
         *(lead(systems, score, few_shot, confidence) for score in primary_scores(systems)),
         *broken(collapses(metrics["compare_kinds"])),
+    ]
+
+
+def unlearned(systems: Metrics) -> list[str]:
+    """Says so if each reference answer is as likely after the fine-tuning as before."""
+    changes = [systems.get(f"{BASE}.perplexity.{x}") for x in ("difference", "ci_low", "ci_high")]
+    if changes != [0, 0, 0]:
+        return []
+    return [
+        "The model learned nothing: each reference answer is exactly as likely as with the base "
+        "model. Check train.lr and train.warmup_steps."
     ]
 
 

@@ -47,12 +47,17 @@ def hub_name_of(uri: str) -> str | None:
 
 
 def public_sources(source: str | list[str]) -> str | list[str]:
-    """Removes private parts of each URI of a source."""
+    """Returns each URI of a source as `public_source` does."""
     return public_source(source) if isinstance(source, str) else [*map(public_source, source)]
 
 
 def public_source(uri: str) -> str:
-    """Removes private parts of a URI: folders outside the project, a URL's login and query."""
+    """Removes what a reader must not or need not see of a URI.
+
+    That is folders outside the project, a URL's login and query, and the sha256 of a wheel, which
+    its version already names.
+    """
+    uri = re.sub("^(pypi://[^#]*)#.*", r"\1", uri)
     uri = re.sub(r"^file://(/|~|(.*/)?\.\.(/|$))(.*/)?", "file://…/", uri)
     return re.sub(r"^(https?://)([^/@]*@)?([^?#]*)(\?[^#]*)?", r"\1\3", uri)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,23 +101,26 @@ def loss_examples(tokens: pa.Table) -> dict[str, list[Token]]:
     others = [n for n in range(len(kinds)) if n not in first]
     tokenizer = Tokenizer.from_file(str(TOKENIZER))
     rows = tokens.take([*first, *others][:EXAMPLES]).to_pylist()
-    return {row["id"]: token_texts(tokenizer, row["input_ids"], row["loss_start"]) for row in rows}
+    return {row["id"]: token_texts(tokenizer, row) for row in rows}
 
 
-def token_texts(tokenizer: Any, ids: Sequence[int], loss_start: int) -> list[Token]:
-    """Returns the text of each token; tokens that form one character together are merged."""
+def token_texts(tokenizer: Any, row: Mapping[str, Any]) -> list[Token]:
+    """Returns the text of each token of a row; tokens that form one character are merged."""
     from tokenizers.decoders import DecodeStream
 
+    masked = {n for span in row.get("masked_spans", ()) for n in range(*span)}
     added = tokenizer.get_added_tokens_decoder()
     special = {token_id: token.content for token_id, token in added.items() if token.special}
     stream = DecodeStream(skip_special_tokens=False)
     tokens: list[Token] = []
     pending: list[int] = []
-    for n, token_id in enumerate(ids):
-        text, learned = stream.step(tokenizer, token_id) or "", n >= loss_start
+    learned = False
+    for n, token_id in enumerate(row["input_ids"]):
+        text = stream.step(tokenizer, token_id) or ""
+        before, learned = learned, n >= row["loss_start"] and n not in masked
         if pending and token_id in special:  # an answer was cut within a character
             broken = text.removesuffix(special[token_id])
-            tokens.append(Token(broken, n > loss_start, False, tuple(pending)))
+            tokens.append(Token(broken, before, False, tuple(pending)))
             text, pending = special[token_id], []
         pending.append(token_id)
         if text:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import resource
 import sys
 import time
@@ -80,13 +81,22 @@ def one_line_errors(stage: str = "") -> Iterator[None]:
     except PermissionError as error:
         _stop(f"no permission to read or write {error.filename}: change its permissions")
     except Exception as error:
-        # safetensors has its own error for a full disk.
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if line := out_of_memory(error, stage):
+        if line := out_of_memory(error, stage) or _disk_failure(error):
             _stop(line)
-        if not full and f"os error {errno.ENOSPC}" not in str(error):
-            raise
-        _stop(f"no space left on the disk for {getattr(error, 'filename', None) or 'an output'}")
+        raise
+
+
+def _disk_failure(error: Exception) -> str | None:
+    """Returns the line for a full or broken disk, or None for any other error."""
+    code = getattr(error, "errno", None)
+    if code is None and (found := re.search(r"os error (\d+)", str(error))):
+        code = int(found[1])  # safetensors and tokenizers have errors of their own
+    path = getattr(error, "filename", None) or "an output"
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left on the disk for {path}"
+    if code in (errno.EIO, errno.EROFS):
+        return f"the disk failed for {path} ({os.strerror(code)}): check it and run this again"
+    return None
 
 
 def _stop(line: str) -> NoReturn:

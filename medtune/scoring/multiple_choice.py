@@ -37,9 +37,9 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
 
     Questions of similar length go together, and the batches are divided between the processes.
     """
+    from medtune.modeling.agreement import enable_prefix_sharing
     from medtune.modeling.distributed import spread
     from medtune.modeling.onednn import packed_weights
-    from medtune.modeling.shared_prefix import enable_prefix_sharing
 
     enable_prefix_sharing(model)
     batches = by_length([len(q.question) + sum(map(len, q.options)) for q in questions], BATCH)
@@ -78,8 +78,7 @@ def log_likelihoods(
     import torch
     from torch.nn.functional import cross_entropy
 
-    from medtune.modeling.losses import head_logits
-    from medtune.modeling.shared_prefix import continuation_states
+    from medtune.modeling.shared_prefix import continuation_logits
 
     prompts = [encoder.question_ids(question.question) for question in questions]
     options = [[encoder.answer_ids(text) for text in question.options] for question in questions]
@@ -89,8 +88,8 @@ def log_likelihoods(
         for prompt, own in zip(prompts, options, strict=True)
     ]
     with torch.inference_mode():
-        hidden = continuation_states(model, [prompt[:-1] for prompt in prompts], continuations)
-        targets = torch.tensor([*chain(*chain(*options))], device=hidden.device)
-        losses = cross_entropy(head_logits(model, hidden), targets, reduction="none")
+        logits = continuation_logits(model, [prompt[:-1] for prompt in prompts], continuations)
+        targets = torch.tensor([*chain(*chain(*options))], device=logits.device)
+        losses = cross_entropy(logits, targets, reduction="none")
     parts = iter(losses.double().split([len(ids) for own in options for ids in own]))
     return [-np.array([next(parts).sum().item() for _ in own]) for own in options]

@@ -9,6 +9,8 @@ from medtune.config.schema import Metric
 from medtune.scoring.evaluate_metrics import metric_columns
 from medtune.scoring.scores import TextScorer
 
+MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
 SCHEMA = pa.schema(
     [
@@ -40,14 +42,23 @@ def prediction_table(
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
+    What was said before the question of a conversation counts as part of the question; only data
+    with conversations has a column for it, as only answers of models that think have `thought`.
     Each of `metrics` adds a column.
     """
     rows = []
     for card, answer in zip(cards, answers, strict=True):
-        texts = answer["prediction"], card["answer"], card["question"]
-        columns = {name: card[name] for name in CARD_COLUMNS}
+        history = card.get(HISTORY.name) or []
+        said = [*(message["content"] for message in history), card["question"]]
+        texts = answer["prediction"], card["answer"], "\n".join(said)
+        columns = {name: card[name] for name in CARD_COLUMNS} | {HISTORY.name: history}
         rows.append(columns | {"reference": card["answer"]} | dict(answer) | score(*texts))
-    table = pa.Table.from_pylist(rows, SCHEMA)
+    schema = SCHEMA
+    if any("thought" in answer for answer in answers):
+        schema = schema.append(pa.field("thought", pa.bool_()))
+    if any(HISTORY.name in card for card in cards):
+        schema = schema.append(HISTORY)
+    table = pa.Table.from_pylist(rows, schema)
     texts = (table[name].to_pylist() for name in ("prediction", "reference"))
     for name, values in metric_columns(metrics, *texts).items():
         table = table.append_column(name, pa.array(values, pa.float64()))

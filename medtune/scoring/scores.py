@@ -228,6 +228,13 @@ SCORES = (
         columns=("disclaimer", "rows"),
         about="Share of answers with tokenize.disclaimer, 0 to 1. The other scores ignore it.",
     ),
+    Score(  # only of models whose chat template knows thoughts
+        name="thought_rate",
+        title="answers after a thought",
+        higher_is_better=None,
+        columns=("thought", "rows"),
+        about="Share of answers with a thought before them, 0 to 1. The other scores ignore it.",
+    ),
     Score(
         name="length_ratio",
         title="length relative to reference",

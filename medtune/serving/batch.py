@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from medtune.config.schema import Evaluate
+from medtune.generation.caches import make_cache
 from medtune.generation.generate import Sampler
-from medtune.generation.kv_cache import DecoderInputs, PaddedCache, last_states
-from medtune.modeling.losses import head_logits
+from medtune.modeling.forward import ModelInputs
 from medtune.serving.cache import ContinuousCache, enable_continuous_batching
+from medtune.serving.scores import TokenScores, token_scores
 
 
 class ContinuousBatch:
@@ -47,7 +48,7 @@ class ContinuousBatch:
         self.tokens = torch.empty(0, dtype=torch.long, device=self.model.device)  # (rows,)
         if self.is_continuous:
             self.cache.clear()
-        self.prefill: DecoderInputs | None = None  # the next pass, if the cache is a PaddedCache
+        self.prefill: ModelInputs | None = None  # the next pass, if the batch is not continuous
 
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
@@ -62,7 +63,7 @@ class ContinuousBatch:
             longest = max(len(ids) + count for ids, count in zip(prompts, new, strict=True))
             self.cache.join(prompts, longest)
         else:
-            self.cache = PaddedCache(self.model, prompts, max(new))
+            self.cache = make_cache(self.model, prompts, max(new))
             (self.prefill,) = self.cache.prefill_inputs()
 
     @torch.inference_mode()
@@ -70,7 +71,7 @@ class ContinuousBatch:
         """Returns the next token of each row; for rows that have just joined, the first."""
         self.select()
         inputs = self.prefill or self.cache.next_inputs(self.tokens)
-        logits = head_logits(self.model, last_states(self.model, self.cache, inputs))
+        logits = self.cache.next_logits(inputs)
         self.tokens, self.prefill = logits.argmax(dim=-1), None
         for row, sampler in enumerate(self.samplers):
             if sampler:
@@ -88,10 +89,15 @@ class ContinuousBatch:
         self.tokens = self.tokens[order]
         return order
 
+    def score(self, texts: Sequence[list[int]], likeliest: int) -> list[TokenScores]:
+        """Returns log-probabilities of texts (token ids), which are no rows of the batch."""
+        self.select()
+        return token_scores(self.model, texts, likeliest)
+
     @torch.inference_mode()
     def _save_prefix(self, prefix: list[int]) -> None:
         self.select()
         self.cache.join([prefix], len(prefix))
-        last_states(self.model, self.cache, self.cache.next_inputs(self.tokens))
+        self.cache.next_logits(self.cache.next_inputs(self.tokens))
         self.cache.save_prefix(prefix)
         self.clear()

@@ -38,9 +38,11 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from medtune.generation.kv_cache import DecoderInputs, SlotCache, SlotLayer
+from medtune.generation.kv_cache import SlotCache, SlotLayer, cached_logits
+from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.shared_prefix import attend_from_one_token, enable_prefix_sharing
+from medtune.modeling.forward import ModelInputs
+from medtune.modeling.shared_prefix import attend_from_one_token
 
 ATTENTION = "sdpa_continuous_batching"  # the name under which transformers finds `_attend`
 SLOT_STEP, COLUMN_STEP = 8, 256  # memory is reserved in multiples of so many slots and columns
@@ -87,7 +89,7 @@ class ContinuousCache(SlotCache):
         self.joining += prompts
         self.capacity = max(self.capacity, capacity)
 
-    def next_inputs(self, tokens: torch.Tensor) -> DecoderInputs:
+    def next_inputs(self, tokens: torch.Tensor) -> ModelInputs:
         """Returns the inputs that append one token to each running row and add the joining rows.
 
         `tokens` has one id for each running row; joining rows come after them.
@@ -117,10 +119,10 @@ class ContinuousCache(SlotCache):
             "attention_mask": (causal & is_token[:, :, None])[:, None],  # (N, 1, R, L)
         }
 
-    def last_tokens(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Takes (1, T + …, D): the last token of a row is in the row's last column."""
+    def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
+        """Runs a pass; the last token of a row is in the row's last column."""
         is_last = self.token_columns == self.lengths[self.token_rows] - 1  # (T,)
-        return hidden[0, : len(self.token_rows)][is_last]
+        return cached_logits(self.model, self, is_last.nonzero()[:, 0], inputs)
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         order = self.close_gaps(rows, self.lengths.tolist())

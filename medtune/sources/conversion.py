@@ -61,6 +61,7 @@ def write_checkpoint(fetched: Path, folder: Path) -> None:
     if (fetched / "config.json").is_file():
         for path in {path for pattern in CHECKPOINT_FILES for path in fetched.glob(pattern)}:
             path.replace(folder / path.name)
+        _check_architecture(folder / "config.json")
         _check_weights(folder)
         if not (folder / "tokenizer.json").is_file():
             _convert_tokenizer(folder)
@@ -156,6 +157,22 @@ def _convert_gguf(path: Path, folder: Path) -> None:
         ) from None
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _check_architecture(path: Path) -> None:
+    """Raises InputError if transformers has no causal language model of the configuration's type.
+
+    Such as T5, which reads a question with an encoder, or code that comes with the weights.
+    """
+    from transformers import __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind = _read_object(path).get("model_type")
+    if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise InputError(
+            f"download.model is of type {kind}, for which transformers {__version__} has no "
+            "causal language model: choose another, such as a Llama, Qwen or Mistral"
+        )
 
 
 def _check_weights(folder: Path) -> None:

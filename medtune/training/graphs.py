@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from medtune.modeling.collation import common_prefix_length
+from medtune.modeling.collation import Cards, common_prefix_length
 from medtune.modeling.flash import flash_dtype
 from medtune.modeling.loading import to_device
-from medtune.modeling.losses import head_logits
 from medtune.modeling.shared_prefix import (
     CONTEXT,
     PADDING,
@@ -36,7 +35,6 @@ logger = logging.getLogger("medtune")
 SIZES_PER_OCTAVE = 8  # between a number of tokens and twice as many
 LEAST_USES = 2  # a size that the plan has less often runs without a graph
 
-Cards = tuple[Sequence[list[int]], Sequence[int]]  # `input_ids` and `loss_start`
 Losses = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -85,19 +83,19 @@ def rounded_up(count: int) -> int:
 
 def shared_prefix(cards: Cards) -> int:
     """Counts the tokens that all cards begin with and that predict no supervised token."""
-    ids, starts = cards
-    return max(0, min(common_prefix_length([row[:-1] for row in ids]), min(starts) - 1))
+    shared = common_prefix_length([row[:-1] for row in cards.input_ids])
+    return max(0, min(shared, min(cards.loss_start) - 1))
 
 
 def plan_sizes(
     passes: Sequence[Sequence[int]], cards: Cards, prefix: int, dtype: torch.dtype | None
 ) -> dict[tuple[int, int], Size]:
     """Returns the sizes that get a graph, by rows and tokens; they depend on the plan alone."""
-    ids, starts = cards
+    ids, counts = cards.input_ids, cards.supervised_counts()
     keys = [_key([ids[n] for n in numbers], prefix) for numbers in passes]
     targets: dict[tuple[int, int], int] = {}
     for key, numbers in zip(keys, passes, strict=True):
-        count = sum(len(ids[n]) - max(1, starts[n]) for n in numbers)
+        count = sum(counts[n] for n in numbers)
         targets[key] = max(targets.get(key, 0), count)
     longest = max(map(len, ids))
     return {
@@ -120,14 +118,14 @@ def _key(ids: Sequence[list[int]], prefix: int) -> tuple[int, int]:
 
 def filled(model: Any, cards: Cards, size: Size) -> Inputs:
     """Packs cards into one row, filled up to a size, on the model's device."""
-    ids, starts = cards
-    prefix = size.prefix
+    ids, prefix = cards.input_ids, size.prefix
     packed, places, targets = list(ids[0][:prefix]), list[int](), list[int]()
-    for card, start in zip(ids, starts, strict=True):
-        first, start = len(packed) - prefix, max(1, start)  # column n of the card is first + n
+    for card, learned in zip(ids, cards.supervised(), strict=True):
+        first = len(packed) - prefix  # column n of the card is first + n
         packed += card[prefix:]
-        places += range(first + start - 1, first + len(card) - 1)
-        targets += card[start:]
+        for columns in learned:
+            places += range(first + columns.start - 1, first + columns.stop - 1)
+            targets += card[columns.start : columns.stop]
     lengths = [len(card) - prefix for card in ids] + [size.tokens - len(packed)]
     packed += [0] * (size.tokens - len(packed))
     rest = size.targets - len(targets)
@@ -169,10 +167,10 @@ class Graphs:
         self.prefix = 0
         self.pool: Any = None  # memory that all graphs share, because only one runs at a time
         model.train()
-        with autocast():
-            dtype = flash_dtype(model)
         if not shares_prefixes(model) or _checkpoints(model):
             return
+        with autocast():
+            dtype = flash_dtype(model)
         self.prefix = 0 if draws_noise(model) else shared_prefix(cards)
         self.sizes = plan_sizes(passes, cards, self.prefix, dtype)
         # A graph adds to the gradients in place. In one tensor they are cleared at once.
@@ -186,7 +184,7 @@ class Graphs:
 
         Returns None, and does nothing, if the pass has no graph.
         """
-        size = self.sizes.get(_key(cards[0], self.prefix)) if self.sizes else None
+        size = self.sizes.get(_key(cards.input_ids, self.prefix)) if self.sizes else None
         if size is None:
             return None
         inputs = filled(self.model, cards, size)
@@ -231,8 +229,7 @@ class Graphs:
 
     def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:
         with self.autocast():
-            states = inputs.row.states(self.model.get_decoder())
-            logits = head_logits(self.model, states.index_select(0, inputs.places))
+            logits = inputs.row.logits(self.model, inputs.places)
             losses = cross_entropy(logits, inputs.targets, reduction="none") * inputs.weights
         loss = losses.sum()
         self.scaled(loss * scale).backward()

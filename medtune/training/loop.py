@@ -1,8 +1,9 @@
 """The training loop.
 
-Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` returns them, with `input_ids` and
-`loss_start`. The order of the batches depends only on seed and epoch, and noise only on seed and
-step. So a run that resumes from a checkpoint ends with the same bytes as an uninterrupted one.
+Rows are dictionaries of columns, as `pyarrow.Table.to_pydict` returns them, with `input_ids`,
+`loss_start` and, if some are conversations, `masked_spans`. The order of the batches depends only
+on seed and epoch, and noise only on seed and step. So a run that resumes from a checkpoint ends
+with the same bytes as an uninterrupted one.
 """
 
 import logging
@@ -17,8 +18,8 @@ import torch
 from accelerate import Accelerator, DistributedType
 
 from medtune.config.schema import Train
-from medtune.modeling.collation import by_length, padded, training_order
-from medtune.modeling.distributed import accelerator, placed, share, whole
+from medtune.modeling.collation import Cards, by_length, padded, training_order
+from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
 from medtune.modeling.loading import autocast, device, resolve_precision
 from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
@@ -64,11 +65,13 @@ def train(
 ) -> Iterator[Point]:
     """Trains the model in place and yields the points of its curves as they come.
 
-    With checkpoints, it resumes from the newest one and first yields the earlier points. With
-    `load_best_model_at_end`, the model ends with the adapter of the lowest validation loss.
+    With checkpoints, it resumes from the newest one and first yields the earlier points. The first
+    of several processes, which alone saves checkpoints, sends its newest to the others: they may
+    run on machines that have none. With `load_best_model_at_end`, the model ends with the adapter
+    of the lowest validation loss.
     """
     run = Trainer(model, training, validation, params, seed, pad_id)
-    if checkpoints and (saved := checkpoints.latest()):
+    if checkpoints and (saved := from_first(checkpoints.latest)):
         run.restore(*saved)
     yield from run.history.points
     save_every = _steps(params.save_steps, len(run.plan))
@@ -127,7 +130,7 @@ class Trainer:
             self.graphs = Graphs(
                 self.model.model,
                 [cards for step in self.plan for cards in step],
-                (training["input_ids"], training["loss_start"]),
+                Cards.of(training, range(count)),
                 lambda: autocast(params.precision),
                 self.scaler.scale,
             )
@@ -169,7 +172,7 @@ class Trainer:
     def _step(self, passes: list[list[int]]) -> tuple[float, int]:
         """Takes one step on the mean loss of all supervised tokens; returns its sum and count."""
         numbers = [number for rows in passes for number in rows]
-        tokens = sum(_supervised(self.training, number) for number in numbers)
+        tokens = sum(Cards.of(self.training, numbers).supervised_counts())
         # Each process draws its own noise from seed and step, so no checkpoint stores it.
         process = self.accelerator.process_index
         noise = np.random.SeedSequence([self.seed, self.history.step, process])
@@ -197,12 +200,11 @@ class Trainer:
 
     def _pass(self, rows: list[int], scale: float) -> torch.Tensor:
         """Adds the gradients of scale · the summed loss of these rows; returns this sum."""
-        if self.graphs:
-            cards = ([self.training[name][n] for n in rows] for name in ("input_ids", "loss_start"))
-            if (loss := self.graphs.run((next(cards), next(cards)), scale)) is not None:
-                return loss
+        cards = Cards.of(self.training, rows)
+        if self.graphs and (loss := self.graphs.run(cards, scale)) is not None:
+            return loss
         with autocast(self.params.precision):
-            losses = self.model(_batch(rows, self.training, self.pad_id))
+            losses = self.model(_batch(cards, self.pad_id))
         self.scaler.scale(losses.sum() * scale).backward()
         return losses.detach().sum()
 
@@ -269,19 +271,13 @@ def _mean_loss(
     forward.eval()
     for numbers, weight in progress(own, unit="validation batch"):
         with torch.no_grad(), autocast(params.precision):
-            total += weight * forward(_batch(numbers, rows, pad_id)).sum()
-    tokens = sum(_supervised(rows, number) for number in range(len(lengths)))
+            total += weight * forward(_batch(Cards.of(rows, numbers), pad_id)).sum()
+    tokens = sum(Cards.of(rows, range(len(lengths))).supervised_counts())
     return float(accelerator.reduce(total, "sum")) / tokens
 
 
-def _batch(numbers: list[int], rows: Rows, pad_id: int) -> Tensors:
-    ids = [rows["input_ids"][number] for number in numbers]
-    return padded(ids, [rows["loss_start"][number] for number in numbers], pad_id)
-
-
-def _supervised(rows: Rows, number: int) -> int:
-    """Returns how many tokens of a row the loss covers; nothing predicts the first."""
-    return len(rows["input_ids"][number]) - max(1, rows["loss_start"][number])
+def _batch(cards: Cards, pad_id: int) -> Tensors:
+    return padded(cards.input_ids, cards.loss_start, pad_id, cards.masked_spans)
 
 
 def _steps(steps_or_share: float, total: int) -> int:

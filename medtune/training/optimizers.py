@@ -1,5 +1,6 @@
 """The optimiser of a training run, its state for checkpoints, and the learning-rate schedule."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,9 @@ from medtune.modeling.distributed import placed, whole
 from medtune.modeling.loading import device
 from medtune.runtime.errors import InputError
 
+logger = logging.getLogger("medtune")
+
+WITHOUT_WARMUP = ("constant", "greedy", "reduce_lr_on_plateau")
 LED_BY_LOSS = (torch.optim.lr_scheduler.ReduceLROnPlateau, GreedyLR)
 
 
@@ -83,6 +87,12 @@ class Schedule:
 
     def __init__(self, optimizer: torch.optim.Optimizer, params: Train, steps: int) -> None:
         warmup = params.warmup_steps * (1 if params.warmup_steps >= 1 else steps)
+        if params.lr_scheduler_type not in WITHOUT_WARMUP and 2 * round(warmup) > steps:
+            logger.warning(
+                f"the learning rate rises in {min(round(warmup), steps)} of {steps} steps and "
+                f"hardly reaches train.lr: lower train.warmup_steps from {params.warmup_steps:g} "
+                "to 0.1 or less, or train on more cards"
+            )
         try:
             self.scheduler: Any = get_scheduler(
                 params.lr_scheduler_type,

@@ -21,7 +21,9 @@ def token_budget(params: Train, config: Any, longest: int, processes: int) -> in
     if device() == "cpu" or processes > 1 or params.neftune_noise_alpha is not None:
         return None
     text = config.get_text_config()
-    sizes = (text.hidden_size, text.intermediate_size, text.num_hidden_layers, text.vocab_size)
+    feed_forward = getattr(text, "intermediate_size", None)
+    intermediate = feed_forward if isinstance(feed_forward, int) else 4 * text.hidden_size
+    sizes = (text.hidden_size, intermediate, text.num_hidden_layers, text.vocab_size)
     return max(auto_tokens(params, *sizes), params.per_device_train_batch_size * longest)
 
 

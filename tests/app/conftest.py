@@ -20,6 +20,7 @@ from app.remarks import Remarks
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
+from medtune.serving.scores import TokenScores
 
 END = 0
 
@@ -39,6 +40,7 @@ class SpokenBatch:
         self.said: list[int] = []  # of each row
         self.prompts: list[list[int]] = []  # of all rows that have ever joined
         self.params: list[Evaluate] = []  # likewise
+        self.scored: list[list[list[int]]] = []  # the texts of each pass
         self.joined: list[int] = []  # how many rows joined each time
         self.steps = 0
         self.error: Exception | None = None
@@ -70,6 +72,17 @@ class SpokenBatch:
 
     def clear(self) -> None:
         self.said = []
+
+    def score(self, texts: Sequence[list[int]], likeliest: int) -> list[TokenScores]:
+        """Finds the reply likely after any text, and each token less likely than the last."""
+        if self.error:
+            raise self.error
+        self.scored.append([*texts])
+        best = [(token, -float(rank)) for rank, token in enumerate([*self.reply, END], start=1)]
+        return [
+            TokenScores([-float(n) for n in range(1, len(ids))], [best[:likeliest]] * len(ids))
+            for ids in texts
+        ]
 
     def token(self, place: int) -> int:
         return self.reply[place] if place < len(self.reply) else END
@@ -150,9 +163,12 @@ def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
 
     @contextmanager
     def listening(app: FastAPI) -> Iterator[str]:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        # Without log_config: setting up logging closes all handlers, and that of absl, which
+        # rouge_score imports, closes its stream then: pytest's own, while capfd has another one.
+        config = uvicorn.Config(
+            app, log_config=None, log_level="warning", timeout_graceful_shutdown=1
         )
+        server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()

@@ -8,6 +8,7 @@ import pytest
 
 from app.engine import End, Engine, Job, QueueFullError
 from medtune.config.schema import Evaluate
+from medtune.serving.scores import TokenScores
 from tests.waiting import until
 
 Start = Callable[..., Engine]
@@ -130,7 +131,7 @@ def test_an_answer_is_cut_at_its_time_and_a_wait_is_given_up(
     waiting = Asked(engine, params)
     time.sleep(0.15)
     batch.gate.set()
-    assert asked.all()[-1] == End("length")
+    assert asked.all()[-1] == End("time")
     assert waiting.all() == [End("late")]
     assert not batch.said
 
@@ -196,3 +197,55 @@ def test_an_asker_that_is_gone_costs_nothing(start: Start, batch: Any, params: E
     engine.submit("finetuned", [7], params, 0, closed_loop)
     assert Asked(engine, params).all()[-1] == End("stop")
     until(lambda: not batch.said)
+
+
+class Read:
+    """A text that an engine is to score, and what came back."""
+
+    def __init__(self, engine: Engine, text: list[int], model: str = "finetuned") -> None:
+        self.events: queue.Queue[TokenScores | End] = queue.Queue()
+        self.job = engine.submit_scoring(model, text, 1, self.events.put)
+
+    def result(self) -> TokenScores | End:
+        return self.events.get(timeout=10)
+
+
+def test_texts_of_one_model_are_read_together_while_answers_go_on(
+    start: Start, batch: Any, params: Evaluate
+) -> None:
+    base = type(batch)()
+    engine = start(batch, base)
+    batch.reply = [1] * 10
+    batch.gate.clear()
+    asked = Asked(engine, params)
+    asked.next()
+    texts = [[1] * 300] * 4
+    read = [Read(engine, text) for text in texts] + [Read(engine, [1, 2], "base")]
+    left = Read(engine, [5, 5])
+    engine.cancel(left.job)
+    assert engine.waiting == 5
+    batch.gate.set()
+    scores = [each.result() for each in read]
+    assert [len(each.own) for each in scores if isinstance(each, TokenScores)] == [299] * 4 + [1]
+    assert [len(texts) for texts in batch.scored] == [3, 1] and base.scored == [[[1, 2]]]
+    assert asked.all()[-1] == End("stop") and left.events.empty()
+
+
+def test_a_text_that_cannot_be_read_fails_alone(start: Start, batch: Any, params: Evaluate) -> None:
+    engine = start(batch)
+    batch.error = ValueError("broken")
+    assert Read(engine, [1, 2]).result() == End("failed")
+    batch.error = None
+    assert isinstance(Read(engine, [1, 2]).result(), TokenScores)
+    assert Asked(engine, params).all()[-1] == End("stop")
+
+
+def test_texts_wait_in_the_same_queue_and_not_longer_than_answers(start: Start, batch: Any) -> None:
+    engine = start(batch, max_waiting=1, time_limit_s=0.05, run=False)
+    engine._thread.is_alive = lambda: True  # type: ignore[method-assign]
+    waits = Read(engine, [1, 2])
+    with pytest.raises(QueueFullError):
+        Read(engine, [3, 4])
+    time.sleep(0.1)
+    engine._drop_late()
+    assert waits.result() == End("late")

@@ -13,7 +13,8 @@ PROMPTS = [[257, 5, *range(n, n + 2 + n % 4)] for n in range(60, 71)]
 
 @pytest.fixture(scope="module")
 def answering(base_folder: Path) -> Answering:
-    params = load_params("evaluate").model_copy(update={"max_new_tokens": 6, "batch_size": 4})
+    changed = {"max_new_tokens": 6, "batch_size": 4, "frequency_penalty": 0.0}
+    params = load_params("evaluate").model_copy(update=changed)
     return Answering(load_base(folder=base_folder), params, {3, 200})
 
 

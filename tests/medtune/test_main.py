@@ -24,6 +24,7 @@ COMMANDS = (
     "replicate",
     "summary",
     "tokens",
+    "votes",
 )
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "scipy", "gradio", "fastapi"}
 CPU_S = 3.0  # 0.4 where the machine has nothing else to do

@@ -62,7 +62,9 @@ def read(name: str, draw: random.Random, clean: Clean) -> list[Record]:
                 (folder / companion).write_bytes(make_file(companion, draw))
         else:
             columns = Columns(question="q", answer="a", kind=None, topic=None)
-            clean = clean.model_copy(update={"reader": "columns", "columns": columns})
+            reader = draw.choice(["columns", "auto"])
+            named = columns if reader == "columns" else None
+            clean = clean.model_copy(update={"reader": reader, "columns": named})
         (folder / name).write_bytes(content)
         if name == "a.whl":
             unpack(folder / name, "cards", "pypi://cards==1/cards", folder)

@@ -135,7 +135,7 @@ TEXTS = [
     dropped("one_word", card(answer="Gout."), "answer_too_short"),
     dropped("a_number_of_100000_digits", raw("a.jsonl", f'{{"q": 7, "a": {"7" * 100_000}}}'),
             "answer_too_short"),
-    dropped("nan_as_text", raw("a.csv", f"q,a\n{QUESTION},NaN\n"), "answer_too_short"),
+    dropped("nan_as_text", raw("a.csv", f"q,a\n{QUESTION},NaN\n"), "missing_value"),
     dropped("nan", raw("a.json", '[{"q": "A?", "a": NaN}]'), "not_text"),
     dropped("infinity", raw("a.json", '[{"q": "A?", "a": -Infinity}]'), "not_text"),
     dropped("infinite_exponent", raw("a.jsonl", '{"q": "A?", "a": 1e999}'), "not_text"),

@@ -26,7 +26,9 @@ def write_split(name: str, names: tuple[str, ...], kind: str = "inheritance") ->
         }
         for n, disease in enumerate(names)
     ]
-    schema = pa.schema([(column, pa.string()) for column in baselines.COLUMNS])
+    schema = pa.schema(
+        [(column, pa.string()) for column in baselines.COLUMNS if column != "history"]
+    )
     pq.write_table(pa.Table.from_pylist(cards, schema), f"data/split/{name}.parquet")
 
 

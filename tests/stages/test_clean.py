@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from medtune.cards import records as records_module
 from medtune.cards import workers
 from medtune.cards.cleaning import RULES
 from medtune.cards.filtering import REASONS
 from medtune.cards.personal_data import KINDS
-from medtune.cards.records import FIELDS, LEFT_OUT_TERM, Record
+from medtune.cards.records import FIELDS, HISTORY, LEFT_OUT_TERM, Record
 from medtune.config.loading import load_params
 from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError
@@ -110,6 +111,45 @@ def test_metrics_count_every_reason_rule_and_kind(project):
     }
 
 
+def test_a_text_that_says_that_a_value_is_missing_is_dropped_and_counted(project):
+    write([{"q": "Why?", "a": text} for text in ("None", " nan", "NULL", "None of them.")])
+    stage.main()
+    counts = json.loads(stage.METRICS.read_text())
+    assert (counts["dropped.missing_value"], counts["kept"]) == (3, 1)
+
+
+def chat(*texts):
+    roles = ("system", "user", "assistant", "user", "assistant")[-len(texts) :]
+    return {"messages": [{"role": r, "content": t} for r, t in zip(roles, texts, strict=True)]}
+
+
+def test_a_history_is_cleaned_and_counted_and_tells_conversations_apart(project, monkeypatch):
+    update = {"reader": "auto", "columns": None}
+    clean = stage.load_params("clean").model_copy(update=update)
+    monkeypatch.setattr(stage, "load_params", lambda name: clean)
+    monkeypatch.setattr(records_module, "ROW_GROUP", 1)
+    rows = [
+        chat("What is it?", "A disease."),
+        chat("Be\tbrief.", "What is <b>gout</b>?", "Ask a@b.org.", "Why?", "Uric acid."),
+        chat("What is flu?", "A virus.", "Why?", "Uric acid."),
+        chat("What is flu?", "A virus.", "Why?", "Uric acid."),
+        chat("<p></p>", "What is flu?", "A virus.", "Why?", "Uric acid!"),
+        {"messages": [{"role": "tool", "content": "x"}]},
+    ]
+    Path("data/raw/cards.json").write_text(json.dumps(rows))
+    stage.main()
+    records = pq.read_table(stage.RECORDS)
+    assert records.schema.field("history") == HISTORY
+    said = [[message["content"] for message in row] for row in records["history"].to_pylist()]
+    flu = ["What is flu?", "A virus."]
+    assert said == [[], ["Be brief.", "What is gout?", "Ask a@b.org."], flu, flu]
+    assert records["history"][1].as_py()[0]["role"] == "system"
+    counts = json.loads(stage.METRICS.read_text())
+    assert counts["with_history"] == 3
+    assert (counts["dropped.duplicate"], counts["dropped.unknown_role"]) == (1, 1)
+    assert (counts["personal.email"], counts["same_question_other_answer"]) == (1, 1)
+
+
 def test_one_question_with_several_answers_is_kept_and_counted(project):
     answers = ["A disease.", "Arthritis of old.", "A disease.", "Too much uric acid."]
     write([{"q": question, "a": answer} for answer in answers for question in ("Gout?", "GOUT?")])
@@ -184,6 +224,12 @@ def test_a_data_set_without_faults_has_an_empty_table_of_dropped_rows(project):
     assert dropped.column_names == [*FIELDS, "position", "reason"]
 
 
+def test_nothing_kept_names_the_limit_that_most_cards_exceed(project):
+    write([ROWS[7], {**ROWS[7], "q": "Longer?"}, ROWS[1]])
+    with pytest.raises(InputError, match=r"answer_too_long 2\): raise clean\.max_answer_words$"):
+        stage.main()
+
+
 def test_nothing_kept_is_an_error_with_the_reasons(project):
     stage.main()
     before = outputs()
@@ -197,7 +243,7 @@ def test_nothing_kept_is_an_error_with_the_reasons(project):
 def test_the_command_stops_with_one_line_and_leaves_earlier_outputs(project):
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     Path("params.yaml").write_text(
-        Path("params.yaml").read_text().replace("reader: ontologies", "reader: medquad")
+        Path("params.yaml").read_text().replace("reader: auto", "reader: medquad")
     )
     stage.main()
     before = outputs()

@@ -1,4 +1,6 @@
+import copy
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from medtune.generation import generate
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
 from medtune.runtime.errors import InputError
+from medtune.scoring import multiple_choice
 from medtune.scoring.out_of_domain import QUESTIONS
 from medtune.scoring.scores import SCORES
 from stages import evaluate
@@ -65,8 +68,9 @@ def test_metrics_hold_every_score_and_how_it_is_computed(
     assert evaluate.main() > 0
     metrics = json.loads(Path("metrics/evaluate_base.json").read_text(encoding="utf-8"))
     rows = pq.read_table("data/predictions/base.parquet").to_pylist()
-    by_compare = {"content_f1", "meaning", "facts"}
-    assert {score.name for score in SCORES} - by_compare < set(metrics)
+    elsewhere = {"content_f1", "meaning", "facts", "thought_rate"}
+    assert {score.name for score in SCORES} - elsewhere < set(metrics)
+    assert "thought_rate" not in metrics and "thought" not in rows[0]
     assert metrics["n"] == len(rows) == 2
     assert [row["reference_words"] for row in rows] == [2, 4]
     assert rows[1]["non_ascii"] and 1 <= metrics["non_ascii_rows"] <= 2
@@ -78,6 +82,33 @@ def test_metrics_hold_every_score_and_how_it_is_computed(
     ]
     general = pq.read_table("data/predictions/base_general.parquet")
     assert general["question"].to_pylist() == list(QUESTIONS)
+
+
+def test_thoughts_before_answers_are_counted_and_not_scored(
+    project: Path,
+    tokenizer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    thinking = copy.deepcopy(tokenizer)
+    thinking.chat_template += "{# <think> </think> #}"
+    texts = ["<think>\nA joint?\n</think>\n\nA joint.", "<think>\n5 µg or", "A joint."]
+    answers = [generate.Answer(text, 4, True) for text in [*texts, *texts[:1] * len(QUESTIONS)]]
+    choices = multiple_choice.SCHEMA.empty_table()
+    monkeypatch.setattr(evaluate, "load_tokenizer", lambda: thinking)
+    monkeypatch.setattr(evaluate, "ask", lambda *_: ([(1.0, 2)] * 3, choices, answers))
+    monkeypatch.setattr(sys, "argv", ["evaluate", "base"])
+    with caplog.at_level(logging.WARNING):
+        evaluate.main()
+    rows = pq.read_table("data/predictions/base.parquet").to_pylist()
+    assert [(row["prediction"], row["thought"]) for row in rows] == [("A joint.", True), ("", True)]
+    validation = pq.read_table("data/predictions/base_validation.parquet").to_pylist()
+    assert [(row["prediction"], row["thought"]) for row in validation] == [("A joint.", False)]
+    general = pq.read_table("data/predictions/base_general.parquet")
+    assert set(general["prediction"].to_pylist()) == {"A joint."}
+    metrics = json.loads(Path("metrics/evaluate_base.json").read_text(encoding="utf-8"))
+    assert (metrics["thought_rate"], metrics["rougeL"]) == (1, 0.5)
+    assert "2 of 3 answers began with a thought, which is not scored; 1 have noth" in caplog.text
 
 
 def rows_of(name: str) -> int:

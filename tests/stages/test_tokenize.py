@@ -9,12 +9,16 @@ import pytest
 
 from medtune.config.loading import load_params
 from medtune.config.schema import SplitName, Tokenize
+from medtune.modeling import token_files
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import (
+    CONVERSATIONS,
+    HISTORY,
     PROMPT_FORMAT,
     SCHEMA,
     TEXTS,
     TOKENS,
+    read_batches,
     read_tokens,
     token_writer,
 )
@@ -186,7 +190,7 @@ def test_threads_change_no_byte_and_batches_no_row(
 ) -> None:
     records = [RECORD | {"id": f"a:{n}", "question": f"What is {n}?" * 2} for n in range(99)]
     path = TOKENS / "train.arrow"
-    monkeypatch.setattr(stage, "BATCH", 40)
+    monkeypatch.setattr(token_files, "BATCH", 40)
     found = set()
     for parallel in ("false", "true"):
         monkeypatch.setenv("TOKENIZERS_PARALLELISM", parallel)
@@ -195,7 +199,7 @@ def test_threads_change_no_byte_and_batches_no_row(
     assert len(found) == 1
     in_three = read_tokens(path)
     assert [len(batch) for batch in in_three.to_batches()] == [40, 40, 19]
-    monkeypatch.setattr(stage, "BATCH", 1000)
+    monkeypatch.setattr(token_files, "BATCH", 1000)
     assert run_stage(*records) == metrics
     assert read_tokens(path).combine_chunks() == in_three.combine_chunks()
 
@@ -203,16 +207,61 @@ def test_threads_change_no_byte_and_batches_no_row(
 def test_texts_that_another_library_wrote_as_large_strings_are_read(tmp_path: Path) -> None:
     large = pa.schema({name: pa.large_string() for name in RECORD})
     write_table(tmp_path / "a.parquet", pa.Table.from_pylist([RECORD], large))
-    (found,) = stage.read_batches(tmp_path / "a.parquet")
+    (found,) = read_batches(tmp_path / "a.parquet")
     assert found.schema == TEXTS and found["id"].to_pylist() == ["a:0"]
+
+
+def said(*texts: str) -> list[dict[str, str]]:
+    roles = ("user", "assistant") * len(texts)
+    return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+
+
+def test_conversations_are_counted_by_records_rows_and_turns(run_stage: Main) -> None:
+    talk = RECORD | {"id": "a:3", "history": said("My toe hurts.", "Since when?")}
+    long = RECORD | {"id": "a:4", "question": "What is gout? " * 5}
+    long |= {"history": said("My toe hurts. " * 10, "Since when? " * 10)}
+    metrics = run_stage(talk, long, RECORD | {"history": None})
+    rows = read_tokens(TOKENS / "train.arrow").to_pylist()
+    assert [row["id"] for row in rows] == ["a:3", "a:4", "a:4", "a:0"]
+    assert [row["turns_left_out"] for row in rows] == [0, 0, 1, 0]
+    assert [len(row["masked_spans"]) for row in rows] == [1, 0, 0, 0]
+    assert (metrics["train.records"], metrics["train.rows"]) == (3, 4)
+    assert metrics["train.turns_left_out"] == metrics["test.turns_left_out"] == 1
+    assert metrics["train.dropped"] == metrics["train.truncated"] == 0
+    answers = 3 * len("A joint disease.") + len("Since when?") + len("Since when? " * 10) + 5
+    assert metrics["train.supervised_tokens"] == answers
+    assert metrics["test.supervised_tokens"] == 3 * len("A joint disease.") + 3
+    assert metrics["validation.rows"] == metrics["test.rows"] == 3
+    only_last = run_stage(talk, long, turns="last")
+    assert only_last["train.rows"] == 2
+    assert run_stage(talk, long, truncation="drop")["train.dropped"] == 1
+
+
+def test_only_data_with_conversations_has_their_columns(run_stage: Main) -> None:
+    metrics = run_stage(RECORD)
+    assert read_tokens(TOKENS / "train.arrow").schema == SCHEMA
+    assert not {key for key in metrics if key.endswith(("rows", "turns_left_out"))}
+    run_stage(RECORD | {"history": said("Hi", "Hello")})
+    assert read_tokens(TOKENS / "train.arrow").schema == CONVERSATIONS
+
+
+def test_a_history_of_large_strings_is_read(tmp_path: Path) -> None:
+    text = pa.large_string()
+    message = pa.struct([("role", text), ("content", text)])
+    schema = pa.schema([*((name, text) for name in RECORD), ("history", pa.large_list(message))])
+    record = RECORD | {"history": said("Hi", "Hello")}
+    write_table(tmp_path / "a.parquet", pa.Table.from_pylist([record], schema))
+    (found,) = read_batches(tmp_path / "a.parquet")
+    assert found.schema == TEXTS.append(HISTORY)
+    assert found["history"].to_pylist() == [record["history"]]
 
 
 def test_a_missing_or_cut_split_names_the_stage_that_makes_it(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="an incomplete Parquet file: run dvc repro -f split"):
-        list(stage.read_batches(tmp_path / "x.parquet"))
+        list(read_batches(tmp_path / "x.parquet"))
     with pytest.raises(InputError, match="missing: run dvc repro split"):
-        list(stage.read_batches(tmp_path / "y.parquet"))
+        list(read_batches(tmp_path / "y.parquet"))
 
 
 def test_a_cut_token_file_names_the_stage_that_makes_it(tmp_path: Path) -> None:

@@ -143,6 +143,18 @@ test("an answer that is cut says so", async () => {
   expect(screen.getByText("Cut at the maximum length.")).toBeTruthy();
 });
 
+test("an answer that the time limit has cut says so", async () => {
+  const speech = new Speech();
+  server.replies = [speech.reply];
+  await ask("What is gout?");
+  speech.say("A kind");
+  speech.send({ choices: [{ delta: {}, finish_reason: "length", timed_out: true }] });
+  speech.send("[DONE]");
+  await pass(0);
+  expect(screen.getByText("Cut at the server's time limit.")).toBeTruthy();
+  expect(screen.queryByText("Cut at the maximum length.")).toBeNull();
+});
+
 test("the server's own line is shown, and the question can be asked again", async () => {
   server.replies = [refusal(400, "an answer has at most 512 tokens"), answers("A.")];
   await ask("a?");

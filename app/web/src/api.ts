@@ -17,7 +17,8 @@ const RETRY_AFTER_S = 5; // if a busy server does not say
 const PATIENCE_MS = 5000; // to wait for a server that does not respond
 const NO_KEY = "The API key is missing or wrong: enter it under Settings.";
 
-export type FinishReason = "stop" | "length";
+/** `time` is a server that has cut the answer at its time limit. */
+export type FinishReason = "stop" | "length" | "time";
 
 /** About an emergency: what it may be, what to do, and whom to call. */
 export interface Notice {
@@ -128,7 +129,7 @@ export async function complete(
         onText(isAfterNotice ? choice.delta.content.trimStart() : choice.delta.content);
         isAfterNotice = false;
       }
-      reason = choice?.finish_reason ?? reason;
+      reason = choice?.timed_out ? "time" : (choice?.finish_reason ?? reason);
     }
   } catch (problem) {
     if (!(problem instanceof TypeError)) throw problem; // as browsers report a lost connection
@@ -139,7 +140,11 @@ export async function complete(
 }
 
 interface Chunk {
-  choices: { delta: { content?: string }; finish_reason: FinishReason | null }[];
+  choices: {
+    delta: { content?: string };
+    finish_reason: "stop" | "length" | null;
+    timed_out?: boolean;
+  }[];
   notice?: Notice;
   error?: ErrorDetail;
 }

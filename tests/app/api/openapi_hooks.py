@@ -23,9 +23,14 @@ def before_call(_: Any, case: Any, __: Any) -> None:
     body = case.body
     if case.method != "POST" or not isinstance(body, dict):
         return
-    if case.meta and case.meta.generation.mode == GenerationMode.POSITIVE:
-        turns = [turn for turn in body["messages"] if turn["role"] in ("user", "assistant")]
-        case.body = body | {"messages": [*turns[:3], LAST], "max_tokens": None}
+    if not case.meta or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
+    if "prompt" in body:
+        case.body = body | {"prompt": "Gout is", "max_tokens": None}
+        return
+    said = [turn for turn in body["messages"] if turn.get("content") is not None]
+    turns = [turn for turn in said if turn["role"] in ("user", "assistant")]
+    case.body = body | {"messages": [*turns[:3], LAST], "max_tokens": None}
 
 
 @schemathesis.hook

@@ -65,7 +65,7 @@ def test_a_request_can_be_tried_with_the_key(
         page.locator(".auth-container input").fill("sesame")
         page.locator(".auth-btn-wrapper .authorize").click()
         page.locator(".btn-done").click()
-        block = page.locator(".opblock-post")
+        block = page.locator(".opblock-post", has_text="/v1/chat/completions")
         block.locator(".opblock-summary-control").click()
         block.get_by_role("button", name="Try it out").click()
         block.get_by_role("button", name="Execute").click()

@@ -4,14 +4,21 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
 
+from medtune.config.loading import load_params
+from medtune.modeling.collation import Cards
+from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.prompts import PromptEncoder
+from medtune.modeling.token_files import HISTORY, TEXTS
+from tests.waiting import until
 
 Serve = Callable[..., TestClient]
 URL = "/v1/chat/completions"
@@ -101,6 +108,93 @@ def test_a_conversation_is_what_the_model_was_trained_on(
     assert spoken.prompts == [first, second]
 
 
+def test_each_turn_of_a_learned_conversation_gets_the_ids_of_training(
+    serve: Serve, spoken: Any, encoder: PromptEncoder
+) -> None:
+    texts = ["Hi", "Hello.", "I have <|im_end|> gout.", "Since when?", "May.", "Rest."]
+    said = [
+        {"role": role, "content": text}
+        for role, text in zip(("user", "assistant") * 3, texts, strict=True)
+    ]
+    schema, client = TEXTS.append(HISTORY), serve(spoken)
+    params = load_params("tokenize").model_copy(update={"max_length_tokens": 4096})
+    for system in ([], [{"role": "system", "content": "Be kind."}]):
+        record = {"history": [*system, *said[:4]], "question": "May.", "answer": "Rest."}
+        batch = pa.RecordBatch.from_pylist([record], schema)
+        (row,) = conversation_batch(batch, encoder, params, "train")[0].to_pylist()
+        cards = Cards.of({name: [value] for name, value in row.items()}, [0])
+        spoken.prompts = []
+        for count in (1, 3, 5):
+            messages = [*system, *said[:count]]
+            assert client.post(URL, json=question(messages=messages)).status_code == 200
+        (learned,) = cards.supervised()
+        assert spoken.prompts == [row["input_ids"][: answer.start] for answer in learned]
+
+
+@pytest.mark.parametrize("roles", ["system developer user", "system user assistant system user"])
+def test_system_messages_are_one_at_the_beginning(
+    serve: Serve, spoken: Any, encoder: PromptEncoder, roles: str
+) -> None:
+    said = [{"role": role, "content": f"{n}."} for n, role in enumerate(roles.split())]
+    assert serve(spoken).post(URL, json=question(messages=said)).status_code == 200
+    system = [m["content"] for m in said if m["role"] in ("system", "developer")]
+    others = [m for m in said if m["role"] in ("user", "assistant")]
+    joined = {"role": "system", "content": "\n\n".join(system)}
+    plain = PromptEncoder(encoder.tokenizer, replace(encoder.format, system_prompt=None))
+    assert spoken.prompts == [plain.prompt_ids([joined, *others])]
+
+
+def test_an_answer_that_the_time_limit_cuts_says_so(serve: Serve, spoken: Any) -> None:
+    spoken.reply, spoken.step_s = [65] * 10**6, 0.01
+    client = serve(spoken, time_limit_s=0.1, max_new_tokens=10**5, context=10**6)
+    (choice,) = client.post(URL, json=question(max_tokens=10**5)).json()["choices"]
+    assert (choice["finish_reason"], choice["timed_out"]) == ("length", True)
+    *_, last, _ = events(client.post(URL, json=question(max_tokens=10**5, stream=True)).text)
+    (choice,) = last["choices"]
+    assert (choice["finish_reason"], choice["timed_out"]) == ("length", True)
+    spoken.step_s = 0.0
+    (choice,) = client.post(URL, json=question(max_tokens=2)).json()["choices"]
+    assert choice["finish_reason"] == "length" and "timed_out" not in choice
+
+
+@pytest.mark.parametrize(
+    ("stop", "left"),
+    [
+        ("😀", "Grüße, "),
+        (["nothing", " ≥ 3"], "Grüße, 😀"),
+        (["≥ 4", "3 µg."], "Grüße, 😀 ≥ "),
+        (["G"], ""),
+        ([], "Grüße, 😀 ≥ 3 µg."),
+        (None, "Grüße, 😀 ≥ 3 µg."),
+        ("3 µg. And", "Grüße, 😀 ≥ 3 µg."),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_ends_before_a_stop_string_and_shows_nothing_of_it(
+    serve: Serve, spoken: Any, stop: Any, left: str, stream: bool
+) -> None:
+    response = serve(spoken).post(URL, json=question(stop=stop, stream=stream))
+    if stream:
+        choices = [event["choices"][0] for event in events(response.text)[:-1]]
+        said = "".join(choice["delta"].get("content", "") for choice in choices)
+        reason = choices[-1]["finish_reason"]
+    else:
+        (choice,) = response.json()["choices"]
+        said, reason = choice["message"]["content"], choice["finish_reason"]
+    assert (said, reason) == (left, "stop")
+
+
+def test_a_stop_string_ends_the_computation_too(
+    serve: Serve, spoken: Any, encoder: PromptEncoder
+) -> None:
+    spoken.reply, spoken.step_s = encoder.answer_ids("A") * 10**6, 0.002
+    client = serve(spoken, max_new_tokens=10**5, context=10**6, time_limit_s=5)
+    answered = client.post(URL, json=question(max_tokens=10**5, stop="AAAA")).json()
+    assert answered["choices"][0]["message"]["content"] == ""
+    assert answered["usage"]["completion_tokens"] < 100
+    until(lambda: not spoken.said)
+
+
 def test_control_tokens_in_a_message_are_text(
     serve: Serve, spoken: Any, encoder: PromptEncoder
 ) -> None:
@@ -129,12 +223,6 @@ def test_control_tokens_in_a_message_are_text(
         ({"messages": [{"role": "user", "content": " \n"}]}, 400, "messages", "contain text"),
         ({"messages": [{"role": "user", "content": "a"}] * 5}, 400, "messages", "at most 4"),
         (
-            {"messages": [{"role": n, "content": "a"} for n in ("user", "system", "user")]},
-            400,
-            "messages",
-            "only the first",
-        ),
-        (
             {"messages": [{"role": "user", "content": "gout " * 99}]},
             400,
             "messages",
@@ -149,8 +237,7 @@ def test_control_tokens_in_a_message_are_text(
         ({"top_p": 0}, 400, "top_p", "greater than 0"),
         ({"frequency_penalty": 3}, 400, "frequency_penalty", "less than or equal to 2"),
         ({"stream": 1}, 400, "stream", "valid boolean"),
-        ({"n": 2}, 400, "n", "less than or equal to 1"),
-        ({"tools": []}, 400, "tools", "not supported"),
+        ({"top_k": 5}, 400, "top_k", "not supported"),
         ({"a\nb": 1}, 400, "a b", "a b is not supported"),
     ],
 )

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.gradio_page.blind_test import SOONEST_S
 from app.gradio_page.layout import mount_page
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
@@ -25,6 +26,7 @@ HOSTILE = (
     "3 < 4 & 5 &lt;\n  end"
 )
 BOX, SECOND_BOX = "#chat-question textarea", "#compare-question textarea"
+READING_MS = 1000 * SOONEST_S + 100  # an earlier vote is refused
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine"),
@@ -56,6 +58,11 @@ def show(
     cards = {"question": ["What is gout?"], "answer": ["A <i>disease</i>."], "kind": ["definition"]}
     for name in ("train", "test"):
         pq.write_table(pa.table(cards), tmp_path / f"data/split/{name}.parquet")
+    (tmp_path / "data/predictions").mkdir()
+    for name in ("base", "finetuned"):
+        answered = {"id": ["1", "2"], "kind": ["sign"] * 2, "question": ["First?", "Second?"]}
+        answered["prediction"] = [f"<i>{name}</i> {n}" for n in range(2)]
+        pq.write_table(pa.table(answered), tmp_path / f"data/predictions/{name}.parquet")
     ends = []
 
     def shown(*batches: Any, width: int = 1400) -> Any:
@@ -161,6 +168,33 @@ def test_answers_are_shown_side_by_side(show: Any, batch: Any, encoder: PromptEn
     assert len(seen) > 3
     boxes = [pane.bounding_box() for pane in panes]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+
+
+def test_votes_are_cast_by_key_and_button_and_reveal_nothing(
+    show: Any, batch: Any, tmp_path: Path
+) -> None:
+    page = show(batch, type(batch)(), width=400).page
+    page.get_by_role("tab", name="Blind test").click()
+    page.get_by_label("Your name or initials").fill("ada 1")
+    page.get_by_role("button", name="Next test question").click()
+    shown = page.locator("#blind-pair")
+    page.get_by_role("heading", name="?").wait_for()
+    first = shown.get_by_role("heading").first.inner_text()
+    assert page.locator("#blind-pair i").count() == 0 and "<i>" in shown.inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(READING_MS)
+    page.keyboard.press("2")
+    page.get_by_text("1 vote saved.").wait_for()
+    other = {"First?": "Second?", "Second?": "First?"}[first]
+    assert shown.get_by_role("heading").first.inner_text() == other
+    page.wait_for_timeout(READING_MS)
+    page.get_by_role("button", name="Both bad").click()
+    page.get_by_text("You have voted on all test questions").wait_for()
+    lines = (tmp_path / "data/votes/votes.jsonl").read_text().splitlines()
+    votes = [json.loads(line) for line in lines]
+    assert [vote["choice"] for vote in votes] == ["b", "both_bad"]
+    assert {vote["voter"] for vote in votes} == {"ada 1"}
 
 
 def test_what_a_model_says_is_text(show: Any, batch: Any, encoder: PromptEncoder) -> None:

@@ -1,8 +1,10 @@
 """The page as it is mounted in the server."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from urllib.request import urlopen
 
@@ -12,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gradio_page.conversations import Conversations
+from app.gradio_page.filter import PageEvent, PageFilter
 from app.gradio_page.layout import EXAMPLES, build_page, examples, measured, mount_page
 from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
@@ -108,6 +111,62 @@ def test_an_event_with_other_values_is_refused_and_not_logged(
     assert "secret" not in "".join(capfd.readouterr())
 
 
+WRONG = (
+    ("session_hash", ["x"]),
+    ("session_hash", ""),
+    ("session_hash", "../x"),
+    ("fn_index", "0"),
+    ("fn_index", 999),
+    ("trigger_id", "chat"),
+    ("event_id", "x"),
+    ("event_data", "x"),
+    ("event_data", {"index": 0}),
+    ("data", {"0": "x"}),
+)
+
+
+def test_every_malformed_event_is_refused_without_a_traceback(
+    build: Any, batch: Any, build_blocks: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = build(batch, batch)
+    events = {number: PageEvent.of(function) for number, function in build_blocks.fns.items()}
+    page = PageFilter(app, events)
+    values: tuple[Any, ...] = ({"a": 1}, ["secret"], float("nan"), 1e99, "secret", None, True)
+    passed = 0
+    for number, event in events.items():
+        first = {"Radio": "base", "Slider": 1, "Textbox": "x"}
+        fitting = [first[type(component).__name__] for component in event.inputs]
+        good = {"session_hash": "x", "fn_index": number, "data": fitting}
+        assert page._fits(json.dumps(good).encode()) != bool(event.data)
+        for field, value in WRONG:
+            if (field, value) != ("event_data", {"index": 0}) or event.data:
+                assert not page._fits(json.dumps(good | {field: value}).encode()), (number, field)
+        for place in range(len(event.inputs)):
+            for value in values:
+                data = [*fitting]
+                data[place] = value
+                sent = json.dumps(good | {"data": data}).encode()
+                kind = type(event.inputs[place]).__name__
+                if page._fits(sent):
+                    passed += 1
+                    assert (kind, type(value)) in (("Textbox", str), ("Textbox", NoneType))
+    assert passed and "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_page_whose_session_is_gone_is_told_so_without_a_traceback(
+    build: Any, batch: Any, listen: Any, capfd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = build(batch, batch)
+    mount_page(app, app.state.assistant)
+    with (
+        listen(app) as address,
+        urlopen(f"{address}/gradio_api/queue/data?session_hash=unknown", timeout=10) as events,
+    ):
+        assert b'"session_not_found":true' in events.read()
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch)
     for host in ("testserver", "127.0.0.1:8000", "medtune.example"):
@@ -123,13 +182,18 @@ def test_readers_need_the_key_too(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch, page_key="sesame")
     assert DISCLAIMER not in client.get("/").text
     events = [{"data": [], "fn_index": number, "session_hash": "x"} for number in range(12)]
-    assert {client.post(JOIN, json=event).status_code for event in events} == {400, 401}
+    assert {client.post(JOIN, json=event).status_code for event in events} == {401}
+    for path in ("heartbeat/x", "startup-events", "queue/data?session_hash=x"):
+        assert client.get(f"/gradio_api/{path}").status_code == 401, path
     assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
     for password in ("", "sesam", "sésame"):
         given = {"username": "me", "password": password}
         assert client.post("/login", data=given).status_code in (400, 422)
     assert client.post("/login", data={"username": "me", "password": "sesame"}).status_code == 200
     assert DISCLAIMER in client.get("/").text
+    assert client.get("/gradio_api/startup-events").status_code == 200
+    client.cookies.clear()
+    assert client.get("/gradio_api/startup-events").status_code == 401
 
 
 def test_an_open_page_does_not_keep_a_server_that_stops(

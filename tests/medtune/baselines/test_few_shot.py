@@ -56,6 +56,26 @@ def test_a_row_keeps_its_answer_behind_the_longer_prompt(tokenizer: Any) -> None
     assert shorter["prompt_length"] < longer["prompt_length"]
 
 
+def test_cards_stand_before_the_whole_conversation_but_behind_its_system_message(
+    tokenizer: Any,
+) -> None:
+    encoder = encoder_for(tokenizer, "chat")
+    said = [("system", "Be kind."), ("user", "My toe hurts."), ("assistant", "Since when?")]
+    history = [{"role": role, "content": content} for role, content in said]
+    asked = {"role": "user", "content": QUESTION}
+    prompts = FewShotPrompts(encoder, TRAINING, 1)
+    row = {"question": QUESTION, "history": history, "input_ids": [1, 2], "prompt_length": 1}
+    (longer,) = prompts.rows([row], 1_000, max_new_tokens=4)
+    card = [
+        {"role": "user", "content": "What is a gouty joint?"},
+        {"role": "assistant", "content": "A swollen joint."},
+    ]
+    messages = [history[0], *card, *history[1:], asked]
+    assert longer["input_ids"] == [*encoder.prompt_ids(messages), 2]
+    (plain,) = prompts.rows([row], context=10, max_new_tokens=4)
+    assert plain["input_ids"] == [*encoder.prompt_ids([*history, asked]), 2]
+
+
 def test_a_template_without_earlier_turns_is_refused_with_the_remedy(base_folder: Path) -> None:
     from medtune.modeling.loading import load_tokenizer
 

@@ -44,13 +44,13 @@ def test_a_card_is_dropped_with_its_reason(question, answer, reason):
 
 
 def test_the_limits_themselves_are_kept():
-    assert filtered("What is?", "A disease.") == ("What is?", "A disease.", None, 2, ())
+    assert filtered("What is?", "A disease.") == ("What is?", "A disease.", None, 2, (), ())
     assert filtered("What is it then now?", "It is a painful joint disease.").reason is None
 
 
 def test_a_lost_character_is_kept_where_it_is_a_small_share():
     answer = "Give him 5 \ufffdg of it."
-    assert filtered("What now?", answer) == ("What now?", answer, None, 6, ())
+    assert filtered("What now?", answer) == ("What now?", answer, None, 6, (), ())
     assert filtered("What now?", answer, max_unreadable_share=0.0).reason == "unresolvable_encoding"
 
 
@@ -82,7 +82,7 @@ def test_blanks_are_empty_with_the_whitespace_rule_off():
 def test_personal_data_is_ignored_counted_masked_or_dropped(personal_data, answer, reason, kinds):
     found = filtered("Who is a@b.org?", "Call 301-496-5248.", personal_data=personal_data)
     question = "Who is [email]?" if personal_data == "mask" else "Who is a@b.org?"
-    assert found == (question, answer, reason, 2, kinds)
+    assert found == (question, answer, reason, 2, kinds, ())
 
 
 @pytest.mark.parametrize(

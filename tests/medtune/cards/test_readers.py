@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from medtune.cards import readers
@@ -98,3 +100,20 @@ def test_ontologies_have_their_own_readers(tmp_path, monkeypatch, reader):
     card = Record("HP:1/definition", "What is x?", "An x.", "definition", "HP:1", "hp.obo")
     monkeypatch.setattr(readers, f"read_{reader}", lambda folder: iter([card]))
     assert list(read_records(tmp_path, choose(reader))) == [card]
+
+
+def test_columns_reach_into_nested_cells(tmp_path):
+    rows = [
+        {"question": "Who?", "answers": {"text": ["Ada", "Ada L."], "answer_start": [3, 3]}},
+        {"question": "When?", "answers": {"text": [], "answer_start": []}},
+    ]
+    columns = Columns(question="question", answer="answers.text")
+    (tmp_path / "cards.json").write_text(json.dumps(rows))
+    assert [card.answer for card in read_records(tmp_path, choose("columns", columns))] == [
+        "Ada",
+        None,
+    ]
+    (tmp_path / "cards.json").unlink()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "cards.parquet")
+    [first, _] = read_records(tmp_path, choose("columns", columns))
+    assert first.answer == "Ada"

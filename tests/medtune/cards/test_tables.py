@@ -1,6 +1,7 @@
 """Every raw format is read alike, and every bad file gets one exact line."""
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+from medtune.cards.table_errors import require
 from medtune.cards.tables import read_rows
 from medtune.runtime.errors import InputError
 
@@ -16,6 +18,10 @@ ROWS = [
     {"q": "What is µ?", "a": "A prefix,\nfor a millionth."},
     {"q": 'Say "é"', "a": "é\u2028as in café"},
 ]
+
+
+def read_both(folder):
+    return read_rows(folder, require(("q", "a")))
 
 
 def write_csv(path: Path) -> None:
@@ -73,7 +79,7 @@ def write_feather(path: Path) -> None:
 )
 def test_every_format_gives_the_same_rows(tmp_path, name, write):
     write(tmp_path / name)
-    assert list(read_rows(tmp_path, ["q", "a"])) == [(name, 0, ROWS[0]), (name, 1, ROWS[1])]
+    assert list(read_both(tmp_path)) == [(name, 0, ROWS[0]), (name, 1, ROWS[1])]
 
 
 def test_files_are_read_in_the_order_of_their_paths(tmp_path, caplog):
@@ -81,25 +87,54 @@ def test_files_are_read_in_the_order_of_their_paths(tmp_path, caplog):
     for name in ("b.csv", "a/z.csv", "a/b.csv", ".hidden.csv", ".cache/c.csv", "README.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("q\nx\n")
-    assert [name for name, _, _ in read_rows(tmp_path, ["q"])] == ["a/b.csv", "a/z.csv", "b.csv"]
+    assert [name for name, _, _ in read_rows(tmp_path, require(["q"]))] == [
+        "a/b.csv",
+        "a/z.csv",
+        "b.csv",
+    ]
     assert caplog.messages == ["skipped files that are not tables of records: README.md"]
 
 
 def test_a_saved_data_set_is_read_without_its_caches(tmp_path):
     import datasets
 
+    saved = datasets.DatasetDict({"train": datasets.Dataset.from_list(ROWS)})
+    saved.save_to_disk(tmp_path / "splits")
+    assert [row for _, _, row in read_both(tmp_path)] == ROWS
+    shutil.rmtree(tmp_path / "splits")
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved", num_shards=2)
     write_arrow_stream(tmp_path / "saved" / "cache-0123.arrow")
-    assert [row for _, _, row in read_rows(tmp_path, ["q", "a"])] == ROWS
+    assert [row for _, _, row in read_both(tmp_path)] == ROWS
     shard = tmp_path / "saved" / "data-00001-of-00002.arrow"
     shard.unlink()
     with pytest.raises(InputError, match=r"data-00001-of-00002.arrow is missing, but state.json"):
-        list(read_rows(tmp_path, ["q"]))
+        list(read_rows(tmp_path, require(["q"])))
+
+
+NESTED = [
+    {"m": [{"role": "user", "content": "Hi"}, None], "s": {"text": ["a", None], "at": [1, 2]}},
+    {"m": [], "s": None},
+    {"m": None, "s": {"text": None, "at": []}},
+]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_lists_and_structs_of_texts_are_read_whole(tmp_path, name):
+    write = pq.write_table if name == "a.parquet" else pa.feather.write_feather
+    write(pa.Table.from_pylist(NESTED * 20), tmp_path / name)
+    assert [row for _, _, row in read_rows(tmp_path, require(["m", "s"]))] == NESTED * 20
+
+
+def test_what_is_no_text_inside_a_list_becomes_none(tmp_path):
+    wild = pa.array([[10**17]], pa.list_(pa.timestamp("ms")))
+    nothing = pa.array([{}], pa.struct([]))
+    pa.feather.write_feather(pa.table({"q": wild, "a": nothing}), tmp_path / "a.arrow")
+    assert [row for _, _, row in read_both(tmp_path)] == [{"q": [None], "a": None}]
 
 
 def test_a_huge_cell_is_read_whole(tmp_path):
     (tmp_path / "cards.csv").write_text("q,a\nlong," + "x" * 300_000 + "\n")
-    [(_, _, row)] = read_rows(tmp_path, ["q", "a"])
+    [(_, _, row)] = read_both(tmp_path)
     assert len(row["a"]) == 300_000
 
 
@@ -129,7 +164,7 @@ BAD_FILES = [
 def test_a_bad_file_is_named_with_its_fault(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as error:
-        list(read_rows(tmp_path, ["q", "a"]))
+        list(read_both(tmp_path))
     assert str(error.value).startswith(f"{tmp_path}/{message}")
     assert "\n" not in str(error.value)
 
@@ -144,14 +179,14 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path, name, write):
     for size in range(16, len(whole) - 16, 97):
         path.write_bytes(whole[:size])
         with pytest.raises(InputError, match=rf"{name} is damaged or truncated|holds no rows"):
-            list(read_rows(tmp_path, ["q", "a"]))
+            list(read_both(tmp_path))
 
 
 def test_text_of_parquet_that_is_not_utf8_is_refused(tmp_path):
     broken = pa.array([b"caf\xe9"]).view(pa.string())
     pq.write_table(pa.table({"q": broken}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"a\.parquet holds text that is not UTF-8"):
-        list(read_rows(tmp_path, ["q"]))
+        list(read_rows(tmp_path, require(["q"])))
 
 
 @pytest.mark.parametrize(
@@ -171,14 +206,14 @@ def test_a_folder_without_rows_is_named_with_what_it_holds(tmp_path, files, mess
     if files == []:
         folder.mkdir()
     with pytest.raises(InputError) as error:
-        list(read_rows(folder, ["q"]))
+        list(read_rows(folder, require(["q"])))
     assert str(error.value).startswith(f"{tmp_path}/{message}")
 
 
 def test_a_link_to_nothing_is_an_error_and_not_skipped(tmp_path):
     (tmp_path / "a.csv").symlink_to(tmp_path / "gone.csv")
     with pytest.raises(InputError, match=r"a\.csv can't be read \(No such file or directory\)"):
-        list(read_rows(tmp_path, ["q"]))
+        list(read_rows(tmp_path, require(["q"])))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +222,9 @@ def test_a_link_to_nothing_is_an_error_and_not_skipped(tmp_path):
 )
 def test_columns_that_nobody_asked_for_are_not_read(tmp_path, name, write):
     write(tmp_path / name)
-    assert [row for _, _, row in read_rows(tmp_path, ["a"])] == [{"a": row["a"]} for row in ROWS]
+    assert [row for _, _, row in read_rows(tmp_path, require(["a"]))] == [
+        {"a": row["a"]} for row in ROWS
+    ]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +247,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, write):
     def peak(rows):
         write(tmp_path / name, rows)
         tracemalloc.start()
-        found = sum(1 for _ in read_rows(tmp_path, ["q", "a"]))
+        found = sum(1 for _ in read_both(tmp_path))
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert found == rows
@@ -221,9 +258,12 @@ def test_memory_does_not_grow_with_the_file(tmp_path, name, write):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("name", ["a.arrow", "a.parquet", "with_schema.parquet"])
-def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
+def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name, nested):
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), ["x" * 10**7])
+    if nested:
+        texts = pa.ListArray.from_arrays(pa.array(range(301), pa.int32()), texts)
     table = pa.table({"q": texts})
     if name == "a.arrow":
         pa.feather.write_feather(table, tmp_path / name)
@@ -232,8 +272,8 @@ def test_a_text_that_many_rows_share_fills_no_memory(tmp_path, name):
     pool = pa.default_memory_pool()
     tracemalloc.start()
     before, most = pool.bytes_allocated(), 0
-    for _, _, row in read_rows(tmp_path, ["q"]):
-        assert len(row["q"]) == 10**7
+    for _, _, row in read_rows(tmp_path, require(["q"])):
+        assert len(row["q"][0] if nested else row["q"]) == 10**7
         most = max(most, pool.bytes_allocated() - before)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -248,7 +288,7 @@ def test_the_place_of_a_fault_far_into_a_file_is_exact(tmp_path):
     lines = '{"q": "1", "a": "2"}\n' * 100_000
     (tmp_path / "a.jsonl").write_text(lines + "{\n")
     with pytest.raises(InputError, match=r"a\.jsonl, line 100001 is not JSON"):
-        list(read_rows(tmp_path, ["q", "a"]))
+        list(read_both(tmp_path))
     (tmp_path / "a.jsonl").write_bytes(lines.encode() + b'"\xc3("')
     with pytest.raises(InputError, match=rf"a\.jsonl is not UTF-8 at byte {len(lines) + 1}:"):
-        list(read_rows(tmp_path, ["q", "a"]))
+        list(read_both(tmp_path))

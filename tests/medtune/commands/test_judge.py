@@ -35,6 +35,16 @@ def knowing(asked: str) -> str:
     return codes(asked)[{1: 0, -1: 1, 0: 2}[("right" in first) - ("right" in second)]]
 
 
+def test_a_judge_sees_what_was_said_before_a_question() -> None:
+    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    other = predictions(["x"] * CARDS, [0.0] * CARDS)
+    first, second, *_ = command.pairs_of_answers(
+        other.append_column("history", [[said, None, *[[]] * (CARDS - 2)]]), other
+    )
+    assert (first.before, second.before) == ("user: a\nassistant: b", "")
+    assert {case.before for case in command.pairs_of_answers(other, other)} == {""}
+
+
 @pytest.fixture
 def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
     """A run whose fill-in rule is the best without training; a judge that knows what is right."""
@@ -80,7 +90,18 @@ def test_both_files_tell_the_same_of_the_best_opponent(
     assert told == {key: value for key, value in content.items() if key != "verdicts"}
     said = capsys.readouterr().out
     assert "better in 3, equal in 2, worse in 3 of 8 pairs against fill-in rule" in said
+    assert "cannot judge" not in said
     assert len(judge.bodies) == 2 * 6 and set(judge.keys) == {"Bearer secret"}
+
+
+def test_a_judge_that_only_chats_is_called_unfit(
+    judge: JudgeServer, medtune: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge.reply = lambda asked: "Both are nice."
+    assert medtune("judge", "--url", judge.url, "--model", "m") == 0
+    said = capsys.readouterr().out
+    assert "without a verdict: 12 of 12 replies" in said
+    assert "m cannot judge: most of its replies are no verdict" in said
 
 
 def test_the_same_command_asks_nobody_twice_and_writes_the_same_bytes(

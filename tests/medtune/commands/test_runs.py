@@ -140,7 +140,8 @@ def test_seeds_are_queued_once_and_then_compared_from_the_cache(
     content = json.loads(SEEDS.read_text(encoding="utf-8"))
     assert content["scores"]["rougeL"]["by_seed"] == pytest.approx([0.455, 0.555])
     assert content["scores"]["rougeL"]["base"]["gain"]["value"] == pytest.approx(0.35)
-    assert set(content["inputs_md5"]) == {"data/tokens/train.arrow", "stage.py"}
+    assert set(content["data_md5"]) == {"data/tokens/train.arrow"}
+    assert set(content["code_md5"]) == {"stage.py"}
 
     sizes = said("curve", "--dry-run").splitlines()
     assert [line.rpartition("=")[2] for line in sizes] == ["2", "4", "8"]

@@ -104,6 +104,8 @@ def test_the_keys_inside_an_optional_section_are_named(content: Any) -> None:
         ({"rules": {"htlm": False}}, r"clean.rules.htlm is unknown: did you mean html\?"),
         ({"rules": {"html": False}}, "clean.rules.encoding is missing"),
         ({"personal_data": "off"}, "personal_data must be 'ignore', 'count', 'mask' or 'drop'"),
+        ({"encoding": "cp1525"}, r"encoding must be one that Python knows, .*, got 'cp1525'"),
+        ({"encoding": "base64"}, "encoding must be one that Python knows"),
         ({"max_unreadable_share": 2}, "max_unreadable_share must be less than or equal to 1"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 from medtune.cards.readers import read_records
 from medtune.config.loading import load_params
 from medtune.config.schema import SPLITS, Columns
-from medtune.export.cards import COLUMNS, export, write_spreadsheet
+from medtune.export.cards import COLUMNS, export, read_cards, write_spreadsheet
 from medtune.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -53,7 +53,7 @@ def make_project(folder: Path) -> None:
     for number, split in enumerate(SPLITS):
         part = table.slice(2 * number, 2).append_column("another", [["x", "y"]])
         pq.write_table(part, f"data/split/{split}.parquet")
-        tokens = pa.table({"input_ids": [[1, 2], [1, 2, 3]]})
+        tokens = pa.table({"id": part["id"], "input_ids": [[1, 2], [1, 2, 3]]})
         with pa.ipc.new_file(f"data/tokens/{split}.arrow", tokens.schema) as file:
             file.write_table(tokens)
     reasons = ["empty_answer", "personal_data"]
@@ -117,6 +117,31 @@ def test_datasets_loads_the_folder_as_a_dict_of_splits(exported: Path) -> None:
     assert loaded["validation"].column_names == list(COLUMNS)
     assert [tuple(row.values()) for row in loaded["validation"]] == CARDS[2:4]
     assert loaded["test"].split == "test"
+
+
+def test_conversations_keep_their_history_in_every_format(project: Path) -> None:
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "µ"}]
+    for split in SPLITS:
+        path = Path(f"data/split/{split}.parquet")
+        pq.write_table(pq.read_table(path).append_column("history", [[said, []]]), path)
+    export(Path("exports"))
+    for frame in (
+        datasets.load_from_disk("exports/dataset")["test"].to_list(),
+        pq.read_table("exports/parquet/test.parquet").to_pylist(),
+        pd.read_json("exports/jsonl/test.jsonl", lines=True).to_dict("records"),
+    ):
+        assert [row["history"] for row in frame] == [said, []]
+    table = pd.read_csv("exports/csv/test.csv", encoding="utf-8-sig")
+    assert [json.loads(cell) for cell in table["history"]] == [said, []]
+
+
+def test_a_card_of_several_rows_has_the_length_of_the_longest(project: Path) -> None:
+    ids = [CARDS[0][0], CARDS[1][0], CARDS[1][0]]
+    tokens = pa.table({"id": ids, "input_ids": [[1, 2], [1, 2, 3], [1]]})
+    with pa.ipc.new_file("data/tokens/train.arrow", tokens.schema) as file:
+        file.write_table(tokens)
+    cards = read_cards()
+    assert cards[cards["split"] == "train"]["tokens"].tolist() == [2, 3]
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from medtune.generation.generate import (
     fitting_rows,
     generate,
 )
-from medtune.generation.kv_cache import SharedPrefixCache, last_states, row_bytes
+from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
+from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.tiny_models import random_model
@@ -131,9 +132,10 @@ def test_fewer_questions_go_together_if_their_cache_does_not_fit(
 
 def test_the_cache_of_a_row_is_as_large_as_calculated() -> None:
     model = random_model("llama")
+    assert enable_prefix_sharing(model)
     one = SharedPrefixCache(model, [[5, 6, 7]], 10)
     for inputs in one.prefill_inputs():
-        last_states(model, one, inputs)
+        one.next_logits(inputs)
     buffers = [buffer for layer in one.slot_layers for buffer in layer.buffers]
     held = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
     assert row_bytes(model, one.capacity) == held + 3 * 4 * 300  # and the logits

@@ -8,9 +8,8 @@ import torch
 from medtune.config.loading import load_params
 from medtune.generation.generate import generate
 from medtune.generation.graphs import GreedySteps, greedy_answers
-from medtune.generation.kv_cache import SharedPrefixCache, last_states
-from medtune.modeling.losses import head_logits
-from medtune.modeling.shared_prefix import enable_prefix_sharing
+from medtune.generation.kv_cache import SharedPrefixCache
+from medtune.modeling.agreement import enable_prefix_sharing
 from tests.tiny_models import random_model
 
 PROMPTS = [[257, 5, *range(n, n + 2 + n % 4)] for n in range(60, 71)]
@@ -20,8 +19,8 @@ def answers(
     model: Any, new: int, ends: set[int], penalty: float, on_token: Any = lambda: None
 ) -> list[list[int]]:
     cache = SharedPrefixCache(model, PROMPTS, new)
-    hidden = [last_states(model, cache, inputs) for inputs in cache.prefill_inputs()]
-    tokens = head_logits(model, torch.cat(hidden)).argmax(dim=-1)
+    logits = [cache.next_logits(inputs) for inputs in cache.prefill_inputs()]
+    tokens = torch.cat(logits).argmax(dim=-1)
     return greedy_answers(GreedySteps(model, cache, tokens, ends, penalty), new, on_token)
 
 

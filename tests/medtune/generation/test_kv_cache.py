@@ -34,8 +34,7 @@ def test_prefill_takes_the_prefix_once_and_pads_the_suffixes_on_the_left(
     mask = inputs["attention_mask"][:, 0].int().tolist()
     assert mask[0] == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
     assert mask[1][2] == [1, 1, 0, 0, 1]
-    hidden = torch.arange(11.0)[None, :, None]
-    assert cache.last_tokens(hidden)[:, 0].tolist() == [4, 7, 10]
+    assert cache.last_places(inputs).tolist() == [4, 7, 10]
 
 
 def test_small_groups_of_prompts_need_less_padding(
@@ -50,7 +49,7 @@ def test_small_groups_of_prompts_need_less_padding(
         sizes.append(flat.shape[2])
     assert sizes == [2 + 2 * 3, 2 + 1 * 2]
     assert layer.buffers[0][2, 0, :5, 0].tolist() == [9, 8, 0, 5, 6]
-    assert cache.last_tokens(torch.arange(4.0)[None, :, None])[:, 0].tolist() == [3]
+    assert cache.last_places(inputs).tolist() == [3]
 
 
 def test_the_last_rows_move_into_the_slots_of_rows_that_leave(cache: SharedPrefixCache) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from medtune.judging.prompt import Case, messages, speaks_to_the_judge, verdict
@@ -47,6 +49,12 @@ def test_a_judge_is_shown_all_texts_between_marks_and_a_code_for_each_verdict() 
     assert texts(user["content"]) == [CASE.question, CASE.reference, CASE.first, CASE.second]
     said = [verdict(CASE, code) for code in codes(user["content"])]
     assert said == [1, -1, 0]
+
+
+def test_what_was_said_before_the_question_comes_first_and_changes_the_mark() -> None:
+    case = replace(CASE, before="user: My toe hurts.")
+    assert texts(messages(case)[1]["content"])[:2] == [case.before, CASE.question]
+    assert case.mark() != CASE.mark() and case.swapped().before == case.before
 
 
 def test_marks_and_codes_change_with_every_text_and_with_the_order() -> None:

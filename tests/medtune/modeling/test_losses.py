@@ -32,11 +32,3 @@ def test_gradients_of_a_padded_batch_equal_the_sum_of_its_rows(base_folder: Path
     for ids, start in zip(ROWS, STARTS, strict=True):
         token_losses(model, padded([ids], [start], 0))[0].sum().backward()
     assert torch.allclose(together, weight.grad, rtol=1e-5, atol=1e-6)
-
-
-def test_capped_logits_are_capped_as_in_the_model(base_folder: Path) -> None:
-    model = load_base(folder=base_folder)
-    batch = padded(ROWS, STARTS, 0)
-    plain = token_losses(model, batch)[0]
-    model.config.final_logit_softcapping = 0.1
-    assert token_losses(model, batch)[0].std() < plain.std()

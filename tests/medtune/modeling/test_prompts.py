@@ -3,7 +3,12 @@ from typing import Any
 
 import pytest
 
-from medtune.modeling.prompts import QUESTION_ANSWER_TEMPLATE, PromptEncoder, PromptFormat
+from medtune.modeling.prompts import (
+    QUESTION_ANSWER_TEMPLATE,
+    PromptEncoder,
+    PromptFormat,
+    in_turns,
+)
 from medtune.runtime.errors import InputError
 
 CHAT = PromptFormat("chat", "Be brief.")
@@ -84,3 +89,24 @@ def test_the_disclaimer_is_stripped_and_noticed() -> None:
     assert style.without_disclaimer("Rest. Ask a doctor.") == ("Rest.", True)
     assert style.without_disclaimer("Rest.") == ("Rest.", False)
     assert CHAT.without_disclaimer("Rest.") == ("Rest.", False)
+
+
+def test_a_system_message_of_its_own_takes_the_place_of_the_system_prompt(tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, CHAT)
+    question = {"role": "user", "content": "What is gout?"}
+    own = encoder.prompt_ids([{"role": "system", "content": "Be kind."}, question])
+    assert own == PromptEncoder(tokenizer, PromptFormat("chat", "Be kind.")).prompt_ids([question])
+
+
+def test_messages_of_one_role_in_a_row_become_one() -> None:
+    said = [("user", "a"), ("user", "b"), ("assistant", ""), ("user", "c"), ("assistant", "d")]
+    found = in_turns({"role": role, "content": content} for role, content in said)
+    expected = [("user", "a\n\nb\n\nc"), ("assistant", "d")]
+    assert [(message["role"], message["content"]) for message in found] == expected
+
+
+def test_a_text_that_comes_twice_gets_its_ids_twice(tokenizer: Any) -> None:
+    encoder = PromptEncoder(tokenizer, CHAT)
+    first, other, again = encoder.batch_answer_ids(["Pain.", "Acid.", "Pain."])
+    assert first == again == encoder.answer_ids("Pain.") and first is not again
+    assert other == encoder.answer_ids("Acid.")

@@ -11,13 +11,13 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from medtune.config.loading import load_params
 from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
+from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
 from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.shared_prefix import (
     ATTENTION,
     attend_from_one_token,
-    continuation_states,
-    enable_prefix_sharing,
+    continuation_logits,
 )
 
 PREFIX = [5, 6, 7, 8, 9, 10]
@@ -44,11 +44,11 @@ def make(kind: str, **options: Any) -> Any:
 
 def tokens_run(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
     """The losses, and how many tokens went through the model for them."""
-    counts = []
+    counts, loss = [], SupervisedLoss(model)
     hook = model.get_input_embeddings().register_forward_pre_hook(
         lambda _, ids: counts.append(ids[0].numel())
     )
-    losses = SupervisedLoss(model)(batch)
+    losses = loss(batch)
     hook.remove()
     return losses, counts[0]
 
@@ -154,11 +154,11 @@ def test_continuations_attend_to_their_context_and_themselves(
     model.set_attn_implementation(attention)
     assert enable_prefix_sharing(model) == (attention == "sdpa")
     expected = [
-        model.model(torch.tensor([context + continuation])).last_hidden_state[0, len(context) :]
+        model(torch.tensor([context + continuation])).logits[0, len(context) :]
         for context, group in zip(contexts, continuations, strict=True)
         for continuation in group
     ]
-    got = continuation_states(model, contexts, continuations)
+    got = continuation_logits(model, contexts, continuations)
     assert torch.allclose(got, torch.cat(expected), rtol=1e-5, atol=1e-6)
 
 
@@ -168,7 +168,7 @@ def test_contexts_and_their_shared_prefix_run_once() -> None:
     model.get_input_embeddings().register_forward_pre_hook(
         lambda _, ids: counts.append(ids[0].numel())
     )
-    continuation_states(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
+    continuation_logits(model, [[5, 6, 7, 20, 21], [5, 6, 7, 30]], [[[1, 2], [3]], [[1], [4, 4]]])
     assert counts == [3 + (2 + 3) + (1 + 3)]
 
 

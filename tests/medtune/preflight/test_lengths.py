@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
@@ -9,6 +10,7 @@ from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import SPLITS, Params
 from medtune.generation.generate import ROW_TOKENS
 from medtune.modeling.losses import LOSS_BATCH
+from medtune.modeling.token_files import HISTORY
 from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
 from medtune.runtime.files import write_table
@@ -77,6 +79,23 @@ def test_cut_answers_are_counted_before_tokenize_has_run(params: Params) -> None
     assert found is not None and found["train"].without_room == 2
 
 
+@pytest.mark.usefixtures("project")
+def test_all_answers_of_a_conversation_count_before_tokenize_has_run(params: Params) -> None:
+    table = pq.read_table(RECORDS).append_column("id", [["a", "b", "c"]])
+    said = [{"role": "user", "content": "b"}, {"role": "assistant", "content": "yy"}]
+    history = pa.array([said, [], []], HISTORY.type)
+    write_table(RECORDS, table.append_column("history", history))
+    style = with_tokenize(params, max_length_tokens=200)
+    found = known_lengths(style, Outputs(style))
+    assert found is not None
+    alone = len("Question: a\nAnswer:")
+    assert found["train"].prompts == [2 * alone + len(" yy") + 3, alone + 1, alone + 2]
+    assert found["train"].supervised[0] == len(" yy") + 1 + len(" " + "x" * 10) + 1
+    tight = with_tokenize(params, max_length_tokens=alone + 2)
+    found = known_lengths(tight, Outputs(tight))
+    assert found is not None and found["train"].without_room == 2
+
+
 def test_lengths_are_unknown_before_anything_has_run(
     params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +104,7 @@ def test_lengths_are_unknown_before_anything_has_run(
 
 
 def test_the_largest_batch_is_the_one_with_most_tokens(params: Params) -> None:
-    cards = Lengths(prompts=[5] * 12, cards=[10] * 11 + [40], truncated=[False] * 12)
+    cards = Lengths([5] * 12, [10] * 11 + [40], [False] * 12, supervised=[5] * 11 + [35])
     params = shown(params, 0)
     found = largest_batches(params, {"train": cards, "validation": cards, "test": cards})
     rows = params.train.per_device_train_batch_size
@@ -99,7 +118,7 @@ def test_the_largest_batch_is_the_one_with_most_tokens(params: Params) -> None:
 
 
 def test_cards_before_a_question_make_its_row_longer_and_rows_fewer(params: Params) -> None:
-    cards = Lengths([100] * 400, [200] * 400, [])
+    cards = Lengths([100] * 400, [200] * 400, [], [100] * 400)
     found = largest_batches(shown(params, 3), dict.fromkeys(SPLITS, cards))
     assert found.cached == 100 + 3 * 200 + params.evaluate.max_new_tokens
     assert found.answered == params.evaluate.batch_size * lengths.ROW_TOKENS // found.cached

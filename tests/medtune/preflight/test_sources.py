@@ -78,12 +78,15 @@ def test_pip_resolves_a_wheel_without_downloading_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = (tmp_path / "w.whl").as_uri()
-    answer = json.dumps({"install": [{"download_info": {"url": url}}]})
+    found = {"url": url, "archive_info": {"hashes": {"sha256": "a" * 64}}}
+    answer = json.dumps({"install": [{"download_info": found}]})
     (tmp_path / "w.whl").write_bytes(b"12345")
     (tmp_path / "python").write_text(f"#!/bin/sh\necho '{answer}'\n")
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert ask_source("pypi://cards==1.0/a.csv", "dataset") == 5
+    assert ask_source(f"pypi://cards==1.0/a.csv#sha256={'a' * 64}", "dataset") == 5
+    assert "w.whl has sha256 aaaa" in message(f"pypi://cards==1.0/a.csv#sha256={'b' * 64}")
 
 
 def test_an_unknown_version_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,16 @@ def test_a_base_model_that_is_the_best_is_named_once(facts: Facts) -> None:
     )
 
 
+def test_a_model_that_learned_nothing_is_said_to_have_learned_nothing(facts: Facts) -> None:
+    facts.metrics["compare_kinds"] = {}
+    systems = facts.metrics["compare_systems"]
+    systems |= {f"base.perplexity.{name}": 0.0 for name in ("difference", "ci_low", "ci_high")}
+    said = headline(facts.metrics, facts.params)[1]
+    assert said.startswith("The model learned nothing: ") and "train.warmup_steps" in said
+    systems["base.perplexity.ci_high"] = 0.01
+    assert said not in headline(facts.metrics, facts.params)
+
+
 def test_a_kind_that_broke_down_is_one_sentence(facts: Facts) -> None:
     values = {"stopped_rate.base": 0.84, "stopped_rate.finetuned": 0.4}
     values |= {"repetition_rate.base": 0.021, "repetition_rate.finetuned": 0.376}

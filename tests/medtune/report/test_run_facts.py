@@ -10,6 +10,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from medtune.config.loading import load_params
+from medtune.report.model_card import public_sources
 from medtune.report.run_facts import (
     GENERAL,
     changed_params,
@@ -38,15 +39,22 @@ def bytes_tokenizer() -> Any:
 
 def test_tokens_keep_their_text_and_say_what_is_learned(bytes_tokenizer: Any) -> None:
     ids = bytes_tokenizer.encode(f"aβ\n{END}b µ{END}").ids
-    tokens = token_texts(bytes_tokenizer, ids, loss_start=5)
+    tokens = token_texts(bytes_tokenizer, {"input_ids": ids, "loss_start": 5})
     assert [token.text for token in tokens] == ["a", "β", "\n", END, "b", " ", "µ", END]
     assert [token.learned for token in tokens] == [False] * 4 + [True] * 4
     assert [n for n, token in enumerate(tokens) if token.control] == [3, 7]
 
 
+def test_what_is_said_between_two_answers_is_not_learned(bytes_tokenizer: Any) -> None:
+    ids = bytes_tokenizer.encode(f"ab{END}cd{END}").ids
+    row = {"input_ids": ids, "loss_start": 1, "masked_spans": [[3, 4]]}
+    tokens = token_texts(bytes_tokenizer, row)
+    assert "".join(token.text for token in tokens if token.learned) == f"b{END}d{END}"
+
+
 def test_text_that_looks_like_a_control_token_is_none(bytes_tokenizer: Any) -> None:
     ids = [i for letter in END for i in bytes_tokenizer.encode(letter).ids]
-    tokens = token_texts(bytes_tokenizer, ids, loss_start=0)
+    tokens = token_texts(bytes_tokenizer, {"input_ids": ids, "loss_start": 0})
     assert "".join(token.text for token in tokens) == END
     assert not any(token.control for token in tokens)
 
@@ -76,6 +84,8 @@ def test_examples_are_the_first_cards_of_three_kinds(
 
 def test_changed_params_are_those_that_differ_from_the_default_preset() -> None:
     params = {name: load_params(name).model_dump() for name in ("download", "split", "train")}
+    sources = params["download"].items()
+    params["download"] = {key: value and public_sources(value) for key, value in sources}
     assert changed_params(params) == []
     params["train"] |= {"lr": 2e-4, "target_modules": ["q_proj"]}
     params["download"] |= {"dataset": "file://…/cards.csv"}

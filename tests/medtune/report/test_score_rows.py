@@ -160,6 +160,7 @@ def test_undefined_metrics_read_as_not_available() -> None:
         ("file://data/../../cards.csv", "file://…/cards.csv"),
         ("file://data/cards.csv", "file://data/cards.csv"),
         ("https://me:key@host/a.csv?token=1#sha256=0a", "https://host/a.csv#sha256=0a"),
+        ("pypi://cards==1/{a,b}#sha256=0a", "pypi://cards==1/{a,b}"),
         ("hub://owner/name@main", "hub://owner/name@main"),
         ("random://llama?hidden_size=64", "random://llama?hidden_size=64"),
     ],

@@ -28,6 +28,7 @@ def failing(error: BaseException) -> None:
         (InputError("train.lr must be\n greater than 0"), "train.lr must be greater than 0"),
         (KeyboardInterrupt(), "interrupted; earlier outputs are unchanged"),
         (OSError(errno.ENOSPC, "full", "data/raw/x"), "no space left on the disk for data/raw/x"),
+        (OSError(errno.EIO, "broken", "data/x"), "the disk failed for data/x (Input/output error)"),
         (RuntimeError("No space left (os error 28)"), "no space left on the disk for an output"),
         (PermissionError(13, "denied", "data/raw/x"), "no permission to read or write data/raw/x"),
     ],

@@ -149,7 +149,7 @@ def test_a_table_gets_every_score_but_those_of_content() -> None:
         for n, (p, r) in enumerate(zip(PREDICTIONS, REFERENCES, strict=True))
     ]
     scores = score_table(pa.Table.from_pylist(rows))
-    assert set(scores) == {score.name for score in SCORES} - set(CONTENT)
+    assert set(scores) == {score.name for score in SCORES} - {*CONTENT, "thought_rate"}
     assert scores["perplexity"] == pytest.approx(math.exp(0.5))
     assert scores["stopped_rate"] == 0.75
     assert scores["mean_words"] == pytest.approx(15 / 4)

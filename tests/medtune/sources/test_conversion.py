@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -162,6 +163,14 @@ def test_index_without_files_in_its_folder_is_refused(index: object, fetched: Pa
     (fetched / INDEX).write_text(json.dumps(index))
     said = refusal(fetched)
     assert "lists files outside its folder" in said or "is not a JSON object" in said
+
+
+@pytest.mark.parametrize("kind", ["t5", "clip", "made-up", None, ["llama"]])
+def test_a_model_that_is_not_a_causal_language_model_is_refused(kind: Any, fetched: Path) -> None:
+    edit(fetched / "config.json", model_type=kind)
+    said = refusal(fetched)
+    assert f"download.model is of type {kind}, for which transformers " in said
+    assert said.endswith("such as a Llama, Qwen or Mistral")
 
 
 @pytest.mark.parametrize("content", ["[]", "[" * 100_000, "caf\udce9"])

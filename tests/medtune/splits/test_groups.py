@@ -143,3 +143,51 @@ def test_ten_thousand_cards_take_seconds() -> None:
     start = time.process_time()
     components(texts(read), SIMILARITY)
     assert time.process_time() - start < 10
+
+
+def conversations(*turns: list[tuple[str, str]]) -> Texts:
+    """Texts of conversations, each a list of questions and answers."""
+    records = []
+    for *earlier, (question, answer) in turns:
+        history = [
+            {"role": role, "content": said}
+            for pair in earlier
+            for role, said in zip(("user", "assistant"), pair, strict=True)
+        ]
+        records.append({"topic": "", "question": question, "answer": answer, "history": history})
+    return read_texts(pa.Table.from_pylist(records))
+
+
+def test_an_earlier_turn_ties_its_conversation_to_others() -> None:
+    asked, answer, near = text(1, 13), text(2), text(3)
+    read = conversations(
+        [("A?", answer), ("B?", "Yes.")],
+        [("C?", answer)],
+        [(asked, "No."), ("D?", "Maybe.")],
+        [("E?", "Perhaps."), (asked, "Never.")],
+        [("F?", near), ("G?", "Seldom.")],
+        [("H?", "Often."), ("I?", f"{near} and more"), ("J?", "Always.")],
+        [("K?", text(4)), ("L?", text(5))],
+    )
+    assert components(read, SIMILARITY).tolist() == [0, 0, 1, 1, 2, 2, 3]
+    assert strong_parts(read).tolist() == [0, 1, 2, 2, 3, 4, 5]
+    assert group_names(read, np.arange(7)).nunique() == 7
+
+
+def test_small_talk_before_a_question_ties_nothing_together() -> None:
+    hello = ("Hi!", "Hello! How can I help you today?")
+    read = conversations(
+        [hello, ("What is gout?", text(1))],
+        [hello, ("What is asthma?", text(2))],
+        [("What is croup?", text(3)), ("Thanks!", "You are welcome.")],
+    )
+    assert components(read, SIMILARITY).tolist() == [0, 1, 2]
+
+
+def test_an_empty_history_changes_no_hash() -> None:
+    plain = texts([("What is gout?", text(1), "joints"), ("And asthma?", text(2), "")])
+    records = {"question": ["What is gout?", "And asthma?"], "answer": [text(1), text(2)]}
+    history = pa.array([None, []], pa.list_(pa.struct({"role": pa.string()})))
+    read = read_texts(pa.table(records | {"topic": ["joints", ""], "history": history}))
+    for name, values in vars(plain).items():
+        assert np.array_equal(values, getattr(read, name)), name

@@ -91,3 +91,33 @@ def test_each_copy_of_a_near_duplicate_is_left_out() -> None:
     cards = [("a", answer), *((f"q{n}", near) for n in range(50)), ("b", text(10))]
     found = shared(["train"] + ["test"] * 51, *cards)
     assert found[1:51] == [("near_duplicate", 0)] * 50 and found[51] == ("", -1)
+
+
+def test_a_conversation_is_left_out_if_one_of_its_turns_is_known() -> None:
+    known, asked = text(1, 40), text(2, 13)
+
+    def record(question: str, answer: str, *history: str) -> dict[str, object]:
+        roles = ("user", "assistant") * len(history)
+        said = [{"role": r, "content": c} for r, c in zip(roles, history, strict=False)]
+        return {"topic": "", "question": question, "answer": answer, "history": said}
+
+    read = read_texts(
+        pa.Table.from_pylist(
+            [
+                record("a", "b", "c", "d", "e", known),
+                record("f", "g", asked, "h"),
+                record("i", known),
+                record("j", "k", "l", "m", "n", f"{known} {text(3, 10)}"),
+                record("o", "p", asked, "q"),
+                record("r", "s", "t", known.replace(known.split()[20], "changed")),
+                record("u", "v", "c", "d"),
+            ]
+        )
+    )
+    splits = np.array(["train"] * 2 + ["test"] * 5)
+    reasons, partners = shared_text(read, splits, np.ones(7, bool), 0.67)
+    assert reasons[2:].tolist() == ["answer", "ngram13", "question", "near_duplicate", ""]
+    assert partners[2:].tolist() == [0, 0, 1, 0, -1]
+    train = splits == "train"
+    rates = leak_rates(read, train, ~train)
+    assert rates == {"question": 0.2, "answer": 0.2, "ngram13": 0.4}

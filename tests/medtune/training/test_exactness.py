@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from medtune.config.loading import load_params
 from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
-from medtune.modeling.collation import padded
+from medtune.modeling.collation import Spans, padded
 from medtune.modeling.loading import load_base
 from medtune.modeling.losses import token_losses
 from medtune.training.loop import Rows, train
@@ -70,19 +70,26 @@ def row_losses(model: Any, ids: list[int], loss_start: int) -> torch.Tensor:
     return cross_entropy(logits[start - 1 : -1], torch.tensor(ids[start:]), reduction="none")
 
 
-def one_by_one(model: Any, rows: list[Row]) -> tuple[float, dict[str, torch.Tensor]]:
+def one_by_one(
+    model: Any, rows: list[Row], masked: list[Spans]
+) -> tuple[float, dict[str, torch.Tensor]]:
     model.zero_grad()
-    tokens = sum(len(ids) - max(start, 1) for ids, start in rows)
+    learned = [
+        [n for n in range(max(start, 1), len(ids)) if not any(a <= n < b for a, b in spans)]
+        for (ids, start), spans in zip(rows, masked, strict=True)
+    ]
+    tokens = sum(map(len, learned))
     total = 0.0
-    for ids, start in rows:
-        loss = row_losses(model, ids, start).sum() / tokens
+    for (ids, start), columns in zip(rows, learned, strict=True):
+        losses = row_losses(model, ids, start)
+        loss = losses[[n - max(start, 1) for n in columns]].sum() / tokens
         loss.backward()
         total += loss.item()
     return total, gradients(model)
 
 
 def in_batches(
-    model: Any, rows: list[Row], batch_size: int
+    model: Any, rows: list[Row], batch_size: int, masked: list[Spans] | None
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of the one optimiser step that the loop takes over all rows."""
     model.zero_grad()
@@ -90,6 +97,8 @@ def in_batches(
         "input_ids": [ids for ids, _ in rows],
         "loss_start": [start for _, start in rows],
     }
+    if masked is not None:
+        columns["masked_spans"] = masked
     passes = -(-len(rows) // batch_size)
     params = PARAMS.model_copy(
         update={"per_device_train_batch_size": batch_size, "gradient_accumulation_steps": passes}
@@ -110,9 +119,11 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
     return {name: gradient.clone() for name, gradient in found.items() if gradient is not None}
 
 
-def assert_equal(model: Any, rows: list[Row], batch_size: int) -> None:
-    loss, batched = in_batches(model, rows, batch_size)
-    expected_loss, expected = one_by_one(model, rows)
+def assert_equal(
+    model: Any, rows: list[Row], batch_size: int, masked: list[Spans] | None = None
+) -> None:
+    loss, batched = in_batches(model, rows, batch_size, masked)
+    expected_loss, expected = one_by_one(model, rows, masked or [()] * len(rows))
     assert loss == pytest.approx(expected_loss, rel=TOLERANCE)
     assert len(expected) == 28  # A and B of seven linear layers in two blocks
     for name, gradient in expected.items():
@@ -140,6 +151,16 @@ def test_all_boundaries_together(model: Any, batch_size: int) -> None:
 )
 def test_equal_and_very_different_lengths(model: Any, lengths: list[int], batch_size: int) -> None:
     assert_equal(model, [row(length, length // 2) for length in lengths], batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+@pytest.mark.parametrize("prefix", [0, 5])
+def test_conversations_whose_loss_leaves_out_what_lies_between_answers(
+    model: Any, prefix: int, batch_size: int
+) -> None:
+    rows = [row(20, 6, prefix), row(31, 7, prefix), row(9, 6, prefix), row(14, 6, prefix)]
+    masked: list[Spans] = [[(8, 12), (15, 16)], [(9, 30)], [], [(7, 13)]]
+    assert_equal(model, rows, batch_size, masked)
 
 
 @pytest.mark.slow

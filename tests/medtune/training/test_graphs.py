@@ -1,11 +1,12 @@
 """What a CUDA graph records, run on a CPU with attention calculated by hand."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import pytest
 import torch
 
-from medtune.modeling.collation import padded
+from medtune.modeling.collation import Cards, Spans, padded
 from medtune.modeling.losses import SupervisedLoss
 from medtune.training.graphs import Graphs, filled, plan_sizes, rounded_up, shared_prefix
 from tests.attention_by_hand import use_attention_by_hand
@@ -17,7 +18,7 @@ PASSES = [[0, 1, 2], [3, 4, 5], [2, 0, 1], [6, 7]]
 
 
 def test_sizes_that_are_used_once_get_no_graph() -> None:
-    sizes = plan_sizes(PASSES, (IDS, STARTS), prefix=4, dtype=torch.float32)
+    sizes = plan_sizes(PASSES, Cards(IDS, STARTS), prefix=4, dtype=torch.float32)
     tokens = rounded_up(4 + 5 + 6 + 7)
     assert list(sizes) == [(3, tokens)]
     size = sizes[3, tokens]
@@ -26,28 +27,30 @@ def test_sizes_that_are_used_once_get_no_graph() -> None:
 
 
 def test_no_supervised_token_is_predicted_in_the_prefix() -> None:
-    assert shared_prefix((IDS, STARTS)) == 4
-    assert shared_prefix((IDS, [3, *STARTS[1:]])) == 2
-    assert shared_prefix(([[9, 9], [9, 9]], [0, 1])) == 0
+    assert shared_prefix(Cards(IDS, STARTS)) == 4
+    assert shared_prefix(Cards(IDS, [3, *STARTS[1:]])) == 2
+    assert shared_prefix(Cards([[9, 9], [9, 9]], [0, 1])) == 0
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32], ids=["mask", "sequences"])
 @pytest.mark.parametrize("prefix", [0, 2, 4])
+@pytest.mark.parametrize("masked", [(), [[(6, 8)], [], [(7, 8), (9, 10)]]], ids=["card", "turns"])
 def test_filling_changes_neither_loss_nor_gradients(
-    prefix: int, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+    masked: Sequence[Spans], prefix: int, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = [0, 1, 2]
-    cards = ([IDS[n] for n in numbers], [STARTS[n] for n in numbers])
+    cards = Cards([IDS[n] for n in numbers], [STARTS[n] for n in numbers], masked)
     plain = random_model("llama")
-    expected = SupervisedLoss(plain)(padded(*cards, pad_id=0)).sum()
+    columns = padded(cards.input_ids, cards.loss_start, 0, cards.masked_spans)
+    expected = SupervisedLoss(plain)(columns).sum()
     (expected / 10).backward()
 
     use_attention_by_hand(monkeypatch)
-    sizes = plan_sizes(PASSES, (IDS, STARTS), prefix, dtype)
+    sizes = plan_sizes(PASSES, Cards(IDS, STARTS), prefix, dtype)
     (size,) = (size for size in sizes.values() if size.rows == 3)
     model = random_model("llama")
     SupervisedLoss(model)  # lets it take packed rows
-    graphs = Graphs(model, PASSES, (IDS, STARTS), nullcontext, lambda loss: loss)
+    graphs = Graphs(model, PASSES, Cards(IDS, STARTS), nullcontext, lambda loss: loss)
     loss = graphs._pass(filled(model, cards, size), torch.tensor(0.1))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for weight, other in zip(model.parameters(), plain.parameters(), strict=True):
@@ -57,15 +60,17 @@ def test_filling_changes_neither_loss_nor_gradients(
 
 def test_all_passes_of_a_size_have_the_same_shapes() -> None:
     for dtype in (None, torch.float32):
-        sizes = plan_sizes(PASSES, (IDS, STARTS), prefix=4, dtype=dtype)
+        sizes = plan_sizes(PASSES, Cards(IDS, STARTS), prefix=4, dtype=dtype)
         (size,) = sizes.values()
         model, shapes = random_model("llama"), []
         for numbers in ([0, 1, 2], [2, 1, 0], [0, 0, 3]):
-            cards = ([IDS[n] for n in numbers], [STARTS[n] for n in numbers])
+            cards = Cards([IDS[n] for n in numbers], [STARTS[n] for n in numbers])
             shapes.append([tensor.shape for tensor in filled(model, cards, size).tensors])
         assert shapes[0] == shapes[1] == shapes[2]
 
 
 def test_models_that_cannot_take_packed_rows_have_no_graph() -> None:
-    graphs = Graphs(random_model("llama"), PASSES, (IDS, STARTS), nullcontext, lambda loss: loss)
-    assert graphs.run((IDS[:3], STARTS[:3]), 1.0) is None
+    graphs = Graphs(
+        random_model("llama"), PASSES, Cards(IDS, STARTS), nullcontext, lambda loss: loss
+    )
+    assert graphs.run(Cards(IDS[:3], STARTS[:3]), 1.0) is None

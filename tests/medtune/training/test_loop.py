@@ -1,9 +1,14 @@
+import os
+import signal
+import socket
+from collections.abc import Callable
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from medtune.config.loading import load_params
 from medtune.config.schema import SchedulerName, Train
@@ -129,13 +134,15 @@ def test_lora_plus_takes_larger_steps_in_b_alone(base_folder: Path) -> None:
     changed = {"num_train_epochs": 1, "per_device_train_batch_size": 40, "warmup_steps": 0}
     plain, _ = run(base_folder, **changed)
     faster, _ = run(base_folder, loraplus_lr_ratio=4.0, **changed)
-    for (name, weight), (_, other) in zip(
-        plain.named_parameters(), faster.named_parameters(), strict=True
-    ):
-        if "lora_B" in name:  # zero before its one step
-            assert torch.allclose(other, 4 * weight, rtol=1e-3, atol=1e-6)
-        elif "lora_A" in name:
-            assert torch.equal(other, weight)
+    larger = dict(faster.named_parameters())
+    of_a, of_b = (
+        [(weight, larger[name]) for name, weight in plain.named_parameters() if part in name]
+        for part in ("lora_A", "lora_B")
+    )
+    assert len(of_a) == len(of_b) > 0
+    assert all(torch.equal(other, weight) for weight, other in of_a)
+    for weight, other in of_b:  # zero before its one step
+        assert torch.allclose(other, 4 * weight, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -209,3 +216,55 @@ def test_a_resumed_run_equals_an_undisturbed_one(
     assert Checkpoints(tmp_path / "run").latest() is not None
     assert list(train(resumed, *arguments)) == points
     assert torch.equal(weights(resumed), weights(whole))
+
+
+def in_two_processes(work: Callable[[int], None]) -> None:
+    """Calls `work` with the rank in each of two processes, which find each other on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    children = []
+    for rank in range(2):
+        if child := os.fork():
+            children.append(child)
+            continue
+        try:
+            signal.alarm(60)  # a process whose fellow has failed would wait for ever
+            ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+            os.environ |= meeting | ranks
+            AcceleratorState._reset_state(reset_partial_state=True)
+            work(rank)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert ends == [0, 0]
+
+
+@pytest.mark.slow
+def test_two_machines_go_on_together_from_the_checkpoint_of_the_first(
+    base_folder: Path, tmp_path: Path
+) -> None:
+    params = PARAMS.model_copy(update={"save_steps": 2.0, "logging_steps": 1})
+
+    def work(name: str, taken: int | None) -> Callable[[int], None]:
+        def train_on(rank: int) -> None:
+            own = Checkpoints(tmp_path / f"machine-{rank}" / name)
+            model = adapted(base_folder, params)
+            arguments = (ROWS, ROWS, params, 1, 0, own)
+            points = list(islice(train(model, *arguments), taken))
+            torch.save((points, weights(model)), tmp_path / f"{name}-{rank}")
+
+        return train_on
+
+    in_two_processes(work("whole", None))
+    in_two_processes(work("run", 4))
+    assert (tmp_path / "machine-0/run/step-00000002").is_dir()
+    assert not (tmp_path / "machine-1/run").exists()
+    in_two_processes(work("run", None))
+    points, trained = torch.load(tmp_path / "whole-0", weights_only=False)
+    assert points[-1].step == 6
+    for rank in range(2):
+        same, found = torch.load(tmp_path / f"run-{rank}", weights_only=False)
+        assert same == points
+        assert torch.equal(found, trained)

@@ -25,6 +25,7 @@ export function TurnView({ turn, onRetry }: Props) {
       )}
       {ending === "stopped" && <p className="note">Stopped.</p>}
       {ending === "length" && <p className="note">Cut at the maximum length.</p>}
+      {ending === "time" && <p className="note">Cut at the server's time limit.</p>}
       {ending === "failed" && (
         <div className="problem">
           <span>{problem}</span>

@@ -1,0 +1,125 @@
+"""Reads and counts what people say about pairs of answers without knowing whose they are."""
+
+import hashlib
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+from typing import Literal, get_args
+
+from medtune.judging.verdicts import kappa
+from medtune.runtime.errors import InputError
+
+VOTES = Path("data/votes/votes.jsonl")
+OWN_QUESTION = "own question"  # the kind of questions that are no test cards
+
+WEIGHTS = Path("models/adapter/adapter_model.safetensors")
+
+System = Literal["base", "finetuned"]
+Choice = Literal["a", "b", "both_good", "both_bad"]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """`a` is the system whose answer stood first, and `seconds` the time that the voter took.
+
+    `id` is that of a test card, empty for a question of one's own. `adapter` is a digest of the
+    fine-tuned weights.
+    """
+
+    voter: str
+    id: str
+    kind: str
+    question: str
+    base: str
+    finetuned: str
+    a: System
+    choice: Choice
+    seconds: float
+    adapter: str
+
+    @property
+    def outcome(self) -> int:
+        """+1 if the fine-tuned answer is the better one, −1 if the base model's is, 0 for a tie."""
+        if self.choice not in ("a", "b"):
+            return 0
+        return 1 if (self.choice == "a") == (self.a == "finetuned") else -1
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        return self.question, self.base, self.finetuned
+
+
+def adapter_digest(weights: Path = WEIGHTS) -> str:
+    """Returns the beginning of the sha256 of the fine-tuned weights; nothing if there are none."""
+    if not weights.is_file():
+        return ""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def read_votes(path: Path = VOTES) -> list[Vote]:
+    """Returns the votes in a file, none if it is missing.
+
+    Of one voter's votes on the same answers, the last counts.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    votes = [_vote(path, n, line) for n, line in enumerate(lines, start=1) if line.strip()]
+    return list({(vote.voter, vote.texts): vote for vote in votes}.values())
+
+
+def _vote(path: Path, number: int, line: str) -> Vote:
+    try:
+        vote = Vote(**json.loads(line))
+        known = vote.choice in get_args(Choice) and vote.a in get_args(System)
+        if known and all(isinstance(text, str) for text in (*vote.texts, vote.voter, vote.kind)):
+            return vote
+    except (ValueError, TypeError):
+        pass
+    raise InputError(f"{path}, line {number} is not a vote: remove the line")
+
+
+def counts_of(votes: Sequence[Vote]) -> dict[str, float]:
+    """Counts votes.
+
+    `first_share` is the share of votes for answer A among those for one answer: 0.5, unless voters
+    prefer a side. `agreement` and `kappa` are those of `agreement_of`.
+    """
+    choices = Counter(vote.choice for vote in votes)
+    outcomes = Counter(vote.outcome for vote in votes)
+    decided = choices["a"] + choices["b"]
+    return {
+        "n": len(votes),
+        "voters": len({vote.voter for vote in votes}),
+        "questions": len({vote.texts for vote in votes}),
+        "wins": outcomes[1],
+        "losses": outcomes[-1],
+        "both_good": choices["both_good"],
+        "both_bad": choices["both_bad"],
+        "first_share": choices["a"] / decided if decided else math.nan,
+        "median_seconds": median(vote.seconds for vote in votes) if votes else math.nan,
+        **agreement_of(votes),
+    }
+
+
+def agreement_of(votes: Sequence[Vote]) -> dict[str, float]:
+    """Returns how far voters agree on win, tie or loss where two of them saw the same answers.
+
+    `agreement` is the share of equal pairs of votes. `kappa` sets chance to 0 (Scott's π, 1955:
+    Cohen's κ with each pair in both orders). Both are NaN where no two voters meet.
+    """
+    by_question: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for vote in votes:
+        by_question[vote.texts].append(vote.outcome)
+    pairs = [pair for outcomes in by_question.values() for pair in combinations(outcomes, 2)]
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    equal = sum(a == b for a, b in pairs)
+    return {
+        "pairs": len(pairs),
+        "agreement": equal / len(pairs) if pairs else math.nan,
+        "kappa": kappa(first + second, second + first),
+    }

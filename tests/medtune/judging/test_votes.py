@@ -1,0 +1,109 @@
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medtune.judging.votes import Vote, adapter_digest, agreement_of, counts_of, read_votes
+from medtune.runtime.errors import InputError
+
+
+def vote(choice: str = "a", a: str = "finetuned", **fields: Any) -> Vote:
+    known: dict[str, Any] = {
+        "voter": "ada",
+        "id": "card 1",
+        "kind": "definition",
+        "question": "What is gout?",
+        "base": "A plant.",
+        "finetuned": "A disease.",
+        "a": a,
+        "choice": choice,
+        "seconds": 8.0,
+        "adapter": "",
+    }
+    return Vote(**known | fields)
+
+
+def write(path: Path, *votes: Vote) -> Path:
+    path.write_text("".join(json.dumps(asdict(each)) + "\n" for each in votes), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("choice", "a", "outcome"),
+    [
+        ("a", "finetuned", 1),
+        ("b", "finetuned", -1),
+        ("a", "base", -1),
+        ("b", "base", 1),
+        ("both_good", "base", 0),
+        ("both_bad", "finetuned", 0),
+    ],
+)
+def test_a_vote_is_for_the_model_whose_answer_stood_there(
+    choice: str, a: str, outcome: int
+) -> None:
+    assert vote(choice, a).outcome == outcome
+
+
+def test_of_one_voters_votes_on_the_same_answers_the_last_counts(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    assert read_votes(path) == []
+    last = vote("b", seconds=3.0)
+    other = vote("both_bad", base="An animal.")
+    write(path, vote("a"), vote("a", voter="bob"), other, last)
+    assert read_votes(path) == [last, vote("a", voter="bob"), other]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", "{}", json.dumps(asdict(vote("c"))), json.dumps(asdict(vote(question=3)))],
+)
+def test_a_line_that_is_no_vote_is_named(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path / "votes.jsonl", vote())
+    path.write_text(path.read_text() + "\n" + line + "\n")
+    with pytest.raises(InputError, match=r"votes\.jsonl, line 3 is not a vote"):
+        read_votes(path)
+
+
+def test_counts_tell_models_sides_and_ties_apart() -> None:
+    votes = [
+        vote("a", "finetuned", question="1?", seconds=2.0),
+        vote("a", "base", question="2?", seconds=4.0),
+        vote("b", "base", question="3?", seconds=9.0),
+        vote("a", "finetuned", question="4?", voter="bob"),
+        vote("both_good", question="5?"),
+        vote("both_bad", question="5?", voter="bob"),
+    ]
+    counts = counts_of(votes)
+    assert {name: counts[name] for name in ("n", "voters", "questions", "wins", "losses")} == {
+        "n": 6,
+        "voters": 2,
+        "questions": 5,
+        "wins": 3,
+        "losses": 1,
+    }
+    assert (counts["both_good"], counts["both_bad"], counts["first_share"]) == (1, 1, 0.75)
+    assert counts["median_seconds"] == 8.0
+
+
+def test_voters_agree_where_they_say_the_same_of_the_same_answers() -> None:
+    def of(voter: str, *choices: str) -> list[Vote]:
+        return [vote(choice, voter=voter, question=f"{n}?") for n, choice in enumerate(choices)]
+
+    alike = agreement_of(of("ada", "a", "b", "a", "b") + of("bob", "a", "b", "a", "b"))
+    assert alike == {"pairs": 4, "agreement": 1.0, "kappa": 1.0}
+    three = agreement_of(of("ada", "a", "b") + of("bob", "b", "a") + of("eve", "a", "b", "a"))
+    assert (three["pairs"], three["agreement"]) == (6, pytest.approx(1 / 3))
+    assert three["kappa"] == pytest.approx(-1 / 3)
+    alone = agreement_of(of("ada", "a", "b"))
+    assert alone["pairs"] == 0 and math.isnan(alone["agreement"]) and math.isnan(alone["kappa"])
+
+
+def test_the_digest_is_that_of_the_weights(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    assert adapter_digest(path) == ""
+    path.write_bytes(b"abc")
+    assert adapter_digest(path) == "ba7816bf8f01cfea"

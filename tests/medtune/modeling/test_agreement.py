@@ -1,0 +1,58 @@
+"""How a model runs is decided by what it returns."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from medtune.modeling import agreement
+from medtune.modeling.agreement import enable_prefix_sharing
+from medtune.modeling.shared_prefix import shares_prefixes
+from medtune.runtime.errors import InputError
+from tests.tiny_models import random_model
+
+
+def test_a_model_that_mixes_rows_when_packed_runs_padded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = random_model("llama")
+    assert enable_prefix_sharing(random_model("llama"))
+    decoder = model.model
+    forward = decoder.forward
+
+    def without_positions(*arguments: Any, position_ids: Any = None, **named: Any) -> Any:
+        return forward(*arguments, **named)  # a packed row has positions of its own
+
+    monkeypatch.setattr(decoder, "forward", without_positions)
+    assert not enable_prefix_sharing(model)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_model_that_looks_ahead_is_refused() -> None:
+    model = random_model("bert", is_decoder=False)
+    with pytest.raises(InputError, match="type bert looks at the tokens that it is to predict"):
+        enable_prefix_sharing(model)
+
+
+def test_a_model_that_needs_more_than_tokens_is_refused() -> None:
+    model = random_model("llama")
+    model.forward = lambda pixels, **_: None
+    with pytest.raises(InputError, match="type llama does not run on token ids alone"):
+        enable_prefix_sharing(model)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_check_leaves_no_trace_and_runs_once(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model("llama", attention_dropout=0.5).train(training)
+    state = torch.get_rng_state()
+    assert enable_prefix_sharing(model) and shares_prefixes(model)
+    assert model.training == training and torch.equal(torch.get_rng_state(), state)
+    assert all(weight.grad is None for weight in model.parameters())
+    monkeypatch.setattr(agreement.Probe, "of", None)
+    assert enable_prefix_sharing(model)
+
+
+def test_half_precision_agrees_up_to_its_rounding() -> None:
+    assert enable_prefix_sharing(random_model("llama").bfloat16())

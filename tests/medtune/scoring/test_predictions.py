@@ -1,0 +1,21 @@
+from typing import Any
+
+from medtune.scoring.predictions import CARD_COLUMNS, SCHEMA, prediction_table
+from medtune.scoring.scores import TextScorer
+
+ANSWER = {"prediction": "Take 5 mg.", "stopped": True, "new_tokens": 3, "disclaimer": False}
+
+
+def test_a_number_that_was_said_earlier_in_a_conversation_is_supported() -> None:
+    card: dict[str, Any] = dict.fromkeys(CARD_COLUMNS, "x") | {"answer": "One tablet."}
+    said = [{"role": "user", "content": "My tablets have 5 mg."}]
+    cards = [card, card | {"history": []}, card | {"history": said}]
+    table = prediction_table(cards, [ANSWER] * 3, TextScorer(use_stemmer=True))
+    assert table["unsupported"].to_pylist() == [True, True, False]
+    assert table["question"].to_pylist() == ["x"] * 3
+    assert table["history"].to_pylist() == [[], [], said]
+
+
+def test_cards_without_conversations_have_no_column_for_them() -> None:
+    card: dict[str, Any] = dict.fromkeys(CARD_COLUMNS, "x") | {"answer": "One tablet."}
+    assert prediction_table([card], [ANSWER], TextScorer(use_stemmer=True)).schema == SCHEMA
