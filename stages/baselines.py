@@ -8,7 +8,7 @@ Run: python -m stages.baselines
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,13 @@ from medtune.baselines.asked_name import NameFinder
 from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
 from medtune.baselines.nearest import CardIndex, renamed
 from medtune.config.loading import load_params
-from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.stage import run
-from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.predictions import prediction_table
-from medtune.scoring.scores import TextScorer, score_table, signatures
+from medtune.scoring.scores import score_table
 from medtune.scoring.systems import ECHO, FILL_IN, NEAREST_CARD, NEAREST_CARD_RENAMED, RULES
+from medtune.scoring.text_scorer import TextScorer, signatures
 
 logger = logging.getLogger("medtune")
 
@@ -85,13 +84,11 @@ def systems(
     }
 
 
-def answered(
-    cards: list[Card], answer: System, score: TextScorer, metrics: Sequence[Metric]
-) -> pa.Table:
+def answered(cards: list[Card], answer: System, score: TextScorer) -> pa.Table:
     """Returns a table of predictions; no model reads the reference, so it has no likelihood."""
     unscored = {"stopped": True, "new_tokens": 0, "disclaimer": False}
     answers = [{"prediction": answer(card), **unscored} for card in cards]
-    return prediction_table(cards, answers, score, metrics)
+    return prediction_table(cards, answers, score)
 
 
 def labelled(table: pa.Table, system: str, split: str) -> pa.Table:
@@ -102,19 +99,19 @@ def labelled(table: pa.Table, system: str, split: str) -> pa.Table:
 
 
 def main() -> None:
-    use_stemmer, further = load_params("evaluate.use_stemmer", "evaluate.metrics")
+    use_stemmer, added = load_params("evaluate.use_stemmer", "evaluate.metrics")
     cards = {split: read_cards(split) for split in ("train", *ANSWERED)}
     if not cards["train"]:
         raise InputError("data/split/train.parquet has no cards: raise split.shares.train")
     finder = NameFinder([card["question"] for card in cards["train"]])
     rules = fill_in_rules(cards, finder, use_stemmer)
-    answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer)
+    answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer, added)
     references = [card["answer"] for split in ANSWERED for card in cards[split]]
     tables, metrics = [], dict[str, Any](signatures(use_stemmer, references))
     for system in RULES:
         for split in ANSWERED:
-            table = answered(cards[split], answer[system], score, further)
-            values = score_table(table, all_scores(further))
+            table = answered(cards[split], answer[system], score)
+            values = score_table(table, score.scores)
             metrics |= {f"{system}.{split}.{name}": value for name, value in values.items()}
             tables.append(labelled(table, system, split))
     for split in ANSWERED:

@@ -34,7 +34,6 @@ from medtune.report.run_facts import read_run, read_splits
 from medtune.report.score_rows import Facts, read_curve, render_model_card, side_by_side
 from medtune.runtime.files import read_json, read_table, replacing, write_json
 from medtune.runtime.stage import run
-from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.systems import BASE, FINETUNED
 
 logger = logging.getLogger("medtune")
@@ -110,8 +109,7 @@ def main() -> None:
         choices=read_choices(),
         run=read_run(params),
     )
-    scores = all_scores(evaluate.metrics)
-    settings = Settings(compare.resamples, compare.confidence, seed, scores)
+    settings = Settings(compare.resamples, compare.confidence, seed, facts.scores)
     write_metrics(facts, answers, compare, settings)
     write_plots(pair, facts)
     report = render_report(facts, write_figures(facts).values())

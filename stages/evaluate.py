@@ -33,9 +33,9 @@ from medtune.scoring import multiple_choice, out_of_domain, predictions
 from medtune.scoring.answers import answer_columns, warn_of_thoughts
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
-from medtune.scoring.evaluate_metrics import all_scores
-from medtune.scoring.scores import TextScorer, score_table, signatures
+from medtune.scoring.scores import score_table
 from medtune.scoring.systems import ADAPTED, MODELS, SHOWN_CARDS, is_off
+from medtune.scoring.text_scorer import TextScorer, signatures
 
 if TYPE_CHECKING:
     from medtune.generation.generate import Answer
@@ -102,6 +102,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     files = (TOKENS / "test.arrow", TOKENS / "validation.arrow")
     test, validation = (read_tokens(path).to_pylist() for path in files)
     rows = test + validation
+    scorer = TextScorer(params.use_stemmer, params.metrics)  # fails before the model answers
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     general = () if name in SHOWN_CARDS else out_of_domain.QUESTIONS
     questions, dropped = read_questions(params.choice_questions if general else 0)
@@ -110,8 +111,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
         return 0
     columns = [answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False)]
     warn_of_thoughts(name, columns)
-    scorer = TextScorer(params.use_stemmer)
-    table = predictions.prediction_table(rows, columns, scorer, params.metrics)
+    table = predictions.prediction_table(rows, columns, scorer)
     other = zip(general, answers[len(rows) :], strict=True)
     asked = [
         {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
@@ -119,7 +119,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     ]
     general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
     tested = table[: len(test)]
-    scores = score_table(tested, all_scores(params.metrics))
+    scores = score_table(tested, scorer.scores)
     counts = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
     counts |= scores | signatures(params.use_stemmer, table["reference"].to_pylist())
     metrics = counts | dropped | choice_metrics(choices)

@@ -226,7 +226,7 @@ class Train(Section):
 
 
 class Metric(Section):
-    """A metric of the library evaluate, by name or as a folder in custom_metrics/."""
+    """A metric of the library evaluate: a name, or a folder in custom_metrics/."""
 
     name: Annotated[str, Field(pattern=r"^[\w-]+(/[\w-]+)?$")]
     value: str | None = None  # which of its values, if it has several
@@ -237,10 +237,6 @@ class Metric(Section):
     @classmethod
     def from_name(cls, metric: Any) -> Any:
         return {"name": metric} if isinstance(metric, str) else metric
-
-    @property
-    def is_own(self) -> bool:
-        return self.name.startswith("custom_metrics/")
 
     @property
     def score(self) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from medtune.comparison.collapses import Collapse, collapses
 from medtune.comparison.verdict import outcome_against
-from medtune.config.schema import Metric
 from medtune.report.rendering import interval_text, number, percent
 from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES, Score
@@ -63,8 +62,7 @@ def system_rows(
     """
     few_shot, confidence = params["evaluate"]["few_shot"], params["compare"]["confidence"]
     rows = []
-    further = [Metric.model_validate(metric) for metric in params["evaluate"].get("metrics", [])]
-    for score in all_scores(further):
+    for score in all_scores(params["evaluate"].get("metrics", ())):
         finetuned = systems.get(f"{FINETUNED}.{score.name}")
         if finetuned is None or (names is not None and score.name not in names):
             continue

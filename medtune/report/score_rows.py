@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from medtune.comparison.breakdowns import KIND_SCORES, part_names
 from medtune.comparison.verdict import outcome_in
-from medtune.config.schema import Metric, as_list
+from medtune.config.schema import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.headline import headline, system_rows
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
@@ -79,9 +79,7 @@ class Facts:
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        """The scores of the package, and those of evaluate.metrics."""
-        metrics = self.params["evaluate"].get("metrics", [])
-        return all_scores([Metric.model_validate(metric) for metric in metrics])
+        return all_scores(self.params["evaluate"].get("metrics", ()))
 
     @property
     def few_shot(self) -> int:
@@ -160,20 +158,20 @@ def parts(metrics: Mapping[str, Any], confidence: float) -> list[ScoredPart]:
     return found
 
 
-def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
-    """Returns every score that was compared, those of medtune.scoring.scores first.
+def compared_scores(metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES) -> list[Score]:
+    """Returns every score that was compared, the given ones first.
 
     The others are accuracies and calibration errors (ece) of multiple choice; only their names,
     titles and better directions are known.
     """
     found = {key.removesuffix(".difference") for key in metrics if key.endswith(".difference")}
-    known = [score for score in SCORES if score.name in found]
+    known = [score for score in scores if score.name in found]
     others = sorted(found - {score.name for score in known})
     return known + [
         Score(
             name=name,
             title=name.replace("choices.", "multiple choice ").replace(".", " "),
-            higher_is_better=None if name.startswith("metrics.") else not name.endswith(".ece"),
+            higher_is_better=not name.endswith(".ece"),
             columns=(),
         )
         for name in others

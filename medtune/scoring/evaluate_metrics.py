@@ -1,11 +1,11 @@
 """Scores answers by any metric of the library `evaluate`, or by a metric of one's own.
 
-The library downloads a named metric from the hub and runs its code; a folder such as
+The library downloads a named metric from the Hugging Face Hub and runs its code; a folder such as
 custom_metrics/overlap, with overlap.py in it, is read from the disk and needs no network.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score
 
+FOLDER = Path("custom_metrics")  # a dependency of the stages that score answers
 
-def metric_scores(metrics: Sequence[Metric]) -> tuple[Score, ...]:
-    """Returns the scores of evaluate.metrics: the mean of a column over the answers."""
-    return tuple(
+
+def all_scores(metrics: Iterable[Any]) -> tuple[Score, ...]:
+    """Returns SCORES, and then the score of each of evaluate.metrics: the mean of its column."""
+    added = (
         Score(
             name=metric.score,
             title=metric.score.removeprefix("metrics."),
@@ -24,70 +26,69 @@ def metric_scores(metrics: Sequence[Metric]) -> tuple[Score, ...]:
             columns=(metric.score, "rows"),
             about=f"Metric {metric.name} of the library evaluate, mean over answers.",
         )
-        for metric in metrics
+        for metric in map(Metric.model_validate, metrics)
     )
+    return (*SCORES, *added)
 
 
-def all_scores(metrics: Sequence[Metric]) -> tuple[Score, ...]:
-    """Returns the scores of this package and then those of evaluate.metrics."""
-    return (*SCORES, *metric_scores(metrics))
+class LoadedMetric:
+    """A metric that is ready to score answers.
+
+    Raises InputError if its file, a package that it needs or the network is missing.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._module = _load(metric)
+
+    def __call__(self, prediction: str, reference: str) -> float:
+        """Returns the metric's value for one answer; raises InputError if it has none."""
+        name, value = self._metric.name, self._metric.value
+        try:
+            results = self._module.compute(predictions=[prediction], references=[reference]) or {}
+        except Exception as error:  # of foreign code, which may raise anything
+            raise InputError(
+                f"evaluate.metrics: {name} cannot score the answer {prediction[:60]!r} "
+                f"({type(error).__name__}: {_one_line(error)}): take it out of evaluate.metrics"
+            ) from None
+        numbers = {key: _number(found) for key, found in results.items()}
+        numbers = {key: number for key, number in numbers.items() if number is not None}
+        value = value or (next(iter(numbers)) if len(numbers) == 1 else Path(name).name)
+        if value not in numbers:
+            raise InputError(
+                f"evaluate.metrics: {name} has no value {value} for one answer, but "
+                f"{', '.join(numbers) or 'no number at all'}: set `value` to one of them"
+            )
+        return numbers[value]
 
 
-def metric_columns(
-    metrics: Sequence[Metric], predictions: Sequence[str], references: Sequence[str]
-) -> dict[str, list[float]]:
-    """Returns the value of each metric for each answer, by the name of its score."""
-    return {
-        metric.score: [
-            _value(metric, module, *texts)
-            for texts in zip(predictions, references, strict=True)
-        ]
-        for metric, module in ((metric, load(metric)) for metric in metrics)
-    }  # fmt: skip
-
-
-def load(metric: Metric) -> Any:
-    """Loads a metric; raises InputError if its file, a package or the network is missing."""
-    folder = Path(metric.name)
-    if metric.is_own and not (folder / f"{folder.name}.py").is_file():
+def _load(metric: Metric) -> Any:
+    name, folder = metric.name, Path(metric.name)
+    file = folder / f"{folder.name}.py"
+    if folder.parent == FOLDER and not file.is_file():
         raise InputError(
-            f"evaluate.metrics: {folder / folder.name}.py is missing: write the metric there, or "
-            "name one of the library evaluate"
+            f"evaluate.metrics: {file} is missing: write the metric there, or name one of the "
+            "library evaluate"
+        )
+    if folder.parent != FOLDER and file.is_file():
+        raise InputError(
+            f"evaluate.metrics: {name} is a folder of this project: move it to {FOLDER}/, on which "
+            f"the stages depend, and name it {FOLDER / folder.name}"
         )
     try:
         import evaluate
 
-        return evaluate.load(metric.name, revision=metric.revision, keep_in_memory=True, seed=0)
+        return evaluate.load(name, revision=metric.revision, keep_in_memory=True, seed=0)
     except ImportError as error:
         raise InputError(
-            f"evaluate.metrics: {metric.name} needs a package that is not installed: "
-            f"{_one_line(error)}"
+            f"evaluate.metrics: {name} needs a package that is not installed "
+            f"({_one_line(error)}): install it, or take {name} out of evaluate.metrics"
         ) from None
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"evaluate.metrics: could not load {metric.name} ({_one_line(error)}): check the name "
-            "and the network, or name a folder in custom_metrics/"
+            f"evaluate.metrics: could not load {name} from the Hugging Face Hub: check the name "
+            f"and the network, or name a folder in {FOLDER}/ ({_one_line(error)})"
         ) from None
-
-
-def _value(metric: Metric, module: Any, prediction: str, reference: str) -> float:
-    try:
-        results = module.compute(predictions=[prediction], references=[reference]) or {}
-    except Exception as error:  # of foreign code, which may raise anything
-        raise InputError(
-            f"evaluate.metrics: {metric.name} cannot score the answer {prediction[:60]!r} "
-            f"({type(error).__name__}: {_one_line(error)}): take it out of evaluate.metrics"
-        ) from None
-    numbers = {
-        key: number for key, found in results.items() if (number := _number(found)) is not None
-    }
-    key = metric.value or (next(iter(numbers)) if len(numbers) == 1 else Path(metric.name).name)
-    if key not in numbers:
-        raise InputError(
-            f"evaluate.metrics: {metric.name} has no value {key} for one answer, but "
-            f"{', '.join(numbers) or 'no number at all'}: set `value` to one of them"
-        )
-    return numbers[key]
 
 
 def _number(found: Any) -> float | None:

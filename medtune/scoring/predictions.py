@@ -1,20 +1,21 @@
 """The table of a system's answers: the cards, the answers, and what the scores sum up."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from medtune.config.schema import Metric
-from medtune.scoring.evaluate_metrics import metric_columns
-from medtune.scoring.scores import TextScorer
+from medtune.scoring.text_scorer import TextScorer
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
+TEXT_COLUMNS = (*CARD_COLUMNS, "reference", "prediction")
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in (*CARD_COLUMNS, "reference", "prediction")),
+        *((name, pa.string()) for name in TEXT_COLUMNS),
         ("nll", pa.float64()),  # of the reference's tokens, in nats; null if no model answers
         ("answer_tokens", pa.int64()),  # of the reference; null if no model answers
         ("stopped", pa.bool_()),
@@ -37,14 +38,13 @@ def prediction_table(
     cards: Sequence[Mapping[str, Any]],
     answers: Sequence[Mapping[str, Any]],
     score: TextScorer,
-    metrics: Sequence[Metric] = (),
 ) -> pa.Table:
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
     What was said before the question of a conversation counts as part of the question; only data
     with conversations has a column for it, as only answers of models that think have `thought`.
-    Each of `metrics` adds a column.
+    So does each of evaluate.metrics.
     """
     rows = []
     for card, answer in zip(cards, answers, strict=True):
@@ -58,8 +58,12 @@ def prediction_table(
         schema = schema.append(pa.field("thought", pa.bool_()))
     if any(HISTORY.name in card for card in cards):
         schema = schema.append(HISTORY)
-    table = pa.Table.from_pylist(rows, schema)
-    texts = (table[name].to_pylist() for name in ("prediction", "reference"))
-    for name, values in metric_columns(metrics, *texts).items():
-        table = table.append_column(name, pa.array(values, pa.float64()))
-    return table
+    for name in score.columns:
+        schema = schema.append(pa.field(name, pa.float64()))
+    return pa.Table.from_pylist(rows, schema)
+
+
+def texts_sha256(predictions: pa.Table) -> str:
+    """Returns the sha256 of the cards and the answers, without what is counted in them."""
+    texts = predictions.select(TEXT_COLUMNS).to_pydict()
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()

@@ -1,31 +1,18 @@
-"""The scores: what is counted in each answer, and how sums of counts become a score.
+"""The scores: how sums of what is counted in each answer become a score.
 
 Every score is a function of statistics summed over rows. So the score of a data set, of one kind of
 card and of a bootstrap resample come from the same few lines.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from medtune.scoring.quantities import unsupported
-from medtune.scoring.words import (
-    UnicodeTokenizer,
-    beyond_ascii,
-    has_signs,
-    repetition,
-    with_spaces,
-    written_words,
-)
-
 Array = np.ndarray
 ROUGE = ("rouge1", "rouge2", "rougeL")
 CHRF_BETA = 2.0
-SPACED, SIGNS = "13a", "zh"  # sacrebleu's tokenizers for scripts with spaces, and without
 
 
 def ratio(sums: Array) -> Array:
@@ -252,67 +239,3 @@ SCORES = (
         about="Words of an answer, mean over answers, 0 and up.",
     ),
 )
-
-
-class TextScorer:
-    """Counts in one answer what the scores sum up, except for the likelihood."""
-
-    def __init__(self, use_stemmer: bool) -> None:
-        from rouge_score.rouge_scorer import RougeScorer
-        from sacrebleu.metrics import BLEU, CHRF
-
-        self._rouge = RougeScorer(list(ROUGE), use_stemmer=use_stemmer)
-        self._unicode = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer(use_stemmer))
-        self._bleu = {name: BLEU(tokenize=name) for name in (SPACED, SIGNS)}
-        self._chrf = CHRF()
-
-    def __call__(self, prediction: str, reference: str, question: str) -> dict[str, Any]:
-        """Returns the columns of one row of predictions that come from its texts.
-
-        `unsupported_numbers` lists the numbers that make `unsupported` true. `non_ascii` marks
-        rows in which ROUGE, except for `rougeL_unicode`, does not see every letter.
-        """
-        rouge = self._rouge.score(reference, prediction)
-        # sacrebleu offers its statistics per sentence only under these names.
-        tokenizer = self._bleu[bleu_tokenizer(reference)]
-        spaced = with_spaces(prediction), with_spaces(reference)
-        (bleu_statistics,) = tokenizer._extract_corpus_statistics([spaced[0]], [[spaced[1]]])
-        (chrf_statistics,) = self._chrf._extract_corpus_statistics([prediction], [[reference]])
-        words, numbers = written_words(prediction), unsupported(prediction, reference, question)
-        return {
-            **{name: rouge[name].fmeasure for name in ROUGE},
-            "rougeL_unicode": self._unicode.score(reference, prediction)["rougeL"].fmeasure,
-            "non_ascii": beyond_ascii(prediction) or beyond_ascii(reference),
-            "bleu_statistics": [int(count) for count in bleu_statistics],
-            "chrf_statistics": [int(count) for count in chrf_statistics],
-            "words": len(words),
-            "reference_words": len(written_words(reference)),
-            "repetition": repetition(words),
-            "unsupported": bool(numbers),
-            "unsupported_numbers": "; ".join(numbers),
-        }
-
-
-def bleu_tokenizer(reference: str) -> str:
-    """Returns the name of sacrebleu's tokenizer for the language of a reference.
-
-    `zh` splits Chinese into characters. With spaces around the signs it does so for all scripts
-    that have none; sacrebleu's own tokenizer for Japanese needs a dictionary.
-    """
-    return SIGNS if has_signs(reference) else SPACED
-
-
-def signatures(use_stemmer: bool, references: Iterable[str]) -> dict[str, str]:
-    """Returns sacrebleu's signatures, and one like them for ROUGE, to reproduce the scores."""
-    from sacrebleu.metrics import BLEU, CHRF
-
-    bleu, chrf = BLEU(), CHRF()
-    for metric in (bleu, chrf):
-        metric.corpus_score([""], [[""]])  # the number of references is part of a signature
-    used = "+".join(sorted({bleu_tokenizer(reference) for reference in references})) or SPACED
-    rouge = f"stem:{'yes' if use_stemmer else 'no'}|tok:a-z0-9|version:{version('rouge-score')}"
-    return {
-        "bleu_signature": str(bleu.get_signature()).replace(f"tok:{SPACED}", f"tok:{used}"),
-        "chrf_signature": str(chrf.get_signature()),
-        "rouge_signature": rouge,
-    }

@@ -15,8 +15,8 @@ from medtune.comparison.systems import (
 )
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_table
-from medtune.scoring.scores import TextScorer
 from medtune.scoring.systems import MODELS, RULES
+from medtune.scoring.text_scorer import TextScorer
 
 SETTINGS = Settings(resamples=200, confidence=0.95, seed=1)
 REFERENCES = ("one two three four", "five six seven eight", "one three five seven")

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -5,28 +6,18 @@ import pytest
 
 from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
-from medtune.scoring.evaluate_metrics import all_scores, metric_columns
+from medtune.scoring.evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.predictions import SCHEMA, prediction_table
-from medtune.scoring.scores import SCORES, TextScorer, score_table
+from medtune.scoring.scores import SCORES, score_table
+from medtune.scoring.text_scorer import TextScorer
 
-MODULE = """
-import datasets
-import evaluate
-
-
-class Own(evaluate.Metric):
-    def _info(self):
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description="", citation="", inputs_description="",
-            features=datasets.Features({"predictions": text, "references": text}),
-        )
-
-    def _compute(self, predictions, references):
-        pairs = [(set(p.split()), set(r.split())) for p, r in zip(predictions, references)]
-        shares = [len(p & r) / len(p) for p, r in pairs]
-        return {"overlap": sum(shares) / len(shares), "words": [len(pairs[0][0])], "note": "x"}
-"""
+EXAMPLE = Path(__file__).parents[3] / "custom_metrics/overlap/overlap.py"
+RETURNED = '{"overlap": sum(shares) / len(shares)}'  # by the example
+OTHERS = {  # by metrics that are like the example
+    "several": '{"share": shares, "words": [len(pairs[0][0])], "note": "x", "pair": [1, 2]}',
+    "failing": '{"overlap": 1 / 0}',
+    "wordy": '{"overlap": "much"}',
+}
 CARDS = [
     {**dict.fromkeys(("id", "kind", "topic", "group", "question"), str(n)), "answer": answer}
     for n, answer in enumerate(("a cat", "a dog"))
@@ -34,65 +25,83 @@ CARDS = [
 ANSWERS = [{"prediction": text} for text in ("a cat sat now", "dog")]
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the example and with metrics that return something else."""
     monkeypatch.chdir(tmp_path)
-    folder = Path("custom_metrics/overlap")
-    folder.mkdir(parents=True)
-    (folder / "overlap.py").write_text(MODULE, encoding="utf-8")
-    return folder
+    shutil.copytree(EXAMPLE.parent, "custom_metrics/overlap")
+    code = EXAMPLE.read_text(encoding="utf-8")
+    assert RETURNED in code
+    for name, returned in OTHERS.items():
+        file = Path(f"custom_metrics/{name}/{name}.py")
+        file.parent.mkdir()
+        file.write_text(code.replace(RETURNED, returned), encoding="utf-8")
+    return tmp_path
 
 
-def metric(name: str = "custom_metrics/overlap", **more: Any) -> Metric:
+def metric(name: str, **more: Any) -> Metric:
     return Metric(name=name, **more)
 
 
-def test_a_metric_of_ones_own_scores_each_answer_without_a_network(own: Path) -> None:
-    metrics = [metric(value="overlap", higher_is_better=True), metric(value="words")]
-    table = prediction_table(CARDS, ANSWERS, TextScorer(use_stemmer=True), metrics)
-    assert table["metrics.overlap.overlap"].to_pylist() == [0.5, 1.0]
-    assert table["metrics.overlap.words"].to_pylist() == [4, 1]
-    assert score_table(table, all_scores(metrics))["metrics.overlap.overlap"] == 0.75
-    own_scores = all_scores(metrics)[len(SCORES) :]
-    assert [(score.title, score.better) for score in own_scores] == [
-        ("overlap.overlap", 1),
-        ("overlap.words", 0),
+def test_a_metric_of_ones_own_scores_each_answer_without_a_network() -> None:
+    metrics = [
+        metric("custom_metrics/overlap", higher_is_better=True),
+        metric("custom_metrics/several", value="words"),
     ]
+    scorer = TextScorer(use_stemmer=True, metrics=metrics)
+    table = prediction_table(CARDS, ANSWERS, scorer)
+    assert table["metrics.overlap"].to_pylist() == [0.5, 0.5]
+    assert table["metrics.several.words"].to_pylist() == [4, 1]
+    scores = score_table(table, scorer.scores)
+    assert (scores["metrics.overlap"], scores["metrics.several.words"]) == (0.5, 2.5)
 
 
-def test_without_metrics_a_table_of_predictions_is_as_before() -> None:
-    table = prediction_table(CARDS, ANSWERS, TextScorer(use_stemmer=True), [])
+def test_without_metrics_a_table_of_predictions_has_no_further_column() -> None:
+    table = prediction_table(CARDS, ANSWERS, TextScorer(use_stemmer=True))
     assert table.schema == SCHEMA
+
+
+def test_a_metric_is_better_on_the_side_that_its_user_names() -> None:
+    named = ["exact_match", {"name": "rouge", "value": "rougeLsum", "higher_is_better": True}]
+    added = all_scores([*named, {"name": "wer", "higher_is_better": False}])[len(SCORES) :]
+    assert [(score.name, score.title, score.better) for score in added] == [
+        ("metrics.exact_match", "exact_match", 0),
+        ("metrics.rouge.rougeLsum", "rouge.rougeLsum", 1),
+        ("metrics.wer", "wer", -1),
+    ]
     assert all_scores([]) == SCORES
 
 
 @pytest.mark.parametrize(
-    ("named", "texts", "problem"),
+    ("name", "value", "problem"),
     [
-        (metric(), ["a"], None),
-        (metric(value="f1"), ["a"], "has no value f1 for one answer, but overlap, words"),
-        (metric(), [""], "cannot score the answer '' (ZeroDivisionError"),
-        (metric("custom_metrics/none"), ["a"], "custom_metrics/none/none.py is missing"),
+        ("several", None, "no value several for one answer, but share, words: set `value`"),
+        ("overlap", "f1", "has no value f1 for one answer, but overlap: set `value`"),
+        ("wordy", None, "but no number at all"),
+        ("failing", None, "cannot score the answer 'a' (ZeroDivisionError: division by zero)"),
     ],
 )
-def test_what_a_metric_cannot_do_is_one_clear_line(
-    own: Path, named: Metric, texts: list[str], problem: str | None
+def test_an_answer_without_a_value_is_one_clear_line(
+    name: str, value: str | None, problem: str
 ) -> None:
-    if problem is None:  # of several values, the one with the metric's name
-        assert metric_columns([named], texts, texts) == {"metrics.overlap": [1.0]}
-        return
+    loaded = LoadedMetric(metric(f"custom_metrics/{name}", value=value))
     with pytest.raises(InputError) as error:
-        metric_columns([named], texts, texts)
+        loaded("a", "a")
     assert problem in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_without_its_file_or_in_another_place_is_refused(project: Path) -> None:
+    with pytest.raises(InputError, match=r"custom_metrics/none/none\.py is missing"):
+        TextScorer(use_stemmer=True, metrics=[metric("custom_metrics/none")])
+    (project / "custom_metrics/overlap").rename(project / "overlap")
+    with pytest.raises(InputError, match=r"move it to custom_metrics/.* custom_metrics/overlap$"):
+        LoadedMetric(metric("overlap"))
 
 
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
-        (
-            FileNotFoundError("Couldn't find\na module"),
-            "could not load exact_match (Couldn't find a",
-        ),
+        (FileNotFoundError("Couldn't find\na module"), "could not load exact_match from the"),
         (ConnectionError("no network"), "check the name and the network"),
         (ImportError("pip install 'jiwer'"), "needs a package that is not installed"),
     ],
@@ -107,5 +116,5 @@ def test_a_missing_network_or_package_is_one_clear_line(
 
     monkeypatch.setattr(evaluate, "load", fail)
     with pytest.raises(InputError) as caught:
-        metric_columns([metric("exact_match")], ["a"], ["a"])
+        LoadedMetric(metric("exact_match"))
     assert problem in str(caught.value) and "\n" not in str(caught.value)
