@@ -45,7 +45,7 @@ EXAMPLES = (
 SEEDS = Path("metrics/seeds.json")
 VARIED = "train.seed"
 SCORING = ("medtune/comparison", "medtune/content")  # code that scores, beside the runs' inputs
-DATA, ANSWERS = ("data/", "models/"), "data/predictions/"
+DATA = ("data/", "models/")
 MOST_SEEDS = 2**32
 
 
@@ -81,7 +81,7 @@ def queue_commands(runs: Runs, seeds: int) -> list[list[str]]:
 
 
 def provenance(stages: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a run of `stages`, those of dvc.lock, comes from and what it answered.
+    """Returns what a run of `stages`, those of dvc.lock, comes from.
 
     Equal parameters, data and answers make equal scores, whatever happened to the code since;
     its hashes say which code made the run.
@@ -92,13 +92,26 @@ def provenance(stages: Mapping[str, Any]) -> dict[str, Any]:
         for name in ANSWERING
         for key, value in flat(stages.get(name, {}).get("params", {}).get(PARAMS, {})).items()
     }
-    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {
         "params": {key: params[key] for key in sorted(params) if key != VARIED},
         "data_md5": {path: md5 for path, md5 in inputs.items() if path.startswith(DATA)},
-        "answers_md5": {out["path"]: out["md5"] for out in outs if out["path"].startswith(ANSWERS)},
         "code_md5": {path: md5 for path, md5 in inputs.items() if not path.startswith(DATA)}
         | {dep["path"]: dep["md5"] for dep in scoring if dep["path"] in SCORING},
+    }
+
+
+def answers_sha256() -> dict[str, str]:
+    """Returns a hash of what each system of the workspace answered, "<system>.<split>".
+
+    It does not depend on how the answers are scored.
+    """
+    from medtune.comparison.systems import read_systems
+    from medtune.scoring.predictions import texts_sha256
+
+    return {
+        f"{name}.{split}": texts_sha256(table)
+        for split, tables in read_systems().items()
+        for name, table in tables.items()
     }
 
 
@@ -204,7 +217,8 @@ def write_table(runs: Runs) -> str:
             "to look at the experiments of earlier commits too"
         )
     content = replicated(found, runs.here.params["compare.confidence"])
-    write_json(SEEDS, content | provenance(read_lock("")))
+    content |= provenance(read_lock("")) | {"answers_sha256": answers_sha256()}
+    write_json(SEEDS, content)
     few_shot = runs.here.params.get("evaluate.few_shot", 0)
     return f"{table_text(read_json(SEEDS, 'compare'), few_shot)}\n{SEEDS}"
 

@@ -86,7 +86,7 @@ def stages(**changed: Any) -> dict[str, Any]:
         ("medtune/training", "code_md5"),
         ("medtune/scoring", "code_md5"),
         ("medtune/content", "code_md5"),
-        ("data/predictions/tuned.parquet", "answers_md5"),
+        ("data/predictions/tuned.parquet", None),
         ("seed", "params"),
         ("train.lr", "params"),
         ("medtune/report", None),
