@@ -49,10 +49,12 @@ class LoadedMetric:
         except Exception as error:  # of foreign code, which may raise anything
             raise InputError(
                 f"evaluate.metrics: {name} cannot score the answer {prediction[:60]!r} "
-                f"({type(error).__name__}: {_one_line(error)}): take it out of evaluate.metrics"
+                f"({type(error).__name__}: {_one_line(error)}): fix it, or take {name} out of "
+                "evaluate.metrics"
             ) from None
-        numbers = {key: _number(found) for key, found in results.items()}
-        numbers = {key: number for key, number in numbers.items() if number is not None}
+        numbers = {
+            key: number for key, found in results.items() if (number := _number(found)) is not None
+        }
         value = value or (next(iter(numbers)) if len(numbers) == 1 else Path(name).name)
         if value not in numbers:
             raise InputError(
@@ -84,10 +86,15 @@ def _load(metric: Metric) -> Any:
             f"evaluate.metrics: {name} needs a package that is not installed "
             f"({_one_line(error)}): install it, or take {name} out of evaluate.metrics"
         ) from None
-    except (OSError, ValueError, TypeError) as error:
+    except FileNotFoundError:  # the library says so without a network too
         raise InputError(
-            f"evaluate.metrics: could not load {name} from the Hugging Face Hub: check the name "
-            f"and the network, or name a folder in {FOLDER}/ ({_one_line(error)})"
+            f"evaluate.metrics: {name} was not found on the Hugging Face Hub: check the name and "
+            f"the network, or name a folder in {FOLDER}/"
+        ) from None
+    except Exception as error:  # of foreign code, which may raise anything
+        raise InputError(
+            f"evaluate.metrics: {name} could not be loaded ({type(error).__name__}: "
+            f"{_one_line(error)}): fix it, or take {name} out of evaluate.metrics"
         ) from None
 
 

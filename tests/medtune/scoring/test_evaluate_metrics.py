@@ -90,9 +90,15 @@ def test_an_answer_without_a_value_is_one_clear_line(
     assert problem in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_folder_without_its_file_or_in_another_place_is_refused(project: Path) -> None:
+def test_a_folder_without_its_file_with_a_broken_one_or_in_another_place_is_refused(
+    project: Path,
+) -> None:
     with pytest.raises(InputError, match=r"custom_metrics/none/none\.py is missing"):
         TextScorer(use_stemmer=True, metrics=[metric("custom_metrics/none")])
+    broken = project / "custom_metrics/wordy/wordy.py"
+    broken.write_text(broken.read_text(encoding="utf-8") + "\nx =\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"could not be loaded \(SyntaxError: invalid syntax"):
+        LoadedMetric(metric("custom_metrics/wordy"))
     (project / "custom_metrics/overlap").rename(project / "overlap")
     with pytest.raises(InputError, match=r"move it to custom_metrics/.* custom_metrics/overlap$"):
         LoadedMetric(metric("overlap"))
@@ -101,8 +107,8 @@ def test_a_folder_without_its_file_or_in_another_place_is_refused(project: Path)
 @pytest.mark.parametrize(
     ("error", "problem"),
     [
-        (FileNotFoundError("Couldn't find\na module"), "could not load exact_match from the"),
-        (ConnectionError("no network"), "check the name and the network"),
+        (FileNotFoundError("Couldn't find\na module"), "check the name and the network"),
+        (ConnectionError("no\nroute"), "could not be loaded (ConnectionError: no route)"),
         (ImportError("pip install 'jiwer'"), "needs a package that is not installed"),
     ],
 )
