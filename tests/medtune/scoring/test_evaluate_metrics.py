@@ -90,9 +90,7 @@ def test_an_answer_without_a_value_is_one_clear_line(
     assert problem in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_folder_without_its_file_with_a_broken_one_or_in_another_place_is_refused(
-    project: Path,
-) -> None:
+def test_a_folder_that_holds_no_metric_or_is_elsewhere_is_refused(project: Path) -> None:
     with pytest.raises(InputError, match=r"custom_metrics/none/none\.py is missing"):
         TextScorer(use_stemmer=True, metrics=[metric("custom_metrics/none")])
     broken = project / "custom_metrics/wordy/wordy.py"
