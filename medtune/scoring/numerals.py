@@ -28,7 +28,7 @@ ROMANS = (
 # fmt: on
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
 FRACTIONS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
-SIGNS = {"½": "5", "¼": "25", "¾": "75"}  # digits after the point
+VULGAR_FRACTIONS = {"½": "5", "¼": "25", "¾": "75"}  # digits after the point
 
 _WORD = (
     rf"(?:(?:{'|'.join(TENS)})(?:[\s-](?:{'|'.join(SMALL[1:10])}))?|"
@@ -87,8 +87,8 @@ def _fraction(match: re.Match[str]) -> str:
     return f"{count}/{FRACTIONS[match['part']]}"
 
 
-def _sign(match: re.Match[str]) -> str:
-    return f"{match[1] or '0'}.{SIGNS[match[2]]}"
+def _vulgar_fraction(match: re.Match[str]) -> str:
+    return f"{match[1] or '0'}.{VULGAR_FRACTIONS[match[2]]}"
 
 
 _COUNT = rf"\b(?P<count>{_PLAIN_NUMBER}|a)\s(?P<scale>"
@@ -96,7 +96,7 @@ _HUNDREDS = _COUNT + r"hundred)\b(?:\s(?:and\s)?(?P<rest>\d{1,2})\b(?!\.\d))?"
 _MILLIONS = _COUNT + r"thousand|million|billion)\b(?P<rest>)"
 _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"\b({_COUNTED})-(?=\d)"), r"\1 "),
-    (re.compile(r"(?<!\d)(\d+)?\s?([½¼¾])"), _sign),
+    (re.compile(r"(?<!\d)(\d+)?\s?([½¼¾])"), _vulgar_fraction),
     (re.compile(rf"\b(?<!and\s)({_WORD})-?fold\b"), r"\1 fold"),
     (re.compile(rf"\b{_WORD}\b"), _cardinal),
     (re.compile(r"\b(?P<count>a|\d+)[\s-](?P<part>half|thirds?|quarters?)(?=\sof\b)"), _fraction),

@@ -11,13 +11,13 @@ from medtune.scoring.scores import ROUGE
 from medtune.scoring.words import (
     UnicodeTokenizer,
     beyond_ascii,
-    has_signs,
+    has_unspaced,
     repetition,
     with_spaces,
     written_words,
 )
 
-SPACED, SIGNS = "13a", "zh"  # sacrebleu's tokenizers for scripts with spaces, and without
+SPACED, UNSPACED = "13a", "zh"  # sacrebleu's tokenizers for scripts with spaces, and without
 
 
 class TextScorer:
@@ -33,7 +33,7 @@ class TextScorer:
 
         self._rouge = RougeScorer(list(ROUGE), use_stemmer=use_stemmer)
         self._unicode = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer(use_stemmer))
-        self._bleu = {name: BLEU(tokenize=name) for name in (SPACED, SIGNS)}
+        self._bleu = {name: BLEU(tokenize=name) for name in (SPACED, UNSPACED)}
         self._chrf = CHRF()
         self._metrics = {metric.score: LoadedMetric(metric) for metric in metrics}
         self.scores = all_scores(metrics)
@@ -70,10 +70,10 @@ class TextScorer:
 def bleu_tokenizer(reference: str) -> str:
     """Returns the name of sacrebleu's tokenizer for the language of a reference.
 
-    `zh` splits Chinese into characters. With spaces around the signs it does so for all scripts
-    that have none; sacrebleu's own tokenizer for Japanese needs a dictionary.
+    `zh` splits Chinese into characters. TextScorer puts spaces around the characters of the other
+    scripts that have none; sacrebleu's own tokenizer for Japanese needs a dictionary.
     """
-    return SIGNS if has_signs(reference) else SPACED
+    return UNSPACED if has_unspaced(reference) else SPACED
 
 
 def signatures(use_stemmer: bool, references: Iterable[str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Splits text in any script into words, and keeps what ROUGE's own tokenizer drops.
 
-In scripts that put no spaces between words, such as Chinese, Japanese and Thai, each sign counts as
-a word: a character with its marks. Marks of other scripts stay with their letters.
+In scripts that put no spaces between words, such as Chinese, Japanese and Thai, each character with
+its marks counts as a word. Marks of other scripts stay with their letters.
 """
 
 import unicodedata
@@ -12,19 +12,17 @@ _SCRIPTS = (
     "Han Hiragana Katakana Bopomofo Yi Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham "
     "Javanese Balinese"
 )
-_SIGN_LETTER = "[[{}ーｰ]&&\\p{{L}}]".format("".join(rf"\p{{{name}}}" for name in _SCRIPTS.split()))
-_SIGN = rf"(?={_SIGN_LETTER})\X\p{{M}}*"
+_LETTER = "[[{}ーｰ]&&\\p{{L}}]".format("".join(rf"\p{{{name}}}" for name in _SCRIPTS.split()))
+_CHARACTER = rf"(?={_LETTER})\X\p{{M}}*"
 _OTHER = r"[^\p{L}\p{N}\s]*"  # marks and punctuation
 
-SIGN = regex.compile(_SIGN, regex.V1)
+UNSPACED_CHARACTER = regex.compile(_CHARACTER, regex.V1)
 WORD = regex.compile(
-    rf"{_SIGN}|(?:(?!{_SIGN_LETTER})[\p{{L}}\p{{N}}][\p{{Mn}}\p{{Mc}}]*)+", regex.V1
+    rf"{_CHARACTER}|(?:(?!{_LETTER})[\p{{L}}\p{{N}}][\p{{Mn}}\p{{Mc}}]*)+", regex.V1
 )
-WRITTEN_WORD = regex.compile(
-    rf"{_OTHER}(?={_SIGN_LETTER})\X{_OTHER}|(?:(?!{_SIGN_LETTER})\S)+", regex.V1
-)
-SPACE_BETWEEN_SIGNS = regex.compile(
-    rf"(?<={_SIGN_LETTER}{_OTHER}) (?={_OTHER}{_SIGN_LETTER})", regex.V1
+WRITTEN_WORD = regex.compile(rf"{_OTHER}(?={_LETTER})\X{_OTHER}|(?:(?!{_LETTER})\S)+", regex.V1)
+_SPACE_BETWEEN_CHARACTERS = regex.compile(
+    rf"(?<={_LETTER}{_OTHER}) (?={_OTHER}{_LETTER})", regex.V1
 )
 JOINERS = regex.compile("[\u00ad\u200c\u200d\u2060\ufe0e\ufe0f]")  # change no letter
 
@@ -43,27 +41,27 @@ def beyond_ascii(text: str) -> bool:
     return any(char.isalnum() and not char.isascii() for char in fold(text))
 
 
-def has_signs(text: str) -> bool:
+def has_unspaced(text: str) -> bool:
     """Whether a part of the text is in a script without spaces."""
-    return not text.isascii() and SIGN.search(text) is not None
+    return not text.isascii() and UNSPACED_CHARACTER.search(text) is not None
 
 
 def with_spaces(text: str) -> str:
-    """Puts spaces around each sign of a script without spaces.
+    """Puts spaces around each character of a script without spaces.
 
     >>> with_spaces("BRCA1是基因")
     'BRCA1 是  基  因 '
     """
-    return text if text.isascii() else SIGN.sub(r" \g<0> ", text)
+    return text if text.isascii() else UNSPACED_CHARACTER.sub(r" \g<0> ", text)
 
 
 def written_words(text: str) -> list[str]:
-    """Returns the words between spaces with their punctuation; each sign is a word.
+    """Returns the words between spaces with their punctuation; each character is a word.
 
     >>> written_words("take 5 mg, 每天。")
     ['take', '5', 'mg,', '每', '天。']
     """
-    return WRITTEN_WORD.findall(text) if has_signs(text) else text.split()
+    return WRITTEN_WORD.findall(text) if has_unspaced(text) else text.split()
 
 
 def joined(words: list[str]) -> str:
@@ -72,7 +70,7 @@ def joined(words: list[str]) -> str:
     >>> joined(written_words("take 5 mg, 每天。"))
     'take 5 mg, 每天。'
     """
-    return SPACE_BETWEEN_SIGNS.sub("", " ".join(words))
+    return _SPACE_BETWEEN_CHARACTERS.sub("", " ".join(words))
 
 
 class UnicodeTokenizer:

@@ -68,7 +68,7 @@ def test_repetition_is_the_share_of_4_grams_seen_before(text: str, share: float)
         ("x\u0304 ± 2", ["x\u0304", "2"]),
     ],
 )
-def test_a_sign_of_a_script_without_spaces_is_a_word_and_marks_stay(
+def test_a_character_of_a_script_without_spaces_is_a_word_and_marks_stay(
     text: str, words: list[str]
 ) -> None:
     assert UnicodeTokenizer(use_stemmer=True).tokenize(text) == words
