@@ -127,7 +127,8 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
         check_rows(table, tables[0], name)
     groups = group_numbers(tables[0])
     scores = {}
-    for score in comparable_scores(tables[0]):
+    metrics = next(iter(found.values())).params.get("evaluate.metrics", ())
+    for score in comparable_scores(tables[0], metrics):
         systems = dict.fromkeys((BASE, best.get(score.name, BASE)))
         rivals = {name: others[name] for name in systems}
         scores[score.name] = score_over_seeds(score, tables, rivals, groups, confidence)
@@ -141,12 +142,12 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
     }
 
 
-def comparable_scores(table: "pa.Table") -> list["Score"]:
+def comparable_scores(table: "pa.Table", metrics: Sequence[Any]) -> list["Score"]:
     """Returns the scores that can get better or worse and whose columns the table has."""
-    from medtune.scoring.scores import SCORES
+    from medtune.scoring.evaluate_metrics import all_scores
+    from medtune.scoring.scores import scores_of
 
-    names = {*table.column_names, "rows"}
-    return [score for score in SCORES if score.better and names.issuperset(score.columns)]
+    return [score for score in scores_of(table, all_scores(metrics)) if score.better]
 
 
 def score_over_seeds(
@@ -182,13 +183,13 @@ def _fields(estimate: "Estimate", with_p: bool = False) -> dict[str, float]:
 def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     """Returns metrics/seeds.json as a Markdown table that aligns in a terminal."""
     from medtune.report.rendering import interval_text, markdown_table, number, p_text, percent
-    from medtune.scoring.scores import SCORES
+    from medtune.scoring.evaluate_metrics import all_scores
     from medtune.scoring.systems import BASE, title
 
     interval = f"{percent(content['confidence'])} interval"
     header = ["score", "base", "best without training", "fine-tuned", "SD over seeds"]
     rows = [[*header, "fine-tuned less best", interval, "p"]]
-    for score in SCORES:
+    for score in all_scores(content.get("params", {}).get("evaluate.metrics", ())):
         if (found := content["scores"].get(score.name)) is None:
             continue
         best, gain = found[found["best"]], found[found["best"]]["gain"]

@@ -43,7 +43,7 @@ class Unit(NamedTuple):
 
 
 def _units() -> dict[str, Unit]:
-    found = {}
+    found: dict[str, Unit] = {}
     for base, text in SCALES.items():
         for unit in fold(text).split(","):
             *spellings, factor = unit.split()
