@@ -142,7 +142,7 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
     }
 
 
-def comparable_scores(table: "pa.Table", metrics: Sequence[Any]) -> list["Score"]:
+def comparable_scores(table: "pa.Table", metrics: Sequence[Any] = ()) -> list["Score"]:
     """Returns the scores that can get better or worse and whose columns the table has."""
     from medtune.scoring.evaluate_metrics import all_scores
     from medtune.scoring.scores import scores_of
