@@ -22,8 +22,9 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.stage import run
 from medtune.scoring.predictions import prediction_table
-from medtune.scoring.scores import TextScorer, score_table, signatures
+from medtune.scoring.scores import score_table
 from medtune.scoring.systems import ECHO, FILL_IN, NEAREST_CARD, NEAREST_CARD_RENAMED, RULES
+from medtune.scoring.text_scorer import TextScorer, signatures
 
 logger = logging.getLogger("medtune")
 
@@ -98,18 +99,20 @@ def labelled(table: pa.Table, system: str, split: str) -> pa.Table:
 
 
 def main() -> None:
-    use_stemmer = load_params("evaluate.use_stemmer")
+    use_stemmer, added = load_params("evaluate.use_stemmer", "evaluate.metrics")
     cards = {split: read_cards(split) for split in ("train", *ANSWERED)}
     if not cards["train"]:
         raise InputError("data/split/train.parquet has no cards: raise split.shares.train")
     finder = NameFinder([card["question"] for card in cards["train"]])
     rules = fill_in_rules(cards, finder, use_stemmer)
-    answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer)
-    tables, metrics = [], dict[str, Any](signatures(use_stemmer))
+    answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer, added)
+    references = [card["answer"] for split in ANSWERED for card in cards[split]]
+    tables, metrics = [], dict[str, Any](signatures(use_stemmer, references))
     for system in RULES:
         for split in ANSWERED:
             table = answered(cards[split], answer[system], score)
-            metrics |= {f"{system}.{split}.{k}": v for k, v in score_table(table).items()}
+            values = score_table(table, score.scores)
+            metrics |= {f"{system}.{split}.{name}": value for name, value in values.items()}
             tables.append(labelled(table, system, split))
     for split in ANSWERED:
         found = [finder.find(card["question"]) is not None for card in cards[split]]

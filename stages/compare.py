@@ -109,7 +109,8 @@ def main() -> None:
         choices=read_choices(),
         run=read_run(params),
     )
-    write_metrics(facts, answers, compare, Settings(compare.resamples, compare.confidence, seed))
+    settings = Settings(compare.resamples, compare.confidence, seed, facts.scores)
+    write_metrics(facts, answers, compare, settings)
     write_plots(pair, facts)
     report = render_report(facts, write_figures(facts).values())
     for path, text in ((REPORT, report), (MODEL_CARD, render_model_card(facts))):

@@ -33,8 +33,9 @@ from medtune.scoring import multiple_choice, out_of_domain, predictions
 from medtune.scoring.answers import answer_columns, warn_of_thoughts
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
-from medtune.scoring.scores import TextScorer, score_table, signatures
+from medtune.scoring.scores import score_table
 from medtune.scoring.systems import ADAPTED, MODELS, SHOWN_CARDS, is_off
+from medtune.scoring.text_scorer import TextScorer, signatures
 
 if TYPE_CHECKING:
     from medtune.generation.generate import Answer
@@ -100,6 +101,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     files = (TOKENS / "test.arrow", TOKENS / "validation.arrow")
     test, validation = (read_tokens(path) for path in files)
     cards = pa.concat_tables([test, validation])
+    scorer = TextScorer(params.use_stemmer, params.metrics)  # fails before the model answers
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     general = () if name in SHOWN_CARDS else out_of_domain.QUESTIONS
     questions, dropped = read_questions(params.choice_questions if general else 0)
@@ -107,7 +109,6 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     if not is_main_process():
         return 0
     columns = (answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False))
-    scorer = TextScorer(params.use_stemmer)
     table = predictions.prediction_table(texts(cards), columns, scorer)
     warn_of_thoughts(name, table)
     other = zip(general, answers[len(losses) :], strict=True)
@@ -117,14 +118,13 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     ]
     general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
     tested = table[: len(test)]
-    scores = score_table(tested)
+    scores = score_table(tested, scorer.scores)
     counts = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
-    metrics = counts | scores | signatures(params.use_stemmer) | dropped | choice_metrics(choices)
+    counts |= scores | signatures(params.use_stemmer, table["reference"].to_pylist())
+    metrics = counts | dropped | choice_metrics(choices)
     write(name, [tested, table[len(test) :], choices, general_table], metrics)
-    logger.info(
-        f"{name}: {len(test)} questions → ROUGE-L {scores['rougeL']:.3f}, perplexity "
-        f"{scores['perplexity']:.2f}: {PREDICTIONS / name}.parquet"
-    )
+    found = f"ROUGE-L {scores['rougeL']:.3f}, perplexity {scores['perplexity']:.2f}"
+    logger.info(f"{name}: {len(test)} questions → {found}: {PREDICTIONS / name}.parquet")
     return sum(answer.tokens for answer in answers)
 
 

@@ -27,7 +27,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
-MOST_ARROWS = 56
+MOST_ARROWS = 57
 
 
 @cache

@@ -19,6 +19,7 @@ PAGES = sorted(
     {
         *(ROOT / name for name in ("README.md", "presets/README.md", "app/web/README.md")),
         ROOT / "medtune/guard/questions/README.md",
+        ROOT / "custom_metrics/README.md",
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("CONTRIBUTING.md"),
     }

@@ -82,8 +82,13 @@ def _against_best(run: Experiment, score: str) -> dict[str, Any]:
 def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list["Score"]]:
     """Returns the table, best first by a score or else ascending by a column, and its scores."""
     from medtune.report.score_rows import compared_scores
+    from medtune.scoring.evaluate_metrics import all_scores
 
-    known = {score.name: score for run in runs for score in compared_scores(run.scores)}
+    known = {
+        score.name: score
+        for run in runs
+        for score in compared_scores(run.scores, all_scores(run.params.get("evaluate.metrics", ())))
+    }
     shown = [known[name] for name in dict.fromkeys((*SHOWN, sort)) if name in known]
     table = records(runs, shown)
     if sort not in table[0]:

@@ -45,7 +45,7 @@ EXAMPLES = (
 SEEDS = Path("metrics/seeds.json")
 VARIED = "train.seed"
 SCORING = ("medtune/comparison", "medtune/content")  # code that scores, beside the runs' inputs
-DATA, ANSWERS = ("data/", "models/"), "data/predictions/"
+DATA = ("data/", "models/")
 MOST_SEEDS = 2**32
 
 
@@ -81,7 +81,7 @@ def queue_commands(runs: Runs, seeds: int) -> list[list[str]]:
 
 
 def provenance(stages: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a run of `stages`, those of dvc.lock, comes from and what it answered.
+    """Returns what a run of `stages`, those of dvc.lock, comes from.
 
     Equal parameters, data and answers make equal scores, whatever happened to the code since;
     its hashes say which code made the run.
@@ -92,13 +92,26 @@ def provenance(stages: Mapping[str, Any]) -> dict[str, Any]:
         for name in ANSWERING
         for key, value in flat(stages.get(name, {}).get("params", {}).get(PARAMS, {})).items()
     }
-    outs = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {
         "params": {key: params[key] for key in sorted(params) if key != VARIED},
         "data_md5": {path: md5 for path, md5 in inputs.items() if path.startswith(DATA)},
-        "answers_md5": {out["path"]: out["md5"] for out in outs if out["path"].startswith(ANSWERS)},
         "code_md5": {path: md5 for path, md5 in inputs.items() if not path.startswith(DATA)}
         | {dep["path"]: dep["md5"] for dep in scoring if dep["path"] in SCORING},
+    }
+
+
+def answers_sha256() -> dict[str, str]:
+    """Returns a hash of what each system of the workspace answered, "<system>.<split>".
+
+    It does not depend on how the answers are scored.
+    """
+    from medtune.comparison.systems import read_systems
+    from medtune.scoring.predictions import texts_sha256
+
+    return {
+        f"{name}.{split}": texts_sha256(table)
+        for split, tables in read_systems().items()
+        for name, table in tables.items()
     }
 
 
@@ -114,7 +127,8 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
         check_rows(table, tables[0], name)
     groups = group_numbers(tables[0])
     scores = {}
-    for score in comparable_scores(tables[0]):
+    metrics = next(iter(found.values())).params.get("evaluate.metrics", ())
+    for score in comparable_scores(tables[0], metrics):
         systems = dict.fromkeys((BASE, best.get(score.name, BASE)))
         rivals = {name: others[name] for name in systems}
         scores[score.name] = score_over_seeds(score, tables, rivals, groups, confidence)
@@ -128,12 +142,12 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
     }
 
 
-def comparable_scores(table: "pa.Table") -> list["Score"]:
+def comparable_scores(table: "pa.Table", metrics: Sequence[Any] = ()) -> list["Score"]:
     """Returns the scores that can get better or worse and whose columns the table has."""
-    from medtune.scoring.scores import SCORES
+    from medtune.scoring.evaluate_metrics import all_scores
+    from medtune.scoring.scores import scores_of
 
-    names = {*table.column_names, "rows"}
-    return [score for score in SCORES if score.better and names.issuperset(score.columns)]
+    return [score for score in scores_of(table, all_scores(metrics)) if score.better]
 
 
 def score_over_seeds(
@@ -169,13 +183,13 @@ def _fields(estimate: "Estimate", with_p: bool = False) -> dict[str, float]:
 def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     """Returns metrics/seeds.json as a Markdown table that aligns in a terminal."""
     from medtune.report.rendering import interval_text, markdown_table, number, p_text, percent
-    from medtune.scoring.scores import SCORES
+    from medtune.scoring.evaluate_metrics import all_scores
     from medtune.scoring.systems import BASE, title
 
     interval = f"{percent(content['confidence'])} interval"
     header = ["score", "base", "best without training", "fine-tuned", "SD over seeds"]
     rows = [[*header, "fine-tuned less best", interval, "p"]]
-    for score in SCORES:
+    for score in all_scores(content.get("params", {}).get("evaluate.metrics", ())):
         if (found := content["scores"].get(score.name)) is None:
             continue
         best, gain = found[found["best"]], found[found["best"]]["gain"]
@@ -204,7 +218,8 @@ def write_table(runs: Runs) -> str:
             "to look at the experiments of earlier commits too"
         )
     content = replicated(found, runs.here.params["compare.confidence"])
-    write_json(SEEDS, content | provenance(read_lock("")))
+    content |= provenance(read_lock("")) | {"answers_sha256": answers_sha256()}
+    write_json(SEEDS, content)
     few_shot = runs.here.params.get("evaluate.few_shot", 0)
     return f"{table_text(read_json(SEEDS, 'compare'), few_shot)}\n{SEEDS}"
 

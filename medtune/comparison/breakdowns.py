@@ -11,6 +11,7 @@ from medtune.comparison.statistics import Settings, compare_tables
 from medtune.comparison.systems import Systems, defined_scores
 from medtune.scoring.scores import Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED
+from medtune.scoring.words import written_words
 
 PART_SCORES = ("rougeL", "perplexity")
 KIND_SCORES = ("content_f1", "facts", *PART_SCORES, "stopped_rate", "repetition_rate")
@@ -34,7 +35,9 @@ def compared_all(
     kinds, topics = rows["kind"], topic_parts(rows["topic"])
     lengths = length_parts(rows["reference"])
     return {
-        "compare_scores": compared(pair, defined_scores(*pair.values()), settings),
+        "compare_scores": compared(
+            pair, defined_scores(*pair.values(), scores=settings.scores), settings
+        ),
         "compare_kinds": compared_parts(pair, kinds, KIND_SCORES, settings)
         | best_of_parts(answers, kinds, best, KIND_SCORES)
         | lists_of_parts(pair, kinds),
@@ -118,7 +121,7 @@ def length_parts(references: Sequence[str]) -> list[str]:
     starts = (1, *(longest + 1 for longest in LENGTHS))
     names = [f"{start}-{longest} words" for start, longest in zip(starts, LENGTHS, strict=False)]
     names.append(f"over {LENGTHS[-1]} words")
-    lengths = [len(reference.split()) for reference in references]
+    lengths = [len(written_words(reference)) for reference in references]
     return [names[sum(words > longest for longest in LENGTHS)] for words in lengths]
 
 

@@ -15,7 +15,7 @@ import scipy.stats
 from scipy.special import ndtri, stdtrit
 from scipy.stats import DegenerateDataWarning
 
-from medtune.scoring.scores import Array, Score, statistics
+from medtune.scoring.scores import SCORES, Array, Score, statistics
 
 CELLS_AT_ONCE = 2_000_000  # of (resamples, groups); bounds the memory to about 50 MB
 TOLERANCE = 1e-9  # relative; values that differ only by rounding are equal
@@ -23,11 +23,12 @@ TOLERANCE = 1e-9  # relative; values that differ only by rounding are equal
 
 @dataclass(frozen=True)
 class Settings:
-    """The number of resamples, the confidence of the intervals (0 to 1), and a seed."""
+    """The number of resamples, the confidence of the intervals (0 to 1), a seed, and the scores."""
 
     resamples: int
     confidence: float
     seed: int
+    scores: Sequence[Score] = SCORES
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ fine-tuned model is compared with it on the test cards, so that the choice fits 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,10 @@ def _check_rows(tables: Systems, split: str) -> None:
                 )
 
 
-def defined_scores(*tables: pa.Table) -> list[Score]:
+def defined_scores(*tables: pa.Table, scores: Sequence[Score] = SCORES) -> list[Score]:
     """Returns the scores that have a value in each of these tables."""
-    values = [score_table(table) for table in tables]
-    return [s for s in SCORES if not any(math.isnan(v.get(s.name, math.nan)) for v in values)]
+    values = [score_table(table, scores) for table in tables]
+    return [s for s in scores if not any(math.isnan(v.get(s.name, math.nan)) for v in values)]
 
 
 def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict[str, Any]:
@@ -95,12 +95,12 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
         flat["groups.effective"] = effective_groups(groups)
     for name, table in test.items():
         for suffix, part in (("", table), (".validation", validation[name])):
-            values = score_table(part)
-            defined = (score.name for score in defined_scores(part))
+            values = score_table(part, settings.scores)
+            defined = (score.name for score in defined_scores(part, scores=settings.scores))
             flat |= {f"{name}.{score}{suffix}": values[score] for score in defined}
         if name in UNTRAINED:
             flat |= lead(name, table, finetuned, settings)
-    best = best_untrained(validation).items()
+    best = best_untrained(validation, settings.scores).items()
     named = {f"{BEST}{s}": name for s, name in best if f"{name}.{s}.difference" in flat}
     return flat | named
 
@@ -112,7 +112,7 @@ def best_named(flat: Mapping[str, Any]) -> dict[str, str]:
 
 def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) -> dict[str, float]:
     """Returns fine-tuned minus this system in each score that both have, with intervals."""
-    scores = defined_scores(table, finetuned)
+    scores = defined_scores(table, finetuned, scores=settings.scores)
     results = compare_tables(table, finetuned, scores, settings)
     return {
         key: value
@@ -122,14 +122,15 @@ def lead(name: str, table: pa.Table, finetuned: pa.Table, settings: Settings) ->
     }
 
 
-def best_untrained(validation: Systems) -> dict[str, str]:
+def best_untrained(validation: Systems, scores: Sequence[Score] = SCORES) -> dict[str, str]:
     """Returns the system without training that has the best value, by score.
 
     Of equal ones it is the first of UNTRAINED. A score without a better direction has none.
     """
-    values = {name: score_table(validation[name]) for name in UNTRAINED if name in validation}
+    tables = {name: validation[name] for name in UNTRAINED if name in validation}
+    values = {name: score_table(table, scores) for name, table in tables.items()}
     best = {}
-    for score in SCORES:
+    for score in scores:
         names = [name for name in values if name in MODELS or score.name not in SCORES_OF_MODELS]
         ranks = {name: score.better * values[name].get(score.name, math.nan) for name in names}
         defined = {name: rank for name, rank in ranks.items() if math.isfinite(rank)}

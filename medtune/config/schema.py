@@ -225,6 +225,26 @@ class Train(Section):
         return shared if self.seed is None else self.seed
 
 
+class Metric(Section):
+    """A metric of the library evaluate: a name, or a folder in custom_metrics/."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+(/[\w-]+)?$")]
+    value: str | None = None  # which of its values, if it has several
+    higher_is_better: bool | None = None  # null: neither, so that it has no best system
+    revision: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def from_name(cls, metric: Any) -> Any:
+        return {"name": metric} if isinstance(metric, str) else metric
+
+    @property
+    def score(self) -> str:
+        """The name of its score, in the metrics and as a column of predictions."""
+        parts = ("metrics", self.name.rpartition("/")[2], self.value)
+        return ".".join(part for part in parts if part)
+
+
 class Evaluate(Section):
     launch: Launch
     engine: Literal["medtune", "vllm"]
@@ -237,7 +257,15 @@ class Evaluate(Section):
     few_shot: Annotated[int, Field(ge=0, le=1000)]
     few_shot_finetuned: bool
     use_stemmer: bool
+    metrics: list[Metric]
     choice_questions: Annotated[int, Field(ge=0, lt=2**31)] | None
+
+    @field_validator("metrics")
+    @classmethod
+    def check_metrics(cls, metrics: list[Metric]) -> list[Metric]:
+        if len({metric.score for metric in metrics}) < len(metrics):
+            raise ValueError("metrics: name each metric once")
+        return metrics
 
 
 def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:

@@ -15,8 +15,8 @@ from medtune.content.content_words import Words, stems
 MOST_PARTS = 4  # of an answer that are one fact: "delayed speech and language, mild"
 NEGATIONS = frozenset({"no", "not", "non", "never", "without", "neither", "nor", "cannot"})
 NEGATION_REACH = 2  # stems before a fact in which a negation denies it
-_SENTENCE = re.compile(r"[.!?](?:\s|$)|[;\n]")
-_PART = re.compile(r"[.!?](?:\s|$)|[,;:\n•]|\s[-–—]\s|&|\band\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"[.!?](?:\s|$)|[;\n。！？；।؟؛]")
+_PART = re.compile(r"[.!?](?:\s|$)|[,;:\n•。！？；।؟؛，、：،]|\s[-–—]\s|&|\band\b", re.IGNORECASE)
 
 
 class CardFacts(NamedTuple):

@@ -34,6 +34,8 @@ from medtune.report.rendering import percent
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
 from medtune.runtime.files import replacing
+from medtune.scoring.scores import SCORES, Score
+from medtune.scoring.words import written_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,13 +96,15 @@ def loss_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> "Figure 
     return figure
 
 
-def scores(run: Mapping[str, Mapping[str, Any]], confidence: float) -> "Figure":
+def scores(
+    run: Mapping[str, Mapping[str, Any]], confidence: float, known: Sequence[Score] = SCORES
+) -> "Figure":
     """Draws each score's difference with its interval; scores of the same unit share an axis.
 
-    `run` holds compare_scores and compare_systems.
+    `run` holds compare_scores and compare_systems, with all `known` scores.
     """
     metrics, units = run["compare_scores"], dict[str, list[ScoreRow]]()
-    shown = [s for s in compared_scores(metrics) if f"{s.name}.ci_low" in metrics]
+    shown = [s for s in compared_scores(metrics, known) if f"{s.name}.ci_low" in metrics]
     for row in against_base(run, confidence, shown):
         values = [metrics[f"{row.name}.{model}"] for model in ("base", "finetuned")]
         share = all(value is None or value <= 1 for value in values)
@@ -182,7 +186,7 @@ def questions(answers: Sequence[Mapping[str, Any]]) -> "Figure":
 
 def answer_words(answers: Sequence[Mapping[str, Any]]) -> "Figure":
     """Draws how long the answers and the references are, with their medians."""
-    words = {model: [len(row[model].split()) for row in answers] for model in MODELS}
+    words = {model: [len(written_words(row[model])) for row in answers] for model in MODELS}
     longest = max(max(counts) for counts in words.values())
     width = longest // LENGTH_BINS + 1
     edges = range(0, longest + width + 1, width)
@@ -228,7 +232,7 @@ PICTURES = {
     "scores": Picture(
         "scores",
         "Change in each score, with its confidence interval",
-        lambda facts: scores(facts.metrics, facts.confidence),
+        lambda facts: scores(facts.metrics, facts.confidence, facts.scores),
     ),
     "data": Picture(
         "data",

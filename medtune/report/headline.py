@@ -11,6 +11,7 @@ from typing import Any
 from medtune.comparison.collapses import Collapse, collapses
 from medtune.comparison.verdict import outcome_against
 from medtune.report.rendering import interval_text, number, percent
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import BASE, FINETUNED, title
 
@@ -61,7 +62,7 @@ def system_rows(
     """
     few_shot, confidence = params["evaluate"]["few_shot"], params["compare"]["confidence"]
     rows = []
-    for score in SCORES:
+    for score in all_scores(params["evaluate"].get("metrics", ())):
         finetuned = systems.get(f"{FINETUNED}.{score.name}")
         if finetuned is None or (names is not None and score.name not in names):
             continue

@@ -21,7 +21,7 @@ from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
-from medtune.scoring.words import repetition
+from medtune.scoring.words import joined, repetition, written_words
 
 SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
     "systems": "Against answers without training",
@@ -112,7 +112,9 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         answers=[answer_row(row) for row in facts.answers],
         kind_names=sorted({row["kind"] for row in facts.answers}),
         outcomes=OUTCOMES,
-        notes={score.title: score.about for score in SCORES if f"{score.name}.base" in compare},
+        notes={
+            score.title: score.about for score in facts.scores if f"{score.name}.base" in compare
+        },
         reasons=reasons(facts),
         calibration=calibration(compare, facts.confidence),
         work={name: value for name, value in training.items() if name in WORK},
@@ -154,7 +156,7 @@ def part_tables(facts: Facts) -> list[Parts]:
 def verdicts(facts: Facts) -> dict[str, list[str]]:
     """Returns the titles of the scores by verdict: better, worse, changed, unclear."""
     found: dict[str, list[str]] = {}
-    for row in against_base(facts.metrics, facts.confidence):
+    for row in against_base(facts.metrics, facts.confidence, facts.scores):
         found.setdefault(row.verdict, []).append(row.title)
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found
@@ -165,7 +167,7 @@ def answer_row(row: dict[str, Any]) -> dict[str, Any]:
     outcome = "better" if row["difference"] > 0 else "worse"
     return row | {
         "outcome": "same" if abs(row["difference"]) < SAME else outcome,
-        "words": len(row["reference"].split()),
+        "words": len(written_words(row["reference"])),
         "looping": {model: looping(row[model]) for model in ("base", "finetuned")},
     }
 
@@ -175,12 +177,12 @@ def looping(answer: str) -> tuple[str, int] | None:
 
     Returns None unless the answer repeats itself and is long enough to be worth folding.
     """
-    words = answer.split()
+    words = written_words(answer)
     shown = next((n for n in range(len(words)) if repetition(words[:n]) > 0), len(words))
     shown = min(shown, MOST_SHOWN)
     if repetition(words) < LOOPING or len(words) - shown < LEAST_HIDDEN:
         return None
-    return " ".join(words[:shown]), len(words)
+    return joined(words[:shown]), len(words)
 
 
 def reasons(facts: Facts) -> dict[str, int]:

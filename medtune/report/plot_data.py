@@ -16,6 +16,7 @@ from medtune.report.score_rows import Facts
 from medtune.runtime.files import write_csv
 from medtune.scoring.scores import ROUGE
 from medtune.scoring.systems import UNTRAINED, title
+from medtune.scoring.words import written_words
 
 PLOTS = Path("plots/compare")
 BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count
@@ -35,7 +36,7 @@ def write_plots(pair: Mapping[str, pa.Table], facts: Facts) -> None:
     write_csv(PLOTS / "kinds.csv", ("kind", "model", "rougeL"), per_kind)
     write_csv(PLOTS / "questions.csv", QUESTION_COLUMNS, questions(facts))
     words = {model: table.column("words").to_pylist() for model, table in pair.items()}
-    words["reference"] = [len(row["reference"].split()) for row in facts.answers]
+    words["reference"] = [len(written_words(row["reference"])) for row in facts.answers]
     write_csv(PLOTS / "answer_words.csv", ("words", "model", "answers"), histogram(words))
     points = forest_points(facts.metrics["compare_systems"], facts.few_shot)
     write_csv(PLOTS / "systems.csv", FOREST_COLUMNS, points)

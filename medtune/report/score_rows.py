@@ -24,6 +24,7 @@ from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
 from medtune.report.rendering import environment, interval_text, number, p_text, percent
 from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES, Score
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
@@ -75,6 +76,10 @@ class Facts:
     @property
     def confidence(self) -> float:
         return self.params["compare"]["confidence"]
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        return all_scores(self.params["evaluate"].get("metrics", ()))
 
     @property
     def few_shot(self) -> int:
@@ -153,14 +158,14 @@ def parts(metrics: Mapping[str, Any], confidence: float) -> list[ScoredPart]:
     return found
 
 
-def compared_scores(metrics: Mapping[str, Any]) -> list[Score]:
-    """Returns every score that was compared, those of medtune.scoring.scores first.
+def compared_scores(metrics: Mapping[str, Any], scores: Sequence[Score] = SCORES) -> list[Score]:
+    """Returns every score that was compared, the given ones first.
 
     The others are accuracies and calibration errors (ece) of multiple choice; only their names,
     titles and better directions are known.
     """
     found = {key.removesuffix(".difference") for key in metrics if key.endswith(".difference")}
-    known = [score for score in SCORES if score.name in found]
+    known = [score for score in scores if score.name in found]
     others = sorted(found - {score.name for score in known})
     return known + [
         Score(
@@ -254,7 +259,7 @@ def render(template: str, facts: Facts, **more: Any) -> str:
         facts=facts,
         metrics=facts.metrics,
         system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
-        rows=against_base(facts.metrics, confidence),
+        rows=against_base(facts.metrics, confidence, facts.scores),
         choices=choice_rows(compare, confidence),
         headline=headline(facts.metrics, facts.params),
         confidence=percent(confidence),

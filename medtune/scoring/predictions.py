@@ -1,21 +1,24 @@
 """The table of a system's answers: the cards, the answers, and what the scores sum up."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from medtune.scoring.scores import TextScorer
+from medtune.scoring.text_scorer import TextScorer
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
 THOUGHT = pa.field("thought", pa.bool_())  # only of models whose template knows thoughts
 BATCH = 10_000  # rows that are Python objects at a time
 CARD_COLUMNS = ("id", "kind", "topic", "group", "question")  # taken over from the card
+TEXT_COLUMNS = (*CARD_COLUMNS, "reference", "prediction")
 SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in (*CARD_COLUMNS, "reference", "prediction")),
+        *((name, pa.string()) for name in TEXT_COLUMNS),
         ("nll", pa.float64()),  # of the reference's tokens, in nats; null if no model answers
         ("answer_tokens", pa.int64()),  # of the reference; null if no model answers
         ("stopped", pa.bool_()),
@@ -42,6 +45,7 @@ def prediction_table(
     An answer has `prediction` and what else of SCHEMA is known of it; the rest comes from its text.
     What was said before the question of a conversation counts as part of the question; only data
     with conversations has a column for it, as only answers of models that think have `thought`.
+    So does each of evaluate.metrics.
     """
     names = dict.fromkeys(SCHEMA.names)
 
@@ -54,9 +58,18 @@ def prediction_table(
         return columns | {"reference": card["answer"]} | dict(answer) | score(*texts)
 
     schema = SCHEMA.append(THOUGHT).append(HISTORY)
+    for name in score.columns:
+        schema = schema.append(pa.field(name, pa.float64()))
+        names[name] = None
     pairs = zip(cards, answers, strict=True)
     batches = []
     while rows := [row(*pair) for pair in islice(pairs, BATCH)]:
         batches.append(pa.RecordBatch.from_pylist(rows, schema))
     table = pa.Table.from_batches(batches, schema)
     return table.select([name for name in schema.names if name in names])
+
+
+def texts_sha256(predictions: pa.Table) -> str:
+    """Returns the sha256 of the cards and the answers, without what is counted in them."""
+    texts = predictions.select(TEXT_COLUMNS).to_pydict()
+    return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()

@@ -1,99 +1,168 @@
-"""Finds numbers and doses in a text, and those in an answer that no source supports.
+"""Finds numbers, doses and names with digits in an answer that no source supports.
 
-A quantity is a number (`1,000`, `0.5`, `1/10,000`, `1 in 10`, `120/80`) with the unit that follows
-(`5 mg`, `5mg/kg`, `20-year`, `2nd`, `1990s`). Digits in a name (IL-6, HbA1c, 13q14, 5-HT), numbers
-that count the items of a list, and numbers in words are not quantities. A comma groups three
-digits; 3,5 mg is read as 3 and 5 mg.
+A quantity is a number (`1,000`, `0.5`, `2,5 mg`, `1/10,000`, `1 in 10`, `120/80`, "thirty") with
+the unit that follows (`5 mg`, `5mg/kg`, `20-year`, `2nd`, `1990s`). Values are compared in one unit
+of each kind: 1 g is 1000 mg, 10% is 1 in 10, 5 mg daily is 5 mg per day. A name with digits (IL-6,
+HbA1c, 22q11) has to stand in a source as it is. Numbers that count the items of a list are left
+out, and so are "one", "the two" and "first" without a unit, which rarely count anything.
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
-from medtune.scoring.words import fold
+from medtune.scoring.numerals import in_digits
+from medtune.scoring.units import PATTERN_OF_UNITS, PER, TIMES, in_base_units, one_spelling
+from medtune.scoring.words import with_spaces
 
-Quantity = tuple[tuple[Decimal, ...], str]  # (1, 10000), "": one number, or the two of a ratio
+Numbers = tuple[Fraction, ...]  # one number, or the two of a ratio such as 120/80
 
-SPELLINGS = """
-    % percent, ‰, th st nd rd, fold, times, kg kilogram, g gram, mg milligram, µg ug mcg microgram,
-    ng nanogram, pg picogram, l liter litre, dl deciliter decilitre, ml milliliter millilitre cc,
-    µl ul microliter microlitre, fl, m meter metre, cm centimeter centimetre, mm millimeter
-    millimetre, µm um micrometer micrometre, nm nanometer nanometre, mol, mmol, µmol umol, nmol,
-    pmol, iu, unit u, meq, mmhg, kcal, °c, °f, degree, hz, khz, db, kda, kb, bp, bpm, second sec,
-    minute min, hour hr h, day, week wk, month mo, year yr, s, tablet, capsule, dose, drop, puff
-"""
-UNITS = {
-    spelling: canonical
-    for canonical, *others in (line.split() for line in fold(SPELLINGS).split(","))
-    for spelling in (canonical, *others)
-}
-# fmt: off
-NUMBER_WORDS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve",
-)
-# fmt: on
-
-_NUMBER = r"(?:\d{1,3}(?:[,\u00a0\u2009\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-_UNIT = f"(?:{'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))})s?"
+_SPACE = "\u00a0\u2009\u202f"  # that groups digits
+_GROUPED = rf"\d{{1,3}}(?:[,{_SPACE}]\d{{3}})+(?:\.\d+)?"
+_COMMA = rf"(?:\d+,\d{{1,2}}(?=\s?{PATTERN_OF_UNITS}(?![^\W_]))|0,\d+)"  # a decimal comma
+_NUMBER = rf"(?:(?!0,){_GROUPED}|{_COMMA}|\d+(?:\.\d+)?|\.\d+)"
 _LETTER = r"[^\W\d_]"
+_RATIO = r"(?:\s?[/:]\s?|\s(?:in|per|out\sof)\s)"
 PATTERN = re.compile(
-    rf"(?P<number>{_NUMBER}(?:(?:\s?[/:]\s?|\s(?:in|per|out\sof)\s){_NUMBER})?)"
-    rf"(?:[\s-]?(?P<unit>{_UNIT}(?:\s?(?:/|per\s)\s?{_UNIT})*)(?![^\W_])"
-    rf"|(?![^\W_]|\.\d|[,\d]*-{_LETTER}))"  # 4-epimerase, 1,25-dihydroxyvitamin D: names
-    r"|\w+(?:-\w+|\.\d\w*)*"  # any other word, with what is attached to it
+    rf"(?P<number>{_NUMBER}(?:{_RATIO}{_NUMBER})?)"
+    rf"(?:[\s-]?(?P<unit>{PATTERN_OF_UNITS}(?:{PER}{PATTERN_OF_UNITS})*)(?![^\W_])"
+    rf"|(?![^\W_]|\.\d|[,\d]{{0,20}}-{_LETTER}))"  # 4-epimerase, 1,25-dihydroxyvitamin D: names
+    r"|(?P<word>\w+(?:-\w+|\.\d\w*)*)"  # any other word, with what is attached to it
 )
 LIST_NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)]\s", re.MULTILINE)
-NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS)})\b")
+GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "kappa": "κ", "omega": "ω"}
+GREEK_NAME = re.compile(rf"(?<!{_LETTER})(?:{'|'.join(GREEK)})(?!{_LETTER})")
+PRONOUN = re.compile(
+    rf"\bthe\stwo\b|\b(?:one|first)\b(?!\s(?:{PATTERN_OF_UNITS}|hundred|thousand|million)\b"
+    r"|\sin\s(?:\d|t|f|s|e|n)\w*\b|\sout\sof|\sper\s|\sand\sa\shalf|[\s-](?:half|third|quarter)\b)",
+    re.IGNORECASE,
+)
+JOINED = ("-", "–", "—", "to", "and", "or")  # between numbers of one unit: "10 to 12 months"
+SIMPLE = (2, 3, 4)  # denominators of parts of a unit: 1/2 tablet
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number with its unit: as it is written, and in base units; or a name, without numbers."""
+
+    written: str
+    numbers: Numbers
+    value: Numbers
+    unit: str
 
 
 def unsupported(prediction: str, *sources: str) -> list[str]:
-    """Returns the quantities of a prediction, in lower case, that are in none of the sources.
+    """Returns the quantities and names of a prediction, in lower case, that no source has.
 
-    1,000 equals 1000 and 1 in 10 equals 1/10. A number with a unit needs that unit in a source; a
-    bare one needs only the number. Sources may spell out numbers up to twelve.
+    A number with a unit needs that unit in a source, apart from "per day" and the like, which an
+    answer may leave out; a number without a unit needs only the number. Number words and Roman
+    numerals are returned in digits.
 
-    >>> unsupported("Take 5 mg for 10 days in 2nd line.", "5 mg daily, ten days", "How much?")
-    ['2nd']
+    >>> unsupported("0.005 g for 10 days in 2nd line, BRCA2", "5 mg daily, ten days", "BRCA1?")
+    ['2nd', 'brca2']
     """
-    given = {q for text in sources for q in quantities(NUMBER_WORD.sub(_digits, fold(text)))}
-    values = {value for value, _ in given}
-    return [
-        written
-        for (value, unit), written in quantities(prediction).items()
-        if (value, unit) not in given and (unit or value not in values)
-    ]
+    texts = [_normalised(source) for source in sources]
+    given = [quantity for text in texts for quantity in quantities(text)]
+    numbers = {number for quantity in given for number in _numbers_given(quantity)}
+    known = {reading for quantity in given for reading in _readings(quantity)}
+    missing: dict[tuple[Numbers, str, str], str] = {}
+    for said in quantities(_normalised(PRONOUN.sub("·", prediction))):
+        if not said.numbers:
+            supported = any(_stands_in(said.written, text) for text in texts)
+        else:
+            bare = not said.unit and said.numbers in numbers
+            supported = bare or (said.value, said.unit) in known
+        if not supported:
+            name = "" if said.numbers else said.written
+            missing.setdefault((said.value, said.unit, name), said.written)
+    return list(missing.values())
 
 
-def quantities(text: str) -> dict[Quantity, str]:
-    """Returns the quantities of a text in their order, and how each is first written.
+def _normalised(text: str) -> str:
+    text = one_spelling(in_digits(LIST_NUMBER.sub("", with_spaces(text))))
+    return GREEK_NAME.sub(lambda match: GREEK[match[0]], text)
+
+
+def quantities(text: str) -> list[Quantity]:
+    """Returns the quantities and names of a text, normalised by in_digits and one_spelling.
 
     In a range the first number has the unit of the second: 10-12 months is 10 months, 12 months.
     """
-    text = LIST_NUMBER.sub("", fold(text))
-    found: list[tuple[Quantity, str]] = []
+    found: list[Quantity] = []
     start, unit = len(text), ""
-    for match in reversed([match for match in PATTERN.finditer(text) if match["number"]]):
+    for match in reversed([*PATTERN.finditer(text)]):
+        if match["word"]:
+            if name := _name(match["word"]):
+                found.append(Quantity(name, (), (), ""))
+            continue
         if match["unit"]:
-            unit = _canonical(match["unit"])
-        elif text[match.end() : start].strip() not in ("-", "–", "—", "to"):
+            unit = match["unit"]
+        elif text[match.end() : start].strip() not in JOINED:
             unit = ""
         start = match.start()
-        found.append(((_value(match["number"]), unit), match[0]))
-    result: dict[Quantity, str] = {}
-    for quantity, written in reversed(found):
-        result.setdefault(quantity, written)
-    return result
+        found.append(_quantity(match[0], match["number"], unit))
+    return found[::-1]
 
 
-def _value(number: str) -> tuple[Decimal, ...]:
-    separators = re.compile(r"[,\u00a0\u2009\u202f]")
-    return tuple(Decimal(separators.sub("", part)) for part in re.findall(_NUMBER, number))
+def _quantity(written: str, number: str, unit: str) -> Quantity:
+    numbers = tuple(map(_parsed, re.split(_RATIO, number)))
+    if len(numbers) == 2 and 0 < numbers[0] < numbers[1] and (not unit or numbers[1] in SIMPLE):
+        share = numbers[0] / numbers[1]  # 1 in 10 is 10%, and half a tablet is 1/2 tablet
+        value, base = in_base_units(share, unit) if unit else (share, "%")
+        return Quantity(written, numbers, (value,), base)
+    if not unit:
+        return Quantity(written, numbers, numbers, "")
+    pairs = [in_base_units(one, unit) for one in numbers]
+    return Quantity(written, numbers, tuple(value for value, _ in pairs), pairs[0][1])
 
 
-def _canonical(unit: str) -> str:
-    parts = re.split(r"\s?(?:/|\bper\s)\s?", unit)
-    return "/".join(UNITS.get(part) or UNITS[part.removesuffix("s")] for part in parts)
+def _parsed(number: str) -> Fraction:
+    if re.fullmatch(_GROUPED, number) and not number.startswith("0,"):
+        number = re.sub(f"[,{_SPACE}]", "", number)
+    return Fraction(Decimal(number.replace(",", ".")))
 
 
-def _digits(match: re.Match[str]) -> str:
-    return str(NUMBER_WORDS.index(match[0]))
+def _name(word: str) -> str:
+    """Returns the part of a word that has digits, with what they belong to; "" if it is no name.
+
+    >>> [_name(word) for word in ("il-6-mediated", "21-hydroxylase-deficient", "hla-b27", "x-ray")]
+    ['il-6', '21-hydroxylase', 'b27', '']
+    """
+    parts = word.split("-")
+    holding = [n for n, part in enumerate(parts) if re.search(r"\d", part)]
+    if not holding or not re.search(_LETTER, word):
+        return ""
+    first, last = holding[0], holding[-1]
+    if re.fullmatch(r"[\d.]+", parts[first]) and first > 0:
+        first -= 1
+    elif re.fullmatch(r"[\d.]+", parts[last]):
+        last += 1
+    return "-".join(parts[first : last + 1])
+
+
+def _stands_in(name: str, text: str) -> bool:
+    """Whether a text has a name, with or without spaces, hyphens and points in it."""
+    pieces = r"[\s.-]*".join(re.findall(rf"\d+|{_LETTER}+", name))
+    return bool(re.search(rf"(?<![^\W_]){pieces}(?![^\W_])", text))
+
+
+def _numbers_given(source: Quantity) -> Iterator[Numbers]:
+    """Yields the numbers that a source supports if the answer gives them no unit."""
+    if source.numbers:
+        yield source.numbers
+    else:
+        yield from ((Fraction(digits),) for digits in re.findall(r"\d+", source.written))
+
+
+def _readings(source: Quantity) -> Iterator[tuple[Numbers, str]]:
+    """Yields the values and units that a source supports."""
+    yield source.value, source.unit
+    base, *per = source.unit.split("/")
+    yield source.value, "/".join([base, *(unit for unit in per if unit not in TIMES)])
+    if source.unit == "°c":
+        yield source.numbers, "degree"
+    if source.unit == "degree":  # Celsius or Fahrenheit
+        for unit in ("°c", "°f"):
+            yield tuple(in_base_units(number, unit)[0] for number in source.numbers), "°c"

@@ -1,19 +1,14 @@
-"""The scores: what is counted in each answer, and how sums of counts become a score.
+"""The scores: how sums of what is counted in each answer become a score.
 
 Every score is a function of statistics summed over rows. So the score of a data set, of one kind of
 card and of a bootstrap resample come from the same few lines.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-from medtune.scoring.quantities import unsupported
-from medtune.scoring.words import UnicodeTokenizer, beyond_ascii, repetition
 
 Array = np.ndarray
 ROUGE = ("rouge1", "rouge2", "rougeL")
@@ -62,17 +57,17 @@ def statistics(predictions: pa.Table, score: Score) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def scores_of(predictions: pa.Table) -> list[Score]:
-    """Returns the scores whose columns a table of predictions has."""
+def scores_of(predictions: pa.Table, scores: "Sequence[Score] | None" = None) -> list[Score]:
+    """Returns the scores, by default SCORES, whose columns a table of predictions has."""
     columns = {"rows", *predictions.column_names}
-    return [score for score in SCORES if columns.issuperset(score.columns)]
+    return [score for score in scores or SCORES if columns.issuperset(score.columns)]
 
 
-def score_table(predictions: pa.Table) -> dict[str, float]:
+def score_table(predictions: pa.Table, scores: "Sequence[Score] | None" = None) -> dict[str, float]:
     """Returns a table's scores (see scores_of) by name; NaN where a score is undefined."""
     return {
         score.name: float(score.value(statistics(predictions, score).sum(axis=0)))
-        for score in scores_of(predictions)
+        for score in scores_of(predictions, scores)
     }
 
 
@@ -241,57 +236,6 @@ SCORES = (
         higher_is_better=None,
         columns=("words", "rows"),
         digits=1,
-        about="Words between spaces, mean over answers, 0 and up.",
+        about="Words of an answer, mean over answers, 0 and up.",
     ),
 )
-
-
-class TextScorer:
-    """Counts in one answer what the scores sum up, except for the likelihood."""
-
-    def __init__(self, use_stemmer: bool) -> None:
-        from rouge_score.rouge_scorer import RougeScorer
-        from sacrebleu.metrics import BLEU, CHRF
-
-        self._rouge = RougeScorer(list(ROUGE), use_stemmer=use_stemmer)
-        self._unicode = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer(use_stemmer))
-        self._bleu, self._chrf = BLEU(), CHRF()
-
-    def __call__(self, prediction: str, reference: str, question: str) -> dict[str, Any]:
-        """Returns the columns of one row of predictions that come from its texts.
-
-        `unsupported_numbers` lists the numbers that make `unsupported` true. `non_ascii` marks
-        rows in which ROUGE, except for `rougeL_unicode`, does not see every letter.
-        """
-        rouge = self._rouge.score(reference, prediction)
-        # sacrebleu offers its statistics per sentence only under these names.
-        (bleu_statistics,) = self._bleu._extract_corpus_statistics([prediction], [[reference]])
-        (chrf_statistics,) = self._chrf._extract_corpus_statistics([prediction], [[reference]])
-        words, numbers = prediction.split(), unsupported(prediction, reference, question)
-        return {
-            **{name: rouge[name].fmeasure for name in ROUGE},
-            "rougeL_unicode": self._unicode.score(reference, prediction)["rougeL"].fmeasure,
-            "non_ascii": beyond_ascii(prediction) or beyond_ascii(reference),
-            "bleu_statistics": [int(count) for count in bleu_statistics],
-            "chrf_statistics": [int(count) for count in chrf_statistics],
-            "words": len(words),
-            "reference_words": len(reference.split()),
-            "repetition": repetition(words),
-            "unsupported": bool(numbers),
-            "unsupported_numbers": "; ".join(numbers),
-        }
-
-
-def signatures(use_stemmer: bool) -> dict[str, str]:
-    """Returns sacrebleu's signatures, and one like them for ROUGE, to reproduce the scores."""
-    from sacrebleu.metrics import BLEU, CHRF
-
-    bleu, chrf = BLEU(), CHRF()
-    for metric in (bleu, chrf):
-        metric.corpus_score([""], [[""]])  # the number of references is part of a signature
-    rouge = f"stem:{'yes' if use_stemmer else 'no'}|tok:a-z0-9|version:{version('rouge-score')}"
-    return {
-        "bleu_signature": str(bleu.get_signature()),
-        "chrf_signature": str(chrf.get_signature()),
-        "rouge_signature": rouge,
-    }

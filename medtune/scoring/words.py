@@ -1,9 +1,30 @@
-"""Splits text in any script into words, and keeps what ROUGE's own tokenizer drops."""
+"""Splits text in any script into words, and keeps what ROUGE's own tokenizer drops.
 
-import re
+In scripts that put no spaces between words, such as Chinese, Japanese and Thai, each character with
+its marks counts as a word. Marks of other scripts stay with their letters.
+"""
+
 import unicodedata
 
-WORD = re.compile(r"[^\W_]+")
+import regex
+
+_SCRIPTS = (
+    "Han Hiragana Katakana Bopomofo Yi Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham "
+    "Javanese Balinese"
+)
+_LETTER = "[[{}ーｰ]&&\\p{{L}}]".format("".join(rf"\p{{{name}}}" for name in _SCRIPTS.split()))
+_CHARACTER = rf"(?={_LETTER})\X\p{{M}}*"
+_OTHER = r"[^\p{L}\p{N}\s]*"  # marks and punctuation
+
+UNSPACED_CHARACTER = regex.compile(_CHARACTER, regex.V1)
+WORD = regex.compile(
+    rf"{_CHARACTER}|(?:(?!{_LETTER})[\p{{L}}\p{{N}}][\p{{Mn}}\p{{Mc}}]*)+", regex.V1
+)
+WRITTEN_WORD = regex.compile(rf"{_OTHER}(?={_LETTER})\X{_OTHER}|(?:(?!{_LETTER})\S)+", regex.V1)
+_SPACE_BETWEEN_CHARACTERS = regex.compile(
+    rf"(?<={_LETTER}{_OTHER}) (?={_OTHER}{_LETTER})", regex.V1
+)
+JOINERS = regex.compile("[\u00ad\u200c\u200d\u2060\ufe0e\ufe0f]")  # change no letter
 
 
 def fold(text: str) -> str:
@@ -20,6 +41,38 @@ def beyond_ascii(text: str) -> bool:
     return any(char.isalnum() and not char.isascii() for char in fold(text))
 
 
+def has_unspaced(text: str) -> bool:
+    """Whether a part of the text is in a script without spaces."""
+    return not text.isascii() and UNSPACED_CHARACTER.search(text) is not None
+
+
+def with_spaces(text: str) -> str:
+    """Puts spaces around each character of a script without spaces.
+
+    >>> with_spaces("BRCA1是基因")
+    'BRCA1 是  基  因 '
+    """
+    return text if text.isascii() else UNSPACED_CHARACTER.sub(r" \g<0> ", text)
+
+
+def written_words(text: str) -> list[str]:
+    """Returns the words between spaces with their punctuation; each character is a word.
+
+    >>> written_words("take 5 mg, 每天。")
+    ['take', '5', 'mg,', '每', '天。']
+    """
+    return WRITTEN_WORD.findall(text) if has_unspaced(text) else text.split()
+
+
+def joined(words: list[str]) -> str:
+    """Writes words as a text, with spaces where their script has them.
+
+    >>> joined(written_words("take 5 mg, 每天。"))
+    'take 5 mg, 每天。'
+    """
+    return _SPACE_BETWEEN_CHARACTERS.sub("", " ".join(words))
+
+
 class UnicodeTokenizer:
     """ROUGE's tokenizer for letters and digits of all scripts; the same on ASCII text.
 
@@ -33,7 +86,7 @@ class UnicodeTokenizer:
         self._stemmer = PorterStemmer() if use_stemmer else None
 
     def tokenize(self, text: str) -> list[str]:
-        words = WORD.findall(fold(text))
+        words = WORD.findall(JOINERS.sub("", fold(text)))
         if self._stemmer is None:
             return words
         return [self._stemmer.stem(word) if len(word) > 3 else word for word in words]

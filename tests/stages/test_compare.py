@@ -20,8 +20,9 @@ from medtune.report.figures import write_figures
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_csv, write_json, write_table
 from medtune.scoring.multiple_choice import SCHEMA
-from medtune.scoring.scores import SCORES, TextScorer
+from medtune.scoring.scores import SCORES
 from medtune.scoring.systems import MODELS, RULES
+from medtune.scoring.text_scorer import TextScorer
 from stages import compare
 
 PARAMS = Path("params.yaml").resolve()

@@ -86,7 +86,7 @@ def stages(**changed: Any) -> dict[str, Any]:
         ("medtune/training", "code_md5"),
         ("medtune/scoring", "code_md5"),
         ("medtune/content", "code_md5"),
-        ("data/predictions/tuned.parquet", "answers_md5"),
+        ("data/predictions/tuned.parquet", None),
         ("seed", "params"),
         ("train.lr", "params"),
         ("medtune/report", None),
@@ -103,7 +103,7 @@ def test_a_table_of_seeds_names_all_that_its_scores_come_from(
 
 def answers(values: list[float]) -> pa.Table:
     names = [f"card {n}" for n in range(len(values))]
-    return pa.table({"id": names, "group": names, "rougeL": values})
+    return pa.table({"id": names, "group": names, "rougeL": values, "metrics.wer": values})
 
 
 @pytest.fixture
@@ -131,6 +131,18 @@ def test_a_score_has_its_seeds_and_its_gain_over_base_and_the_best_without_train
     assert score["base"]["gain"]["value"] == pytest.approx(0.3)
     gain = score["echo"]["gain"]  # only seeds differ: Student's interval with one degree of freedom
     assert gain["ci_high"] - gain["value"] == pytest.approx(0.1 * 12.7062, rel=1e-4)
+
+
+def test_a_metric_that_has_a_better_side_is_compared_over_seeds_too(
+    content: dict[str, Any],
+) -> None:
+    assert "metrics.wer" not in content["scores"]
+    wer = {"name": "wer", "higher_is_better": False}
+    alike = {seed: made(str(seed), seed, **{"evaluate.metrics": [wer]}) for seed in (42, 43)}
+    found = replicate.replicated(alike, 0.95)
+    assert found["scores"]["metrics.wer"]["by_seed"] == pytest.approx([0.6, 0.4])
+    shown = table_text(found | {"params": {"evaluate.metrics": [wer]}}, few_shot=3)
+    assert "| wer " in shown
 
 
 def test_the_table_names_the_best_system_and_the_seeds(content: dict[str, Any]) -> None:

@@ -46,6 +46,7 @@ def test_only_the_largest_topics_get_their_own_part() -> None:
 )
 def test_lengths_are_those_of_the_reference(words: int, part: str) -> None:
     assert length_parts(["word " * words]) == [part]
+    assert length_parts(["痛" * words]) == [part]
 
 
 def test_parts_are_listed_as_a_person_would() -> None:

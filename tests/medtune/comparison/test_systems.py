@@ -15,8 +15,9 @@ from medtune.comparison.systems import (
 )
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_table
-from medtune.scoring.scores import TextScorer
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.systems import MODELS, RULES
+from medtune.scoring.text_scorer import TextScorer
 
 SETTINGS = Settings(resamples=200, confidence=0.95, seed=1)
 REFERENCES = ("one two three four", "five six seven eight", "one three five seven")
@@ -98,6 +99,23 @@ def test_the_best_is_picked_on_the_validation_cards_alone() -> None:
     assert (flat["few_shot.rougeL"], flat["few_shot.rougeL.validation"]) == (0.5, 1.0)
     assert flat["few_shot.rougeL.difference"] == pytest.approx(0.5)
     assert flat["few_shot.rougeL.ci_low"] <= 0.5 <= flat["few_shot.rougeL.ci_high"]
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, "fill_in"), (False, "echo"), (None, None)])
+def test_a_metric_of_the_library_evaluate_is_compared_on_the_side_that_its_user_names(
+    higher: bool | None, best: str | None
+) -> None:
+    scores = all_scores([{"name": "wer", "higher_is_better": higher}])
+    found = {
+        split: {
+            name: table.append_column("metrics.wer", pa.array([float(RIGHT[name])] * 3))
+            for name, table in systems(split).items()
+        }
+        for split in ("validation", "test")
+    }
+    flat = compared_systems(found, Settings(200, 0.95, 1, scores))
+    assert flat.get("best.metrics.wer") == best
+    assert (flat["finetuned.metrics.wer"], flat["base.metrics.wer.difference"]) == (4, 3)
 
 
 def test_of_equal_systems_the_simpler_one_is_the_best() -> None:

@@ -19,6 +19,8 @@ def test_words_count_as_often_as_they_occur() -> None:
 def test_stems_of_words_in_any_script_are_compared() -> None:
     assert content_f1("Les fièvres", "fièvre", "") == pytest.approx(2 / 3)
     assert content_f1("Боль в суставах", "боль", "") == pytest.approx(2 / 4)
+    assert content_f1("रोग पुराना", "पुराना", "") == pytest.approx(2 / 3)
+    assert content_f1("慢性病", "慢性病变", "") == pytest.approx(6 / 7)
 
 
 def test_a_negation_is_content() -> None:

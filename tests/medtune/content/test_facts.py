@@ -108,3 +108,10 @@ def test_a_fact_that_stands_in_the_question_proves_nothing(fact_type: str) -> No
 
 def test_a_card_without_facts_is_not_marked() -> None:
     assert mark("Fever", "", CardFacts("", [])) == mark("", "", CardFacts("list", [])) == Marks()
+
+
+def test_facts_in_a_script_without_spaces_are_found_and_lists_are_cut_at_their_own_commas() -> None:
+    card = CardFacts("list", [["发热"], ["头痛"], ["咳嗽"]])
+    assert mark("发热、头痛，皮疹。", "什么是流感？", card) == Marks(2 / 3, 2 / 3, 2 / 3)
+    assert mark("流感会引起头痛。", "", CardFacts("named", card.facts)).right == 1
+    assert mark("头会痛。", "", CardFacts("named", card.facts)).right == 0

@@ -22,6 +22,7 @@ from medtune.report.score_rows import (
     render_model_card,
     score_rows,
 )
+from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES
 
 FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
@@ -187,6 +188,13 @@ def test_the_better_side_of_every_score_is_known() -> None:
     metrics = {f"{name}.difference": None for name in names}
     sides = {score.name: score.better for score in compared_scores(metrics)}
     assert sides == {"perplexity": -1, "choices.a.accuracy": 1, "choices.a.ece": -1}
+
+
+def test_a_metric_of_the_library_evaluate_has_the_title_and_the_side_of_the_run() -> None:
+    added = all_scores([{"name": "wer", "higher_is_better": False}, "exact_match"])
+    metrics = {f"metrics.{name}.difference": 0.1 for name in ("exact_match", "wer")}
+    found = [(score.title, score.better) for score in compared_scores(metrics, added)]
+    assert found == [("wer", -1), ("exact_match", 0)]
 
 
 def test_scores_of_medtune_come_before_those_that_only_have_a_name() -> None:

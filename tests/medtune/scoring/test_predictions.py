@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from medtune.scoring import predictions
-from medtune.scoring.predictions import CARD_COLUMNS, SCHEMA, prediction_table
-from medtune.scoring.scores import TextScorer
+from medtune.scoring.predictions import CARD_COLUMNS, SCHEMA, prediction_table, texts_sha256
+from medtune.scoring.text_scorer import TextScorer
 
 ANSWER = {"prediction": "Take 5 mg.", "stopped": True, "new_tokens": 3, "disclaimer": False}
 
@@ -32,3 +32,15 @@ def test_batches_of_rows_make_one_table(monkeypatch: pytest.MonkeyPatch) -> None
 def test_cards_without_conversations_have_no_column_for_them() -> None:
     card: dict[str, Any] = dict.fromkeys(CARD_COLUMNS, "x") | {"answer": "One tablet."}
     assert prediction_table([card], [ANSWER], TextScorer(use_stemmer=True)).schema == SCHEMA
+
+
+def test_the_hash_of_answers_sees_texts_and_no_scores() -> None:
+    card: dict[str, Any] = dict.fromkeys(CARD_COLUMNS, "x") | {"answer": "One tablet."}
+    table = prediction_table([card], [ANSWER], TextScorer(use_stemmer=True))
+    scored = table.set_column(
+        table.schema.get_field_index("unsupported_numbers"), "unsupported_numbers", [["6 mg"]]
+    ).append_column("metrics.wer", [[0.5]])
+    assert texts_sha256(scored) == texts_sha256(table)
+    for name in ("prediction", "reference", "group"):
+        other = table.set_column(table.schema.get_field_index(name), name, [["other"]])
+        assert texts_sha256(other) != texts_sha256(table)

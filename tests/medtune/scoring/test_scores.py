@@ -9,14 +9,13 @@ import sacrebleu
 from medtune.config.schema import ScoreName
 from medtune.scoring.scores import (
     SCORES,
-    TextScorer,
     bleu,
     chrf,
     perplexity,
     score_table,
-    signatures,
     statistics,
 )
+from medtune.scoring.text_scorer import TextScorer
 
 PREDICTIONS = ["the cat sat on the mat", "an odd µg thing", "", "hello there general kenobi x"]
 REFERENCES = ["the cat sat on a mat today", "odd things", "some text", "hello there kenobi"]
@@ -48,11 +47,6 @@ def test_perplexity_weighs_tokens_not_rows() -> None:
     assert perplexity(np.array([math.log(2) + math.log(8), 2])) == pytest.approx(4)
 
 
-def test_rouge_counts_stems_only_if_asked() -> None:
-    assert TextScorer(use_stemmer=True)("fevers", "fever", "")["rouge1"] == 1
-    assert TextScorer(use_stemmer=False)("fevers", "fever", "")["rouge1"] == 0
-
-
 EXAMPLES = [  # those of Score.about: name, prediction, reference, value
     ("rouge1", "a cat sat", "a cat", 0.8),
     ("rouge2", "a cat sat", "a cat", 2 / 3),
@@ -80,28 +74,6 @@ def test_every_score_says_its_range_and_its_example_is_among_those_above() -> No
         assert "0 to 1" in score.about or "and up" in score.about, score.name
         if "(" in score.about and score.name not in ("perplexity", *CONTENT):
             assert score.name in {name for name, *_ in EXAMPLES}
-
-
-def test_rows_that_rouge_does_not_see_whole_are_marked() -> None:
-    score = TextScorer(use_stemmer=True)
-    plain, greek = score("beta cell", "beta cells", ""), score("beta cell", "β cell", "")
-    assert (plain["non_ascii"], greek["non_ascii"]) == (False, True)
-    assert plain["rougeL_unicode"] == plain["rougeL"]
-
-
-def test_numbers_of_the_question_are_supported() -> None:
-    score = TextScorer(use_stemmer=True)
-    row = score("Type 2 begins at 40 years, 30 at the earliest.", "In adults.", "What is type 2?")
-    assert (row["unsupported"], row["unsupported_numbers"]) == (True, "40 years; 30")
-
-
-def test_signatures_are_those_that_sacrebleu_prints() -> None:
-    metric = sacrebleu.metrics.BLEU()
-    metric.corpus_score(PREDICTIONS, [REFERENCES])
-    found = signatures(use_stemmer=True)
-    assert found["bleu_signature"] == str(metric.get_signature())
-    assert found["chrf_signature"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0")
-    assert found["rouge_signature"].startswith("stem:yes|tok:a-z0-9|version:")
 
 
 def test_gated_scores_are_those_with_a_better_side() -> None:

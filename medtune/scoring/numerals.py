@@ -1,0 +1,111 @@
+"""Writes the numbers of a text in digits, so that "thirty", "type II" and "fourth" can be compared.
+
+Number words are English. A Roman numeral counts after a word such as "type" or "grade", and on its
+own if it cannot be anything else: IV also means intravenous, X and V are letters.
+"""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from medtune.scoring.words import fold
+
+# fmt: off
+SMALL = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+)
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+ORDINALS = (
+    "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth",
+    "ninth", "tenth", "eleventh", "twelfth",
+)
+ROMANS = (
+    "", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV",
+    "XV", "XVI",
+)
+# fmt: on
+SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+FRACTIONS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
+VULGAR_FRACTIONS = {"½": "5", "¼": "25", "¾": "75"}  # digits after the point
+
+_WORD = (
+    rf"(?:(?:{'|'.join(TENS)})(?:[\s-](?:{'|'.join(SMALL[1:10])}))?|"
+    rf"{'|'.join(sorted(SMALL, key=len, reverse=True))})"
+)
+_COUNTED = "type|grade|stage|class|factor|phase|category|group|level|degree|nerve|collagen|complex"
+_SHARED_BY = "all|patients|cases|people|children|adults|women|men|those|them"
+_ROMAN = re.compile(
+    rf"(?P<what>\b(?i:{_COUNTED})(?i:s?)[\s-])"
+    r"(?P<roman>[IVX]{1,4}(?=[A-Ea-e]?\b)|(?:ii|iii|iv|vi{1,3}|ix)\b)"
+    r"|\b(?P<alone>II|III|VI{1,3}|IX|XI{1,3})(?=[A-Ca-c]?\b)"
+)
+_ROMAN_AFTER_A_NUMBER = re.compile(r"(?<=\d)(\s?[-–/]\s?|,?\s(?:and|or|to)\s)(I|IV|V|X)\b")
+_PLAIN_NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
+
+
+def in_digits(text: str) -> str:
+    """Returns the text folded, with its numbers in digits.
+
+    >>> in_digits("Type II in two-thirds of cases, thirty-five mg twice, the fourth")
+    'type 2 in 2/3 of cases, 35 mg 2 times, the 4th'
+    """
+    text = _ROMAN.sub(_arabic, text)
+    text = _ROMAN_AFTER_A_NUMBER.sub(lambda m: f"{m[1]}{ROMANS.index(m[2])}", text)
+    text = fold(text)
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _arabic(match: re.Match[str]) -> str:
+    roman = (match["roman"] or match["alone"]).upper()
+    what = (match["what"] or "").replace("-", " ")
+    return f"{what}{ROMANS.index(roman)}" if roman in ROMANS else match[0]
+
+
+def _cardinal(match: re.Match[str]) -> str:
+    tens, *ones = re.split(r"[\s-]", match[0])
+    if tens in TENS:
+        return str(20 + 10 * TENS.index(tens) + sum(map(SMALL.index, ones)))
+    return str(SMALL.index(tens))
+
+
+def _ordinal(match: re.Match[str]) -> str:
+    number = ORDINALS.index(match[0])
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
+
+
+def _scaled(match: re.Match[str]) -> str:
+    number = Fraction(match["count"].replace("a", "1")) * SCALES[match["scale"]]
+    return f"{int(number + int(match['rest'] or 0))}"
+
+
+def _fraction(match: re.Match[str]) -> str:
+    count = "1" if match["count"] in ("a", "one") else match["count"]
+    return f"{count}/{FRACTIONS[match['part']]}"
+
+
+def _vulgar_fraction(match: re.Match[str]) -> str:
+    return f"{match[1] or '0'}.{VULGAR_FRACTIONS[match[2]]}"
+
+
+_COUNT = rf"\b(?P<count>{_PLAIN_NUMBER}|a)\s(?P<scale>"
+_HUNDREDS = _COUNT + r"hundred)\b(?:\s(?:and\s)?(?P<rest>\d{1,2})\b(?!\.\d))?"
+_MILLIONS = _COUNT + r"thousand|million|billion)\b(?P<rest>)"
+_RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
+    (re.compile(rf"\b({_COUNTED})-(?=\d)"), r"\1 "),
+    (re.compile(r"(?<!\d)(\d+)?\s?([½¼¾])"), _vulgar_fraction),
+    (re.compile(rf"\b(?<!and\s)({_WORD})-?fold\b"), r"\1 fold"),
+    (re.compile(rf"\b{_WORD}\b"), _cardinal),
+    (re.compile(r"\b(?P<count>a|\d+)[\s-](?P<part>half|thirds?|quarters?)(?=\sof\b)"), _fraction),
+    (re.compile(rf"\bhalf(?:\sof)?(?=\s(?:the\s)?(?:{_SHARED_BY})\b)"), "1/2"),
+    (re.compile(r"\b(\d+) and (?:a|1) half\b"), r"\1.5"),
+    (re.compile(r"\bhalf an?\b"), "0.5"),
+    (re.compile(_HUNDREDS), _scaled),
+    (re.compile(_MILLIONS), _scaled),
+    (re.compile(r"\btwice\b"), "2 times"),
+    (re.compile(r"\bthrice\b"), "3 times"),
+    (re.compile(rf"(?<!\d\s)(?<!\d-)(?<!\ba\s)(?<!per\s)\b(?:{'|'.join(ORDINALS)})\b"), _ordinal),
+]
