@@ -38,6 +38,7 @@ REAL = {
     "llama2-mistral": (MISTRAL, "[/INST]"),
 }
 
+
 @pytest.fixture(params=FAMILIES)
 def family(request: pytest.FixtureRequest) -> str:
     return request.param
