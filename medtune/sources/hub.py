@@ -19,14 +19,16 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member, check_space
 from medtune.sources.conversion import CHECKPOINT_FILES
+from medtune.sources.hub_rows import READERS, write_rows
 from medtune.sources.hub_splits import find_split
 
 logger = logging.getLogger("medtune")
 
 URI = re.compile(
-    r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/?]+)(?:/([^?]+))?(?:\?split=([\w.-]+))?", re.ASCII
+    r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/?]+)(?:/([^?]+))?(?:\?split=([\w.-]+)(?:\[(\d*):(\d+)\])?)?",
+    re.ASCII,
 )
-DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+DATA_SUFFIXES = tuple(READERS)
 # Describes the dataset in older repositories; it has no cards.
 NO_DATA = "dataset_infos.json"
 CARD = "README.md"
@@ -42,6 +44,7 @@ class Repository:
     revision: str
     subset: str
     split: str = ""
+    rows: range | None = None  # of the split; None for all
 
     @property
     def endpoint(self) -> str:
@@ -56,7 +59,8 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
 
     Their paths are kept. A model gives safetensors, tokenizer and configuration, a dataset its
     tables: with `subset`, those in that folder, with that prefix or of the subset that its
-    README.md defines. Honours HF_ENDPOINT and HF_TOKEN.
+    README.md defines; with `?split=name[:1000]`, only these rows of them. Honours HF_ENDPOINT and
+    HF_TOKEN.
     """
     repository = parse_uri(uri, target)
     # Plain HTTP resumes and has no cache elsewhere. huggingface_hub reads this on import.
@@ -66,6 +70,10 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
         was, commit = repository.revision, info.sha
         logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
     files = select_files(repository, info)
+    if repository.rows:
+        paths = [file.rfilename for file in files]
+        call_hub(repository, lambda: write_rows(repository, info.sha, paths, folder), RETRY_WAITS_S)
+        return
     scratch = folder / ".hub"
     scratch.mkdir(parents=True)
     check_space(repository, sum(file.size or 0 for file in files), scratch)
@@ -82,11 +90,15 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
 def parse_uri(uri: str, target: str) -> Repository:
     match = URI.fullmatch(uri)
     if not match or (target == "model" and (match[3] or match[4])):
-        subset = "[/subset][?split=name]" if target == "dataset" else ""
+        subset = "[/subset][?split=name[:rows]]" if target == "dataset" else ""
         raise InputError(
             f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
         )
-    return Repository(target, match[1], match[2], (match[3] or "").rstrip("/"), match[4] or "")
+    rows = range(int(match[5] or 0), int(match[6])) if match[6] else None
+    if rows is not None and not rows:
+        raise InputError(f"{uri} asks for no rows: write a range such as [:1000] or [1000:2000]")
+    subset = (match[3] or "").rstrip("/")
+    return Repository(target, match[1], match[2], subset, match[4] or "", rows)
 
 
 def look_up(repository: Repository) -> Any:
