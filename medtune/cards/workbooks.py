@@ -25,12 +25,13 @@ DAMAGE = (BadZipFile, ZlibError, KeyError, ValueError, TypeError, AttributeError
 
 def read_workbook(path: Path, choose: Choose) -> Iterator[Row]:
     with _sheets(path) as sheets:
-        filled = [(sheet, rows) for sheet in sheets if (rows := _rows(sheet))[0]]
+        filled = [(sheet.title, *_rows(sheet)) for sheet in sheets]
+        filled = [each for each in filled if each[1]]
         if not filled:
             return
-        sheet, (header, rows) = filled[0]
-        if others := [other.title for other, _ in filled[1:]]:
-            logger.info(f"{path}: read the sheet {sheet.title}; not read: {listed(others)}")
+        title, header, rows = filled[0]
+        if others := [other for other, _, _ in filled[1:]]:
+            logger.info(f"{path}: read the sheet {title}; not read: {listed(others)}")
         columns = choose(path, header)
         places = [header.index(column) for column in columns]
         for number, cells in rows:
