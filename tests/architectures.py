@@ -283,6 +283,7 @@ def differs_from_generate(model: Any) -> str:
 
 def by_transformers(model: Any, prompt: list[int]) -> list[int]:
     ids = torch.tensor([prompt])
+    model.generation_config.forced_eos_token_id = None  # BART would end at the longest length
     output = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
