@@ -3,11 +3,9 @@
 import hashlib
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
 from pathlib import Path
@@ -19,15 +17,12 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member, check_space
 from medtune.sources.conversion import CHECKPOINT_FILES
+from medtune.sources.hub_address import Repository, parse_uri
 from medtune.sources.hub_rows import READERS, write_rows
 from medtune.sources.hub_splits import find_split
 
 logger = logging.getLogger("medtune")
 
-URI = re.compile(
-    r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/?]+)(?:/([^?]+))?(?:\?split=([\w.-]+)(?:\[(\d*):(\d+)\])?)?",
-    re.ASCII,
-)
 DATA_SUFFIXES = tuple(READERS)
 # Describes the dataset in older repositories; it has no cards.
 NO_DATA = "dataset_infos.json"
@@ -35,23 +30,6 @@ CARD = "README.md"
 RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Repository:
-    target: str
-    name: str
-    revision: str
-    subset: str
-    split: str = ""
-    rows: range | None = None  # of the split; None for all
-
-    @property
-    def endpoint(self) -> str:
-        return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-
-    def __str__(self) -> str:
-        return f"{self.target} {self.name}@{self.revision} on {self.endpoint}"
 
 
 def fetch_repository(uri: str, target: str, folder: Path) -> None:
@@ -85,20 +63,6 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
         (scratch / "files" / file.rfilename).replace(path)
     shutil.rmtree(scratch)
     logger.info("downloaded %d of the %d files of %s", len(files), len(info.siblings), repository)
-
-
-def parse_uri(uri: str, target: str) -> Repository:
-    match = URI.fullmatch(uri)
-    if not match or (target == "model" and (match[3] or match[4])):
-        subset = "[/subset][?split=name[:rows]]" if target == "dataset" else ""
-        raise InputError(
-            f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
-        )
-    rows = range(int(match[5] or 0), int(match[6])) if match[6] else None
-    if rows is not None and not rows:
-        raise InputError(f"{uri} asks for no rows: write a range such as [:1000] or [1000:2000]")
-    subset = (match[3] or "").rstrip("/")
-    return Repository(target, match[1], match[2], subset, match[4] or "", rows)
 
 
 def look_up(repository: Repository) -> Any:

@@ -6,13 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
-
-if TYPE_CHECKING:
-    from medtune.sources.hub import Repository
+from medtune.sources.hub_address import Repository
 
 logger = logging.getLogger("medtune")
 
@@ -25,7 +23,7 @@ READERS = {  # of `datasets`, by the end of a file's name
 }
 
 
-def write_rows(repository: "Repository", commit: str, paths: Sequence[str], folder: Path) -> None:
+def write_rows(repository: Repository, commit: str, paths: Sequence[str], folder: Path) -> None:
     """Writes `repository.rows` of the files, in the order of their names, as JSON Lines.
 
     The commit pins them; no hash can be checked of a file that is not downloaded whole.
@@ -48,7 +46,7 @@ def write_rows(repository: "Repository", commit: str, paths: Sequence[str], fold
 
 
 def _stream(
-    repository: "Repository", commit: str, paths: Sequence[str], scratch: str
+    repository: Repository, commit: str, paths: Sequence[str], scratch: str
 ) -> Iterator[dict[str, Any]]:
     import datasets
 
