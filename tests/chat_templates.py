@@ -215,6 +215,7 @@ FAMILIES = {
     ),
     "tinyllama": Family(tinyllama, "</s>\n<|assistant|>\n"),
     "llama-2": Family(of_pieces(LLAMA2), " [/INST]"),
+    "llama-2-legacy": Family(lambda to: sentencepiece(to, LLAMA2, legacy=True), " [/INST]"),
     "mistral-0.1": Family(of_pieces(MISTRAL), "[/INST]"),
     "mistral-0.3": Family(of_pieces(MISTRAL, "[INST] [/INST]"), "[/INST]"),
     "vicuna": Family(of_pieces(VICUNA.replace("GENERATION", "'ASSISTANT:'")), " ASSISTANT:"),

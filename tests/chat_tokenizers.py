@@ -115,6 +115,7 @@ def sentencepiece(
     template: str,
     tokenizer_class: str = "LlamaTokenizer",
     special: Sequence[AddedToken] = (),
+    legacy: bool = False,
 ) -> Any:
     """A blank before each text, characters or else bytes, a BOS is added."""
     learned = Tokenizer(models.BPE())
@@ -138,7 +139,7 @@ def sentencepiece(
     backend.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
     )
-    config = {"tokenizer_class": tokenizer_class, "legacy": False, "unk_token": "<unk>"}
+    config = {"tokenizer_class": tokenizer_class, "legacy": legacy, "unk_token": "<unk>"}
     config |= {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
     return saved(folder, backend, config | {"chat_template": template})
 

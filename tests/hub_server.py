@@ -30,6 +30,7 @@ class HubServer:
     drops: dict[str, int] = field(default_factory=dict)
     reset: bool = False
     ranges: list[str] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)  # files of which something was sent
 
     def commit(self, repository: str) -> str:
         content = repr(sorted(self.repositories[repository].items())).encode()
@@ -69,10 +70,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer()
+
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).removeprefix("/").removeprefix("api/")
         path = path.removeprefix("models/")
-        for verb in ("revision", "tree", "resolve"):
+        for verb in ("revision", "tree", "resolve", "paths-info"):
             repository, found, rest = path.partition(f"/{verb}/")
             if found:
                 return self._answer_about(repository, verb, *rest.split("/", 1))
@@ -90,6 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(json.dumps(about).encode())
         if verb == "tree":
             return self._send(json.dumps([_tree_entry(*item) for item in files.items()]).encode())
+        if verb == "paths-info":
+            known = [name for name in self.asked["paths"] if name in files]
+            return self._send(json.dumps([_tree_entry(n, files[n]) for n in known]).encode())
         if repository in self.hub.closed:
             return self._fail(*self.hub.closed[repository])
         self._send_file(files[path], path, self.hub.commit(repository))
@@ -104,9 +112,13 @@ class _Handler(BaseHTTPRequestHandler):
         start = 0
         if wanted := self.headers.get("Range"):
             self.hub.ranges.append(wanted)
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start, size = int(first), len(content)
+            content = content[: int(last) + 1 if last else size]
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{size}"
         drop = self.hub.drops.pop(path, None) if self.command == "GET" else None
+        if self.command == "GET":
+            self.hub.read.add(path)
         self._send(content[start:], 206 if wanted else 200, headers, drop)
 
     def _fail(self, status: int, code: str) -> None:

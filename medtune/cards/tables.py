@@ -1,4 +1,4 @@
-"""Reads all tables below a folder: CSV, TSV, Anki, JSON, JSON Lines, Parquet and Arrow files."""
+"""Reads all tables below a folder: CSV, TSV, Anki, JSON, Excel, Parquet and Arrow files."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from medtune.cards.columnar_tables import read_arrow, read_parquet
 from medtune.cards.delimited_tables import is_anki_export, read_delimited
 from medtune.cards.json_tables import load_json, read_json, read_json_lines
 from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, Choose, listed
+from medtune.cards.workbooks import read_workbook
 from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import list_files
@@ -25,12 +26,14 @@ TEXT_FORMATS: dict[str, Callable[[Path, Choose, str], Iterator[Row]]] = {
     ".json": read_json,
     ".jsonl": read_json_lines,
 }
-COLUMNAR_FORMATS: dict[str, Callable[[Path, Choose], Iterator[Row]]] = {
+OTHER_FORMATS: dict[str, Callable[[Path, Choose], Iterator[Row]]] = {
     ".parquet": read_parquet,
     ".arrow": read_arrow,
+    ".xlsx": read_workbook,
+    ".xlsm": read_workbook,
 }
-FORMATS = (*TEXT_FORMATS, *COLUMNAR_FORMATS)
-SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers")
+FORMATS = (*TEXT_FORMATS, *OTHER_FORMATS)
+SPREADSHEETS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
 def read_rows(
@@ -50,7 +53,7 @@ def read_rows(
         if suffix in TEXT_FORMATS:
             rows = TEXT_FORMATS[suffix](path, choose, encoding)
         else:
-            rows = COLUMNAR_FORMATS[suffix](path, choose)
+            rows = OTHER_FORMATS[suffix](path, choose)
         for number, row in enumerate(rows):
             empty = False
             yield name, number, row
@@ -73,7 +76,7 @@ def _find_tables(folder: Path) -> list[Path]:
         found = f"no table, only {names}" if others else "no files"
         remedy = f"choose a download.dataset with {', '.join(FORMATS)} files"
         if any(path.suffix.lower() in SPREADSHEETS for path in others):
-            remedy = "save the sheet as CSV (in Excel: CSV UTF-8), and name that file"
+            remedy = "save the sheet as .xlsx or CSV, and name that file"
         elif any(path.suffix.lower() == ".txt" for path in others):
             remedy += "; only Anki's exports may end in .txt, so rename a table to .csv or .tsv"
         raise InputError(f"{folder} has {found}: {remedy}")

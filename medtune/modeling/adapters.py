@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from medtune.config.schema import Train
-from medtune.modeling.loading import BASE, require
+from medtune.modeling.loading import BASE, load_tokenizer, require
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
@@ -124,7 +124,24 @@ def save_tokenizer(encoder: PromptEncoder, folder: Path) -> None:
         )
     encoder.tokenizer.chat_template = template
     encoder.tokenizer.save_pretrained(folder)
+    _keep_backend(encoder.tokenizer, folder)
     encoder.format.save(folder / "prompt.json")
+
+
+def _keep_backend(tokenizer: Any, folder: Path) -> None:
+    """Makes the saved tokenizer load as tokenizer.json says if its own class would change it.
+
+    transformers 5 builds some tokenizers anew from their settings, and does not save all of these:
+    LlamaTokenizer loses `legacy`, without which text after `<s>` gets other ids.
+    """
+    if type(tokenizer).__name__ == "TokenizersBackend":  # it is what tokenizer.json says
+        return
+    if load_tokenizer(folder).backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str():
+        return
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from medtune.modeling.collation import padded
 from medtune.modeling.forward import padded_logits, row_logits, unwrapped
 from medtune.modeling.shared_prefix import ATTENTION, pack, shares_prefixes
-from medtune.runtime.errors import InputError
+from medtune.runtime.errors import InputError, in_one_line
 
 logger = logging.getLogger("medtune")
 
@@ -44,14 +44,14 @@ class Probe:
     @classmethod
     def of(cls, model: Any) -> Self:
         """Runs the rows one at a time; raises InputError if the model is not a causal one."""
-        words = model.get_input_embeddings().weight.shape[0]
-        first = min(10, words // 2)  # special tokens tend to have the lowest ids
-        ids = [first + 37 * n % (words - first) for n in range(LONGEST + OTHER - PREFIX)]
-        rows = [ids[:LONGEST], ids[:SHORT], ids[:PREFIX] + ids[LONGEST:]]
         try:
+            rows = _probe_rows(model.get_input_embeddings().weight.shape[0])
             logits = [row_logits(model, ids) for ids in rows]
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
-            raise _refusal(model, f"does not run on token ids alone ({error})") from None
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception as error:  # each architecture has its own way to ask for more
+            fact = f"does not run on token ids alone ({in_one_line(error)})"
+            raise _refusal(model, fact) from None
         is_exact = model.dtype == torch.float32 and not getattr(model, "is_quantized", False)
         probe = cls(rows, logits, is_exact)
         if objection := probe.objection(lambda: (logits[1], logits[0][:SHORT])):
@@ -68,7 +68,7 @@ class Probe:
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # whatever an architecture does with what it does not know
-            return f"{type(error).__name__} {next(iter(str(error).splitlines()), '')}".strip()
+            return in_one_line(error)
         size = (expected - expected.mean(dim=1, keepdim=True)).norm(dim=1)
         parts = (found - expected).norm(dim=1) / size.clamp(min=1e-6)
         part = float(parts.max() if self.is_exact else parts.quantile(HALF_POSITIONS))
@@ -88,6 +88,13 @@ def enable_prefix_sharing(model: Any) -> bool:
             _choose(model)
         _checked.add(model)
     return shares_prefixes(model)
+
+
+def _probe_rows(words: int) -> list[list[int]]:
+    """Returns the rows of a Probe for a vocabulary of so many words."""
+    first = min(10, words // 2)  # special tokens tend to have the lowest ids
+    ids = [first + 37 * n % (words - first) for n in range(LONGEST + OTHER - PREFIX)]
+    return [ids[:LONGEST], ids[:SHORT], ids[:PREFIX] + ids[LONGEST:]]
 
 
 def _refusal(model: Any, fact: str) -> InputError:

@@ -14,6 +14,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from medtune.modeling.loading import device
+from medtune.runtime.errors import InputError
 
 
 def accelerator() -> Accelerator:
@@ -51,7 +52,8 @@ def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
     count = process_count()
     if count == 1:
         return work(items)
-    by_process = gather_object([work(items[accelerator().process_index :: count])])
+    share_of_items = items[accelerator().process_index :: count]
+    by_process = _results(gather_object, lambda: work(share_of_items))
     return [by_process[n % count][n // count] for n in range(len(items))]
 
 
@@ -59,9 +61,31 @@ def from_first(find: Callable[[], Result]) -> Result:
     """Returns in all processes what `find` returns in the first, which alone calls it."""
     if process_count() == 1:
         return find()
-    found = [find() if accelerator().is_main_process else None]
-    first: list[Any] = broadcast_object_list(found)
-    return first[0]
+    is_first = accelerator().is_main_process
+    first: Result
+    (first,) = _results(broadcast_object_list, find if is_first else lambda: None)
+    return first
+
+
+def _results(send: Callable[[list[Any]], list[Any]], work: Callable[[], Any]) -> list[Any]:
+    """Returns what `send` brings from the processes' results of `work`.
+
+    An error is sent too, because the other processes would wait for the result. It is raised where
+    it arose, and as an InputError in the other processes.
+    """
+    own: tuple[Any, str] = (None, "")
+    failure = None
+    try:
+        own = (work(), "")
+    except Exception as error:
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        failure, own = error, (None, f"{kind}{error}")
+    sent = send([own])
+    if failure:
+        raise failure
+    if reasons := [reason for _, reason in sent if reason]:
+        raise InputError(f"another process has failed ({reasons[0]}): mend that and run this again")
+    return [result for result, _ in sent]
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from medtune.runtime.errors import InputError
+from medtune.runtime.errors import InputError, in_one_line
 
 BASE = Path("models/base")
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -29,7 +29,7 @@ def load_base(
     format in which linear layers store their weights, while they compute in `precision`.
     """
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
     from transformers.utils import logging as transformers_logging
 
     require(folder / "config.json", "download@model")
@@ -45,9 +45,7 @@ def load_base(
             bnb_4bit_use_double_quant=double_quantization,
             bnb_4bit_compute_dtype=dtype,
         )
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, quantization_config=config, local_files_only=True
-    )
+    model = _from_files(folder, dtype=dtype, quantization_config=config)
     if config is None:
         return model if shards_weights() else model.to(device())
     for module in model.modules():
@@ -56,6 +54,18 @@ def load_base(
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model
+
+
+def _from_files(folder: Path, **options: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **options)
+    except (AttributeError, ImportError, KeyError, NotImplementedError, TypeError) as error:
+        raise InputError(
+            f"transformers cannot load {folder} as a causal language model "
+            f"({in_one_line(error)}): choose another download.model"
+        ) from None
 
 
 def resolve_precision(precision: str) -> str:

@@ -73,7 +73,7 @@ def _ask_hub(uri: str, target: Target) -> int | None:
         endpoint=repository.endpoint,
     )
     hub.call_hub(repository, lambda: get_hf_file_metadata(url, timeout=TIMEOUT_S))
-    return sum(file.size or 0 for file in files)
+    return None if repository.rows else sum(file.size or 0 for file in files)
 
 
 def fetch_hub_config(uri: str, folder: Path) -> None:

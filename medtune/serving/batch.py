@@ -4,7 +4,7 @@ The answer to a question depends on its prompt, settings and seed, not on the ot
 answers equal those of medtune.generation.generate, up to rounding.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -48,7 +48,8 @@ class ContinuousBatch:
         self.tokens = torch.empty(0, dtype=torch.long, device=self.model.device)  # (rows,)
         if self.is_continuous:
             self.cache.clear()
-        self.prefill: ModelInputs | None = None  # the next pass, if the batch is not continuous
+        # The next passes, if they are not continuous.
+        self.prefill: Iterator[ModelInputs] | None = None
 
     def join(
         self, prompts: Sequence[list[int]], params: Sequence[Evaluate], seeds: Sequence[Any]
@@ -64,14 +65,14 @@ class ContinuousBatch:
             self.cache.join(prompts, longest)
         else:
             self.cache = make_cache(self.model, prompts, max(new))
-            (self.prefill,) = self.cache.prefill_inputs()
+            self.prefill = self.cache.prefill_inputs()
 
     @torch.inference_mode()
     def step(self) -> list[int]:
         """Returns the next token of each row; for rows that have just joined, the first."""
         self.select()
-        inputs = self.prefill or self.cache.next_inputs(self.tokens)
-        logits = self.cache.next_logits(inputs)
+        passes = self.prefill or [self.cache.next_inputs(self.tokens)]
+        logits = torch.cat([self.cache.next_logits(inputs) for inputs in passes])
         self.tokens, self.prefill = logits.argmax(dim=-1), None
         for row, sampler in enumerate(self.samplers):
             if sampler:

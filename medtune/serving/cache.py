@@ -28,7 +28,9 @@ Comments give shapes in these letters:
     L  columns in use by the longest row     D  hidden size
 """
 
+import logging
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -39,10 +41,12 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from medtune.generation.kv_cache import SlotCache, SlotLayer, cached_logits
-from medtune.modeling.agreement import enable_prefix_sharing
+from medtune.modeling.agreement import Probe, at_rest, enable_prefix_sharing
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.forward import ModelInputs
 from medtune.modeling.shared_prefix import attend_from_one_token
+
+logger = logging.getLogger("medtune")
 
 ATTENTION = "sdpa_continuous_batching"  # the name under which transformers finds `_attend`
 SLOT_STEP, COLUMN_STEP = 8, 256  # memory is reserved in multiples of so many slots and columns
@@ -52,11 +56,36 @@ TOKEN_STEP = 8  # passes with prompts are padded to a multiple: oneDNN prepares 
 def enable_continuous_batching(model: Any) -> bool:
     """Lets the model take the passes of a ContinuousCache if it can; returns whether it can.
 
-    From then on it pads other batches, instead of packing them with a shared prefix.
+    It can if they give the model's own logits. From then on it pads other batches, instead of
+    packing them with a shared prefix.
     """
     if enable_prefix_sharing(model):
-        model.set_attn_implementation(ATTENTION)
+        before = model.config.get_text_config()._attn_implementation
+        with at_rest(model):
+            probe = Probe.of(model)
+            model.set_attn_implementation(ATTENTION)
+            objection = probe.objection(partial(_probe_passes, model, probe))
+        if objection:
+            model.set_attn_implementation(before)
+            logger.info(f"questions wait for the batch before them to end ({objection})")
     return model.config.get_text_config()._attn_implementation == ATTENTION
+
+
+def _probe_passes(model: Any, probe: Probe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Runs the probe's rows, of which one comes later and one leaves early."""
+    first, second, third = probe.rows
+    cache = ContinuousCache(model)
+    cache.join([first[:-2], second[:-2]], len(first))
+    found = [cache.next_logits(cache.next_inputs(cache.lengths))]
+    cache.join([third[:-2]], len(first))
+    tokens = torch.tensor([first[-2], second[-2]], device=model.device)
+    found.append(cache.next_logits(cache.next_inputs(tokens)))
+    order = cache.keep([1, 2])
+    tokens = torch.tensor([0, second[-1], third[-2]], device=model.device)[order]
+    found.append(cache.next_logits(cache.next_inputs(tokens)))
+    columns = [(0, -3), (1, -3), (0, -2), (1, -2), (2, -3)]
+    columns += [{1: (1, -1), 2: (2, -2)}[row] for row in order]
+    return torch.cat(found), torch.stack([probe.logits[row][column] for row, column in columns])
 
 
 class ContinuousCache(SlotCache):

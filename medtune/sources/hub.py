@@ -3,11 +3,9 @@
 import hashlib
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
 from pathlib import Path
@@ -19,14 +17,13 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member, check_space
 from medtune.sources.conversion import CHECKPOINT_FILES
+from medtune.sources.hub_address import Repository, parse_uri
+from medtune.sources.hub_rows import READERS, write_rows
 from medtune.sources.hub_splits import find_split
 
 logger = logging.getLogger("medtune")
 
-URI = re.compile(
-    r"hub://([\w-][\w.-]*/[\w-][\w.-]*)@([^/?]+)(?:/([^?]+))?(?:\?split=([\w.-]+))?", re.ASCII
-)
-DATA_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+DATA_SUFFIXES = tuple(READERS)
 # Describes the dataset in older repositories; it has no cards.
 NO_DATA = "dataset_infos.json"
 CARD = "README.md"
@@ -35,28 +32,13 @@ TIMEOUT_S = 10
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Repository:
-    target: str
-    name: str
-    revision: str
-    subset: str
-    split: str = ""
-
-    @property
-    def endpoint(self) -> str:
-        return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-
-    def __str__(self) -> str:
-        return f"{self.target} {self.name}@{self.revision} on {self.endpoint}"
-
-
 def fetch_repository(uri: str, target: str, folder: Path) -> None:
     """Writes the safe files of `hub://owner/name@revision[/subset][?split=name]` into `folder`.
 
     Their paths are kept. A model gives safetensors, tokenizer and configuration, a dataset its
     tables: with `subset`, those in that folder, with that prefix or of the subset that its
-    README.md defines. Honours HF_ENDPOINT and HF_TOKEN.
+    README.md defines; with `?split=name[:1000]`, only these rows of them. Honours HF_ENDPOINT and
+    HF_TOKEN.
     """
     repository = parse_uri(uri, target)
     # Plain HTTP resumes and has no cache elsewhere. huggingface_hub reads this on import.
@@ -66,6 +48,10 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
         was, commit = repository.revision, info.sha
         logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
     files = select_files(repository, info)
+    if repository.rows:
+        paths = [file.rfilename for file in files]
+        call_hub(repository, lambda: write_rows(repository, info.sha, paths, folder), RETRY_WAITS_S)
+        return
     scratch = folder / ".hub"
     scratch.mkdir(parents=True)
     check_space(repository, sum(file.size or 0 for file in files), scratch)
@@ -77,16 +63,6 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
         (scratch / "files" / file.rfilename).replace(path)
     shutil.rmtree(scratch)
     logger.info("downloaded %d of the %d files of %s", len(files), len(info.siblings), repository)
-
-
-def parse_uri(uri: str, target: str) -> Repository:
-    match = URI.fullmatch(uri)
-    if not match or (target == "model" and (match[3] or match[4])):
-        subset = "[/subset][?split=name]" if target == "dataset" else ""
-        raise InputError(
-            f"{uri} is not a {target} on a hub: write hub://owner/name@revision{subset}"
-        )
-    return Repository(target, match[1], match[2], (match[3] or "").rstrip("/"), match[4] or "")
 
 
 def look_up(repository: Repository) -> Any:

@@ -99,7 +99,7 @@ def test_ankis_columns_are_named_in_its_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("cards.xlsx", r"only cards\.xlsx: save the sheet as CSV \(in Excel: CSV UTF-8\)"),
+        ("cards.ods", r"only cards\.ods: save the sheet as \.xlsx or CSV, and name that file"),
         ("cards.txt", r"only cards\.txt: choose .* rename a table to \.csv or \.tsv"),
     ],
 )

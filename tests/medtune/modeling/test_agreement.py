@@ -41,6 +41,31 @@ def test_a_model_that_needs_more_than_tokens_is_refused() -> None:
         enable_prefix_sharing(model)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied\n(a second line)"),
+        KeyError("pixel_values"),
+        NotImplementedError(),
+        IndexError("index out of range in self"),
+        AssertionError("no image"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_the_models_own_code_raises_it_is_refused_in_one_line(error: Exception) -> None:
+    model = random_model("llama")
+
+    def forward(**_: Any) -> None:
+        raise error
+
+    model.forward = forward
+    with pytest.raises(InputError) as caught:
+        enable_prefix_sharing(model)
+    (line,) = str(caught.value).splitlines()
+    assert type(error).__name__ in line and "a second line" not in line
+    assert line.endswith(": choose another download.model")
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_check_leaves_no_trace_and_runs_once(
     training: bool, monkeypatch: pytest.MonkeyPatch

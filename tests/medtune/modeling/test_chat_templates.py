@@ -37,11 +37,6 @@ REAL = {
     "llama2": (LLAMA2, " [/INST]"),
     "llama2-mistral": (MISTRAL, "[/INST]"),
 }
-# transformers 5 saves no `legacy: true`, without which the text after <s> is encoded differently.
-LOSES_LEGACY = pytest.mark.xfail(strict=True, reason="a limit that docs/training.md names")
-REAL_CASES = [
-    pytest.param(name, marks=[LOSES_LEGACY] if name.startswith("llama2") else []) for name in REAL
-]
 
 
 @pytest.fixture(params=FAMILIES)
@@ -116,7 +111,7 @@ def test_the_code_of_the_model_card_makes_the_trained_prompt(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", REAL_CASES)
+@pytest.mark.parametrize("name", REAL)
 def test_real_vocabularies_make_the_trained_ids_with_transformers_alone(
     name: str, tmp_path: Path
 ) -> None:

@@ -1,9 +1,31 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
-from medtune.modeling.loading import resolve_precision
+from medtune.modeling.loading import load_base, resolve_precision
+from medtune.runtime.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AttributeError("no attribute 'dropout'"), ImportError("\nthis needs timm\nas it says")],
+)
+def test_a_model_that_transformers_cannot_build_is_refused_in_one_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", fail)
+    (tmp_path / "config.json").touch()
+    with pytest.raises(InputError) as caught:
+        load_base(folder=tmp_path)
+    (line,) = str(caught.value).splitlines()
+    assert str(error).split("\n")[:2][-1] in line
+    assert line.endswith(": choose another download.model")
 
 
 @pytest.mark.parametrize(("native_bf16", "expected"), [(True, "bf16"), (False, "fp16")])

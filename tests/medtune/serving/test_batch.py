@@ -9,6 +9,7 @@ import pytest
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.generate import generate
+from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.modeling.loading import load_base
 from medtune.serving import cache
 from medtune.serving.batch import ContinuousBatch
@@ -146,6 +147,40 @@ def test_models_with_local_attention_take_rows_only_when_they_have_none() -> Non
     assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
     batch.join(PROMPTS[:1], [PARAMS], [0])
     assert not batch.is_open
+
+
+def test_a_model_whose_cache_gives_other_logits_takes_rows_only_when_it_has_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = random_model("llama")
+    expected = generate(model, PROMPTS, PARAMS, ends(model))
+    model = random_model("llama")
+    forward = model.model.forward
+
+    def counts_columns(*arguments: Any, position_ids: Any = None, **named: Any) -> Any:
+        """As a model does that has no position_ids but adds up what its cache holds."""
+        if named.get("past_key_values") is None:
+            named["position_ids"] = position_ids
+        return forward(*arguments, **named)
+
+    monkeypatch.setattr(model.model, "forward", counts_columns)
+    with caplog.at_level("INFO", "medtune"):
+        batch = ContinuousBatch(model)
+    assert not batch.is_continuous
+    assert "questions wait for the batch before them to end (" in caplog.text
+    assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
+
+
+def test_a_batch_that_is_not_continuous_takes_many_rows_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = random_model("llama")
+    expected = generate(model, PROMPTS, PARAMS, ends(model))
+    monkeypatch.setattr("medtune.generation.kv_cache.PROMPTS_AT_ONCE", 3)
+    monkeypatch.setattr(cache, "_probe_passes", lambda *_: None)
+    batch = ContinuousBatch(random_model("llama"))
+    assert drive(batch, [0] * 20, [PARAMS] * 20, ends(model)) == expected
+    assert type(batch.cache) is SharedPrefixCache
 
 
 def test_models_that_share_their_weights_are_selected_before_each_use(model: Any) -> None:

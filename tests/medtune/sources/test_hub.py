@@ -1,6 +1,12 @@
+import io
+import json
+import math
+import random
 from pathlib import Path
 
 import huggingface_hub.constants
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from medtune.runtime import paths
@@ -210,3 +216,58 @@ def test_unreachable_hub_gets_one_line(
     assert "check the network" in message("hub://o/cards@main", tmp_path)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE is set" in message("hub://o/cards@main", tmp_path)
+
+
+def parquet(rows: int) -> bytes:
+    """Rows of a kilobyte each, which nothing compresses."""
+    rng = random.Random(0)
+    texts = [f"{n} {rng.randbytes(500).hex()}" for n in range(rows)]
+    table = pa.table({"question": texts, "score": [math.nan] * rows, "image": [b"x"] * rows})
+    pq.write_table(table, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+def test_some_rows_of_a_split_come_without_the_rest(hub: HubServer, tmp_path: Path) -> None:
+    files = {f"data/train-0000{n}-of-00006.parquet": parquet(100) for n in range(6)}
+    hub.repositories["datasets/o/cards"] = {**files, "README.md": b"# Cards"}
+    (found,) = fetched("hub://o/cards@main?split=train[20:30]", tmp_path / "1").items()
+    name, content = found
+    rows = [json.loads(line) for line in content.splitlines()]
+    assert name == "o-cards-train.jsonl"
+    assert [int(row["question"].split()[0]) for row in rows] == [*range(20, 30)]
+    assert rows[0] | {"question": ""} == {"question": "", "score": None, "image": None}
+    assert hub.read and not hub.read & set([*files][2:])
+    (content,) = fetched("hub://o/cards@main?split=train[:101]", tmp_path / "2").values()
+    assert len(content.splitlines()) == 101  # the last row is of the second file
+    said = message("hub://o/cards@main?split=train[600:601]", tmp_path / "3")
+    assert said.endswith("has no row 600 in its split train: ask for earlier ones")
+    assert "asks for no rows" in message("hub://o/cards@main?split=train[5:5]", tmp_path / "4")
+    assert "[?split=name[:rows]]" in message("hub://o/cards@main?split=train[:1%]", tmp_path / "5")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("train.parquet", b"PAR1 and then nothing"), ("train.jsonl", b"no JSON\n")],
+)
+def test_rows_that_cannot_be_read_are_one_line(
+    hub: HubServer, tmp_path: Path, name: str, content: bytes
+) -> None:
+    hub.repositories["datasets/o/cards"] = {name: content}
+    said = message("hub://o/cards@main?split=train[:5]", tmp_path)
+    assert "datasets can't read its files (" in said and "\n" not in said
+
+
+def test_rows_come_from_csv_and_json_lines_too(hub: HubServer, tmp_path: Path) -> None:
+    rows = [{"question": f"Q{n}", "answer": f"A{n}"} for n in range(9)]
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    table = "question,answer\n" + "".join("{question},{answer}\n".format(**row) for row in rows)
+    for name, content in (("train.jsonl", lines), ("train.csv", table.encode())):
+        hub.repositories["datasets/o/cards"] = {name: content}
+        (found,) = fetched("hub://o/cards@main?split=train[2:4]", tmp_path / name).values()
+        assert [json.loads(line) for line in found.splitlines()] == rows[2:4]
+
+
+def test_a_folder_of_save_to_disk_comes_whole(hub: HubServer, tmp_path: Path) -> None:
+    files = {"train/data-00000-of-00001.arrow": b"rows", "train/state.json": b"{}"}
+    hub.repositories["datasets/o/cards"] = files
+    assert fetched("hub://o/cards@main/train", tmp_path) == files
