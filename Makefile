@@ -8,6 +8,7 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 
 # Runs the stages whose inputs have changed and prints the verdict and the scores.
 all: .venv/run .dvc/plots/vega.js
+	@medtune verify --lock
 	dvc repro
 	@medtune summary
 

@@ -179,7 +179,7 @@ class AppCommand(Command):
 
 def register(cli: typer.Typer) -> None:
     """Adds the chat to `medtune`, which finds this function as an entry point."""
-    add(cli, chat, *EXAMPLES, cls=AppCommand)
+    add(cli, chat, *EXAMPLES, cls=AppCommand, reads=("models",))
 
 
 def main() -> None:
