@@ -1,13 +1,15 @@
 """Reads dvc.lock, and mends one that was cut off.
 
-DVC rewrites the file in place after every stage. A process that is killed in that moment leaves the
-beginning of it, with which DVC refuses to run.
+DVC rewrites the file in place after every stage, and its list of files in use before and after. A
+process that is killed in that moment leaves the beginning of it, with which DVC refuses to run.
 """
 
+import json
 import logging
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ logger = logging.getLogger("medtune")
 LOCK = Path("dvc.lock")
 DAMAGED = Path(".dvc/tmp/dvc.lock.damaged")
 DVC_LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes
+IN_USE = Path(".dvc/tmp/rwlock")  # names the files that running DVC processes read and write
 STAGE = re.compile(r"^  \S.*(:$|\Z)", re.MULTILINE)
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
 OUTS = re.compile(r"^    outs:\n((?: {4}- .*\n| {6}.*\n)*)", re.MULTILINE)
@@ -81,6 +84,7 @@ def mend(thorough: bool = False) -> bool:
     file is kept in .dvc/tmp/. While DVC writes the file, nothing is done. Unless `thorough`, only
     the end is looked at, which finds every file that was cut off.
     """
+    _remove_cut_list()
     if not LOCK.is_file() or _is_left_alone(_text(), thorough):
         return False
     from dvc.lock import LockError, make_lock
@@ -106,6 +110,26 @@ def mend(thorough: bool = False) -> bool:
         f"{len(recorded_stages(kept) or {})} stages, and dvc repro restores the others from DVC's "
         f"cache (the damaged file is {DAMAGED})"
     )
+    return True
+
+
+def _remove_cut_list() -> None:
+    """Removes a damaged list of files in use: the process that wrote it has been killed."""
+    if not IN_USE.is_file() or _is_json(IN_USE):
+        return
+    from dvc.lock import LockError, make_lock
+
+    with suppress(LockError), make_lock(f"{IN_USE}.lock", tmp_dir=str(IN_USE.parent)):
+        if not _is_json(IN_USE):
+            IN_USE.unlink(missing_ok=True)
+            logger.warning(f"{IN_USE} was cut off while DVC wrote it and is removed")
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
     return True
 
 

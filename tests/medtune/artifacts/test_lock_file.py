@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from medtune.artifacts.lock_file import DAMAGED, LOCK, mend, recorded_stages, whole_part
+from medtune.artifacts.lock_file import (
+    DAMAGED,
+    IN_USE,
+    LOCK,
+    mend,
+    recorded_files,
+    recorded_stages,
+    whole_part,
+)
 
 TEXT = """\
 schema: '2.0'
@@ -134,3 +142,24 @@ def test_a_file_that_dvc_is_writing_is_left_alone(monkeypatch: pytest.MonkeyPatc
     with make_lock(".dvc/tmp/lock", tmp_dir=".dvc/tmp"):
         assert not mend()
     assert LOCK.read_text() == TEXT[:-5]
+
+
+@pytest.mark.parametrize("text", ["", '{"read": {}, "wri'])
+def test_a_cut_list_of_files_in_use_is_removed_and_a_whole_one_stays(text: str) -> None:
+    IN_USE.write_text(text)
+    mend()
+    assert not IN_USE.exists()
+    IN_USE.write_text('{"read": {}, "write": {}}')
+    mend()
+    assert IN_USE.exists()
+
+
+def test_the_outputs_are_read_alike_from_the_file_of_dvc_and_from_an_edited_one() -> None:
+    expected = [
+        ("data/clean.parquet", "1123456789abcdef0123456789abcdef"),
+        ("models/adapter", "2123456789abcdef0123456789abcdef"),
+        ("metrics/train.json", "3123456789abcdef0123456789abcdef"),
+    ]
+    edited = TEXT.replace("- path: models/adapter\n", "- path: 'models/adapter'\n")
+    assert recorded_files(TEXT) == recorded_files(edited) == expected
+    assert recorded_files(edited + "x") == []
