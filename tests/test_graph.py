@@ -74,6 +74,13 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and undeclared == {"metrics/seeds.json"}  # of `medtune replicate`, committed
 
 
+def test_no_output_is_a_link_into_the_cache(smoke: Path) -> None:
+    """Through a link, an edit in place as root would change what DVC restores."""
+    files = [file for file in smoke.glob("[dm]*/**/*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".safetensors", ".parquet", ".arrow", ".json"}
+    assert [file for file in files if file.is_symlink() or file.stat().st_nlink > 1] == []
+
+
 def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10

@@ -1,6 +1,6 @@
 """What DVC does with a pipeline whose outputs are declared like ours: it trains nothing twice.
 
-The dear stage has all outputs in DVC's cache, those of the quick one persist.
+The expensive stage has all outputs in DVC's cache, those of the quick one persist.
 """
 
 import os
