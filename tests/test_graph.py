@@ -130,7 +130,7 @@ def test_a_run_seen_before_is_restored_without_training_or_answering(compared: P
     params.write_text(re.sub(r"(?m)^  lr: \S+", "  lr: 0.03", text))
     try:
         assert stages_run(run(compared, "dvc", "repro")) == ["compare"]
-        assert "train.lr: 0.03\n" in (compared / "dvc.lock").read_text()
+        assert " lr: 0.03\n" in (compared / "dvc.lock").read_text()
     finally:
         params.write_text(text)
     assert stages_run(run(compared, "dvc", "repro")) == ["compare"]

@@ -73,7 +73,7 @@ def kill(project: Path, target: str, way: int, after_s: float) -> tuple[str, str
             name = "failed" if process.wait(after_s) else "done"
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, number) if everybody else process.send_signal(number)
-            process.wait()
+            name = name if process.wait() else "done"
         log.seek(0)
         started = STARTED.findall(log.read())
     return name, started[-1] if started else "before a stage"
@@ -100,6 +100,7 @@ def kill_repeatedly(
                 assert failed.total() <= kills
             elif end != "done":
                 struck[f"{end}: {stage}"] += 1
+                print(f"{end}: {stage}", file=sys.stderr, flush=True)
             said = attempt(project, "python", "-m", "medtune", "verify", "--lock")
             assert said.returncode == 0, said.stderr
             mended.update(line.partition(" was ")[0] for line in said.stderr.splitlines())
@@ -116,5 +117,6 @@ def kill_repeatedly(
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     folder, kills, longest_s, *names = sys.argv[1:]
     print(json.dumps(kill_repeatedly(Path(folder), int(kills), float(longest_s), *names)))
