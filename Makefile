@@ -6,8 +6,9 @@ PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-ur
 
 .PHONY: all chat web lint check test audit sbom lock
 
-# Runs the stages whose inputs have changed and prints the verdict and the scores.
+# Mends a dvc.lock that a kill has cut off, runs the stages whose inputs have changed, and prints verdict and scores.
 all: .venv/run .dvc/plots/vega.js
+	@medtune verify --lock
 	dvc repro
 	@medtune summary
 

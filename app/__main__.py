@@ -173,13 +173,16 @@ def chat(
     serve(options, Limits(**limits))  # type: ignore[arg-type]
 
 
+READ = ("models", "data/predictions", "data/split")  # the cards and answers of the page too
+
+
 class AppCommand(Command):
     installed_by = "make .venv/app"
 
 
 def register(cli: typer.Typer) -> None:
     """Adds the chat to `medtune`, which finds this function as an entry point."""
-    add(cli, chat, *EXAMPLES, cls=AppCommand)
+    add(cli, chat, *EXAMPLES, cls=AppCommand, reads=READ)
 
 
 def main() -> None:

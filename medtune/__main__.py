@@ -17,6 +17,9 @@ HELP = """Fine-tune a small language model on question-answer cards and see what
 `dvc repro` runs the pipeline with the settings of params.yaml. These commands do the rest.
 """
 
+CARDS = ("data/split", "data/tokens", "metrics")
+ANSWERS = ("data/predictions", "data/split", "metrics")
+
 
 def command_line() -> "typer.Typer":
     """The command `medtune` with all its subcommands."""
@@ -33,6 +36,7 @@ def command_line() -> "typer.Typer":
         space,
         summary,
         tokens,
+        verify,
         votes,
     )
     from medtune.commands.base import add, new_app
@@ -40,20 +44,21 @@ def command_line() -> "typer.Typer":
     cli = new_app(HELP)
     add(cli, preset.preset, *preset.EXAMPLES)
     add(cli, check.check, *check.EXAMPLES)
-    add(cli, summary.summary, *summary.EXAMPLES)
-    add(cli, leaderboard.leaderboard, *leaderboard.EXAMPLES)
-    add(cli, replicate.replicate, *replicate.EXAMPLES)
-    add(cli, curve.curve, *curve.EXAMPLES)
-    add(cli, judge.judge, *judge.EXAMPLES)
-    add(cli, votes.votes, *votes.EXAMPLES)
-    add(cli, ask.ask, *ask.EXAMPLES)
-    add(cli, tokens.tokens, *tokens.EXAMPLES)
-    add(cli, push.push, *push.EXAMPLES)
+    add(cli, summary.summary, *summary.EXAMPLES, reads=("metrics",))
+    add(cli, leaderboard.leaderboard, *leaderboard.EXAMPLES, reads=("metrics",))
+    add(cli, replicate.replicate, *replicate.EXAMPLES, reads=ANSWERS)
+    add(cli, curve.curve, *curve.EXAMPLES, reads=ANSWERS)
+    add(cli, judge.judge, *judge.EXAMPLES, reads=ANSWERS)
+    add(cli, votes.votes, *votes.EXAMPLES, reads=("models/adapter",))
+    add(cli, ask.ask, *ask.EXAMPLES, reads=("models", "data/tokens/prompt.json"))
+    add(cli, tokens.tokens, *tokens.EXAMPLES, reads=("models/base", "data/tokens"))
+    add(cli, push.push, *push.EXAMPLES, reads=("models/adapter",))
+    add(cli, verify.verify, *verify.EXAMPLES)
     exports = new_app(export.__doc__)
-    add(exports, export.cards, *export.CARDS_EXAMPLES)
+    add(exports, export.cards, *export.CARDS_EXAMPLES, reads=CARDS)
     add(exports, export.merged, *export.MERGED_EXAMPLES)
     add(exports, export.gguf, *export.GGUF_EXAMPLES)
-    add(exports, space.space, *space.EXAMPLES)
+    add(exports, space.space, *space.EXAMPLES, reads=("models",))
     cli.add_typer(exports, name="export")
     others = entry_points(group="medtune.commands")
     for entry_point in others:

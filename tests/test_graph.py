@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_all_that_is_written_is_declared(project: Path) -> None:
     assert written and undeclared == {"metrics/seeds.json"}  # of `medtune replicate`, committed
 
 
+def test_no_output_is_a_link_into_the_cache(smoke: Path) -> None:
+    """Through a link, an edit in place as root would change what DVC restores."""
+    files = [file for file in smoke.glob("[dm]*/**/*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".safetensors", ".parquet", ".arrow", ".json"}
+    assert [file for file in files if file.is_symlink() or file.stat().st_nlink > 1] == []
+
+
 def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
@@ -90,13 +98,20 @@ def test_the_adapter_answers_in_the_terminal(project: Path) -> None:
     assert wrong.stderr.startswith("ask: evaluate.temperature must be greater than or equal to 0")
 
 
-def test_dvc_shows_what_one_changed_parameter_did(project: Path) -> None:
+@pytest.fixture(scope="module")
+def compared(project: Path) -> Path:
+    """The project with an experiment, `faster`, beside the committed run."""
     for command in (
         ("git", "add", "-A"),
         ("git", "commit", "-qm", "run"),
         ("dvc", "exp", "run", "-q", "--temp", "--name", "faster", "-S", "train.lr=3e-2"),
     ):
         run(project, *command)
+    return project
+
+
+def test_dvc_shows_what_one_changed_parameter_did(compared: Path) -> None:
+    project = compared
     values = json.loads(run(project, "dvc", "metrics", "show", "--json").stdout)[""]["data"]
     assert 5 < sum(len(file["data"]) for file in values.values()) <= 25
     header, *changes = run(project, "dvc", "metrics", "diff", "HEAD", "faster").stdout.splitlines()
@@ -107,6 +122,30 @@ def test_dvc_shows_what_one_changed_parameter_did(project: Path) -> None:
     shown = run(project, "env", "COLUMNS=120", *show, DROPPED)
     columns = shown.stdout.splitlines()[1].split()
     assert {"loss", "perplexity", "train.lr"} <= set(columns), shown.stdout
+
+
+def test_a_run_seen_before_is_restored_without_training_or_answering(compared: Path) -> None:
+    params, before = compared / "params.yaml", state(compared)
+    text = params.read_text()
+    params.write_text(re.sub(r"(?m)^  lr: \S+", "  lr: 0.03", text))
+    try:
+        assert stages_run(run(compared, "dvc", "repro")) == ["compare"]
+        assert " lr: 0.03\n" in (compared / "dvc.lock").read_text()
+    finally:
+        params.write_text(text)
+    assert stages_run(run(compared, "dvc", "repro")) == ["compare"]
+    assert state(compared) == before
+
+
+def stages_run(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return re.findall(r"(?m)^> python -m stages\.(.+)$", done.stdout)
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    """The bytes of all outputs but the costs of compare, which runs again."""
+    kept = ("models/adapter", "metrics", "data/split", "data/raw", "plots", "reports")
+    files = [file for name in kept for file in (folder / name).rglob("*") if file.is_file()]
+    return {str(file): file.read_bytes() for file in files if file.name != "compare_cost.json"}
 
 
 def setting(old: str, new: str) -> Callable[[str], str]:
@@ -188,36 +227,39 @@ def test_only_what_a_change_affects_runs_again(
 
 
 @pytest.mark.parametrize(
-    ("path", "change", "line"),
+    ("change", "line", "restoring"),
     [
         (
-            "params.yaml",
             setting("  lr: ", "  lr: -"),
             "train.lr must be greater than 0, got -0.01",
+            ("dvc", "checkout"),
         ),
-        ("params.yaml", setting("  lr: ", "  learning_rate: "), "train: train.lr is missing"),
-        ("params.yaml", setting("resamples: 200", "resamples: many"), "compare.resamples must be"),
+        (
+            setting("  lr: ", "  learning_rate: "),
+            "train: train.lr is missing",
+            ("dvc", "repro"),
+        ),
+        (setting("resamples: 200", "resamples: many"), "compare.resamples must be", ()),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_everything_as_it_was(
-    project: Path, path: str, change: Callable[[str], str], line: str
+def test_bad_input_is_one_line_and_one_command_restores_everything(
+    project: Path, change: Callable[[str], str], line: str, restoring: tuple[str, ...]
 ) -> None:
-    def state() -> dict[str, bytes]:
-        kept = ("models/adapter", "metrics", "data/split", "data/raw", "plots", "reports")
-        files = [file for folder in kept for file in (project / folder).rglob("*")]
-        files = [file for file in [*files, project / "dvc.lock"] if file.is_file()]
-        return {str(file): file.read_bytes() for file in files}
-
-    before, text = state(), (project / path).read_text()
-    (project / path).write_text(change(text))
+    before, lock = state(project), (project / "dvc.lock").read_bytes()
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(change(text))
     try:
-        done = attempt(project, "dvc", "repro")
+        failed = attempt(project, "dvc", "repro")
     finally:
-        (project / path).write_text(text)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    assert line in done.stderr
-    assert state() == before
+        (project / "params.yaml").write_text(text)
+    assert failed.returncode != 0
+    assert "Traceback" not in failed.stderr
+    assert line in failed.stderr
+    assert state(project).items() <= before.items()
+    assert ("dvc checkout brings them back" in failed.stderr) == bool(restoring)
+    if restoring:
+        assert stages_run(run(project, *restoring)) == []
+    assert state(project) == before and (project / "dvc.lock").read_bytes() == lock
 
 
 def test_bad_data_is_one_line_and_leaves_the_records_as_they_were(project: Path) -> None:

@@ -24,6 +24,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (folder / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, folder / name)
+    for name in ("train", "validation"):  # DVC's cache has them, Git has not
+        (folder / f"plots/train/{name}.csv").write_text("step,loss\n10,2.5\n20,2.25\n")
     (folder / ".dvc/plots/vega.js").unlink(missing_ok=True)  # `make` may have written it here
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}

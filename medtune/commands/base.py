@@ -16,10 +16,12 @@ class Command(TyperCommand):
     """Runs in the project folder; an error that the user can fix is one line and exit code 1."""
 
     installed_by = "make .venv/run"
+    reads: tuple[str, ...] = ()  # outputs that have to be what dvc.lock records
 
     def invoke(self, ctx: Any) -> Any:
         name = ctx.command_path.removeprefix("medtune ")
         try:
+            from medtune.artifacts.lock_file import mend
             from medtune.runtime.errors import InputError
             from medtune.runtime.stage import one_line_errors, set_up_logging
 
@@ -30,6 +32,11 @@ class Command(TyperCommand):
                         f"{PARAMS_FILE} is missing in this folder: "
                         "run the command in the root of the project"
                     )
+                mend()
+                if self.reads:
+                    from medtune.artifacts.damage import check_recorded
+
+                    check_recorded(*self.reads)
                 return super().invoke(ctx)
         except ModuleNotFoundError as error:
             sys.exit(f"{name}: {not_installed(error, self.installed_by)}")
@@ -59,7 +66,12 @@ def add(
     function: Callable[..., None],
     *examples: str,
     cls: type[Command] = Command,
+    reads: tuple[str, ...] = (),
 ) -> None:
-    """Adds a function with typer annotations to `app` as a command with examples in its help."""
+    """Adds a function with typer annotations to `app` as a command with examples in its help.
+
+    Before it runs, the outputs in the folders and files `reads` are compared with dvc.lock.
+    """
+    cls = type(cls.__name__, (cls,), {"reads": reads})
     lines = ["\b", "Examples:", *(f"  {example}" for example in examples)]  # \b: not rewrapped
     app.command(cls=cls, epilog="\n".join(lines))(function)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from medtune.artifacts.damage import object_path
 from medtune.runtime.errors import InputError
 
 PARAMS, LOCK = "params.yaml", "dvc.lock"
@@ -108,7 +109,8 @@ def _run(state: Mapping[str, Any], name: str) -> tuple[Experiment, dict[str, Any
 
 def read_lock(commit: str) -> dict[str, Any]:
     """Returns the stages of dvc.lock by name, of a commit or, if it is empty, of the workspace."""
-    return (YAML(typ="safe").load(text_of(commit, LOCK)) or {}).get("stages", {})
+    text = git("show", f"{commit}:./{LOCK}") if commit else text_of("", LOCK)
+    return (YAML(typ="safe").load(text) or {}).get("stages", {})
 
 
 def inputs_of(stages: Mapping[str, Any]) -> dict[str, str]:
@@ -122,7 +124,7 @@ def inputs_of(stages: Mapping[str, Any]) -> dict[str, str]:
 def _problem(run: Experiment, stages: Mapping[str, Any]) -> str:
     """Returns why the scores do not belong to the parameters, or nothing if they do.
 
-    Git tracks the scores: a commit or the workspace may have those of an earlier run.
+    The workspace may have those of an earlier run.
     """
     if not run.scores or "compare" not in stages:
         return "without scores"
@@ -132,10 +134,19 @@ def _problem(run: Experiment, stages: Mapping[str, Any]) -> str:
 
 
 def text_of(commit: str, path: str) -> str:
-    """Returns a file of a commit, or of the workspace if there is none; empty if missing."""
+    """Returns a file of a commit, or of the workspace if there is none; empty if missing.
+
+    A commit has it in Git, or records in its dvc.lock which file of DVC's cache it is.
+    """
     if commit:
-        return git("show", f"{commit}:./{path}")
+        return git("show", f"{commit}:./{path}") or _cached_text(commit, path)
     return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
+
+
+def _cached_text(commit: str, path: str) -> str:
+    outs = [out for stage in read_lock(commit).values() for out in stage.get("outs", [])]
+    found = [object_path(out["md5"]) for out in outs if out["path"] == path]
+    return found[0].read_text(encoding="utf-8") if found and found[0].is_file() else ""
 
 
 def revision_of(name: str | None) -> str:

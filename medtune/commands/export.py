@@ -14,6 +14,7 @@ GGUF_EXAMPLES = (
     "medtune export gguf",
     "medtune export gguf --type q8_0 exports/gguf/small.gguf",
 )
+MODEL = ("models", "data/tokens/test.arrow")
 Experiment = Annotated[
     str | None,
     typer.Option(
@@ -56,11 +57,13 @@ def merged(
     For transformers, vLLM and other programs. The folder holds safetensors in fp32, the tokenizer
     with a chat template that renders what was trained, the settings of decoding and a model card.
     """
+    from medtune.artifacts.damage import check_recorded
     from medtune.commands.experiments import revision_of
     from medtune.export.merged import export_merged
     from medtune.export.runs import run_folder
 
     with run_folder(experiment, revision_of(experiment)) as root:
+        check_recorded(*MODEL, root=root)
         export_merged(root, folder.resolve())
     print(folder)
 
@@ -79,9 +82,11 @@ def gguf(
 
     The tokenizer and the chat template are in the file. A Modelfile for Ollama lies beside it.
     """
+    from medtune.artifacts.damage import check_recorded
     from medtune.commands.experiments import revision_of
     from medtune.export.gguf import export_gguf
     from medtune.export.runs import run_folder
 
     with run_folder(experiment, revision_of(experiment)) as root:
+        check_recorded(*MODEL, root=root)
         print(export_gguf(root, target, type_, experiment))

@@ -188,18 +188,19 @@ class Preflight:
         }
 
     def disk(self) -> Finding:
-        """Adds up base weights, adapter and checkpoints; DVC's cache only links to them."""
+        """Adds up base weights, adapter and checkpoints; DVC's cache has a second copy."""
         if self.decoder is None:
             return NO_MODEL
         train, trained = self.params.train, self.decoder.trained(self.params.train)
         here = self.outputs.has(BASE)
-        base = 0 if here else self.decoder.parameters * self.decoder.stored_bytes
+        base = 0 if here else 2 * self.decoder.parameters * self.decoder.stored_bytes
         adapter = 4 * trained
+        outputs = 2 * adapter
         moments = (2 if train.optim == "paged_adamw_8bit" else 8) * trained
         checkpoint = adapter + moments + (adapter if train.load_best_model_at_end else 0)
-        needed = base + adapter + 3 * checkpoint  # two are kept while the next is written
+        needed = base + outputs + 3 * checkpoint  # two are kept while the next is written
         free = shutil.disk_usage(".").free
-        text = f"adapter {_size(adapter)}, checkpoints {_size(3 * checkpoint)}"
+        text = f"adapter {_size(outputs)}, checkpoints {_size(3 * checkpoint)}"
         text += f", base model {_size(base)}" if base else ""
         return _verdict(needed, free), f"{text}; {_size(free)} free"
 

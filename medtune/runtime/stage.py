@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.memory import out_of_memory
+from medtune.runtime.outputs import check_replaced, declared_outputs, removed_by_dvc, stamps
 from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
 
 logger = logging.getLogger("medtune")
@@ -42,10 +43,13 @@ def run(name: str, main: Callable[[], Work]) -> NoReturn:
     forget_foreign_ranks()
     set_up_logging(name)
     start = time.perf_counter()
-    with one_line_errors(name), heartbeat():
+    outputs = declared_outputs(name) if is_main_process() else []
+    before = stamps(outputs)
+    with telling_what_is_gone(), one_line_errors(name), heartbeat():
         work = main()
         if is_main_process():
             _write_cost(name, time.perf_counter() - start, work)
+    check_replaced(outputs, before)
     sys.exit(0)
 
 
@@ -70,6 +74,17 @@ def set_up_logging(name: str) -> None:
 
 
 @contextmanager
+def telling_what_is_gone() -> Iterator[None]:
+    """Says how to restore the earlier outputs that DVC has removed, if the stage fails."""
+    try:
+        yield
+    except BaseException:
+        if line := removed_by_dvc():
+            logger.info(line)
+        raise
+
+
+@contextmanager
 def one_line_errors(stage: str = "") -> Iterator[None]:
     """Turns an error that the user can fix into one line on standard error and exit code 1."""
     try:
@@ -77,7 +92,7 @@ def one_line_errors(stage: str = "") -> Iterator[None]:
     except InputError as error:
         _stop(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        _stop("interrupted; earlier outputs are unchanged: run the same command again")
+        _stop("interrupted: run the same command again")
     except PermissionError as error:
         _stop(f"no permission to read or write {error.filename}: change its permissions")
     except Exception as error:

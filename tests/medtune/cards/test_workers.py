@@ -112,7 +112,7 @@ def test_workers_end_with_their_parent(number, tmp_path):
         # A busy machine shows signs of life before.
         lines = [line for line in errors.splitlines() if "clean: starting …" not in line]
         assert len(lines) == 1
-        assert lines[0].startswith("clean: interrupted; earlier outputs are unchanged")
+        assert lines[0] == "clean: interrupted: run the same command again"
 
 
 def working_children(process):

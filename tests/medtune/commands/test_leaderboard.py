@@ -36,7 +36,7 @@ stages:
     outs:
       - metrics/compare_scores.json: {cache: false, persist: true}
       - metrics/compare_systems.json: {cache: false, persist: true}
-      - metrics/train_cost.json: {cache: false, persist: true}
+      - metrics/train_cost.json
 """
 # Its scores depend on its parameters, as those of the pipeline do.
 STAGE = """\

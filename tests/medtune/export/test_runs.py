@@ -48,7 +48,7 @@ GRAPH: dict[str, Any] = {
             "cmd": f"{sys.executable} train.py",
             "params": ["seed", "train"],
             "deps": ["train.py", "trained"],
-            "outs": [{str(ADAPTER / name): {"persist": True}} for name in FILES],
+            "outs": [str(ADAPTER / name) for name in FILES],
         },
     }
 }

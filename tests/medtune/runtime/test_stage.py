@@ -26,7 +26,7 @@ def failing(error: BaseException) -> None:
     ("error", "line"),
     [
         (InputError("train.lr must be\n greater than 0"), "train.lr must be greater than 0"),
-        (KeyboardInterrupt(), "interrupted; earlier outputs are unchanged"),
+        (KeyboardInterrupt(), "interrupted: run the same command again"),
         (OSError(errno.ENOSPC, "full", "data/raw/x"), "no space left on the disk for data/raw/x"),
         (OSError(errno.EIO, "broken", "data/x"), "the disk failed for data/x (Input/output error)"),
         (RuntimeError("No space left (os error 28)"), "no space left on the disk for an output"),
@@ -84,3 +84,38 @@ def test_log_lines_name_the_stage(capfd: pytest.CaptureFixture[str]) -> None:
     stage.set_up_logging("split")
     logging.getLogger("medtune").info("done")
     assert capfd.readouterr().err == "split: done\n"
+
+
+def test_a_stage_that_leaves_an_output_as_it_was_fails() -> None:
+    Path("dvc.yaml").write_text("stages: {clean: {outs: [out.csv, metrics/clean_cost.json]}}")
+    Path("out.csv").write_text("of an earlier run")
+    with pytest.raises(AssertionError, match=r"ended without writing out\.csv"):
+        stage.run("clean", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        stage.run("clean", lambda: Path("out.csv").write_text("of this run") and None)
+    assert caught.value.code == 0
+
+
+LOCKED = "stages: {clean: {cmd: x, outs: [{path: out.csv, md5: x}]}}"
+
+
+def test_a_failed_stage_says_how_the_outputs_that_dvc_removed_come_back(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "clean")
+    Path("dvc.lock").write_text(LOCKED)
+    with pytest.raises(SystemExit):
+        failing(InputError("no data"))
+    error, remedy = capfd.readouterr().err.splitlines()
+    assert error == "clean: no data" and "dvc checkout brings them back" in remedy
+
+
+def test_a_failed_stage_whose_outputs_persist_has_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "clean")
+    Path("dvc.lock").write_text(LOCKED)
+    Path("out.csv").touch()
+    with pytest.raises(SystemExit):
+        failing(InputError("no data"))
+    assert capfd.readouterr().err == "clean: no data\n"
