@@ -39,6 +39,7 @@ ELSEWHERE = {
     "python3",
     "sbatch",
     "source",
+    "tensorboard",
 }
 
 
@@ -224,6 +225,7 @@ MADE_ELSEWHERE = {
     "reports/tokens.html",
     "reports/votes.html",
     "reports/votes.json",
+    "runs",
 }
 
 
