@@ -22,8 +22,8 @@ Work = Callable[[Batches], list[Any]]
 
 STEPS = 100
 QUESTIONS = 100
-TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
-TINY_HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
+TINY: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+TINY_HEADS: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2}
 
 
 def write_tiny_model(base: Path, folder: Path) -> None:
@@ -33,7 +33,7 @@ def write_tiny_model(base: Path, folder: Path) -> None:
     from medtune.modeling.loading import load_tokenizer
 
     vocabulary = AutoConfig.from_pretrained(base).get_text_config().vocab_size
-    tied = {"vocab_size": vocabulary, "tie_word_embeddings": True}
+    tied: dict[str, Any] = {"vocab_size": vocabulary, "tie_word_embeddings": True}
     LlamaForCausalLM(LlamaConfig(**TINY, **TINY_HEADS, **tied)).save_pretrained(folder)
     load_tokenizer(base).save_pretrained(folder)
 
@@ -56,7 +56,7 @@ def start_train() -> None:
 def start_evaluate() -> None:
     from medtune.generation import generate
     from medtune.modeling import losses
-    from medtune.scoring.scores import TextScorer
+    from medtune.scoring.text_scorer import TextScorer
     from stages import evaluate
 
     def first_losses(work: Work, batches: Batches) -> list[Any]:

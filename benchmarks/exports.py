@@ -38,7 +38,8 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table
 from medtune.runtime.stage import one_line_errors, set_up_logging
 from medtune.scoring.predictions import SCHEMA, prediction_table
-from medtune.scoring.scores import TextScorer, score_table
+from medtune.scoring.scores import score_table
+from medtune.scoring.text_scorer import TextScorer
 
 logger = logging.getLogger("medtune")
 
