@@ -12,8 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from medtune.artifacts.damage import object_path
 from medtune.artifacts.lock_file import recorded_files
+from medtune.runtime.dvc_cache import object_path
 from medtune.runtime.errors import InputError
 
 PARAMS, LOCK = "params.yaml", "dvc.lock"
