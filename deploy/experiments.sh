@@ -16,10 +16,11 @@ git remote get-url origin >/dev/null 2>&1 || stop "there is no Git remote: add o
 git config user.name >/dev/null || git config user.name medtune
 git config user.email >/dev/null || git config user.email medtune@localhost
 
-dvc pull --run-cache --allow-missing # what was ever computed, so that it is not computed again
+dvc pull --run-cache --allow-missing # the outputs of this commit, and the list of all runs
+# --pull fetches the outputs of a run that is in the list, so that it is not computed again.
 for experiment in "$@"; do
   read -ra settings <<<"$experiment"
-  dvc exp run --queue "${settings[@]/#/--set-param=}"
+  dvc exp run --queue --pull "${settings[@]/#/--set-param=}"
 done
 # `dvc queue start` returns at once, and a cluster ends what a finished job leaves running: --run-all waits.
 dvc exp run --run-all --jobs "${JOBS:-1}"

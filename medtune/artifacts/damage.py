@@ -2,15 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from medtune.artifacts.hashes import Hasher, files_of, folder_hash, md5_of, remembering
 from medtune.artifacts.lock_file import LOCK, recorded_files
+from medtune.runtime import dvc_cache
+from medtune.runtime.dvc_cache import object_path
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 
@@ -83,18 +82,6 @@ def _listed(list_object: Path) -> dict[str, str]:
     return {file["relpath"]: file["md5"] for file in json.loads(list_object.read_bytes())}
 
 
-@cache
-def objects() -> Path:
-    """Returns the folder of the files in DVC's cache, wherever DVC's settings put it."""
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Path(done.stdout.strip() or ".dvc/cache") / "files/md5"
-
-
-def object_path(md5: str) -> Path:
-    return objects() / md5[:2] / md5[2:]
-
-
 def _object_hash(path: Path) -> str:
     """Returns the hash that an object's name says, without `.dir`."""
     return (path.parent.name + path.name).removesuffix(".dir")
@@ -118,7 +105,8 @@ def damaged_objects(outputs: Sequence[Output]) -> Iterator[str]:
     for output in outputs:
         if output.is_folder:
             owners |= dict.fromkeys(_listed(object_path(output.md5)).values(), output)
-    paths = sorted(path for path in objects().glob("[0-9a-f][0-9a-f]/*") if path.is_file())
+    found = dvc_cache.objects().glob("[0-9a-f][0-9a-f]/*")
+    paths = sorted(path for path in found if path.is_file())
     for path in progress(paths, unit="file", description="cache"):
         if not OBJECT.fullmatch(path.name) or md5_of(path) == _object_hash(path):
             continue  # a temporary file of DVC, or an intact one

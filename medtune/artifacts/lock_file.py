@@ -24,6 +24,7 @@ DVC_LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes
 IN_USE = Path(".dvc/tmp/rwlock")  # names the files that running DVC processes read and write
 STAGE = re.compile(r"^  \S.*(:$|\Z)", re.MULTILINE)
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+REMOTE_HASHES = ("etag", "checksum")
 OUTS = re.compile(r"^    outs:\n((?: {4}- .*\n| {6}.*\n)*)", re.MULTILINE)
 FILE = re.compile(
     r" {4}- path: ([\w./@-]+)\n {6}hash: md5\n {6}md5: ([0-9a-f]{32}(?:\.dir)?)\n"
@@ -58,7 +59,7 @@ def recorded_files(text: str) -> list[tuple[str, str]]:
     outs = [
         out for stage in (recorded_stages(text) or {}).values() for out in stage.get("outs", [])
     ]
-    return [(out["path"], out["md5"]) for out in outs]
+    return [(out["path"], out["md5"]) for out in outs if "md5" in out]
 
 
 def _is_whole(stage: Any) -> bool:
@@ -71,10 +72,17 @@ def _is_whole(stage: Any) -> bool:
         for file in files:
             if not isinstance(file, Mapping) or not isinstance(file.get("path"), str):
                 return False
-            if None in file.values() or not HASH.fullmatch(str(file.get("md5", ""))):
+            if None in file.values() or not _has_hash(file):
                 return False
     params = stage.get("params", {})
     return isinstance(params, Mapping) and all(isinstance(p, Mapping) for p in params.values())
+
+
+def _has_hash(file: Mapping[str, Any]) -> bool:
+    """Files outside the project, such as s3:// and https:// ones, have an etag or a checksum."""
+    return any(file.get(key) for key in REMOTE_HASHES) or bool(
+        HASH.fullmatch(str(file.get("md5", "")))
+    )
 
 
 def mend(thorough: bool = False) -> bool:

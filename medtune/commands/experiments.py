@@ -12,7 +12,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from medtune.artifacts.damage import object_path
+from medtune.artifacts.lock_file import recorded_files
+from medtune.runtime.dvc_cache import object_path
 from medtune.runtime.errors import InputError
 
 PARAMS, LOCK = "params.yaml", "dvc.lock"
@@ -144,9 +145,10 @@ def text_of(commit: str, path: str) -> str:
 
 
 def _cached_text(commit: str, path: str) -> str:
-    outs = [out for stage in read_lock(commit).values() for out in stage.get("outs", [])]
-    found = [object_path(out["md5"]) for out in outs if out["path"] == path]
-    return found[0].read_text(encoding="utf-8") if found and found[0].is_file() else ""
+    md5 = dict(recorded_files(git("show", f"{commit}:./{LOCK}"))).get(path)
+    if md5 is None or not object_path(md5).is_file():
+        return ""
+    return object_path(md5).read_text(encoding="utf-8")
 
 
 def revision_of(name: str | None) -> str:

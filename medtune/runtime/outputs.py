@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from medtune.runtime.dvc_cache import object_path
 from medtune.runtime.paths import in_queued_experiment
 
 PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
@@ -56,13 +57,15 @@ def check_replaced(paths: Sequence[Path], before: Sequence[Stamp]) -> None:
 def removed_by_dvc() -> str | None:
     """Returns a line on the earlier outputs that a failed stage leaves missing; None without any.
 
-    DVC removes outputs that do not persist before it runs a stage, and has them in its cache.
+    DVC removes outputs that do not persist before it runs a stage, and has them in its cache. In a
+    new clone its cache has none, and nothing was removed.
     """
     stage = os.environ.get(DVC_STAGE, "")
     if not stage or in_queued_experiment() or not LOCK.is_file():
         return None
     recorded = (YAML(typ="safe").load(LOCK) or {}).get("stages", {}).get(stage, {})
-    if all(Path(out["path"]).exists() for out in recorded.get("outs", [])):
+    missing = [out["md5"] for out in recorded.get("outs", []) if not Path(out["path"]).exists()]
+    if not missing or not all(object_path(md5).is_file() for md5 in missing):
         return None
     return (
         "DVC has removed the earlier outputs of this stage: dvc checkout brings them back, and so "

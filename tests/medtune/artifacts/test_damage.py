@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from medtune.artifacts import damage
 from medtune.artifacts.damage import (
     check_recorded,
     damaged_objects,
@@ -15,6 +14,7 @@ from medtune.artifacts.damage import (
     recorded_outputs,
 )
 from medtune.artifacts.hashes import files_of, folder_hash, md5_of
+from medtune.runtime import dvc_cache
 from medtune.runtime.errors import InputError
 
 FILES = ("models/base/config.json", "models/base/weights", "data/cards.parquet", "metrics/a.json")
@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded outputs, one of them a folder, and their copies in the cache."""
     monkeypatch.chdir(tmp_path)
     store = tmp_path / ".dvc/cache/files/md5"
-    monkeypatch.setattr(damage, "objects", lambda: store)
+    monkeypatch.setattr(dvc_cache, "objects", lambda: store)
     for name in FILES:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(name.encode() * 3)
@@ -86,7 +86,7 @@ def test_flipped_bits_and_truncations_of_every_output_are_named(
 
 
 def test_flipped_bits_of_every_file_in_the_cache_are_named() -> None:
-    paths = [path for path in damage.objects().rglob("*") if path.is_file()]
+    paths = [path for path in dvc_cache.objects().rglob("*") if path.is_file()]
     assert len(paths) == 5
     for path in paths:
         intact = path.read_bytes()

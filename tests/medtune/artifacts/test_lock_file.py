@@ -163,3 +163,15 @@ def test_the_outputs_are_read_alike_from_the_file_of_dvc_and_from_an_edited_one(
     edited = TEXT.replace("- path: models/adapter\n", "- path: 'models/adapter'\n")
     assert recorded_files(TEXT) == recorded_files(edited) == expected
     assert recorded_files(edited + "x") == []
+
+
+def test_a_dependency_outside_the_project_is_no_damage() -> None:
+    text = TEXT.replace(
+        "    - path: data/raw\n      hash: md5\n      md5: 0123456789abcdef0123456789abcdef.dir\n",
+        "    - path: s3://bucket/cards.csv\n      etag: 0123abc-2\n",
+    )
+    assert text != TEXT and accepted_by_dvc(text)
+    LOCK.write_text(text)
+    assert not mend(thorough=True)
+    assert LOCK.read_text() == text
+    assert len(recorded_files(text)) == 3

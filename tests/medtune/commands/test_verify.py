@@ -6,10 +6,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from medtune.artifacts import damage
 from medtune.artifacts.hashes import md5_of
 from medtune.commands import verify as command
 from medtune.commands.base import add, new_app
+from medtune.runtime import dvc_cache
 from medtune.runtime.errors import InputError
 
 ADAPTER, SCORES = Path("models/adapter"), Path("metrics/scores.json")
@@ -19,7 +19,7 @@ HEAD = "schema: '2.0'\nstages:\n  all:\n    cmd: python stage.py\n    outs:\n"
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(damage, "objects", lambda: tmp_path / ".dvc/cache/files/md5")
+    monkeypatch.setattr(dvc_cache, "objects", lambda: tmp_path / ".dvc/cache/files/md5")
     Path("params.yaml").touch()
     outs = ""
     for path in (ADAPTER, SCORES):

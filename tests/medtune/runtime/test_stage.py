@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medtune.runtime import stage
+from medtune.runtime import dvc_cache, stage
 from medtune.runtime.errors import InputError
 
 
@@ -96,11 +96,21 @@ def test_a_stage_that_leaves_an_output_as_it_was_fails() -> None:
     assert caught.value.code == 0
 
 
-LOCKED = "stages: {clean: {cmd: x, outs: [{path: out.csv, md5: x}]}}"
+LOCKED = "stages: {clean: {cmd: x, outs: [{path: out.csv, md5: ab12}]}}"
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of DVC's cache that LOCKED names."""
+    monkeypatch.setattr(dvc_cache, "objects", lambda: tmp_path)
+    path = dvc_cache.object_path("ab12")
+    path.parent.mkdir()
+    path.touch()
+    return path
 
 
 def test_a_failed_stage_says_how_the_outputs_that_dvc_removed_come_back(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    cached: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DVC_STAGE", "clean")
     Path("dvc.lock").write_text(LOCKED)
@@ -110,8 +120,19 @@ def test_a_failed_stage_says_how_the_outputs_that_dvc_removed_come_back(
     assert error == "clean: no data" and "dvc checkout brings them back" in remedy
 
 
+def test_a_failed_stage_of_a_new_clone_names_no_outputs_that_it_never_had(
+    cached: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cached.unlink()
+    monkeypatch.setenv("DVC_STAGE", "clean")
+    Path("dvc.lock").write_text(LOCKED)
+    with pytest.raises(SystemExit):
+        failing(InputError("no data"))
+    assert capfd.readouterr().err == "clean: no data\n"
+
+
 def test_a_failed_stage_whose_outputs_persist_has_one_line(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    cached: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DVC_STAGE", "clean")
     Path("dvc.lock").write_text(LOCKED)
