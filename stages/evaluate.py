@@ -73,12 +73,12 @@ def ask(
         cards = prompts.table(cards, context_tokens(model.config), params.max_new_tokens)
     if name in ADAPTED:
         model = load_adapter(model)
-    ids, ends = cards["input_ids"], cards["prompt_length"].to_pylist()
-    losses = summed_losses(model, Lists(ids), ends)
+    ids, lengths = cards["input_ids"], cards["prompt_length"].to_pylist()
+    losses = summed_losses(model, Lists(ids), lengths)
     choices = multiple_choice.answer_choices(model, encoder, questions)
     more = encoder.batch_question_ids(general)
     all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])
-    asked = Lists(all_ids, [*ends, *map(len, more)])
+    asked = Lists(all_ids, [*lengths, *map(len, more)])
     if params.engine == "medtune":
         return losses, choices, answer_all(model, encoder, asked, params, seed)
     ends = end_ids(model, encoder)

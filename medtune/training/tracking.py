@@ -14,7 +14,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 
-from medtune.runtime.errors import InputError
+from medtune.runtime.errors import InputError, in_one_line
 from medtune.runtime.progress import is_main_process
 from medtune.training.checkpoints import project_root
 from medtune.training.history import Point
@@ -58,7 +58,7 @@ def reporting(names: list[str], settings: dict[str, Any]) -> Iterator[Callable[[
             try:
                 action(tracker)
             except Exception as error:  # whatever it is, the training matters more
-                logger.warning(f"{name} failed and gets no more points: {_line(error)}")
+                logger.warning(f"{name} failed and gets no more points: {in_one_line(error)}")
                 del trackers[name]
 
     def send(point: Point) -> None:
@@ -96,11 +96,6 @@ def _start(name: str, settings: dict[str, Any]) -> Any:
         tracker.store_init_configuration(plain)
     except Exception as error:
         remedy = f"set it up, or unset {REPORT_TO}"
-        raise InputError(f"the tracker {name} did not start ({_line(error)}): {remedy}") from error
+        raise InputError(f"the tracker {name} did not start ({in_one_line(error)}): {remedy}") from error
     logger.info(f"the curves also go to {name}, as the run {run_name}")
     return tracker
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

@@ -110,7 +110,7 @@ def test_a_tracker_that_fails_later_costs_a_warning_and_no_run(
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "wandb", lambda **_: tracker)
     with caplog.at_level(logging.WARNING, "medtune"):
         send(["wandb"])
-    assert caplog.messages == ["wandb failed and gets no more points: ConnectionError: no route"]
+    assert caplog.messages == ["wandb failed and gets no more points: ConnectionError no route"]
     assert tracker.called.count(broken) == 1
 
 
@@ -120,6 +120,6 @@ def test_a_tracker_that_does_not_start_ends_the_run_and_the_trackers_before_it(
     good = Broken("")
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "dvclive", lambda **_: good)
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "wandb", lambda **_: Broken("start"))
-    with pytest.raises(InputError, match=r"wandb did not start \(ConnectionError: no route\)"):
+    with pytest.raises(InputError, match=r"wandb did not start \(ConnectionError no route\)"):
         send(["dvclive", "wandb"])
     assert good.called == ["start", "store_init_configuration", "finish"]
