@@ -95,7 +95,7 @@ def _start(name: str, settings: dict[str, Any]) -> Any:
         tracker.start()
         tracker.store_init_configuration(plain)
     except Exception as error:
-        remedy = f"set it up, or unset {REPORT_TO}"
-        raise InputError(f"the tracker {name} did not start ({in_one_line(error)}): {remedy}") from error
+        failure = f"the tracker {name} did not start ({in_one_line(error)})"
+        raise InputError(f"{failure}: set it up, or unset {REPORT_TO}") from error
     logger.info(f"the curves also go to {name}, as the run {run_name}")
     return tracker
