@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow.dataset import dataset
 
 from medtune.config.loading import load_params
 from medtune.config.schema import SPLITS, Split, SplitName
@@ -41,7 +42,7 @@ def check_counts(params: Split, count: int) -> None:
 
 def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
     """Returns the component, group and split of each record, and why it is left out, if it is."""
-    table = records.select(["id", "kind"]).to_pandas()
+    table = records.to_pandas()
     linked = components(texts, params.near_duplicate_similarity)
     groups = without_boilerplate(texts, linked, max(1, params.max_group_share * len(table)))
     cut = groups != linked
@@ -111,8 +112,8 @@ def apply_limits(table: pd.DataFrame, params: Split, seed: int) -> None:
             table.loc[over_limit(table[mask], limit, weights, seed), "reason"] = "over_limit"
 
 
-def write(records: pa.Table, table: pd.DataFrame) -> None:
-    grouped = records.append_column("group", pa.array(table["group"]))
+def write(table: pd.DataFrame) -> None:
+    grouped = read_table(RECORDS, "clean").append_column("group", pa.array(table["group"]))
     for name, mask in members(table).items():
         write_table(SPLIT / f"{name}.parquet", grouped.filter(pa.array(mask)))
     schema = pa.schema([(name, pa.string()) for name in ("id", "split", "reason", "shares_with")])
@@ -122,14 +123,15 @@ def write(records: pa.Table, table: pd.DataFrame) -> None:
 
 def main() -> None:
     params, seed = load_params("split", "seed")
-    records = read_table(RECORDS, "clean")
+    records = read_table(RECORDS, "clean", ["id", "kind"])
     check_counts(params, records.num_rows)
     logger.info(f"grouping {records.num_rows} records by topic and shared text")
-    texts = read_texts(records)
+    texts = read_texts(dataset(RECORDS))
     table = divide(records, texts, params, seed)
     measured = measure(texts, table, seed)
+    del texts
     apply_limits(table, params, seed)
-    write(records, table)
+    write(table)
     sizes = {name: int(mask.sum()) for name, mask in members(table).items()}
     left_out = {reason: int((table["reason"] == reason).sum()) for reason in LEFT_OUT}
     assert len(table) == sum(sizes.values()) + sum(left_out.values())

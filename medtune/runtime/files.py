@@ -78,10 +78,13 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def read_table(path: Path, stage: str) -> pa.Table:
-    """Reads a Parquet file that `stage` writes; raises InputError that says how to remake it."""
+def read_table(path: Path, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a Parquet file that `stage` writes; raises InputError that says how to remake it.
+
+    Without `columns`, all are read.
+    """
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, columns=columns)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run dvc repro {stage}") from None
     except pa.ArrowInvalid:

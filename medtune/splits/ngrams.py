@@ -12,12 +12,14 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.dataset import Dataset
 from rensa import RMinHash
 
 from medtune.runtime.progress import progress
@@ -71,37 +73,53 @@ def hash_text(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-def read_texts(records: pa.Table) -> Texts:
+def read_texts(records: Dataset) -> Texts:
     """Hashes `topic`, `question` and `answer` of the records and of earlier turns in `history`.
 
-    CHUNK_RECORDS turns are read at a time.
+    CHUNK_RECORDS turns are read at a time, so that the texts are never all in memory.
     """
-    columns = records.select(["topic", "question", "answer"])
-    numbers = np.arange(records.num_rows)
-    if "history" in records.column_names:
+    earlier = EARLIER.empty_table()
+    if "history" in records.schema.names:
         earlier = pa.Table.from_pylist(list(earlier_turns(records)), EARLIER)
-        numbers = np.concatenate([numbers, earlier["record"].to_numpy()])
-        columns = pa.concat_tables([columns.cast(EARLIER.remove(0)), earlier.drop("record")])
-    batches = columns.to_batches(max_chunksize=CHUNK_RECORDS)
-    parts = [_read(batch) for batch in progress(batches, unit="chunk", description="reading")]
-    topic, question, answer, counts, shingles, digests, ngram_counts, grams = (
-        np.concatenate(part) for part in zip(*parts, strict=True)
+    numbers = np.concatenate([np.arange(records.count_rows()), earlier["record"].to_numpy()])
+    batches = chain(
+        _chunks(records, ["topic", "question", "answer"]),
+        earlier.drop("record").to_batches(max_chunksize=CHUNK_RECORDS),
     )
+    digests = np.empty((len(numbers), PERMUTATIONS), np.uint32)  # the largest array: made once
+    parts: list[list[Array]] = []
+    read = 0
+    with progress(total=len(numbers), unit="turn", description="reading") as bar:
+        for batch in batches:
+            *hashed, digests[read : read + len(batch)] = _read(batch)
+            parts.append(hashed)
+            read += len(batch)
+            bar.update(len(batch))
+    columns = list(zip(*parts, strict=True))
+    del parts
+    # The chunks of a column are freed before the next column is joined.
+    joined = [np.concatenate(columns.pop(0)) for _ in range(len(columns))]
+    topic, question, answer, counts, shingles, ngram_counts, grams = joined
     offsets = np.concatenate([[0], np.cumsum(counts)])
     ngrams, ngram_rows = _in_several(ngram_counts, grams)
-    hashed = (topic, question, answer, shingles, offsets, digests, ngram_counts)
-    return Texts(numbers, *hashed, ngrams, ngram_rows)
+    hashes = (topic, question, answer, shingles, offsets, digests, ngram_counts)
+    return Texts(numbers, *hashes, ngrams, ngram_rows)
 
 
-def earlier_turns(records: pa.Table) -> Iterator[dict[str, Any]]:
+def _chunks(records: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Reads one chunk ahead: more would wait in memory, because hashing is slower than reading."""
+    return records.to_batches(columns=columns, batch_size=CHUNK_RECORDS, batch_readahead=1)
+
+
+def earlier_turns(records: Dataset) -> Iterator[dict[str, Any]]:
     """Yields a row of EARLIER for each earlier answer.
 
     Its question is what the user said since the answer before. Texts of fewer than LEAK_WORDS words
     ("How long?", "Thank you!") are in many conversations that have nothing else in common. A word
     that no other turn has stands for them.
     """
-    columns = records.select(["topic", "history"]).to_batches(max_chunksize=CHUNK_RECORDS)
-    rows = (row for batch in columns for row in batch.to_pylist())
+    batches = _chunks(records, ["topic", "history"])
+    rows = (row for batch in batches for row in batch.to_pylist())
     for number, row in enumerate(rows):
         asked: list[str] = []
         for place, message in enumerate(row["history"] or ()):
@@ -134,7 +152,7 @@ def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, ends, PERMUTATIONS, 0)
     digests = np.array(matrix.to_rows(), dtype=np.uint32)
     ngram_counts, grams = _distinct_ngrams(hashes, starts + 1, stops - 1, LEAK_WORDS)
-    return topic, question, answer, counts, shingles, digests, ngram_counts, grams
+    return topic, question, answer, counts, shingles, ngram_counts, grams, digests
 
 
 def _hash_all(texts: Sequence[str]) -> Array:
@@ -159,5 +177,5 @@ def _in_several(counts: Array, grams: Array) -> tuple[Array, Array]:
     grams = grams[order]
     as_before = np.concatenate([[False], grams[1:] == grams[:-1]])[: len(grams)]
     several = as_before | np.append(as_before[1:], False)[: len(grams)]
-    rows = np.repeat(np.arange(len(counts)), counts)[order[several]]
+    rows = np.searchsorted(np.cumsum(counts), order[several], side="right")
     return np.cumsum(~as_before[several]) - 1, rows

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from pyarrow.dataset import dataset
 
 from medtune.config.loading import load_params
 from medtune.splits.groups import components, group_names, strong_parts, without_boilerplate
@@ -19,7 +20,11 @@ Cards = list[tuple[str, str, str]]
 
 def texts(cards: Cards) -> Texts:
     return read_texts(
-        pa.table(dict(zip(("question", "answer", "topic"), zip(*cards, strict=False), strict=True)))
+        dataset(
+            pa.table(
+                dict(zip(("question", "answer", "topic"), zip(*cards, strict=False), strict=True))
+            )
+        )
     )
 
 
@@ -155,7 +160,7 @@ def conversations(*turns: list[tuple[str, str]]) -> Texts:
             for role, said in zip(("user", "assistant"), pair, strict=True)
         ]
         records.append({"topic": "", "question": question, "answer": answer, "history": history})
-    return read_texts(pa.Table.from_pylist(records))
+    return read_texts(dataset(pa.Table.from_pylist(records)))
 
 
 def test_an_earlier_turn_ties_its_conversation_to_others() -> None:
@@ -188,6 +193,6 @@ def test_an_empty_history_changes_no_hash() -> None:
     plain = texts([("What is gout?", text(1), "joints"), ("And asthma?", text(2), "")])
     records = {"question": ["What is gout?", "And asthma?"], "answer": [text(1), text(2)]}
     history = pa.array([None, []], pa.list_(pa.struct({"role": pa.string()})))
-    read = read_texts(pa.table(records | {"topic": ["joints", ""], "history": history}))
+    read = read_texts(dataset(pa.table(records | {"topic": ["joints", ""], "history": history})))
     for name, values in vars(plain).items():
         assert np.array_equal(values, getattr(read, name)), name

@@ -2,6 +2,7 @@ import random
 
 import numpy as np
 import pyarrow as pa
+from pyarrow.dataset import dataset
 
 from medtune.splits.leaks import leak_rates, shared_text
 from medtune.splits.ngrams import Texts, read_texts
@@ -12,7 +13,7 @@ WORDS = [f"word{number}" for number in range(500)]
 def texts(*cards: tuple[str, str]) -> Texts:
     questions, answers = zip(*cards, strict=True)
     return read_texts(
-        pa.table({"question": questions, "answer": answers, "topic": [""] * len(cards)})
+        dataset(pa.table({"question": questions, "answer": answers, "topic": [""] * len(cards)}))
     )
 
 
@@ -102,16 +103,18 @@ def test_a_conversation_is_left_out_if_one_of_its_turns_is_known() -> None:
         return {"topic": "", "question": question, "answer": answer, "history": said}
 
     read = read_texts(
-        pa.Table.from_pylist(
-            [
-                record("a", "b", "c", "d", "e", known),
-                record("f", "g", asked, "h"),
-                record("i", known),
-                record("j", "k", "l", "m", "n", f"{known} {text(3, 10)}"),
-                record("o", "p", asked, "q"),
-                record("r", "s", "t", known.replace(known.split()[20], "changed")),
-                record("u", "v", "c", "d"),
-            ]
+        dataset(
+            pa.Table.from_pylist(
+                [
+                    record("a", "b", "c", "d", "e", known),
+                    record("f", "g", asked, "h"),
+                    record("i", known),
+                    record("j", "k", "l", "m", "n", f"{known} {text(3, 10)}"),
+                    record("o", "p", asked, "q"),
+                    record("r", "s", "t", known.replace(known.split()[20], "changed")),
+                    record("u", "v", "c", "d"),
+                ]
+            )
         )
     )
     splits = np.array(["train"] * 2 + ["test"] * 5)

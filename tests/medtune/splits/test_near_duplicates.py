@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pyarrow as pa
+from pyarrow.dataset import dataset
 
 from medtune.splits.near_duplicates import candidates, similar
 from medtune.splits.ngrams import Texts, read_texts
@@ -12,7 +13,7 @@ WORDS = [f"word{number}" for number in range(500)]
 
 def texts(*answers: str) -> Texts:
     empty = [""] * len(answers)
-    return read_texts(pa.table({"question": empty, "answer": answers, "topic": empty}))
+    return read_texts(dataset(pa.table({"question": empty, "answer": answers, "topic": empty})))
 
 
 def pairs(read: Texts, similarity: float) -> set[tuple[int, ...]]:
