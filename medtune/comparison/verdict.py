@@ -65,7 +65,8 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
     """Says the verdict in words, with the scores that it rests on and its sample."""
     found = verdict(evidence)
     ahead = [one.title for one in evidence if one.best == "better"]
-    behind = [one.title for one in evidence if one.best != "better"]
+    behind = [one.title for one in evidence if one.best == "worse"]
+    unclear = [one.title for one in evidence if one.best == "unclear"]
     worse = [one.title for one in evidence if one.base == "worse"]
     gained = [one.title for one in evidence if one.gained]
     others = [one.title for one in evidence if not one.gained]
@@ -73,7 +74,10 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
     return {
         Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {joined(ahead)}.",
         Verdict.PARTLY: "The fine-tuned model beats prompting and retrieval in "
-        f"{joined(ahead)}, but not in {joined(behind)}.",
+        f"{joined(ahead)}"
+        + (f", but is worse in {joined(behind)}" if behind else "")
+        + (f"; in {joined(unclear)}, {n} test cards do not show it" if unclear else "")
+        + ".",
         Verdict.NO_BETTER: "The fine-tuned model is better than the base model in "
         f"{joined(gained)}, but not better than prompting or retrieval.",
         Verdict.FORM: f"The fine-tuned model learned the form only: {closer}, but "
