@@ -40,9 +40,8 @@ def check_counts(params: Split, count: int) -> None:
         )
 
 
-def divide(records: pa.Table, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
-    """Returns the component, group and split of each record, and why it is left out, if it is."""
-    table = records.to_pandas()
+def divide(table: pd.DataFrame, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
+    """Adds the component, group and split of each record, and why it is left out, if it is."""
     linked = components(texts, params.near_duplicate_similarity)
     groups = without_boilerplate(texts, linked, max(1, params.max_group_share * len(table)))
     cut = groups != linked
@@ -127,7 +126,7 @@ def main() -> None:
     check_counts(params, records.num_rows)
     logger.info(f"grouping {records.num_rows} records by topic and shared text")
     texts = read_texts(dataset(RECORDS))
-    table = divide(records, texts, params, seed)
+    table = divide(records.to_pandas(), texts, params, seed)
     measured = measure(texts, table, seed)
     del texts
     apply_limits(table, params, seed)
@@ -135,8 +134,7 @@ def main() -> None:
     sizes = {name: int(mask.sum()) for name, mask in members(table).items()}
     left_out = {reason: int((table["reason"] == reason).sum()) for reason in LEFT_OUT}
     assert len(table) == sum(sizes.values()) + sum(left_out.values())
-    counts = sizes | {f"left_out.{reason}": count for reason, count in left_out.items()}
-    write_json(METRICS, measured | counts)
+    write_json(METRICS, measured | sizes | {f"left_out.{name}": n for name, n in left_out.items()})
     for name, size in sizes.items():
         if size < (params.shares.count(name) or 0):
             logger.warning(f"{name} has {size} records, fewer than split.shares.{name}")
