@@ -16,6 +16,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from medtune.runtime.errors import InputError
+
 logger = logging.getLogger("medtune")
 
 LOCK = Path("dvc.lock")
@@ -119,6 +121,16 @@ def mend(thorough: bool = False) -> bool:
         f"cache (the damaged file is {DAMAGED})"
     )
     return True
+
+
+def require_whole() -> None:
+    """Raises InputError if there is a dvc.lock that DVC cannot read, as with a merge conflict."""
+    if not LOCK.is_file() or recorded_stages(_text()) is not None:
+        return
+    if CONFLICT in _text():
+        remedy = f"run `git checkout --ours {LOCK}`, or --theirs, and then dvc checkout"
+        raise InputError(f"{LOCK} has a merge conflict: {remedy}")
+    raise InputError(f"{LOCK} is damaged: run `git checkout {LOCK}`, and then dvc checkout")
 
 
 def _remove_cut_list() -> None:

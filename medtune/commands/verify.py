@@ -20,9 +20,10 @@ def verify(
     command of medtune mends dvc.lock before it starts, and checks the files that it reads.
     """
     from medtune.artifacts.damage import damaged_objects, damaged_outputs, recorded_outputs
-    from medtune.artifacts.lock_file import mend
+    from medtune.artifacts.lock_file import mend, require_whole
 
     mend(thorough=True)
+    require_whole()
     if lock:
         return
 

@@ -12,8 +12,10 @@ from medtune.artifacts.lock_file import (
     mend,
     recorded_files,
     recorded_stages,
+    require_whole,
     whole_part,
 )
+from medtune.runtime.errors import InputError
 
 TEXT = """\
 schema: '2.0'
@@ -175,3 +177,18 @@ def test_a_dependency_outside_the_project_is_no_damage() -> None:
     assert not mend(thorough=True)
     assert LOCK.read_text() == text
     assert len(recorded_files(text)) == 3
+
+
+def test_what_dvc_cannot_read_is_named_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    require_whole()  # a project that has not run
+    LOCK.write_text(TEXT)
+    require_whole()
+    LOCK.write_text(TEXT[:SECOND] + "<<<<<<< HEAD\n" + TEXT[SECOND:])
+    with pytest.raises(InputError, match="merge conflict: run `git checkout --ours "):
+        require_whole()
+    LOCK.write_text(TEXT.replace("cmd:", "cmd"))
+    with pytest.raises(InputError, match="is damaged: run `git checkout "):
+        require_whole()
