@@ -76,7 +76,7 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
         Verdict.PARTLY: "The fine-tuned model beats prompting and retrieval in "
         f"{joined(ahead)}"
         + (f", but is worse in {joined(behind)}" if behind else "")
-        + (f"; in {joined(unclear)}, {n} test cards do not show it" if unclear else "")
+        + (f"; not shown in {joined(unclear)}" if unclear else "")
         + ".",
         Verdict.NO_BETTER: "The fine-tuned model is better than the base model in "
         f"{joined(gained)}, but not better than prompting or retrieval.",
