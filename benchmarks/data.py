@@ -116,7 +116,7 @@ class Project:
         with (folder / "params.yaml").open("w", encoding="utf-8") as file:
             YAML().dump(self.params, file)
         made = ("data/raw", str(BASE), *(f"data/tokens/{split}.arrow" for split in SPLITS))
-        stage: dict[str, Any] = {"deps": [], "params": {"params.yaml": {}}}
+        stage: dict[str, Any] = {"cmd": "make", "deps": [], "params": {"params.yaml": {}}}
         stage["outs"] = [{"path": path} for path in made]
         with (folder / "dvc.lock").open("w", encoding="utf-8") as file:  # read by medtune check
             YAML().dump({"stages": {"all": stage}}, file)

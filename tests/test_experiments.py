@@ -35,8 +35,9 @@ def refusal(folder: Path, *settings: str, options: tuple[str, ...] = ()) -> str:
     changes = [word for setting in settings for word in ("-S", setting)]
     failed = attempt(folder, "dvc", "exp", "run", *options, *changes, "clean")
     assert failed.returncode != 0
-    lines = reversed((failed.stdout + failed.stderr).splitlines())
-    return next(line for line in lines if line.startswith(("clean: ", "download_dataset: ")))
+    lines = (failed.stdout + failed.stderr).splitlines()
+    said = [line for line in lines if line.startswith(("clean: ", "download_dataset: "))]
+    return [line for line in said if "brings them back" not in line][-1]
 
 
 def test_a_refused_value_stays_in_params_and_the_message_undoes_it(project: Path) -> None:
@@ -57,7 +58,8 @@ def test_the_mapping_that_the_message_writes_works(project: Path) -> None:
 
 
 def test_an_uncommitted_file_is_not_in_the_copy_of_the_project(project: Path) -> None:
-    said = refusal(project, "download.dataset=file://mine.csv", options=("--temp",))
+    (project / "new.csv").write_text("question,answer\nWhat is gout?,A disease of joints.\n")
+    said = refusal(project, "download.dataset=file://new.csv", options=("--temp",))
     assert "commit the file, or give its absolute path" in said
 
 

@@ -20,6 +20,7 @@ from medtune.runtime.errors import InputError
 
 logger = logging.getLogger("medtune")
 
+DVC = Path(".dvc")
 LOCK = Path("dvc.lock")
 DAMAGED = Path(".dvc/tmp/dvc.lock.damaged")
 DVC_LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes
@@ -95,18 +96,18 @@ def mend(thorough: bool = False) -> bool:
     the end is looked at, which finds every file that was cut off.
     """
     _remove_cut_list()
-    if not LOCK.is_file() or _is_left_alone(_text(), thorough):
+    if not LOCK.is_file() or not DVC.is_dir() or _is_left_alone(_text(), thorough):
         return False
     from dvc.lock import LockError, make_lock
 
     from medtune.runtime.files import replacing
 
+    DVC_LOCK.parent.mkdir(exist_ok=True)
     try:
         with make_lock(str(DVC_LOCK), tmp_dir=str(DVC_LOCK.parent)):
             if _is_left_alone(text := _text(), thorough=True):
                 return False
             kept = whole_part(text)
-            DAMAGED.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(LOCK, DAMAGED)
             if kept:
                 with replacing(LOCK) as temporary:

@@ -90,7 +90,7 @@ def test_stages_and_alternatives_run_on_made_cards(
     assert rows["cards"].tolist() == [150] * 6 + [400] * 6
     assert (rows["seconds"] > 0).all() and rows["peak_memory_gib"].between(0.02, 4).all()
     printed = capsys.readouterr().out
-    assert "| all three |" in printed and printed.count("| tokenize ") == 2
+    assert "| all three |" in printed and printed.count("| tokenize ") == 3
     assert "| evaluate " in printed and "| medtune check " in printed
     assert "pandas `apply`" in printed and "datasketch" not in printed
 

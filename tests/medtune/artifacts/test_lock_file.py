@@ -192,3 +192,12 @@ def test_what_dvc_cannot_read_is_named_with_its_remedy(
     LOCK.write_text(TEXT.replace("cmd:", "cmd"))
     with pytest.raises(InputError, match="is damaged: run `git checkout "):
         require_whole()
+
+
+def test_a_folder_without_dvc_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    LOCK.write_text(TEXT[:SECOND])
+    assert not mend(thorough=True)
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK.name]

@@ -123,8 +123,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_seeds_are_queued_once_and_then_compared_from_the_cache(
-    project: Path, medtune: Callable[..., int], capfd: pytest.CaptureFixture[str]
+    project: Path,
+    medtune: Callable[..., int],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("medtune.commands.replicate.answers_sha256", dict)  # no rules answer here
+
     def said(*arguments: str) -> str:
         assert medtune(*arguments) == 0
         return capfd.readouterr().out

@@ -244,8 +244,8 @@ def test_training_evaluation_and_chat_get_equal_prompts(
     for module in (loading, evaluate):
         monkeypatch.setattr(module, "load_base", lambda: None)
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
-    rows = read_tokens(TOKENS / "test.arrow").to_pylist()
-    evaluate.ask("base", encoder, rows, [], [question], load_params("evaluate"), 0)
+    cards = read_tokens(TOKENS / "test.arrow")
+    evaluate.ask("base", encoder, cards, [], [question], load_params("evaluate"), 0)
     list(ask.answers(question, ["base"], validate(read_yaml(Path("params.yaml")))))
     assert asked == [learned["input_ids"][: learned["prompt_length"]]] * 3
     assert learned["input_ids"][learned["prompt_length"] :][-1] == encoder.end_id
