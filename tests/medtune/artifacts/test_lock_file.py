@@ -179,10 +179,7 @@ def test_a_dependency_outside_the_project_is_no_damage() -> None:
     assert len(recorded_files(text)) == 3
 
 
-def test_what_dvc_cannot_read_is_named_with_its_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_dvc_cannot_read_is_named_with_its_remedy() -> None:
     require_whole()  # a project that has not run
     LOCK.write_text(TEXT)
     require_whole()
@@ -194,10 +191,9 @@ def test_what_dvc_cannot_read_is_named_with_its_remedy(
         require_whole()
 
 
-def test_a_folder_without_dvc_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_without_dvc_is_left_alone() -> None:
+    Path(".dvc/tmp").rmdir()
+    Path(".dvc").rmdir()
     LOCK.write_text(TEXT[:SECOND])
     assert not mend(thorough=True)
-    assert [path.name for path in tmp_path.iterdir()] == [LOCK.name]
+    assert list(Path().iterdir()) == [LOCK]
