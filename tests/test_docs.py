@@ -215,6 +215,7 @@ MADE_ELSEWHERE = {
     "data/judge",
     "data/votes/votes.jsonl",
     "exports",
+    "exports/merged",
     "exports/sbom.cdx.json",
     "metrics/seeds.json",
     "reports/costs.js",
