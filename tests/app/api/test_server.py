@@ -1,8 +1,5 @@
 import json
-import logging
-import secrets
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import islice
@@ -18,24 +15,8 @@ from medtune.modeling.collation import Cards
 from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.token_files import HISTORY, TEXTS
+from tests.app.api.conftest import ANSWER, URL, Serve, question
 from tests.waiting import until
-
-Serve = Callable[..., TestClient]
-URL = "/v1/chat/completions"
-ANSWER = " Grüße, 😀 ≥ 3 µg.\n"
-
-
-@pytest.fixture
-def spoken(batch: Any, encoder: PromptEncoder) -> Any:
-    """Says ANSWER, byte by byte."""
-    batch.reply = [*encoder.answer_ids(ANSWER), encoder.end_id]
-    assert len(batch.reply) > len(ANSWER) + 1
-    return batch
-
-
-def question(text: str = "What is gout?", **fields: Any) -> dict[str, Any]:
-    messages = [{"role": "user", "content": text}]
-    return {"model": "finetuned", "messages": messages, "max_tokens": 64, **fields}
 
 
 def events(text: str) -> list[Any]:
@@ -387,63 +368,6 @@ def test_unknown_paths_and_methods_are_errors_of_the_same_form(serve: Serve, bat
     assert client.get("/v2").json()["error"]["message"] == "Not Found"
     response = client.get(URL)
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
-
-
-@pytest.mark.parametrize(
-    "given", [None, "Bearer", "Bearer wrong", "Bearer ", "Basic sesame", b"Bearer \xff\xfe"]
-)
-def test_a_key_is_asked_for_where_there_is_one(serve: Serve, spoken: Any, given: Any) -> None:
-    client = serve(spoken, key="sesame-ü")
-    headers = {} if given is None else {"authorization": given}
-    response = client.post(URL, json=question(), headers=headers)
-    assert response.status_code == 401 and response.headers["www-authenticate"] == "Bearer"
-    assert response.json()["error"]["code"] == "invalid_api_key"
-    assert client.get("/v1/models", headers=headers).status_code == 401
-    assert client.get("/health", headers=headers).status_code == 200
-    right = {"authorization": "Bearer sesame-ü".encode()}
-    assert client.post(URL, json=question(), headers=right).status_code == 200
-
-
-def test_the_key_is_compared_in_constant_time(
-    serve: Serve, spoken: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compared = []
-    right = secrets.compare_digest
-
-    def compare(*pair: Any) -> bool:
-        compared.append(pair)
-        return right(*pair)
-
-    monkeypatch.setattr("app.api.middleware.secrets.compare_digest", compare)
-    client = serve(spoken, key="sesame")
-    client.get("/v1/models", headers={"authorization": "Bearer wrong"})
-    assert compared == [(b"Bearer wrong", b"Bearer sesame")]
-
-
-def test_other_pages_may_call_only_if_they_are_named(serve: Serve, spoken: Any) -> None:
-    page = {"origin": "http://page.example"}
-    preflight = page | {"access-control-request-method": "POST"}
-    closed, open_ = serve(spoken), serve(spoken, key="sesame", origins=["http://page.example"])
-    allowed = "access-control-allow-origin"
-    assert allowed not in closed.get("/health", headers=page).headers
-    assert closed.options(URL, headers=preflight).status_code == 405
-    assert open_.options(URL, headers=preflight).headers[allowed] == page["origin"]
-    other = preflight | {"origin": "http://other.example"}
-    assert allowed not in open_.options(URL, headers=other).headers
-
-
-def test_no_prompt_is_logged(
-    serve: Serve, spoken: Any, caplog: pytest.LogCaptureFixture, capfd: Any
-) -> None:
-    client = serve(spoken)
-    with caplog.at_level(logging.DEBUG):
-        client.post(URL, json=question("my canary"))
-        client.post(URL, json=question("my canary", tools=["canary"]))
-        spoken.error = ValueError("broken")
-        assert client.post(URL, json=question("my canary")).status_code == 500
-    output = capfd.readouterr()
-    assert "broken" in caplog.text
-    assert "canary" not in caplog.text + output.out + output.err
 
 
 @pytest.mark.parametrize(

@@ -1,99 +1,32 @@
 """The page's handlers over a stand-in engine, called as Gradio calls them."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from app.gradio_page import conversations
 from app.gradio_page.alerts import alert
-from app.gradio_page.conversations import BUSY, Conversations
-from app.gradio_page.events import Asking, Components, Events, Rating
+from app.gradio_page.conversations import BUSY
+from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
-from app.gradio_page.nearest_cards import NearestCards
-from app.remarks import GAP, Remarker
+from app.remarks import Remarker
 from medtune.guard.classifier import Verdict
-from medtune.guard.notices import caution, notice
+from medtune.guard.notices import notice
 from medtune.modeling.prompts import PromptEncoder
-
-ANSWER = "Gout is <b>joint</b> & pain."
-ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."
-CARD = ("What is gout?", "A disease of <i>joints</i>.")
-ME = SimpleNamespace(session_hash="me")
-# A name stands for a component of the page.
-SETTINGS = ("temperature", "top_p", "max_new_tokens", "system_prompt")
-ASKING = Asking("question", "send", "stop", "note", "alert")
-PAGE = Components(
-    model="model",
-    chat="chat",
-    chat_asking=ASKING,
-    panes={"base": "base pane", "finetuned": "finetuned pane"},
-    compare_asking=ASKING,
-    settings={name: name for name in SETTINGS},
-    rating=Rating("panel", "comment", "problem"),
+from tests.app.gradio_page.conftest import (
+    ANSWER,
+    ESCAPED,
+    ME,
+    chat,
+    compare,
+    gather,
+    note_of,
+    run,
+    shown_of,
+    texts,
 )
-
-
-@pytest.fixture
-def spoken(batch: Any, encoder: PromptEncoder) -> Any:
-    batch.reply = [*encoder.answer_ids(ANSWER), encoder.end_id]
-    return batch
-
-
-@pytest.fixture
-def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Events]]:
-    """Makes the handlers over batches; the engine is stopped after the test."""
-    engines = []
-
-    def made(*batches: Any, **settings: Any) -> Events:
-        assistant = build(*batches, **settings).state.assistant
-        engines.append((assistant.engine, batches))
-        assistant.engine.start()
-        return Events(Conversations(assistant, NearestCards([CARD])), PAGE, tmp_path)
-
-    yield made
-    for engine, batches in engines:
-        for each in batches:
-            each.gate.set()
-        engine.stop()
-
-
-def given(question: str, *settings: Any) -> dict[str, Any]:
-    values = settings or (0.0, 1.0, 64, "")
-    asked = {"question": question, "model": "finetuned"}
-    return asked | dict(zip(SETTINGS, values, strict=True))
-
-
-def chat(events: Events, question: str, *settings: Any) -> Any:
-    return events.chat(given(question, *settings), ME)  # type: ignore[arg-type]
-
-
-def compare(events: Events, question: str) -> Any:
-    return events.compare(given(question), ME)  # type: ignore[arg-type]
-
-
-async def gather(updates: AsyncIterator[Any]) -> list[Any]:
-    return [update async for update in updates]
-
-
-def run(updates: AsyncIterator[Any]) -> list[Any]:
-    return asyncio.run(gather(updates))
-
-
-def texts(shown: list[dict[str, Any]]) -> list[str]:
-    return [message["content"]["text"] for message in shown]
-
-
-def shown_of(updates: list[Any], component: str = "chat") -> list[list[str]]:
-    return [texts(update[component]) for update in updates if component in update]
-
-
-def note_of(updates: list[Any]) -> str:
-    return updates[-1]["note"]
 
 
 def test_an_answer_grows_and_ends_with_its_nearest_cards(make: Any, spoken: Any) -> None:
@@ -367,91 +300,6 @@ def test_a_question_that_the_model_no_longer_sees_is_still_judged(
     for question in ("One?", "Two?", "Three?"):
         run(chat(events, question))
     assert judged[-1] == ["One?", "Two?", "Three?"]
-
-
-def thumb(liked: Any, index: Any = 1, pane: str = "chat") -> Any:
-    return SimpleNamespace(target=SimpleNamespace(elem_id=pane), index=index, liked=liked)
-
-
-def rate(events: Events, given: Any, comment: str = "") -> Any:
-    async def rated() -> Any:
-        return await events.rate(given, ME), await events.save(comment, ME)  # type: ignore[arg-type]
-
-    return asyncio.run(rated())
-
-
-def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Path) -> None:
-    events = make(spoken, type(spoken)(spoken.reply))
-    run(chat(events, "What is gout?"))
-    run(chat(events, "And now?", 0.0, 0.5, 64, "Be long."))
-    asked, saved = rate(events, thumb(True, MESSAGES + 1), " Good. ")
-    assert asked["panel"]["visible"] is True
-    assert asked["comment"]["label"] == "What is good about it? (optional)"
-    assert saved["panel"]["visible"] is False
-    assert saved["chat"]["feedback_value"] == [None, "Like"]
-    run(compare(events, "Why?"))
-    rate(events, thumb(False, 0, "answer-base"))
-    assert json.loads((tmp_path / "liked.jsonl").read_text()) == {
-        "question": "And now?",
-        "answer": ANSWER,
-        "liked": True,
-        "comment": "Good.",
-        "model": "finetuned",
-        "settings": {
-            "temperature": 0.0,
-            "top_p": 0.5,
-            "max_new_tokens": 64,
-            "system_prompt": "Be long.",
-        },
-        "turn": 2,
-    }
-    disliked = json.loads((tmp_path / "disliked.jsonl").read_text())
-    assert (disliked["model"], disliked["question"]) == ("base", "Why?")
-
-
-def test_a_saved_answer_holds_the_models_words_alone(
-    make: Any, spoken: Any, tmp_path: Path
-) -> None:
-    events = make(spoken, spoken)
-    run(chat(events, "How much aspirin?"))
-    (turn,) = events.conversations.of("me").turns
-    for answer in (f"{ANSWER}{GAP}{caution()}", notice("heart").plain, ""):
-        turn.answer, turn.liked = answer, None
-        rate(events, thumb(True))
-    assert json.loads((tmp_path / "liked.jsonl").read_text())["answer"] == ANSWER
-
-
-@pytest.mark.parametrize(
-    "given",
-    [thumb(True, 9), thumb(True, -4), thumb(True, [1]), thumb(""), thumb(True, 0, "answer-x")],
-)
-def test_what_is_not_there_or_taken_back_is_not_saved(
-    make: Any, spoken: Any, tmp_path: Path, given: Any
-) -> None:
-    events = make(spoken)
-    if given.liked == "" or given.target.elem_id == "chat":
-        run(chat(events, "Hi"))
-    asked, _ = rate(events, given)
-    assert asked["panel"]["visible"] is False and not list(tmp_path.iterdir())
-
-
-def test_an_answer_is_rated_once_and_a_full_disk_is_said(
-    make: Any, spoken: Any, tmp_path: Path
-) -> None:
-    events = make(spoken)
-    run(chat(events, "Hi"))
-    events.folder = tmp_path / "file"
-    events.folder.write_text("")
-    assert rate(events, thumb(True))[1]["problem"] == "The rating could not be saved (File exists)."
-    events.folder = tmp_path
-    asyncio.run(events.rate(thumb(True), ME))  # type: ignore[arg-type]
-
-    async def hurried() -> None:
-        await asyncio.gather(*(events.save("", ME) for _ in range(2)))  # type: ignore[arg-type]
-
-    asyncio.run(hurried())
-    rate(events, thumb(True))
-    assert (tmp_path / "liked.jsonl").read_text().count("\n") == 1
 
 
 def test_old_conversations_are_forgotten(

@@ -1,0 +1,89 @@
+"""The page's handlers over a stand-in engine, called as Gradio calls them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.gradio_page.conversations import Conversations
+from app.gradio_page.events import Asking, Components, Events, Rating
+from app.gradio_page.nearest_cards import NearestCards
+from medtune.modeling.prompts import PromptEncoder
+
+ANSWER = "Gout is <b>joint</b> & pain."
+ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."
+CARD = ("What is gout?", "A disease of <i>joints</i>.")
+ME = SimpleNamespace(session_hash="me")
+# A name stands for a component of the page.
+SETTINGS = ("temperature", "top_p", "max_new_tokens", "system_prompt")
+ASKING = Asking("question", "send", "stop", "note", "alert")
+PAGE = Components(
+    model="model",
+    chat="chat",
+    chat_asking=ASKING,
+    panes={"base": "base pane", "finetuned": "finetuned pane"},
+    compare_asking=ASKING,
+    settings={name: name for name in SETTINGS},
+    rating=Rating("panel", "comment", "problem"),
+)
+
+
+@pytest.fixture
+def spoken(batch: Any, encoder: PromptEncoder) -> Any:
+    batch.reply = [*encoder.answer_ids(ANSWER), encoder.end_id]
+    return batch
+
+
+@pytest.fixture
+def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Events]]:
+    """Makes the handlers over batches; the engine is stopped after the test."""
+    engines = []
+
+    def made(*batches: Any, **settings: Any) -> Events:
+        assistant = build(*batches, **settings).state.assistant
+        engines.append((assistant.engine, batches))
+        assistant.engine.start()
+        return Events(Conversations(assistant, NearestCards([CARD])), PAGE, tmp_path)
+
+    yield made
+    for engine, batches in engines:
+        for each in batches:
+            each.gate.set()
+        engine.stop()
+
+
+def given(question: str, *settings: Any) -> dict[str, Any]:
+    values = settings or (0.0, 1.0, 64, "")
+    asked = {"question": question, "model": "finetuned"}
+    return asked | dict(zip(SETTINGS, values, strict=True))
+
+
+def chat(events: Events, question: str, *settings: Any) -> Any:
+    return events.chat(given(question, *settings), ME)  # type: ignore[arg-type]
+
+
+def compare(events: Events, question: str) -> Any:
+    return events.compare(given(question), ME)  # type: ignore[arg-type]
+
+
+async def gather(updates: AsyncIterator[Any]) -> list[Any]:
+    return [update async for update in updates]
+
+
+def run(updates: AsyncIterator[Any]) -> list[Any]:
+    return asyncio.run(gather(updates))
+
+
+def texts(shown: list[dict[str, Any]]) -> list[str]:
+    return [message["content"]["text"] for message in shown]
+
+
+def shown_of(updates: list[Any], component: str = "chat") -> list[list[str]]:
+    return [texts(update[component]) for update in updates if component in update]
+
+
+def note_of(updates: list[Any]) -> str:
+    return updates[-1]["note"]
