@@ -64,7 +64,8 @@ def ask_all(server: Server, requests: Sequence[Messages], at_once: int) -> list[
     ):
         futures = [pool.submit(_reply, client, server, messages) for messages in requests]
         try:
-            return [each.result() for each in progress(futures, unit="reply")]
+            with progress(futures, unit="reply") as bar:  # an error would leave it open
+                return [each.result() for each in bar]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
