@@ -20,7 +20,7 @@ def test_killed_runs_end_with_the_same_bytes(
 ) -> None:
     kills = request.config.getoption("--graph-kills")
     project = shutil.copytree(smoke, tmp_path / "project", symlinks=True)
-    extent = (str(kills), "0") if kills else ("2", "0", "split")  # a sample of the quick stages
+    extent = (str(kills), "0") if kills else ("2", "0", "clean")  # a sample of the quick stages
     found = json.loads(
         run(ROOT, "python", "-m", "tests.robustness.graph_kills", str(project), *extent).stdout
     )
