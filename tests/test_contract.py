@@ -38,7 +38,10 @@ def packages(path: Path) -> list[Path]:
 @cache
 def imports(path: Path) -> frozenset[Path]:
     """The first-party files that a file imports, directly or through others, itself included."""
-    found = {path, *(folder / "__init__.py" for folder in packages(path))}
+    found = {path}
+    for folder in packages(path):
+        if (package := folder / "__init__.py") != path:
+            found |= imports(package)
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -13,6 +13,7 @@ from medtune.runtime.dvc_cache import object_path
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 
+IN_A_COPY = "run medtune verify, which names the damaged file and how to restore it"
 OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
 
 
@@ -39,13 +40,15 @@ def recorded_outputs(root: Path = Path()) -> list[Output]:
 def check_recorded(*paths: str | Path, root: Path = Path()) -> None:
     """Raises InputError for the first output in one of `paths` that is not what dvc.lock records.
 
-    An output that is missing or not recorded passes: who reads it says what is missing.
+    `root` may be a copy of an experiment, made of files from DVC's cache and the workspace. An
+    output that is missing or not recorded passes: who reads it says what is missing.
     """
     for output in recorded_outputs(root):
         read = any(output.path.is_relative_to(path) for path in paths)
         if read and (root / output.path).exists():
             for name in differing(output, remembering, root):
-                raise InputError(f"{name} is not what {LOCK} recorded: {remedy(output)}")
+                advice = remedy(output) if root == Path() else IN_A_COPY
+                raise InputError(f"{name} is not what {LOCK} recorded: {advice}")
 
 
 def remedy(output: Output) -> str:

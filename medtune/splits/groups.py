@@ -15,10 +15,10 @@ LEAK_SHARE = 0.5  # of an answer's 13-grams; with that many in other answers, it
 def components(texts: Texts, similarity: float) -> Array:
     """Returns the connected component of each record, numbered from 0.
 
-    Records are linked if they have the same topic, the same normalised question or answer, or
-    answers whose sets of shingles have a Jaccard similarity of at least `similarity`. If other
-    answers have at least half of a record's 13-grams, it is linked to all of them. The turns of a
-    conversation are compared one by one, and each links its record.
+    Records are linked if they have the same topic, in any spelling, the same normalised question or
+    answer, or answers whose sets of shingles have a Jaccard similarity of at least `similarity`. If
+    other answers have at least half of a record's 13-grams, it is linked to all of them. The turns
+    of a conversation are compared one by one, and each links its record.
     """
     labels = _strong_parts(texts)
     labels = _merged(labels, _same(texts.answer))
@@ -55,7 +55,7 @@ def group_names(texts: Texts, labels: Array) -> pd.Series:
 def _strong_parts(texts: Texts) -> Array:
     """Returns the component of each turn; the turns of a record are in one from the beginning."""
     labels = _merged(texts.records, _same(texts.question))
-    return _merged(labels, _same(texts.topic, texts.topic != 0))
+    return _merged(labels, _same(texts.topic_name, texts.topic != 0))
 
 
 def _same(keys: Array, present: Array | None = None) -> Pairs:

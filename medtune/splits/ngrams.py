@@ -23,6 +23,7 @@ from pyarrow.dataset import Dataset
 from rensa import RMinHash
 
 from medtune.runtime.progress import progress
+from medtune.splits.topic_names import same_for_spellings
 
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
 SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
@@ -48,6 +49,7 @@ class Texts:
 
     records: Array  # (n,): the number of each turn's record
     topic: Array  # (n,), 0 if there is none
+    topic_name: Array  # (n,): the same for all spellings of a topic
     question: Array  # (n,)
     answer: Array  # (n,)
     shingles: Array  # the distinct shingles of the answers, turn by turn
@@ -99,10 +101,10 @@ def read_texts(records: Dataset) -> Texts:
     del parts
     # The chunks of a column are freed before the next column is joined.
     joined = [np.concatenate(columns.pop(0)) for _ in range(len(columns))]
-    topic, question, answer, counts, shingles, ngram_counts, grams = joined
+    topic, topic_name, question, answer, counts, shingles, ngram_counts, grams = joined
     offsets = np.concatenate([[0], np.cumsum(counts)])
     ngrams, ngram_rows = _in_several(ngram_counts, grams)
-    hashes = (topic, question, answer, shingles, offsets, digests, ngram_counts)
+    hashes = (topic, topic_name, question, answer, shingles, offsets, digests, ngram_counts)
     return Texts(numbers, *hashes, ngrams, ngram_rows)
 
 
@@ -140,6 +142,7 @@ def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:
         [normalised(text) for text in column.to_pylist()] for column in batch.columns
     )
     topic = np.array([hash_text(text) if text else 0 for text in topics], np.uint64)
+    topic_name = _hash_all([same_for_spellings(text) for text in topics])
     question, answer = (_hash_all(texts) for texts in (questions, answers))
     marked = pa.array([f"^ {text} $" if text else "^ $" for text in answers])
     split = pc.split_pattern(marked, " ")
@@ -152,7 +155,7 @@ def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, ends, PERMUTATIONS, 0)
     digests = np.array(matrix.to_rows(), dtype=np.uint32)
     ngram_counts, grams = _distinct_ngrams(hashes, starts + 1, stops - 1, LEAK_WORDS)
-    return topic, question, answer, counts, shingles, ngram_counts, grams, digests
+    return topic, topic_name, question, answer, counts, shingles, ngram_counts, grams, digests
 
 
 def _hash_all(texts: Sequence[str]) -> Array:

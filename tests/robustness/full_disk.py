@@ -58,7 +58,7 @@ def attempt(library: ctypes.CDLL, project: Path, stage: Stage, n: int, error: in
         except BaseException:
             traceback.print_exc()
         finally:
-            print(f"writes {library.count()}", file=sys.stderr)
+            print(f"\nwrites {library.count()}", file=sys.stderr)  # after a progress bar
             os._exit(code)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8", errors="replace") as said:

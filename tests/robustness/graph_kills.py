@@ -1,15 +1,20 @@
-"""Kills `dvc repro` of the smoke preset at random moments until it is done, and begins anew.
+"""Kills `dvc repro` of the smoke preset again and again on its way through the graph.
 
-After each kill, `medtune verify --lock` mends what DVC was writing, as `make` does, and the next
-`dvc repro` goes on.
+Each walk begins without outputs. At every stage, `dvc repro` is killed several times and started
+again: at random moments, and while DVC writes dvc.lock or its list of files in use. Now and then a
+second `dvc repro` starts beside it. After each end, `medtune verify --lock` mends what DVC was
+writing, as `make` does. At the end of a walk, all outputs are compared with those of a run that was
+left alone, and `medtune verify` hashes the cache.
 
-    python -m tests.robustness.graph_kills PROJECT KILLS LONGEST_S [STAGE]
+    python -m tests.robustness.graph_kills PROJECT KILLS SEED [STAGE]
 
-LONGEST_S is the time from the start of `dvc repro` to the latest kill. With the name of a stage,
-only this stage and those before it run.
+KILLS is their number at each stage. With the name of a stage, only this stage and those before it
+run.
 """
 
 import json
+import logging
+import math
 import os
 import random
 import re
@@ -17,11 +22,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Container
+from contextlib import chdir, suppress
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 from medtune.artifacts.damage import recorded_outputs
-from tests.projects import ENVIRONMENT, attempt
+from medtune.artifacts.lock_file import mend
+from medtune.config.loading import read_yaml
+from tests.projects import ENVIRONMENT, run
 
 WAYS = (
     ("SIGKILL to all", signal.SIGKILL, True),
@@ -29,7 +41,167 @@ WAYS = (
     ("SIGTERM to all", signal.SIGTERM, True),
     ("SIGINT to all", signal.SIGINT, True),
 )
+RUNNING, LOCK, IN_USE, SECOND = "running", "dvc.lock", ".dvc/tmp/rwlock", "second run"
+AIMED = (SECOND, IN_USE, LOCK)  # in this order: what is in dvc.lock may not run again
+PER_WALK = 8  # moments at each stage
+STARTING = "before a stage"
+START_S, IMPORTS_S, LONGEST_S = 3.0, 1.5, 10.0
 STARTED = re.compile(r"Running stage '(.+)'")
+FAILURES = 20  # after that many, something is broken
+
+
+@dataclass
+class Tally:
+    """Counts what has happened, most of it by stage."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    seconds: Counter[str] = field(default_factory=Counter)  # how second runs ended
+    mended: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)  # runs that ended with an error by themselves
+    differing: set[str] = field(default_factory=set)
+
+
+class Mended(logging.Handler):
+    """Counts what `mend` says that it has mended."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self.tally = tally
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.tally.mended[record.getMessage().partition(" was ")[0]] += 1
+
+
+class Repro:
+    """A running `dvc repro` in a session of its own."""
+
+    def __init__(self, project: Path, target: str, log: str = "repro.log") -> None:
+        self.log = project / log
+        self.offset = self.log.stat().st_size if self.log.exists() else 0
+        self.killed = False
+        with self.log.open("ab") as file:
+            self.process = subprocess.Popen(
+                ["dvc", "repro", *filter(None, [target])],
+                cwd=project,
+                env=ENVIRONMENT,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def said(self) -> str:
+        return self.log.read_bytes()[self.offset :].decode(errors="replace")
+
+    def stage(self) -> str:
+        """Returns the stage that was started last."""
+        return [STARTING, *STARTED.findall(self.said())][-1]
+
+    def wait_in(self, stages: Container[str], seconds: float = math.inf) -> None:
+        """Waits until another stage runs, the seconds are over, or the run ends."""
+        end = time.monotonic() + seconds
+        while self.is_running() and time.monotonic() < end and self.stage() in stages:
+            time.sleep(0.01)
+
+    def wait_for_change(self, path: Path) -> None:
+        """Waits until a file is written, or the run ends."""
+        before = _stamp(path)
+        while self.is_running() and _stamp(path) == before:
+            time.sleep(0.0002)
+
+    def kill(self, number: int, everybody: bool) -> None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.killpg(self.process.pid, number) if everybody else self.process.send_signal(number)
+        self.killed = self.process.wait() != 0
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+class Walk:
+    """One way through the graph: `plan` has the moments that are left at each stage."""
+
+    def __init__(self, project: Path, target: str, count: int, seed: int, tally: Tally) -> None:
+        self.project, self.target, self.tally = project, target, tally
+        self.chance, self.ways = random.Random(seed), cycle(WAYS)
+        self.within_s = durations(project)
+        self.plan = {stage: moments(stage, count) for stage in self.within_s}
+
+    def go(self) -> None:
+        """Begins without outputs, and starts `dvc repro` until it is done."""
+        forget(self.project)
+        code = -1
+        while code:
+            repro = Repro(self.project, self.target)
+            while repro.is_running():
+                self.wait(repro)
+                if repro.is_running():
+                    self.disturb(repro)
+            code = repro.process.returncode
+            if code and not repro.killed:
+                self.tally.failed.append(f"{repro.stage()}: {repro.said()[-2000:]}")
+                assert len(self.tally.failed) <= FAILURES, self.tally.failed[-1]
+            self.mend()
+
+    def wait(self, repro: Repro) -> None:
+        """Waits for a stage with a moment left; a start seldom counts, since every run has one."""
+        done = [stage for stage, left in self.plan.items() if not left]
+        if self.chance.random() > 0.1 and STARTING not in done:
+            done.append(STARTING)
+        repro.wait_in(done)
+
+    def disturb(self, repro: Repro) -> None:
+        """Kills the run at the next moment of its stage, or starts a second one beside it."""
+        stage = repro.stage()
+        if not self.plan[stage]:  # it has begun since
+            return
+        moment = self.plan[stage].pop(0)
+        if moment in (LOCK, IN_USE):
+            repro.wait_for_change(self.project / moment)
+        else:
+            repro.wait_in([stage], self.chance.uniform(0, self.within_s[stage]))
+        if moment == SECOND:
+            self.tally.seconds[f"{stage}: {self.second_run()}"] += 1
+            return
+        name, number, everybody = next(self.ways)
+        repro.kill(number, everybody)
+        if repro.killed:
+            self.tally.kills[f"{repro.stage()}: {name}: {moment}"] += 1
+            print(f"{repro.stage()}: {name}: {moment}", file=sys.stderr, flush=True)
+
+    def second_run(self) -> str:
+        """Returns how a run ended that was started while another one goes on."""
+        second = Repro(self.project, self.target, "second.log")
+        if second.process.wait() == 0:
+            return "done"
+        return "refused" if "is busy" in second.said() else second.said()[-2000:]
+
+    def mend(self) -> None:
+        """Does what `medtune verify --lock` does, without the seconds of its start."""
+        with chdir(self.project):
+            mend(thorough=True)
+
+
+def moments(stage: str, count: int) -> list[str]:
+    aimed = AIMED[max(0, len(AIMED) + 1 - count) :] if stage != STARTING else ()
+    return [RUNNING] * (count - len(aimed)) + list(aimed)
+
+
+def durations(project: Path) -> dict[str, float]:
+    """Returns for how many seconds each stage is at risk, from the costs of the untouched run."""
+    found = {STARTING: START_S}
+    for stage in read_yaml(project / "dvc.lock")["stages"]:
+        cost = project / f"metrics/{stage.replace('@', '_')}_cost.json"
+        elapsed_s = json.loads(cost.read_text(encoding="utf-8"))["elapsed_s"]
+        found[stage] = min(IMPORTS_S + elapsed_s, LONGEST_S)
+    return found
 
 
 def outputs(project: Path) -> dict[str, bytes]:
@@ -53,70 +225,21 @@ def forget(project: Path) -> None:
     (project / "dvc.lock").unlink()
 
 
-def kill(project: Path, target: str, way: int, after_s: float) -> tuple[str, str]:
-    """Kills a run after some seconds; returns how it ended, and the stage that was running.
-
-    A run that was not killed is `done`, or `failed` if DVC was killed before without its stage,
-    which still wrote the same files.
-    """
-    name, number, everybody = WAYS[way % len(WAYS)]
-    with (project / "repro.log").open("w+", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            ["dvc", "repro", *target.split()],
-            cwd=project,
-            env=ENVIRONMENT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            name = "failed" if process.wait(after_s) else "done"
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, number) if everybody else process.send_signal(number)
-            name = name if process.wait() else "done"
-        log.seek(0)
-        started = STARTED.findall(log.read())
-    return name, started[-1] if started else "before a stage"
-
-
-def kill_repeatedly(
-    project: Path, kills: int, longest_s: float, target: str = ""
-) -> dict[str, object]:
-    """Returns the kills by way and stage, the files that were mended, and those that differ."""
-    expected, chance = outputs(project), random.Random(0)
-    struck: Counter[str] = Counter()
-    failed: Counter[str] = Counter()
-    mended: Counter[str] = Counter()
-    differing: set[str] = set()
-    while struck.total() < kills:
-        forget(project)
-        end = ""
-        while end != "done":
-            after_s = chance.uniform(0.5, longest_s) if struck.total() < kills else 3600.0
-            end, stage = kill(project, target, struck.total(), after_s)
-            if end == "failed":
-                failed[stage] += 1
-                print((project / "repro.log").read_text("utf-8")[-2000:], file=sys.stderr)
-                assert failed.total() <= kills
-            elif end != "done":
-                struck[f"{end}: {stage}"] += 1
-                print(f"{end}: {stage}", file=sys.stderr, flush=True)
-            said = attempt(project, "python", "-m", "medtune", "verify", "--lock")
-            assert said.returncode == 0, said.stderr
-            mended.update(line.partition(" was ")[0] for line in said.stderr.splitlines())
+def kill_repeatedly(project: Path, times: int, seed: int = 0, target: str = "") -> Tally:
+    """Kills at each stage that many times, in as few walks as that takes."""
+    expected, tally = outputs(project), Tally()
+    logging.getLogger("medtune").addHandler(Mended(tally))
+    for begun in range(0, times, PER_WALK):
+        Walk(project, target, min(PER_WALK, times - begun), seed + begun, tally).go()
         found = outputs(project)
         names = found.keys() | (set() if target else expected.keys())
-        differing |= {name for name in names if found.get(name) != expected.get(name)}
-        print(f"{struck.total()} kills, {len(differing)} files differ", file=sys.stderr, flush=True)
-    return {
-        "struck": struck,
-        "failed": failed,
-        "mended": mended,
-        "differing": sorted(differing),
-    }
+        tally.differing |= {name for name in names if found.get(name) != expected.get(name)}
+        run(project, "python", "-m", "medtune", "verify")
+    return tally
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
-    folder, kills, longest_s, *names = sys.argv[1:]
-    print(json.dumps(kill_repeatedly(Path(folder), int(kills), float(longest_s), *names)))
+    folder, times, seed, *names = sys.argv[1:]
+    found = kill_repeatedly(Path(folder), int(times), int(seed), *names)
+    print(json.dumps(vars(found) | {"differing": sorted(found.differing)}))

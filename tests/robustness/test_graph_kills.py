@@ -1,8 +1,9 @@
 """A killed `dvc repro` goes on by itself and ends with the bytes of one that was left alone.
 
-A long run over the whole graph, at about ten kills a minute on an idle machine:
+A long run over the whole graph, about eight kills a minute on two slow cores, with the number of
+kills at each of 15 stages:
 
-    python -m pytest tests/robustness/test_graph_kills.py --graph-kills 300 -s
+    python -m pytest tests/robustness/test_graph_kills.py --graph-kills 20 -s
 """
 
 import json
@@ -19,11 +20,11 @@ def test_killed_runs_end_with_the_same_bytes(
 ) -> None:
     kills = request.config.getoption("--graph-kills")
     project = shutil.copytree(smoke, tmp_path / "project", symlinks=True)
-    extent = (str(kills), "20") if kills else ("3", "3", "split")  # a sample of the quick stages
+    extent = (str(kills), "0") if kills else ("2", "0", "clean")  # a sample of the quick stages
     found = json.loads(
         run(ROOT, "python", "-m", "tests.robustness.graph_kills", str(project), *extent).stdout
     )
-    print(found)
-    assert found["differing"] == []
-    assert sum(found["struck"].values()) == (kills or 3)
-    run(project, "python", "-m", "medtune", "verify")
+    print(json.dumps(found, indent=2))
+    assert found["differing"] == [] == found["failed"]
+    assert {end.rpartition(": ")[2] for end in found["seconds"]} <= {"done", "refused"}
+    assert sum(found["kills"].values()) > 0

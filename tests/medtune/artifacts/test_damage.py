@@ -104,6 +104,17 @@ def test_a_command_checks_only_what_it_reads() -> None:
         check_recorded("data")
 
 
+def test_the_remedy_for_the_copy_of_an_experiment_does_not_change_the_workspace() -> None:
+    copy = Path("copy")
+    for name in ("dvc.lock", "data/cards.parquet"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(Path(name).read_bytes())
+    flip(copy / "data/cards.parquet", 0)
+    remedy = "run medtune verify, which names the damaged file"
+    with pytest.raises(InputError, match=f"data/cards.parquet is not .*: {remedy}"):
+        check_recorded("data", root=copy)
+
+
 def test_a_missing_output_is_named_by_verify_and_left_to_its_reader_by_commands() -> None:
     Path("metrics/a.json").unlink()
     assert found() == ["metrics/a.json is missing: run dvc checkout metrics/a.json, or dvc repro"]

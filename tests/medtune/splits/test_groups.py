@@ -10,7 +10,7 @@ from pyarrow.dataset import dataset
 from medtune.config.loading import load_params
 from medtune.splits.groups import components, group_names, strong_parts, without_boilerplate
 from medtune.splits.leaks import leak_rates
-from medtune.splits.ngrams import Texts, read_texts
+from medtune.splits.ngrams import Texts, hash_text, normalised, read_texts
 
 WORDS = [f"word{number}" for number in range(2000)]
 SIMILARITY = load_params("split.near_duplicate_similarity")
@@ -58,6 +58,20 @@ def test_one_topic_question_or_answer_ties_cards_together() -> None:
         ("When?", "Now.", "Place"),
         ("Who?", "Me.", ""),
     ) == [[0, 1, 2], [3, 4]]
+
+
+def test_topics_in_two_spellings_tie_cards_together_and_keep_the_name_of_the_first() -> None:
+    topics = (
+        "Coarctation of the aorta",
+        "Diabetes, type 1",
+        "Aorta coarctation",
+        "type I diabetes",
+    )
+    cards = [(f"Question {n}?", f"Answer {n}.", topic) for n, topic in enumerate(topics)]
+    assert together(*cards) == [[0, 2], [1, 3]]
+    hashed = texts(cards)
+    first = [f"{hash_text(normalised(topic)):016x}" for topic in topics[:2]]
+    assert group_names(hashed, components(hashed, SIMILARITY)).tolist() == first * 2
 
 
 def test_cards_without_a_topic_do_not_share_one() -> None:
