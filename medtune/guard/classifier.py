@@ -168,7 +168,7 @@ class Guard:
         if kind == "emergency":
             may_be = np.flatnonzero(scores > model.threshold - LENIENCE)
             scores[[n for n in may_be if self.kinds.of(vectors[n]) == SELF_HARM]] += LENIENCE
-            scores[[n for n in may_be if reasons("caution", questions[n])]] -= STRICTNESS
+            scores[[n for n in may_be if reasons("caution", questions[int(n)])]] -= STRICTNESS
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
         excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
         return by_rule | ((scores > model.threshold) & ~excluded)
