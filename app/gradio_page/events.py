@@ -1,7 +1,7 @@
 """Handles the events of the page; each handler returns what changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from html import escape
@@ -88,7 +88,7 @@ class Events:
     ) -> None:
         self.conversations, self.page, self.folder = conversations, page, folder
 
-    async def chat(self, given: Given, request: gr.Request) -> AsyncIterator[Updates]:
+    async def chat(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates]:
         conversation, page, asking = self._of(request), self.page, self.page.chat_asking
         question, model = given[asking.question], given[page.model]
         if refused := _refusal(conversation, question):
