@@ -64,7 +64,7 @@ def share(host: str, port: int) -> str:
 
 def serve(options: Options, limits: Limits) -> None:
     from app.api.server import create_app
-    from app.gradio_page.layout import mount_page
+    from app.gradio_page.mounting import mount_page
     from app.loading import check_files, load
     from medtune.config.loading import load_params
     from medtune.guard.notices import check_region

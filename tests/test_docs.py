@@ -224,7 +224,7 @@ MADE_ELSEWHERE = {
     "reports/judge.js",
     "reports/judge.json",
     "reports/tokens.html",
-    "reports/votes.html",
+    "reports/votes.js",
     "reports/votes.json",
     "runs",
 }

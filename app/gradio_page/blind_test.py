@@ -141,7 +141,7 @@ class BlindTest:
         except InputError as error:
             return {self.parts.note: escape(sentence(str(error)))}
         name = self._name(conversation, voter)
-        pair = first_unseen(self.pairs, {vote.texts for vote in votes if vote.voter == name})
+        pair = first_unseen(self.pairs, {vote.pair for vote in votes if vote.voter == name})
         if pair is None:
             note = ALL_SEEN if self.pairs else NO_ANSWERS
             return {self.parts.note: note, **_hidden(self.parts)}

@@ -13,6 +13,7 @@ from app.api.errors import ApiError
 from app.assistant import Assistant, Reply
 from app.gradio_page.nearest_cards import NearestCard, NearestCards
 from app.gradio_page.pairs import ShownPair
+from app.gradio_page.quiz_round import QuizRound
 from medtune.guard.notices import Notice
 from medtune.modeling.prompts import Message
 
@@ -41,6 +42,7 @@ class Turn:
     timed_out: bool = False  # cut by the server's time limit
     unread: int = 0
     liked: bool | None = None  # None until it is rated
+    is_restored: bool = False  # from a browser's history, so it is no longer known who wrote it
 
 
 @dataclass
@@ -51,12 +53,14 @@ class Conversation:
     nearest_cards: NearestCards
     turns: list[Turn] = field(default_factory=list)
     compared: list[Turn] = field(default_factory=list)
+    id: str = field(default_factory=lambda: secrets.token_hex(8))  # changes with `clear`
     notice: Notice | None = None  # the newest of the turns that were dropped
     distress: str | None = None  # the first dropped question that showed it
     rated: tuple[Turn, bool] | None = None  # liked or not, waiting for its comment
     shown: ShownPair | None = None  # in the blind test, until the vote
     voter: str = field(default_factory=lambda: f"anonymous-{secrets.token_hex(4)}")
     votes: int = 0
+    quiz: QuizRound | None = None
     is_busy: bool = False
     used: float = field(default_factory=time.monotonic)
     _answers: Sequence[Reply] = ()
@@ -69,7 +73,7 @@ class Conversation:
         turns = self.turns  # another list after `clear`
         number = turns[-1].number + 1 if turns else 1
         turn = Turn(question, model, settings, number)
-        answer = self._ask(turn, turns)
+        answer = self._ask(turn, turns, self.distress)
         async with aclosing(self._grow([turn], [answer])) as growing:
             async for _ in growing:
                 yield turn
@@ -113,18 +117,52 @@ class Conversation:
     def clear(self) -> None:
         self.stop()
         self.turns, self.rated, self.notice, self.distress = [], None, None, None
+        self.id = secrets.token_hex(8)
+
+    def take_back(self) -> Turn | None:
+        """Removes the last turn and returns it; help that it called for stays in view."""
+        if not self.turns or self.is_busy:
+            return None
+        turn = self.turns.pop()
+        self._remember(turn)
+        self.rated = None
+        return turn
+
+    def restore(self, name: str, said: Sequence[tuple[str, str, str]]) -> None:
+        """Goes on with a conversation of a browser's history: questions, answers and models.
+
+        The guard judges its questions anew, so that an earlier emergency is shown again.
+        """
+        self.clear()
+        self.id = name
+        messages: list[Message] = []
+        for number, (question, answer, model) in enumerate(said[-TURNS:], start=1):
+            messages.append({"role": "user", "content": question})
+            remarks = self.assistant.remarks(messages)
+            messages.append({"role": "assistant", "content": answer})
+            turn = Turn(question, model, {}, number, answer, is_restored=True)
+            turn.notice, turn.distress = remarks.notice, remarks.distress
+            turn.finish_reason = "stop"
+            turn.nearest_cards = self.nearest_cards.nearest(question)
+            self.turns.append(turn)
 
     def _drop(self, turns: list[Turn]) -> None:
-        """Drops the oldest turns, but keeps what they showed of an emergency or of distress."""
         if turns is self.turns:  # not cleared
             for turn in turns[:-TURNS]:
-                self.notice = turn.notice or self.notice
-                if turn.distress and self.distress is None:
-                    self.distress = turn.question
+                self._remember(turn)
         del turns[:-TURNS]
 
-    def _ask(self, turn: Turn, earlier: Sequence[Turn]) -> Reply:
-        """Asks with as many of the newest earlier turns as fit."""
+    def _remember(self, dropped: Turn) -> None:
+        """Keeps what a turn showed of an emergency or of distress."""
+        self.notice = dropped.notice or self.notice
+        if dropped.distress and self.distress is None:
+            self.distress = dropped.question
+
+    def _ask(self, turn: Turn, earlier: Sequence[Turn], distress: str | None = None) -> Reply:
+        """Asks with as many of the newest earlier turns as fit.
+
+        The guard also gets those that do not fit, and first the dropped question `distress`.
+        """
         if self.is_busy:
             raise ApiError(409, BUSY)
         settings = dict(turn.settings)
@@ -140,9 +178,7 @@ class Conversation:
             split = len(earlier) - kept
             messages = system + _messages(earlier[split:])
             messages.append({"role": "user", "content": turn.question})
-            first: list[Message] = []
-            if earlier and self.distress:
-                first = [{"role": "user", "content": self.distress}]
+            first: list[Message] = [{"role": "user", "content": distress}] if distress else []
             unread = first + _messages(earlier[:split])
             try:
                 reply = self.assistant.ask(turn.model, messages, unread=unread, **settings)

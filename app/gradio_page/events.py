@@ -1,7 +1,7 @@
 """Handles the events of the page; each handler returns what changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from html import escape
@@ -16,10 +16,12 @@ from app.gradio_page.alerts import newest_alert
 from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
 from app.gradio_page.feedback import FOLDER, Feedback
 from app.gradio_page.formatting import MESSAGES, PANES, messages, note_of, sentence, thumbs
+from app.gradio_page.history import InvalidHistoryError, read_saved, record_of
 from app.remarks import own_words
 from medtune.runtime.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
+NOTHING_SAID = "There is no question yet."
 
 Given = Mapping[Any, Any]  # the value of each component that an event takes
 Updates = dict[Any, Any]  # new values, or what gr.update makes, of the components that change
@@ -72,6 +74,8 @@ class Components(NamedTuple):
     chat_asking: Asking
     panes: dict[str, Any]  # of a comparison, by model
     compare_asking: Asking
+    tools: Any  # the buttons for the last answer
+    record: Any  # the conversation as JSON, which the browser keeps
     settings: dict[str, Any]  # by the name that the engine knows them by
     rating: Rating
 
@@ -84,7 +88,7 @@ class Events:
     ) -> None:
         self.conversations, self.page, self.folder = conversations, page, folder
 
-    async def chat(self, given: Given, request: gr.Request) -> AsyncIterator[Updates]:
+    async def chat(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates]:
         conversation, page, asking = self._of(request), self.page, self.page.chat_asking
         question, model = given[asking.question], given[page.model]
         if refused := _refusal(conversation, question):
@@ -109,7 +113,51 @@ class Events:
             yield back | asking.idle(sentence(str(error)))
             return
         back = {} if turn in turns else {asking.question: question}
-        yield {page.chat: messages(turns), **back, **asking.idle(note_of([turn]))}
+        yield {**self._shown(conversation), **back, **asking.idle(note_of([turn]))}
+
+    async def again(self, given: Given, request: gr.Request) -> AsyncIterator[Updates]:
+        """Asks the last question once more; the old answer stays if there is no new one."""
+        conversation, asking = self._of(request), self.page.chat_asking
+        turns, last = conversation.turns, conversation.take_back()
+        if last is None:
+            yield {asking.note: BUSY if conversation.is_busy else NOTHING_SAID}
+            return
+        kept = len(turns)
+        async with aclosing(self.chat({**given, asking.question: last.question}, request)) as new:
+            async for updates in new:
+                yield updates
+        if conversation.turns is turns and len(turns) == kept:
+            turns.append(last)
+            yield {**self._shown(conversation), asking.question: ""}
+
+    async def edit(self, request: gr.Request) -> Updates:
+        """Takes the last question back into its box; its answer goes."""
+        conversation, asking = self._of(request), self.page.chat_asking
+        last = conversation.take_back()
+        if last is None:
+            return {asking.note: BUSY if conversation.is_busy else NOTHING_SAID}
+        note = {asking.question: last.question, asking.note: "Change your question and send it."}
+        return {**self._shown(conversation), **note, self.page.rating.panel: HIDE}
+
+    async def restore(self, saved: str | None, request: gr.Request) -> Updates:
+        """Goes on with a conversation that the browser has kept."""
+        conversation, asking = self._of(request), self.page.chat_asking
+        try:
+            name, said = read_saved(saved, self.conversations.assistant.engine.models)
+        except InvalidHistoryError:
+            return {asking.note: "Choose a conversation first."}
+        conversation.restore(name, said)
+        alert = newest_alert(conversation.turns)
+        note = {asking.alert: alert, asking.note: "", self.page.rating.panel: HIDE}
+        return {**self._shown(conversation), **note}
+
+    def _shown(self, conversation: Conversation) -> Updates:
+        """Returns what the page shows and keeps of a conversation between two answers."""
+        return {
+            self.page.chat: messages(conversation.turns),
+            self.page.tools: gr.update(visible=bool(conversation.turns)),
+            self.page.record: record_of(conversation.id, conversation.turns),
+        }
 
     async def compare(self, given: Given, request: gr.Request) -> AsyncIterator[Updates]:
         conversation, asking = self._of(request), self.page.compare_asking
@@ -137,8 +185,10 @@ class Events:
         self.conversations.leave(str(request.session_hash))
 
     async def clear(self, request: gr.Request) -> Updates:
-        self._of(request).clear()
+        conversation = self._of(request)
+        conversation.clear()
         return {
+            **self._shown(conversation),
             self.page.chat: gr.update(value=[], feedback_value=None),
             self.page.rating.panel: HIDE,
             self.page.chat_asking.note: "",
@@ -212,12 +262,13 @@ def _refusal(conversation: Conversation, question: str | None) -> str | None:
 
 
 def _rated(conversation: Conversation, given: gr.LikeData) -> Turn | None:
-    """Returns the turn that was rated, if it has ended and the model has said anything."""
+    """Returns the turn that was rated, if it has ended and a model here has said anything."""
     model = str(getattr(given.target, "elem_id", "")).removeprefix("answer-")
     if model in PANES:
         turn = next((turn for turn in conversation.compared if turn.model == model), None)
     else:
         index = given.index if isinstance(given.index, int) else -1
         turn = dict(enumerate(conversation.turns)).get(index // MESSAGES)
-    said = turn is not None and turn.nearest_cards is not None and own_words(turn.answer)
-    return turn if said else None
+    if turn is None or turn.nearest_cards is None or turn.is_restored:
+        return None
+    return turn if own_words(turn.answer) else None

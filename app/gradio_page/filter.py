@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import ApiError
@@ -23,6 +25,7 @@ OPEN = re.compile(
     r"|/gradio_api/(queue/join|queue/data|heartbeat/[^/]+|startup-events)/?"
 )
 NEED_KEY = "/gradio_api/"
+SIGN_IN = Path(__file__).with_name("sign_in.html")
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -75,12 +78,6 @@ class PageEvent:
     inputs: Sequence[Any]
     data: Sequence[type[BaseModel]]
 
-    @classmethod
-    def of(cls, function: Any) -> "PageEvent":
-        """Describes one of the functions of gr.Blocks."""
-        names = {name for _, name in function.targets}
-        return cls(function.inputs, [kind for name, kind in EVENT_DATA.items() if name in names])
-
     def accepts(self, sent: Sent) -> bool:
         """Whether Gradio would take what was sent without an error, which it would print."""
         try:
@@ -89,6 +86,17 @@ class PageEvent:
             return all(_is_value(*pair) for pair in zip(self.inputs, sent.data, strict=True))
         except ValueError:
             return False
+
+
+def events_of(page: gr.Blocks) -> dict[int, PageEvent]:
+    """Describes the events that the server handles; others never leave the browser."""
+    found = {}
+    for number, function in page.fns.items():
+        names = {name for _, name in function.targets}
+        data = [kind for name, kind in EVENT_DATA.items() if name in names]
+        if function.fn is not None:
+            found[number] = PageEvent(function.inputs, data)
+    return found
 
 
 def _is_value(component: Any, value: Any) -> bool:
@@ -107,8 +115,8 @@ class PageFilter:
     """Lets only requests to OPEN paths pass, and tells browsers to load nothing from other sites.
 
     `events` describes each event by its number: Gradio would print a broken one with its values.
-    `knows` says whether a request is of somebody who has signed in; without it, all may ask, and
-    other pages may embed this one.
+    `knows` says whether a request is of somebody who has signed in, and others get sign_in.html in
+    place of the page; without it, all may ask, and other pages may embed this one.
     """
 
     def __init__(
@@ -130,8 +138,11 @@ class PageFilter:
             await refused.response()(scope, receive, send)
             return
         # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
+        app = self.app
+        if scope["path"] == "/" and self.knows and not self.knows(HTTPConnection(scope)):
+            app = FileResponse(SIGN_IN)
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        await self._pass({**scope, "headers": headers}, receive, send)
+        await self._pass(app, {**scope, "headers": headers}, receive, send)
 
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         """Returns how to receive the request; raises ApiError if the page needs no such one."""
@@ -147,7 +158,7 @@ class PageFilter:
             raise ApiError(400, "the page has no such event")
         return replay(first, receive)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
 
         async def guarded(message: Message) -> None:
@@ -161,7 +172,7 @@ class PageFilter:
             await send(message)
 
         try:
-            await self.app(scope, receive, guarded)
+            await app(scope, receive, guarded)
         except (HTTPException, RuntimeError):
             # Gradio raises its 404 once more after it has told a page that its session is gone.
             if not has_begun or "/queue/data" not in scope["path"]:

@@ -7,28 +7,18 @@ from typing import Any
 import gradio as gr
 
 from app.gradio_page.conversations import Turn
+from app.gradio_page.markdown import html_of
 from app.gradio_page.nearest_cards import NearestCard
 
 NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right
 HELP_FIRST = "Please get help first."  # where a notice is all that the assistant can say
-MESSAGES = 3  # of a turn that has ended: question, answer, nearest cards
+MESSAGES = 2  # of a turn: question and answer
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """Returns turns as gr.Chatbot shows them, MESSAGES for each that has ended."""
-    shown = []
-    for turn in turns:
-        waiting = HELP_FIRST if turn.notice and turn.finish_reason else "…"
-        shown += [_message("user", turn.question), _message("assistant", turn.answer or waiting)]
-        if turn.nearest_cards is not None:
-            text = "\n\n".join(map(_card, turn.nearest_cards))
-            title = f"{NAMES.get(turn.model, turn.model)} · {_close(turn.nearest_cards)}"
-            shown.append(
-                _message("assistant", text or "No training card shares enough words with it.")
-                | {"metadata": {"title": title, "status": "done"}}
-            )
-    return shown
+    """Returns turns as gr.Chatbot shows them, MESSAGES for each."""
+    return [message for turn in turns for message in (_question(turn), _answer(turn))]
 
 
 def sentence(text: str) -> str:
@@ -57,16 +47,34 @@ def thumbs(turns: Sequence[Turn]) -> Any:
     return gr.update(feedback_value=[words[turn.liked] for turn in turns])
 
 
-def _message(role: str, text: str) -> dict[str, Any]:
-    """Returns a message of escaped text: gr.Chatbot reads it as HTML even without Markdown."""
-    return {"role": role, "content": {"type": "text", "text": escape(text)}}
+def _question(turn: Turn) -> dict[str, Any]:
+    return _message("user", escape(turn.question))
+
+
+def _answer(turn: Turn) -> dict[str, Any]:
+    waiting = HELP_FIRST if turn.notice and turn.finish_reason else "…"
+    cards = "" if turn.nearest_cards is None else _sources(turn.model, turn.nearest_cards)
+    return _message("assistant", html_of(turn.answer or waiting) + cards)
+
+
+def _message(role: str, html: str) -> dict[str, Any]:
+    """Returns a message; gr.Chatbot reads its text as HTML even without Markdown."""
+    return {"role": role, "content": {"type": "text", "text": html}}
+
+
+def _sources(model: str, cards: Sequence[NearestCard]) -> str:
+    """Returns the model's name and, if there are any, the training cards near the question."""
+    name = escape(NAMES.get(model, model))
+    if not cards:
+        return f'<p class="source">{name}</p>'
+    count = f"{len(cards)} similar training card" + "s" * (len(cards) > 1)
+    shown = "".join(map(_card, cards))
+    return f'<details class="source"><summary>{name} · {count}</summary>{shown}</details>'
 
 
 def _card(card: NearestCard) -> str:
-    return f"{card.question}\n{card.answer}\nscore {card.score:.2f}"
-
-
-def _close(nearest_cards: Sequence[NearestCard]) -> str:
-    if not nearest_cards:
-        return "no close card"
-    return f"{len(nearest_cards)} close training card" + "s" * (len(nearest_cards) > 1)
+    overlap = f"{card.score:.0%} of the question’s words, rare words counting more"
+    return (
+        f"<p><strong>{escape(card.question)}</strong><br>{escape(card.answer)}<br>"
+        f"<small>{overlap}</small></p>"
+    )

@@ -1,33 +1,22 @@
-"""The chat page: a Gradio app, mounted in the server after the API's routes."""
+"""The components of the chat page and how its events change them."""
 
-import secrets
-from collections.abc import Callable, Sequence
-from html import escape
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI
-from starlette.requests import HTTPConnection
 
 from app.assistant import Assistant
 from app.gradio_page.blind_test import blind_tab
-from app.gradio_page.conversations import READERS, SYSTEM_PROMPT, Conversations
+from app.gradio_page.conversations import SYSTEM_PROMPT, Conversations
 from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
-from app.gradio_page.filter import PageEvent, PageFilter
 from app.gradio_page.formatting import NAMES, PANES
-from app.gradio_page.nearest_cards import NearestCards
-from app.gradio_page.pairs import Pair, recorded_pairs
+from app.gradio_page.history import history_panel
+from app.gradio_page.measured import verdict_html
+from app.gradio_page.pairs import Pair
+from app.gradio_page.quiz import quiz_tab
 from medtune.disclaimer import DISCLAIMER
 from medtune.judging.votes import adapter_digest
-from medtune.runtime.files import read_json
 
-HERE = Path(__file__).parent
-TEST = Path("data/split/test.parquet")
-SYSTEMS = Path("metrics/compare_systems.json")
-EXAMPLES = 6
-FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
-MONO = ("ui-monospace", "monospace")
 HEADER = """<h1>medtune</h1>
 <p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""
 KEYS = "Enter sends, Shift+Enter starts a new line, Esc stops."
@@ -37,65 +26,6 @@ STORED = (
 )
 HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
-
-
-def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> FastAPI:
-    """Adds the page at "/", after all other routes of `app`.
-
-    If there is a `key`, readers must enter it as a password. `app.state.close_page()` ends the
-    connections of open pages, which would otherwise keep the server from stopping.
-    """
-    conversations = Conversations(assistant, NearestCards.load())
-    page = build_page(conversations, examples(), recorded_pairs())
-    page.state_session_capacity = READERS
-    gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        footer_links=[],
-        run_history=False,
-        auth=_has_key(key) if key else None,
-        auth_message="The password is the server's API key; any user name will do.",
-        max_file_size=0,
-        show_error=False,
-        theme=_theme(),
-        css_paths=HERE / "page.css",
-        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-    )
-    mounted: Any = app.routes[-1]
-    app.state.close_page = mounted.app.stop_event.set
-    events = {number: PageEvent.of(function) for number, function in page.fns.items()}
-    mounted.app = PageFilter(mounted.app, events, _signed_in(mounted.app) if key else None)
-    return app
-
-
-def _signed_in(gradio: Any) -> Callable[[HTTPConnection], bool]:
-    """Returns whether a request has a cookie of Gradio's login."""
-    names = [f"access-token{kind}-{gradio.cookie_id}" for kind in ("", "-unsecure")]
-    return lambda request: any(request.cookies.get(name) in gradio.tokens for name in names)
-
-
-def examples(path: Path = TEST) -> list[str]:
-    """Returns the shortest question of each of a split's most frequent kinds.
-
-    The list is empty if the split's file is missing.
-    """
-    import pyarrow.parquet as pq
-
-    if not path.is_file():
-        return []
-    by_kind: dict[str, list[str]] = {}
-    for row in pq.read_table(path, columns=["question", "kind"]).to_pylist():
-        by_kind.setdefault(row["kind"], []).append(row["question"])
-    kinds = sorted(by_kind, key=lambda kind: (-len(by_kind[kind]), kind))
-    return [min(by_kind[kind], key=lambda text: (len(text), text)) for kind in kinds[:EXAMPLES]]
-
-
-def measured(path: Path = SYSTEMS) -> str:
-    """Returns a paragraph with the verdict on the fine-tuned model; nothing without metrics."""
-    found = read_json(path, "compare") if path.is_file() else {}
-    sentence = found.get("verdict.sentence")
-    return f"\n<p>On {found['n']} test cards: {escape(sentence)}</p>" if sentence else ""
 
 
 def build_page(
@@ -110,13 +40,18 @@ def build_page(
                     model = _model(assistant)
                     clear = gr.Button("New conversation", size="sm", scale=0, elem_id="clear")
                 chat = _chatbot("Conversation", "chat", [{"text": text} for text in questions])
+                tools, copy, again, edit = _tools()
                 chat_asking = _asking("chat")
+                record = gr.Textbox(visible="hidden", label="Conversation", elem_id="record")
+                opening, saved, history = history_panel(record, chat_asking.note)
             with gr.Tab("Compare"):
                 compare_asking = _asking("compare")
                 with gr.Row(equal_height=True):
                     panes = {name: _chatbot(NAMES[name], f"answer-{name}", None) for name in PANES}
             with gr.Tab("Blind test", elem_id="blind"):
                 blind_tab(conversations, pairs, adapter_digest())
+            with gr.Tab("Quiz", elem_id="quiz"):
+                quiz_tab(conversations)
         settings = _settings(assistant)
         rating, save, drop = _rating()
         components = Components(
@@ -125,15 +60,22 @@ def build_page(
             chat_asking=chat_asking,
             panes=panes,
             compare_asking=compare_asking,
+            tools=tools,
+            record=record,
             settings=settings,
             rating=rating,
         )
         events = Events(conversations, components)
-        _connect_asking(events)
-        cleared = [chat, rating.panel, chat_asking.note, chat_asking.alert]
-        clear.click(events.clear, None, cleared, **FREE)
+        _connect_asking(events, again)
+        shown = [chat, tools, record, rating.panel, chat_asking.note, chat_asking.alert]
+        clear.click(events.clear, None, shown, **FREE)
+        opening.click(events.restore, saved, shown, **FREE)
+        edit.click(events.edit, None, [*shown, chat_asking.question], **FREE).then(
+            None, js="() => medtune.focusQuestion()", **HIDDEN
+        )
+        copy.click(None, record, chat_asking.note, js="(text) => medtune.copy(text)", **HIDDEN)
         _connect_rating(events, save, drop)
-        page.load(None, js="() => medtune.start()", **HIDDEN)
+        page.load(None, None, history, js="() => medtune.start()", **HIDDEN)
         page.unload(events.leave)
     page.queue(default_concurrency_limit=None, api_open=False)
     return page
@@ -141,17 +83,18 @@ def build_page(
 
 def _header() -> None:
     with gr.Row(elem_id="header"):
-        gr.HTML(HEADER + measured())
+        gr.HTML(HEADER + verdict_html())
         theme = gr.Button("Dark / light", size="sm", elem_id="theme", scale=0)
         theme.click(None, js="() => medtune.switchTheme()", **HIDDEN)
     gr.HTML(f"<p>{DISCLAIMER}</p>", elem_id="disclaimer")
 
 
-def _connect_asking(events: Events) -> None:
+def _connect_asking(events: Events, again: gr.Button) -> None:
     page = events.page
     asking, settings = page.chat_asking, page.settings.values()
     given = {asking.question, page.model, *settings}
-    changed = [page.chat, *asking]
+    changed = [page.chat, page.tools, page.record, *asking]
+    again.click(events.again, given, changed, **FREE)
     gr.on([asking.question.submit, asking.send.click], events.chat, given, changed, **FREE)
     page.chat.example_select(events.take_example, None, asking.question, **FREE).then(
         events.chat, given, changed, **FREE
@@ -173,29 +116,13 @@ def _connect_rating(events: Events, save: gr.Button, drop: gr.Button) -> None:
     drop.click(lambda: gr.update(visible=False), None, rating.panel, **FREE)
 
 
-def _has_key(key: str) -> Callable[[str, str], bool]:
-    return lambda _, password: secrets.compare_digest(password.encode(), key.encode())
-
-
-def _theme() -> gr.themes.Base:
-    """Returns a theme with the fonts of the reader's system, and colours dark enough to read."""
-    theme = gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO)
-    return theme.set(
-        color_accent="*primary_700",
-        body_text_color_subdued="*neutral_500",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-    )
-
-
 def _model(assistant: Assistant) -> gr.Radio:
     choices = [(NAMES.get(name, name), name) for name in assistant.engine.models]
     return gr.Radio(choices, value=choices[0][1], label="Answered by", elem_id="model")
 
 
 def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
-    """Shows plain text only, which formatting.py escapes."""
+    """Shows the HTML that formatting.py makes, which has no tags of a reader or a model."""
     return gr.Chatbot(
         label=label,
         show_label=questions is None,
@@ -211,6 +138,14 @@ def _chatbot(label: str, name: str, questions: list[Any] | None) -> gr.Chatbot:
         examples=questions,
         height=None,
     )
+
+
+def _tools() -> tuple[gr.Row, gr.Button, gr.Button, gr.Button]:
+    """Returns the buttons for the last answer: copy, ask again, edit the question."""
+    with gr.Row(visible=False, elem_id="tools") as row:
+        labels = ("Copy answer", "Ask again", "Edit question")
+        copy, again, edit = (gr.Button(label, size="sm", scale=0) for label in labels)
+    return row, copy, again, edit
 
 
 def _asking(name: str) -> Asking:

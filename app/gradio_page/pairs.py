@@ -5,10 +5,11 @@ import secrets
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medtune.judging.votes import Choice, System, Vote
+from medtune.judging.votes import Choice, System, Vote, pair_id
 
 PREDICTIONS = Path("data/predictions")
 
@@ -22,6 +23,10 @@ class Pair:
     question: str
     base: str
     finetuned: str
+
+    @cached_property
+    def digest(self) -> str:
+        return pair_id(self.question, self.base, self.finetuned)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class ShownPair:
     def vote(self, voter: str, choice: Choice, adapter: str) -> Vote:
         return Vote(
             voter=voter,
+            pair=self.pair.digest,
             id=self.pair.id,
             kind=self.pair.kind,
             question=self.pair.question,
@@ -85,7 +91,6 @@ def _asked(row: Mapping[str, Any]) -> str:
     return "\n\n".join([*earlier, row["question"]])
 
 
-def first_unseen(pairs: Sequence[Pair], seen: Container[tuple[str, str, str]]) -> Pair | None:
-    """Returns the first pair whose texts are not among those `seen`."""
-    texts = ((pair, (pair.question, pair.base, pair.finetuned)) for pair in pairs)
-    return next((pair for pair, own in texts if own not in seen), None)
+def first_unseen(pairs: Sequence[Pair], seen: Container[str]) -> Pair | None:
+    """Returns the first pair whose digest is not among those `seen`."""
+    return next((pair for pair in pairs if pair.digest not in seen), None)

@@ -1,12 +1,13 @@
 """`medtune votes`: counts the votes of the chat's blind test.
 
-Writes reports/votes.json with the counts and reports/votes.html, which shows them beside the
-report. No stage reads them, so the pipeline's outputs do not depend on votes.
+Writes reports/votes.json with the counts, and reports/votes.js, from which the report shows them.
+No stage reads them, so the pipeline's outputs do not depend on votes.
 
 The win rate is the share of votes for the fine-tuned model, with a tie as half a vote. Votes on one
 pair of answers belong together, so the interval covers the choice of questions.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = ("medtune votes", "medtune votes --all")
 RESULTS = Path("reports/votes.json")
-PAGE = RESULTS.with_suffix(".html")
+SCORES = Path("metrics/compare_scores.json")
 
 
 def summary(votes: Sequence["Vote"], confidence: float) -> dict[str, Any]:
@@ -47,9 +48,9 @@ def win_rate(votes: Sequence["Vote"], confidence: float) -> dict[str, float]:
     from medtune.scoring.scores import Score
 
     score = Score(name="win_rate", title="win rate", higher_is_better=True, columns=())
-    numbers = {texts: n for n, texts in enumerate(dict.fromkeys(vote.texts for vote in votes))}
+    numbers = {texts: n for n, texts in enumerate(dict.fromkeys(vote.pair for vote in votes))}
     rows = np.array([[(vote.outcome + 1) / 2, 1.0] for vote in votes])
-    groups = np.array([numbers[vote.texts] for vote in votes])
+    groups = np.array([numbers[vote.pair] for vote in votes])
     found = estimate(jackknife(score, rows, groups)[None], confidence)
     low, high = found.ci_low, found.ci_high
     return {
@@ -102,17 +103,17 @@ def rows_of(counts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [("kind", "votes", "win rate"), *found]
 
 
-def write_page(lines: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from jinja2 import Environment, PackageLoader
+def write_script(lines: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes the counts for the report that shows the present scores, if there are any."""
+    from medtune.report.costs import run_mark
+    from medtune.runtime.files import read_json, replacing
 
-    from medtune.runtime.files import replacing
-
-    templates = Environment(
-        loader=PackageLoader("medtune.judging"), autoescape=True, trim_blocks=True
-    )
-    text = templates.get_template("votes.html.jinja").render(lines=lines, rows=rows)
-    with replacing(PAGE) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    if not SCORES.is_file():
+        return
+    run = run_mark(read_json(SCORES, "compare"))
+    content = {"run": run, "lines": lines, "columns": rows[0], "rows": rows[1:]}
+    with replacing(RESULTS.with_suffix(".js")) as temporary:
+        temporary.write_text(f"window.votes = {json.dumps(content)};\n", encoding="utf-8")
 
 
 def votes(
@@ -139,5 +140,6 @@ def votes(
     write_json(RESULTS, summary(counted, confidence))
     counts = read_json(RESULTS, "votes")
     lines, rows = lines_of(counts, left_out, confidence), rows_of(counts)
-    write_page(lines, rows)
-    print("\n".join([*lines, "", markdown_table(rows), "", str(PAGE)]))
+    if not every:
+        write_script(lines, rows)
+    print("\n".join([*lines, "", markdown_table(rows), "", str(RESULTS)]))

@@ -28,6 +28,7 @@ OUT_OF_SCOPE = (
 )
 MAX_CHARACTERS = 600  # of a question; limits the time for a long one
 LENIENCE = 0.3  # by which the score of a question about self-harm may be lower
+STRICTNESS = 0.3  # by which that of a question about a dose must be higher
 REMEMBERED = 512  # verdicts on questions, so that a conversation's earlier ones cost no time
 
 
@@ -167,6 +168,7 @@ class Guard:
         if kind == "emergency":
             may_be = np.flatnonzero(scores > model.threshold - LENIENCE)
             scores[[n for n in may_be if self.kinds.of(vectors[n]) == SELF_HARM]] += LENIENCE
+            scores[[n for n in may_be if reasons("caution", questions[int(n)])]] -= STRICTNESS
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
         excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
         return by_rule | ((scores > model.threshold) & ~excluded)

@@ -27,11 +27,12 @@ Choice = Literal["a", "b", "both_good", "both_bad"]
 class Vote:
     """`a` is the system whose answer stood first, and `seconds` the time that the voter took.
 
-    `id` is that of a test card, empty for a question of one's own. `adapter` is a digest of the
-    fine-tuned weights.
+    `pair` is the pair_id of the three texts. `id` is that of a test card, empty for a question of
+    one's own. `adapter` is a digest of the fine-tuned weights.
     """
 
     voter: str
+    pair: str
     id: str
     kind: str
     question: str
@@ -49,9 +50,11 @@ class Vote:
             return 0
         return 1 if (self.choice == "a") == (self.a == "finetuned") else -1
 
-    @property
-    def texts(self) -> tuple[str, str, str]:
-        return self.question, self.base, self.finetuned
+
+def pair_id(question: str, base: str, finetuned: str) -> str:
+    """Returns a digest of a question and its answers; votes with the same one belong together."""
+    texts = json.dumps([question, base, finetuned])
+    return hashlib.sha256(texts.encode()).hexdigest()[:16]
 
 
 def adapter_digest(weights: Path = WEIGHTS) -> str:
@@ -69,14 +72,14 @@ def read_votes(path: Path = VOTES) -> list[Vote]:
     """
     lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
     votes = [_vote(path, n, line) for n, line in enumerate(lines, start=1) if line.strip()]
-    return list({(vote.voter, vote.texts): vote for vote in votes}.values())
+    return list({(vote.voter, vote.pair): vote for vote in votes}.values())
 
 
 def _vote(path: Path, number: int, line: str) -> Vote:
     try:
         vote = Vote(**json.loads(line))
         known = vote.choice in get_args(Choice) and vote.a in get_args(System)
-        if known and all(isinstance(text, str) for text in (*vote.texts, vote.voter, vote.kind)):
+        if known and all(isinstance(text, str) for text in (vote.pair, vote.voter, vote.kind)):
             return vote
     except (ValueError, TypeError):
         pass
@@ -95,7 +98,7 @@ def counts_of(votes: Sequence[Vote]) -> dict[str, float]:
     return {
         "n": len(votes),
         "voters": len({vote.voter for vote in votes}),
-        "questions": len({vote.texts for vote in votes}),
+        "questions": len({vote.pair for vote in votes}),
         "wins": outcomes[1],
         "losses": outcomes[-1],
         "both_good": choices["both_good"],
@@ -112,10 +115,10 @@ def agreement_of(votes: Sequence[Vote]) -> dict[str, float]:
     `agreement` is the share of equal pairs of votes. `kappa` sets chance to 0 (Scott's π, 1955:
     Cohen's κ with each pair in both orders). Both are NaN where no two voters meet.
     """
-    by_question: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    by_pair: dict[str, list[int]] = defaultdict(list)
     for vote in votes:
-        by_question[vote.texts].append(vote.outcome)
-    pairs = [pair for outcomes in by_question.values() for pair in combinations(outcomes, 2)]
+        by_pair[vote.pair].append(vote.outcome)
+    pairs = [pair for outcomes in by_pair.values() for pair in combinations(outcomes, 2)]
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
     equal = sum(a == b for a, b in pairs)
     return {

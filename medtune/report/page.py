@@ -33,6 +33,7 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
     "parts": "Scores by kind, topic and length",
     "answers": "Answers side by side",
     "judge": "A judge's opinion",
+    "votes": "Votes of people",
     "general": "Questions outside the data",
     "forgetting": "Knowledge and forgetting",
     "cost": "Cost",
@@ -73,8 +74,8 @@ class Parts:
 def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     """Returns the page; text from the data is escaped.
 
-    The only scripts that run are its own and those in reports/costs.js and reports/judge.js, which
-    it loads if these files exist.
+    The only scripts that run are its own and those in reports/costs.js, reports/judge.js and
+    reports/votes.js, which it loads if these files exist.
     """
     compare, systems = facts.metrics["compare_scores"], facts.metrics["compare_systems"]
     tables = part_tables(facts)

@@ -189,7 +189,7 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     assert "&lt;script&gt;alert(&#39;question&#39;)" in report
     assert "<script>alert" not in report
     files = re.findall(r"(?:src|href)=\"(?!#|data:)([^\"]*)", report)
-    assert files == ["costs.js", "judge.js"], "the report needs no other file"
+    assert files == ["costs.js", "judge.js", "votes.js"], "the report needs no other file"
 
 
 @pytest.mark.slow

@@ -98,27 +98,40 @@ function setUpTheme(button) {
   label();
 }
 
-// Shows the costs in costs.js, unless the file is missing or belongs to another run.
-function setUpCosts(place) {
-  const costs = window.costs;
-  if (costs?.run !== place.dataset.run) return;
+// Returns a table whose first column names its rows.
+function tableOf(caption, columns, rows) {
   const table = document.createElement("table");
-  table.createCaption().textContent = costs.caption;
+  table.createCaption().textContent = caption;
   const add = (parent, tag, text, scope) => {
     const cell = parent.appendChild(document.createElement(tag));
     cell.textContent = text;
     if (scope) cell.scope = scope;
   };
   const header = table.createTHead().insertRow();
-  for (const name of costs.columns) add(header, "th", name, "col");
+  for (const name of columns) add(header, "th", name, "col");
   const body = table.createTBody();
-  for (const [stage, ...values] of costs.rows) {
+  for (const [name, ...values] of rows) {
     const row = body.insertRow();
-    add(row, "th", stage, "row");
+    add(row, "th", name, "row");
     for (const value of values) add(row, "td", value);
   }
+  return table;
+}
+
+function paragraphsOf(lines) {
+  return lines.map((line) => {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = line;
+    return paragraph;
+  });
+}
+
+// Shows the costs in costs.js, unless the file is missing or belongs to another run.
+function setUpCosts(place) {
+  const costs = window.costs;
+  if (costs?.run !== place.dataset.run) return;
   place.className = "scroll";
-  place.replaceChildren(table);
+  place.replaceChildren(tableOf(costs.caption, costs.columns, costs.rows));
 }
 
 // Shows the opinion in judge.js, unless the file is missing or belongs to another run.
@@ -126,16 +139,22 @@ function setUpJudge(place) {
   const judge = window.judge;
   if (!judge || judge.run !== place.dataset.run) return;
   const share = (value) => (typeof value === "number" ? value.toFixed(2) : "n/a");
-  const lines = [
+  place.replaceChildren(...paragraphsOf([
     `${judge.model} read ${judge.n} answers of the fine-tuned model beside those of ${judge.opponent}, in both orders: better in ${judge.wins}, equal in ${judge.ties}, worse in ${judge.losses}.`,
     `It gave the same verdict in both orders in a share of ${share(judge.consistency)} of the pairs. Its agreement with ROUGE-L is κ = ${share(judge.kappa)} (0 is chance, 1 is full agreement).`,
     "A language model's opinion is no measurement: it prefers long and confident answers.",
-  ];
-  place.replaceChildren(...lines.map((line) => {
-    const paragraph = document.createElement("p");
-    paragraph.textContent = line;
-    return paragraph;
-  }));
+  ]));
+}
+
+// Shows the votes in votes.js, unless the file is missing or belongs to another run.
+function setUpVotes(place) {
+  const votes = window.votes;
+  if (votes?.run !== place.dataset.run) return;
+  const sentences = votes.lines.map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`);
+  place.replaceChildren(
+    ...paragraphsOf([...sentences, "The answers stood side by side in random order, and nothing said which model had written which. Intervals cover the choice of questions, not that of voters."]),
+    tableOf("Votes by kind of question", votes.columns, votes.rows),
+  );
 }
 
 // Says that a table or picture goes on outside the screen.
@@ -152,4 +171,5 @@ setUpCosts(document.getElementById("costs"));
 document.querySelectorAll("table.sortable").forEach(setUpParts);
 setUpAnswers(document.getElementById("list"), document.getElementById("filter"));
 setUpJudge(document.getElementById("opinion"));
+setUpVotes(document.getElementById("voted"));
 setUpScrolling([...document.querySelectorAll(".scroll, .picture")]);

@@ -14,7 +14,7 @@ from app.gradio_page.nearest_cards import NearestCards
 from medtune.modeling.prompts import PromptEncoder
 
 ANSWER = "Gout is <b>joint</b> & pain."
-ESCAPED = "Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain."
+ESCAPED = "<p>Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain.</p>\n"
 CARD = ("What is gout?", "A disease of <i>joints</i>.")
 ME = SimpleNamespace(session_hash="me")
 # A name stands for a component of the page.
@@ -26,6 +26,8 @@ PAGE = Components(
     chat_asking=ASKING,
     panes={"base": "base pane", "finetuned": "finetuned pane"},
     compare_asking=ASKING,
+    tools="tools",
+    record="record",
     settings={name: name for name in SETTINGS},
     rating=Rating("panel", "comment", "problem"),
 )

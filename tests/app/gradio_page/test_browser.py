@@ -1,6 +1,7 @@
 """The page in Chromium, over a stand-in engine."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.gradio_page.blind_test import SOONEST_S
-from app.gradio_page.layout import mount_page
+from app.gradio_page.mounting import mount_page
+from app.remarks import Remarker
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER
+from medtune.guard.classifier import Verdict
 from medtune.modeling.prompts import PromptEncoder
 from tests.chromium import CHROMIUM, OPTIONS
 from tests.waiting import until
@@ -59,15 +62,17 @@ def show(
     for name in ("train", "test"):
         pq.write_table(pa.table(cards), tmp_path / f"data/split/{name}.parquet")
     (tmp_path / "data/predictions").mkdir()
+    best = {"question": ["What is gout?"], "kind": ["definition"], "rougeL_unicode": [1.0]}
+    pq.write_table(pa.table(best), tmp_path / "data/predictions/finetuned_validation.parquet")
     for name in ("base", "finetuned"):
         answered = {"id": ["1", "2"], "kind": ["sign"] * 2, "question": ["First?", "Second?"]}
         answered["prediction"] = [f"<i>{name}</i> {n}" for n in range(2)]
         pq.write_table(pa.table(answered), tmp_path / f"data/predictions/{name}.parquet")
     ends = []
 
-    def shown(*batches: Any, width: int = 1400) -> Any:
-        app = build(*batches)
-        mount_page(app, app.state.assistant)
+    def shown(*batches: Any, width: int = 1400, key: str | None = None, **settings: Any) -> Any:
+        app = build(*batches, **settings)
+        mount_page(app, app.state.assistant, key)
         server = listen(app)
         address = server.__enter__()
         context = browser.new_context(
@@ -80,7 +85,7 @@ def show(
         page.on("request", lambda request: asked.append(request.url))
         page.on("dialog", lambda dialog: asked.append("dialog " + dialog.message))
         page.goto(address)
-        page.wait_for_selector(BOX)
+        page.wait_for_selector("input[type=password]" if key else BOX)
         return SimpleNamespace(page=page, address=address, asked=asked)
 
     yield shown
@@ -124,7 +129,7 @@ def test_asked_streamed_stopped_rated(
     assert stands_still(spoken) and 0 < len(answer(page, 0)) < 5 * 90 - 1
     assert page.locator("#chat .user .message-content").inner_text() == "What is\ngout?"
 
-    page.get_by_text("Fine-tuned · 1 close training card").click()
+    page.get_by_text("Fine-tuned · 1 similar training card").click()
     page.get_by_text("A <i>disease</i>.").wait_for()
     page.get_by_role("button", name="Like", exact=True).click()
     page.wait_for_function("document.activeElement.closest('#rating')")
@@ -134,7 +139,8 @@ def test_asked_streamed_stopped_rated(
     page.locator("#rating").wait_for(state="hidden")
     saved = json.loads((tmp_path / "data/feedback/liked.jsonl").read_text())
     assert (saved["question"], saved["comment"]) == ("What is\ngout?", "Short.")
-    assert saved["answer"] == answer(page, 0) and saved["settings"]["max_new_tokens"] == 400
+    assert answer(page, 0).startswith(saved["answer"])
+    assert saved["settings"]["max_new_tokens"] == 400
 
 
 def test_an_example_is_asked_and_a_new_conversation_is_empty(
@@ -142,7 +148,7 @@ def test_an_example_is_asked_and_a_new_conversation_is_empty(
 ) -> None:
     page = show(says(batch, encoder, "A disease."), batch).page
     page.get_by_text("What is gout?").click()
-    until(lambda: page.locator("#chat .bot").count() and answer(page, 0) == "A disease.")
+    until(lambda: page.locator("#chat .bot").count() and "A disease." in answer(page, 0))
     page.get_by_role("button", name="New conversation").click()
     until(lambda: page.locator("#chat .bot").count() == 0)
     page.get_by_text("What is gout?").wait_for()
@@ -202,11 +208,14 @@ def test_what_a_model_says_is_text(show: Any, batch: Any, encoder: PromptEncoder
     page = shown.page
     page.fill(BOX, HOSTILE)
     page.keyboard.press("Enter")
-    page.get_by_text("no close card").wait_for()
-    for who in ("user", "bot"):
-        message = page.locator(f"#chat .{who} .message-content").first
-        assert message.inner_text() == HOSTILE
-        assert message.locator("img, a, script, strong, code, .katex").count() == 0
+    page.locator("#chat .source").wait_for()
+    asked, answered = (page.locator(f"#chat .{who} .message-content") for who in ("user", "bot"))
+    assert asked.inner_text() == HOSTILE
+    assert asked.locator("strong, code").count() == 0 and answered.locator("strong").count() == 1
+    plain = re.sub(r"\*\*|`|\\", "", HOSTILE).replace("&lt;", "<").split()
+    assert answered.inner_text().split()[: len(plain)] == plain
+    for message in (asked, answered):
+        assert message.locator("img, a, script, .katex").count() == 0
     assert {url.split("/")[2] for url in shown.asked} == {shown.address.split("/")[2]}
 
 
@@ -214,7 +223,7 @@ def test_dark_narrow_and_by_keyboard(show: Any, batch: Any, encoder: PromptEncod
     page = show(says(batch, encoder, "Long" * 60), batch, width=400).page
     page.fill(BOX, "Longword" * 30)
     page.keyboard.press("Enter")
-    page.get_by_text("no close card").wait_for()
+    page.locator("#chat .source").wait_for()
     for tab in ("Chat", "Compare"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -241,6 +250,114 @@ def test_dark_narrow_and_by_keyboard(show: Any, batch: Any, encoder: PromptEncod
         )
     assert names[0].strip() == "Send" and names[2] == "Select example 1: What is gout?"
     assert names[3].strip() == "New conversation"
+
+
+def test_a_conversation_is_kept_opened_saved_and_deleted(
+    show: Any, batch: Any, encoder: PromptEncoder
+) -> None:
+    shown = show(says(batch, encoder, "**A** disease."), batch)
+    page = shown.page
+    page.fill(BOX, "What is gout?")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copy answer").wait_for()
+    page.reload()
+    page.wait_for_selector(BOX)
+    page.get_by_role("button", name="Conversations").click()
+    page.get_by_label("Earlier conversations").click()
+    page.get_by_role("option").filter(has_text="What is gout?").click()
+    page.get_by_role("button", name="Open", exact=True).click()
+    until(lambda: page.locator("#chat .bot").count() and "A disease." in answer(page, 0))
+    for name, text in (
+        ("Markdown", "**Fine-tuned:** **A** disease."),
+        ("JSON", '"**A** disease."'),
+    ):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=f"Save as {name}").click()
+        assert text in saved.value.path().read_text(encoding="utf-8")
+    page.get_by_role("button", name="Delete all").click()
+    until(lambda: page.evaluate("localStorage['medtune-conversations']") == "[]")
+
+
+def test_an_answer_is_copied_asked_again_and_its_question_edited(
+    show: Any, batch: Any, encoder: PromptEncoder
+) -> None:
+    spoken = says(batch, encoder, "**A** disease.")
+    page = show(spoken, batch).page
+    page.fill(BOX, "What is gout?")
+    page.keyboard.press("Enter")
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.get_by_role("button", name="Copy answer").click()
+    page.get_by_text("Copied.").wait_for()
+    assert page.evaluate("window.copied") == "**A** disease."
+    spoken.reply = [*encoder.answer_ids("Another."), encoder.end_id]
+    page.get_by_role("button", name="Ask again").click()
+    until(lambda: "Another." in answer(page))
+    assert page.locator("#chat .bot").count() == 1
+    page.get_by_role("button", name="Edit question").click()
+    until(lambda: page.input_value(BOX) == "What is gout?")
+    assert page.locator("#chat .bot").count() == 0
+
+
+def test_the_header_leaves_a_phone_its_screen(show: Any, batch: Any) -> None:
+    page = show(batch, batch, width=400).page
+    tabs = page.get_by_role("tab", name="Chat").bounding_box()
+    assert 0 < tabs["y"] <= 800 / 8
+    box = page.locator(BOX).bounding_box()
+    assert box["y"] + box["height"] <= 800
+
+
+def test_the_key_alone_signs_in(show: Any, batch: Any) -> None:
+    page = show(batch, batch, width=400, key="sesame").page
+    assert violations(page) == []
+    page.get_by_label("API key").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_text("This key is wrong.").wait_for()
+    page.get_by_label("API key").fill("sesame")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector(BOX)
+
+
+def violations(page: Any) -> list[Any]:
+    """Returns what axe finds against accessibility, each with the elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(400, False), (1400, True)])
+def test_axe_finds_nothing_on_any_tab(
+    show: Any, batch: Any, encoder: PromptEncoder, width: int, is_dark: bool
+) -> None:
+    remarks = Remarker(lambda *_: Verdict(True, "heart"), "warn").remarks
+    spoken = says(batch, encoder, "# Gout\n\n- a `b`\n- **c**")
+    page = show(spoken, says(batch, encoder, "No."), width=width, remarks=remarks).page
+    if is_dark:
+        page.get_by_role("button", name="Dark / light").click()
+        page.wait_for_timeout(500)  # colours change gradually
+    assert violations(page) == []
+    page.fill(BOX, "What is gout?")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 similar training card").click()
+    for name in ("Conversations", "Settings"):
+        page.get_by_role("button", name=name).click()
+    page.get_by_role("button", name="Like", exact=True).click()
+    page.locator("#rating").wait_for()
+    assert violations(page) == []
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("tab", name="Compare").click()
+    page.fill(SECOND_BOX, "What is gout?")
+    page.keyboard.press("Enter")
+    page.locator("#answer-base details").wait_for()
+    assert violations(page) == []
+    page.get_by_role("tab", name="Blind test").click()
+    page.get_by_role("button", name="Next test question").click()
+    page.locator("#blind-votes button").first.wait_for()
+    assert violations(page) == []
+    page.get_by_role("tab", name="Quiz").click()
+    page.get_by_role("button", name="Start the quiz").click()
+    page.get_by_role("button", name="Show the answer").click()
+    page.locator("#quiz-ratings button").first.wait_for()
+    assert violations(page) == []
 
 
 def test_a_closed_page_stops_its_answer(show: Any, batch: Any, encoder: PromptEncoder) -> None:

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.gradio_page.pairs import Pair, ShownPair, first_unseen, recorded_pairs
+from medtune.judging.votes import pair_id
 
 
 def write(folder: Path, name: str, answers: dict[str, str]) -> None:
@@ -39,5 +40,5 @@ def test_the_order_of_the_answers_is_drawn_and_the_vote_knows_it() -> None:
 
 def test_the_first_pair_that_was_not_seen_comes_next() -> None:
     pairs = [Pair(f"{n}", "sign", "Why?", f"base {n}", "tuned") for n in range(3)]
-    assert first_unseen(pairs, {("Why?", "base 0", "tuned")}) == pairs[1]
-    assert first_unseen(pairs, {("Why?", f"base {n}", "tuned") for n in range(3)}) is None
+    assert first_unseen(pairs, {pair_id("Why?", "base 0", "tuned")}) == pairs[1]
+    assert first_unseen(pairs, {pair.digest for pair in pairs}) is None

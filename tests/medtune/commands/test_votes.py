@@ -11,7 +11,9 @@ import pytest
 
 from medtune.commands import votes as command
 from medtune.judging.votes import VOTES
+from medtune.report.costs import run_mark
 from medtune.runtime.errors import InputError
+from medtune.runtime.files import write_json
 from tests.medtune.judging.test_votes import vote
 
 ROOT = Path(command.__file__).parents[2]
@@ -46,14 +48,25 @@ def test_the_win_rate_is_told_with_interval_agreement_and_kinds(
     found = json.loads(command.RESULTS.read_text())
     assert 0 < found["ci_low"] < 0.8 < found["ci_high"] <= 1
     assert found["kinds"]["sign"] == {"n": 2, "win_rate": 0.0, "ci_low": None, "ci_high": None}
-    page = command.PAGE.read_text(encoding="utf-8")
-    assert "Win rate of the fine-tuned model: 0.80" in page
-    assert "&lt;definition&gt;" in page and "<definition>" not in page and "<script" not in page
-    first = page
-    command.votes()
-    assert command.PAGE.read_text(encoding="utf-8") == first
     command.votes(every=True)
     assert "11 votes" in capsys.readouterr().out
+
+
+def test_the_report_gets_the_votes_on_its_own_answers_alone(project: Path) -> None:
+    cast(vote(kind="</script>"), vote("a", question="old?", adapter="other"))
+    script = command.RESULTS.with_suffix(".js")
+    command.votes()
+    assert not script.exists()  # no report to show them
+    scores = {"rougeL.finetuned": 0.3}
+    write_json(command.SCORES, scores)
+    command.votes()
+    written = script.read_text(encoding="utf-8")
+    shown = json.loads(written.removeprefix("window.votes = ").rstrip(";\n"))
+    assert shown["run"] == run_mark(scores) and shown["columns"] == ["kind", "votes", "win rate"]
+    assert shown["rows"] == [["</script>", "1", "1.00 (no interval)"]]
+    assert shown["lines"][1].startswith("1 votes of 1 voters on 1 pairs")
+    command.votes(every=True)
+    assert script.read_text(encoding="utf-8") == written
 
 
 def test_a_tie_is_half_a_win_and_votes_on_one_question_are_no_more_questions() -> None:

@@ -52,6 +52,12 @@ def test_a_question_about_self_harm_may_score_lower() -> None:
         assert (verdict.emergency == first) is found
 
 
+def test_a_question_about_a_dose_must_score_higher() -> None:
+    for score, found in ((0.2, None), (0.4, "heart")):
+        asked = guard(NEVER, constant(score), NEVER).check("Can I stop my statin?")
+        assert asked.emergency == found and asked.caution
+
+
 def test_a_case_of_an_examination_is_no_emergency() -> None:
     always = guard(ALWAYS, ALWAYS, NEVER)
     case = "A 58-year-old man presents with crushing chest pain. What is the most likely diagnosis?"

@@ -169,6 +169,27 @@ def test_sentences_lose_case_apostrophes_and_punctuation() -> None:
     assert normalized("?!") == []
 
 
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("she posted a farewell and does not answer", "self_harm"),
+        ("he shut himself in the garage and the engine is on", "self_harm"),
+        ("how much rat poison is deadly", "self_harm"),
+        ("im ovrdosing on aspirin tonight, want to be gone", "self_harm"),
+        ("cut my wrist and dont care", "self_harm"),
+        ("postpartum, one pad every ten minutes", "bleeding"),
+        ("thrown from a horse, cannot feel my feet", "injury"),
+        ("lethal dose of nicotine in rats", None),
+        ("how is the lethal dose of gamma rays measured", None),
+        ("my rabbit was hit by a car", None),
+        ("did Nelson lose an arm, was it cut off", None),
+        ("心脏病发作有哪些危险因素", None),
+    ],
+)
+def test_kinds_that_a_reader_found_are_told_apart(question: str, kind: str | None) -> None:
+    assert kind_of("emergency", question) == kind
+
+
 def test_every_rule_is_needed() -> None:
     for kind in KINDS:
         asked = phrasings(kind, "found") + phrasings(kind, "found", "validation")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medtune.judging.votes import Vote, adapter_digest, agreement_of, counts_of, read_votes
+from medtune.judging.votes import Vote, adapter_digest, agreement_of, counts_of, pair_id, read_votes
 from medtune.runtime.errors import InputError
 
 
@@ -23,7 +23,9 @@ def vote(choice: str = "a", a: str = "finetuned", **fields: Any) -> Vote:
         "seconds": 8.0,
         "adapter": "",
     }
-    return Vote(**known | fields)
+    known |= fields
+    texts = (known["question"], known["base"], known["finetuned"])
+    return Vote(**{"pair": pair_id(*texts), **known})
 
 
 def write(path: Path, *votes: Vote) -> Path:
@@ -59,7 +61,7 @@ def test_of_one_voters_votes_on_the_same_answers_the_last_counts(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "line",
-    ["{", "[]", "{}", json.dumps(asdict(vote("c"))), json.dumps(asdict(vote(question=3)))],
+    ["{", "[]", "{}", json.dumps(asdict(vote("c"))), json.dumps(asdict(vote(pair=3)))],
 )
 def test_a_line_that_is_no_vote_is_named(tmp_path: Path, line: str) -> None:
     path = write(tmp_path / "votes.jsonl", vote())

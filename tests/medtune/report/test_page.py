@@ -98,8 +98,12 @@ def test_nothing_from_the_data_is_markup(facts: Facts) -> None:
     page = Page(html)
     assert not list(page.all("img")) and "<b>a|b</b>" not in html
     assert page.text.count("alert(1)") > 5
-    assert html.count("<script") == 3
-    assert '<script src="costs.js"></script>\n<script src="judge.js"></script>' in html
+    assert html.count("<script") == 4
+    assert re.findall(r'<script src="(.*?)"></script>', html) == [
+        "costs.js",
+        "judge.js",
+        "votes.js",
+    ]
     assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on")]
 
 
@@ -109,7 +113,7 @@ def test_only_the_script_of_the_page_and_its_side_files_are_loaded(facts: Facts)
     (policy,) = [a["content"] or "" for a in Page(html).all("meta") if "http-equiv" in a]
     assert policy.startswith("default-src 'none'; ") and content_hash(script) in policy
     assert not re.search(
-        r"(src|href)=\"(?!#|costs.js|judge.js)|@import|url\(|https?://(?!hpo)", html
+        r"(src|href)=\"(?!#|costs.js|judge.js|votes.js)|@import|url\(|https?://(?!hpo)", html
     )
     scripts = [part for part in policy.split("; ") if part.startswith("script-src")]
     assert scripts == [f"script-src 'self' file: '{content_hash(script)}'"]
@@ -303,6 +307,18 @@ def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
         (tmp_path / "judge.js").write_text(f"window.judge = {json.dumps(judge | {'run': 'x'})};")
         page.reload()
         assert "No language model" in page.inner_text("#judge")
+        assert "Nobody has voted on these answers." in page.inner_text("#votes")
+        columns, rows = ["kind", "votes", "win rate"], [["<i>sign</i>", "9", "0.80"]]
+        votes = {"run": run, "lines": ["win rate: 0.80"], "columns": columns, "rows": rows}
+        (tmp_path / "votes.js").write_text(f"window.votes = {json.dumps(votes)};")
+        page.reload()
+        assert "Win rate: 0.80." in page.inner_text("#votes")
+        assert page.locator("#votes td").all_inner_texts() == ["9", "0.80"]
+        assert page.inner_text("#votes tbody th") == "<i>sign</i>"
+        assert page.evaluate("document.documentElement.scrollWidth") == 400
+        (tmp_path / "votes.js").write_text(f"window.votes = {json.dumps(votes | {'run': 'x'})};")
+        page.reload()
+        assert "Nobody has voted" in page.inner_text("#votes")
         browser.close()
 
 

@@ -8,14 +8,13 @@ from types import NoneType
 from typing import Any
 from urllib.request import urlopen
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
 from app.gradio_page.conversations import Conversations
-from app.gradio_page.filter import PageEvent, PageFilter
-from app.gradio_page.layout import EXAMPLES, build_page, examples, measured, mount_page
+from app.gradio_page.filter import PageFilter, events_of
+from app.gradio_page.layout import build_page
+from app.gradio_page.mounting import mount_page
 from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
 
@@ -105,7 +104,7 @@ def test_an_event_with_other_values_is_refused_and_not_logged(
     serve_page: Any, batch: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     client = serve_page(batch, batch)
-    for number in range(12):
+    for number in range(40):
         event = {"data": ["secret"] * 9, "fn_index": number, "session_hash": "x"}
         assert client.post(JOIN, json=event).status_code == 400
     assert "secret" not in "".join(capfd.readouterr())
@@ -129,7 +128,7 @@ def test_every_malformed_event_is_refused_without_a_traceback(
     build: Any, batch: Any, build_blocks: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     app = build(batch, batch)
-    events = {number: PageEvent.of(function) for number, function in build_blocks.fns.items()}
+    events = events_of(build_blocks)
     page = PageFilter(app, events)
     values: tuple[Any, ...] = ({"a": 1}, ["secret"], float("nan"), 1e99, "secret", None, True)
     passed = 0
@@ -180,7 +179,8 @@ def test_pages_of_other_sites_are_not_answered(serve_page: Any, batch: Any) -> N
 
 def test_readers_need_the_key_too(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch, page_key="sesame")
-    assert DISCLAIMER not in client.get("/").text
+    sign_in = client.get("/").text
+    assert DISCLAIMER not in sign_in and "The server’s API key" in sign_in
     events = [{"data": [], "fn_index": number, "session_hash": "x"} for number in range(12)]
     assert {client.post(JOIN, json=event).status_code for event in events} == {401}
     for path in ("heartbeat/x", "startup-events", "queue/data?session_hash=x"):
@@ -226,22 +226,3 @@ def test_no_event_is_public_and_no_component_takes_files(build_blocks: Any) -> N
 def build_blocks(build: Callable[..., Any], batch: Any) -> Any:
     conversations = Conversations(build(batch, batch).state.assistant, NearestCards([]))
     return build_page(conversations, ["What is gout?"])
-
-
-def test_the_page_says_what_the_tests_found_of_the_model(tmp_path: Path) -> None:
-    path = tmp_path / "compare_systems.json"
-    assert measured(path) == ""
-    path.write_text('{"n": 240, "verdict.sentence": "It is better in <b>."}', encoding="utf-8")
-    assert measured(path).strip() == "<p>On 240 test cards: It is better in &lt;b&gt;.</p>"
-
-
-def test_examples_are_the_shortest_of_each_kind(tmp_path: Path) -> None:
-    kinds = [f"kind {n}" for n in range(8)]
-    rows = [(f"{'long ' * n}{kind}?", kind) for kind in kinds for n in (2, 1)]
-    rows += [("Why?", "kind 7"), ("How?", "kind 7")]
-    questions, named = zip(*rows, strict=True)
-    path = tmp_path / "test.parquet"
-    pq.write_table(pa.table({"question": questions, "kind": named}), path)
-    found = examples(path)
-    assert found == ["How?", *[f"long kind {n}?" for n in range(5)]] and len(found) == EXAMPLES
-    assert examples(tmp_path / "none.parquet") == []

@@ -1,0 +1,40 @@
+"""What the pipeline has measured of the fine-tuned model, for the page."""
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from medtune.runtime.files import read_json
+
+SYSTEMS = Path("metrics/compare_systems.json")
+ANSWERS = Path("data/predictions/finetuned_validation.parquet")
+EXAMPLES = 6
+LONGEST = 80  # characters of an example
+
+
+def verdict_html(path: Path = SYSTEMS) -> str:
+    """Returns a paragraph with the verdict on the fine-tuned model; nothing without metrics."""
+    found = read_json(path, "compare") if path.is_file() else {}
+    sentence = found.get("verdict.sentence")
+    return f"\n<p>On {found['n']} test cards: {escape(sentence)}</p>" if sentence else ""
+
+
+def examples(suits: Callable[[str], bool], path: Path = ANSWERS) -> list[str]:
+    """Returns for each kind of card the validation question that was answered best, by ROUGE-L.
+
+    The best comes first. Only questions that suit are taken. The list is empty without answers.
+    """
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        return []
+    rows = pq.read_table(path).to_pylist()
+    rows.sort(key=lambda row: (-row["rougeL_unicode"], row["question"]))
+    by_kind: dict[str, str] = {}
+    for row in rows:
+        question = row["question"]
+        if row["kind"] in by_kind or len(question) > LONGEST or row.get("history"):
+            continue
+        if suits(question):
+            by_kind[row["kind"]] = question
+    return list(by_kind.values())[:EXAMPLES]

@@ -1,0 +1,78 @@
+"""Mounts the chat page, a Gradio app, in the server, after the API's routes."""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+
+from app.assistant import Assistant
+from app.gradio_page.conversations import READERS, Conversations
+from app.gradio_page.filter import PageFilter, events_of
+from app.gradio_page.layout import build_page
+from app.gradio_page.measured import examples
+from app.gradio_page.nearest_cards import NearestCards
+from app.gradio_page.pairs import recorded_pairs
+from app.remarks import Remarks
+
+HERE = Path(__file__).parent
+FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+MONO = ("ui-monospace", "monospace")
+
+
+def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> FastAPI:
+    """Adds the page at "/", after all other routes of `app`.
+
+    If there is a `key`, readers must enter it in sign_in.html. `app.state.close_page()` ends the
+    connections of open pages, which would otherwise keep the server from stopping.
+    """
+    conversations = Conversations(assistant, NearestCards.load())
+    page = build_page(conversations, examples(_suits(assistant)), recorded_pairs())
+    page.state_session_capacity = READERS
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        auth=_has_key(key) if key else None,
+        max_file_size=0,
+        show_error=False,
+        theme=_theme(),
+        css_paths=HERE / "page.css",
+        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+    )
+    mounted: Any = app.routes[-1]
+    app.state.close_page = mounted.app.stop_event.set
+    mounted.app = PageFilter(mounted.app, events_of(page), _signed_in(mounted.app) if key else None)
+    return app
+
+
+def _signed_in(gradio: Any) -> Callable[[HTTPConnection], bool]:
+    """Returns whether a request has a cookie of Gradio's login."""
+    names = [f"access-token{kind}-{gradio.cookie_id}" for kind in ("", "-unsecure")]
+    return lambda request: any(request.cookies.get(name) in gradio.tokens for name in names)
+
+
+def _suits(assistant: Assistant) -> Callable[[str], bool]:
+    """Returns whether a question can be an example: the guard has nothing to say about it."""
+    return lambda text: assistant.remarks([{"role": "user", "content": text}]) == Remarks()
+
+
+def _has_key(key: str) -> Callable[[str, str], bool]:
+    return lambda _, password: secrets.compare_digest(password.encode(), key.encode())
+
+
+def _theme() -> gr.themes.Base:
+    """Returns a theme with the fonts of the reader's system, and colours dark enough to read."""
+    theme = gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO)
+    return theme.set(
+        color_accent="*primary_700",
+        body_text_color_subdued="*neutral_500",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
