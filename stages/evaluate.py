@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from medtune.baselines.few_shot import FewShotPrompts
+from medtune.baselines.few_shot import with_cards
+from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.adapters import ADAPTER, load_adapter
@@ -69,8 +70,9 @@ def ask(
     logger.info("loading the model")
     model = load_base()
     if name in SHOWN_CARDS:
-        prompts = FewShotPrompts(encoder, read_table(TRAINING, "split"), params.few_shot)
-        cards = prompts.table(cards, context_tokens(model.config), params.max_new_tokens)
+        training = read_table(TRAINING, "split", TEXTS)
+        cards = with_cards(cards, training, encoder, context_tokens(model.config), params)
+        del training  # it may be large
     if name in ADAPTED:
         model = load_adapter(model)
     ids, lengths = cards["input_ids"], cards["prompt_length"].to_pylist()
