@@ -73,6 +73,16 @@ by age 20 | by 20 years of age
 half of patients | 50% of patients
 two-thirds of cases | 2/3 of cases
 a third of the children | 1/3 of the children
+one seventh | one in seven
+one-fifth the dose | 20% the dose
+two fifths | 40%
+three quarters | 3/4
+three-quarters of cases | three fourths of cases
+a tenth of them | 10% of them
+one half | 50%
+one hundredth | 1%
+two eyes | 2 eyes
+one sixth nerve | 1 sixth nerve
 10-12 months | 10 to 12 mo
 between 2 and 3 days | 2-3 days
 2 or 3 weeks | two to three wk
@@ -125,6 +135,10 @@ two hundred | two thousand
 50% | 5%
 half of patients | a third of patients
 two-thirds of cases | one third of cases
+one seventh | one sixth
+two fifths | two thirds
+a tenth of them | a hundredth of them
+two eyes | three eyes
 120/80 mmHg | 3/2 mmHg
 120/80 mmHg | 80/120 mmHg
 140 mmHg | 130 mmHg
@@ -238,6 +252,9 @@ def test_quantities_are_in_order_as_first_written(text: str, written: list[str])
         ("5 mg", "5 mg daily", "", []),
         ("5 mg daily", "5 mg", "", ["5 mg /day"]),
         ("interleukin 6", "IL-6", "", []),
+        ("Two eyes, a sixth nerve", "Both eyes, the sixth nerve", "", []),
+        ("Both eyes and the third molar", "The eye and the third molar", "", []),
+        ("both eyes, three ears", "both eyes, two ears", "", ["3"]),
         ("12 weeks, 1 in 3", "Twelve weeks, one in three", "", []),
         ("6 and 8, then 6", "7", "8?", ["6"]),
         ("none", "5 mg", "", []),
