@@ -10,6 +10,7 @@ from medtune.cards import recognised
 from medtune.cards.readers import read_records
 from medtune.cards.records import Record
 from medtune.config.loading import load_params
+from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError
 from tests.medtune.cards.test_readers import choose
 
@@ -196,10 +197,26 @@ def test_an_unknown_layout_is_refused_with_the_columns_and_the_known_layouts(
     assert said.endswith("set clean.reader to columns and name them in clean.columns")
 
 
-def test_a_card_in_place_of_the_header_is_suspected(tmp_path: Path) -> None:
-    (tmp_path / "cards.csv").write_text("What is gout?,Arthritis\nWhat is flu?,A virus\n")
-    with pytest.raises(InputError, match="write a line question,answer above it"):
+@pytest.mark.parametrize(
+    "row", ["What is gout?,Arthritis", "gout,A painful disease of joints", "1,Gout"]
+)
+def test_a_table_without_a_header_is_refused_with_its_first_row(tmp_path: Path, row: str) -> None:
+    (tmp_path / "cards.csv").write_text(f"{row}\nWhat is flu?,A virus\n")
+    with pytest.raises(InputError) as caught:
         list(read_records(tmp_path, choose("auto")))
+    shown = ", ".join(map(repr, row.split(",")))
+    said = f"has no header, but begins with {shown}: write a row question,answer above it"
+    assert said in str(caught.value)
+
+
+def test_a_column_that_is_missing_for_want_of_a_header_gets_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "cards.csv").write_text("What is gout?,Arthritis\nWhat is flu?,A virus\n")
+    columns = Columns(question="front", answer="back")
+    with pytest.raises(InputError, match="if that is a card, write a row with names above it"):
+        list(read_records(tmp_path, choose("columns", columns)))
+    (tmp_path / "cards.csv").write_text("Term,Definition\nGout,Arthritis\n")
+    with pytest.raises(InputError, match=r"'Definition': choose the clean\.reader that fits"):
+        list(read_records(tmp_path, choose("columns", columns)))
 
 
 def test_two_columns_for_one_part_are_refused(tmp_path: Path) -> None:
