@@ -52,6 +52,10 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
             {"prompt": openai(CHAT[:1]), "completion": openai(CHAT[1:])},
             "prompt-completion (prompt, completion): 1 conversations",
         ),
+        (
+            {"prompt": openai(CHAT[:1]), "completion": GOUT["a"]},
+            "prompt-completion (prompt, completion): 1 conversations",
+        ),
         ({"prompt": GOUT["q"], "completion": GOUT["a"]}, "prompt-completion (prompt, completion)"),
         ({"instruction": GOUT["q"], "output": GOUT["a"]}, "Alpaca (instruction, output): 1 cards"),
         (
@@ -64,7 +68,15 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
             | {"answers": {"text": [GOUT["a"], "Urate."], "answer_start": [0, 1]}},
             "SQuAD (question, context, answers, title): 1 cards; not read: id",
         ),
+        (
+            {"question": GOUT["q"], "context": "", "answers": f"{{'text': ['{GOUT['a']}']}}"},
+            "SQuAD (question, context, answers): 1 cards",
+        ),
         ({"Question": GOUT["q"], "Answer": GOUT["a"]}, "question-answer table (Question, Answer)"),
+        (
+            {"": 0, "question": GOUT["q"], "answer": GOUT["a"]},
+            "question-answer table (question, answer): 1 cards; not read: a column without a name",
+        ),
         ({"Front": GOUT["q"], "Back": GOUT["a"]}, "question-answer table (Front, Back): 1 cards"),
         ({"Frage": GOUT["q"], "Antwort": GOUT["a"]}, "question-answer table (Frage, Antwort)"),
         (
@@ -118,6 +130,14 @@ def test_the_last_question_has_all_that_was_said_before(
     assert list(record.history) == EARLIER
     assert record.topic == "", "a later question is often about an earlier one's topic"
     assert told(caplog)[0].endswith("(" + column + "): 2 conversations, 1 with several turns")
+
+
+def test_an_answer_of_squad_that_no_text_can_be_read_from_is_no_answer(tmp_path: Path) -> None:
+    written_by_numpy = "{'text': array(['Joint'], dtype=object)}"
+    for answers in ({"text": []}, '{"text": []}', written_by_numpy):
+        row = {"question": "Where?", "context": "In the joint.", "answers": answers}
+        [record] = read(tmp_path, row)
+        assert not record.answer
 
 
 def test_a_context_comes_before_the_question_of_squad_and_its_title_is_the_topic(
