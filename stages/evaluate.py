@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from medtune.baselines.few_shot import with_cards
+from medtune.baselines.few_shot import FewShotPrompts
 from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
@@ -71,8 +71,9 @@ def ask(
     model = load_base()
     if name in SHOWN_CARDS:
         training = read_table(TRAINING, "split", TEXTS)
-        cards = with_cards(cards, training, encoder, context_tokens(model.config), params)
-        del training  # it may be large
+        prompts = FewShotPrompts(encoder, training, params.few_shot, cards["question"].to_pylist())
+        cards = prompts.table(cards, context_tokens(model.config), params.max_new_tokens)
+        del training, prompts  # they may be large
     if name in ADAPTED:
         model = load_adapter(model)
     ids, lengths = cards["input_ids"], cards["prompt_length"].to_pylist()

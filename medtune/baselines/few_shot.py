@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.baselines.nearest import TEXTS, CardIndex, card_texts
-from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 from medtune.runtime.errors import InputError
 
@@ -76,15 +75,6 @@ class FewShotPrompts:
     def _card(self, number: int) -> Card:
         question, answer = (self._training[name][number].as_py() for name in TEXTS)
         return question, answer
-
-
-def with_cards(
-    rows: pa.Table, training: pa.Table, encoder: PromptEncoder, context: int, params: Evaluate
-) -> pa.Table:
-    """Returns `input_ids` and `prompt_length` of rows of a token file, with cards shown first."""
-    asked = rows["question"].to_pylist()
-    prompts = FewShotPrompts(encoder, training, params.few_shot, asked)
-    return prompts.table(rows, context, params.max_new_tokens)
 
 
 def _conversation(cards: Sequence[Card], messages: Sequence[Message]) -> list[Message]:
