@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from medtune.scoring.words import WORD, has_unspaced
+
 TEXTS = ["question", "answer"]  # columns of cards by which they are found
-# A word of two letters or more, or one character of a script without spaces.
-WORD = "[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]{2,}"
 BATCH = 1_000  # texts whose words are Python objects at a time
+ASCII_WORD = re.compile("[a-z0-9]{2,}")
 OTHER = ""  # stands for every word that nobody asks for
 
 
@@ -105,13 +106,22 @@ def card_texts(cards: pa.Table) -> Iterator[str]:
 
 
 def words(texts: Iterable[str]) -> list[list[str]]:
-    """Returns the words of each text in lower case, without the commonest of English."""
-    from bm25s import tokenize
+    """Returns the words of each text in lower case, without the commonest of English.
 
-    tokens: Any = tokenize(
-        list(texts), token_pattern=WORD, stopwords="english", return_ids=False, show_progress=False
-    )
-    return tokens
+    A word has two letters or more, or is a character of a script without spaces.
+    """
+    from bm25s.stopwords import STOPWORDS_EN
+
+    commonest = frozenset(STOPWORDS_EN)
+
+    def counted(text: str) -> list[str]:
+        if text.isascii():  # faster, and the same
+            found = ASCII_WORD.findall(text)
+        else:
+            found = [w for w in WORD.findall(text) if len(w) > 1 or has_unspaced(w)]
+        return [word for word in found if word not in commonest]
+
+    return [counted(text.lower()) for text in texts]
 
 
 def renamed(answer: str, name: str | None, asked_name: str | None) -> str:

@@ -3,7 +3,7 @@ import tracemalloc
 import pytest
 
 from medtune.baselines import nearest
-from medtune.baselines.nearest import CardIndex, renamed
+from medtune.baselines.nearest import CardIndex, renamed, words
 
 COUNT = 2_000
 CARDS = [
@@ -11,6 +11,8 @@ CARDS = [
     "How is Marfan syndrome inherited? It is autosomal dominant.",
     "How is Cowden syndrome inherited? It is autosomal dominant.",
     "痛风是什么？一种疾病。",
+    "โรคเกาต์คืออะไร โรคข้อ",
+    "गठिया क्या है? जोड़ों का रोग।",
 ]
 
 
@@ -21,12 +23,20 @@ CARDS = [
         ("Cowden syndrome", [2, 1]),
         ("crystals", [0, 1]),
         ("痛风", [3, 0]),
+        ("กาต์", [4, 0]),
+        ("गठिया", [5, 0]),
         ("Is it the?", []),
         ("", []),
     ],
 )
 def test_the_nearest_come_first(question: str, expected: list[int]) -> None:
     assert CardIndex(CARDS).nearest(question, 2) == expected
+
+
+def test_words_are_the_same_if_a_text_has_a_letter_beyond_ascii() -> None:
+    text = "The X-linked form of IL-6, 21-hydroxylase, a_b 5 mg: it is Gout"
+    [plain, longer] = words([text, f"{text} β"])
+    assert plain == longer == ["linked", "form", "il", "21", "hydroxylase", "mg", "gout"]
 
 
 def test_an_index_without_words_finds_nothing() -> None:
@@ -74,7 +84,7 @@ def test_many_cards_take_few_bytes_each_if_the_questions_are_known(
 
 
 def test_at_most_all_cards_are_found() -> None:
-    assert sorted(CardIndex(CARDS).nearest("gout", 9)) == [0, 1, 2, 3]
+    assert sorted(CardIndex(CARDS).nearest("gout", 9)) == [*range(len(CARDS))]
 
 
 @pytest.mark.parametrize(
