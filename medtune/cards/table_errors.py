@@ -41,13 +41,8 @@ def lacks_header(path: Path, found: Sequence[str]) -> bool:
 
 
 def _is_no_name(column: str) -> bool:
-    words = column.split()
-    return (
-        len(words) > 3
-        or not words
-        or column.endswith(("?", "？", "؟"))
-        or NUMBER.fullmatch(column) is not None
-    )
+    is_long, is_question = len(column.split()) > 3, column.endswith(("?", "？", "؟"))
+    return is_long or is_question or NUMBER.fullmatch(column) is not None
 
 
 def check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:

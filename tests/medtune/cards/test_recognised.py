@@ -229,6 +229,12 @@ def test_a_table_without_a_header_is_refused_with_its_first_row(tmp_path: Path, 
     assert said in str(caught.value)
 
 
+def test_a_header_with_unknown_names_is_a_header(tmp_path: Path) -> None:
+    (tmp_path / "cards.csv").write_text(",Term,Meaning\n0,Gout,Arthritis\n")  # as pandas writes it
+    with pytest.raises(InputError, match="has the columns '', 'Term', 'Meaning', which is no"):
+        list(read_records(tmp_path, choose("auto")))
+
+
 def test_a_column_that_is_missing_for_want_of_a_header_gets_a_hint(tmp_path: Path) -> None:
     (tmp_path / "cards.csv").write_text("What is gout?,Arthritis\nWhat is flu?,A virus\n")
     columns = Columns(question="front", answer="back")
