@@ -51,7 +51,7 @@ def check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> N
     if missing:
         remedy = "choose the clean.reader that fits, or name the columns in clean.columns"
         if lacks_header(path, found):
-            remedy = f"if that is a card, write a row with names above it; else {remedy}"
+            remedy += "; if this is a card, write a row with the names of the columns above it"
         only = listed(map(repr, found))
         raise MissingColumnsError(
             f"{path} has no column {listed(map(repr, missing))}, only {only}: {remedy}", missing

@@ -238,10 +238,10 @@ def test_a_header_with_unknown_names_is_a_header(tmp_path: Path) -> None:
 def test_a_column_that_is_missing_for_want_of_a_header_gets_a_hint(tmp_path: Path) -> None:
     (tmp_path / "cards.csv").write_text("What is gout?,Arthritis\nWhat is flu?,A virus\n")
     columns = Columns(question="front", answer="back")
-    with pytest.raises(InputError, match="if that is a card, write a row with names above it"):
+    with pytest.raises(InputError, match="if this is a card, write a row with the names"):
         list(read_records(tmp_path, choose("columns", columns)))
     (tmp_path / "cards.csv").write_text("Term,Definition\nGout,Arthritis\n")
-    with pytest.raises(InputError, match=r"'Definition': choose the clean\.reader that fits"):
+    with pytest.raises(InputError, match=r"name the columns in clean\.columns$"):
         list(read_records(tmp_path, choose("columns", columns)))
 
 
