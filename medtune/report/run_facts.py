@@ -140,7 +140,7 @@ def general_answers() -> list[dict[str, Any]]:
 
 def read_splits() -> KindCounts:
     """Returns the number of cards of each kind in each split."""
-    counts = {}
+    counts = dict[str, dict[str, int]]()
     for name in SPLITS:
         kinds = read_table(Path(f"data/split/{name}.parquet"), "split", ["kind"])["kind"]
         counts[name] = {row["values"]: row["counts"] for row in kinds.value_counts().to_pylist()}
