@@ -19,7 +19,7 @@ SCALES = {
     "m": """m meter metre 1, cm centimeter centimetre 1e-2, mm millimeter millimetre 1e-3,
         µm um micrometer micrometre 1e-6, nm nanometer nanometre 1e-9""",
     "m²": "m² 1",
-    "mol": """mol mole 1, mmol millimole 1e-3, µmol umol micromole 1e-6, nmol nanomole 1e-9,
+    "mol": """mol 1, mmol millimole 1e-3, µmol umol micromole 1e-6, nmol nanomole 1e-9,
         pmol picomole 1e-12""",
     "eq": "meq 1e-3",
     "second": "second sec 1, minute min 60, hour hr h 3600, day 86400, week wk 604800",
