@@ -2,9 +2,10 @@
 
 The cards are made from data/clean/records.parquet (see benchmarks/cards.py); the stages run as
 `dvc repro` runs them, in a temporary project with the default's parameters and no caps. Of train
-and evaluate, only the start runs, with a tiny model (benchmarks/data_starts.py). Then the obvious
-alternatives do the same work as clean, split and tokenize (benchmarks/data_peers.py). Prints three
-tables. Linux only.
+and evaluate, only the start runs, with a tiny model (benchmarks/data_starts.py). The stages that
+come after them, and the model that sees training cards, have the questions and answers of the
+default. Then the obvious alternatives do the same work as clean, split and tokenize
+(benchmarks/data_peers.py). Prints three tables. Linux only.
 
     python -m benchmarks.data
     python -m benchmarks.data --sizes 1000,4000 --compared 4000 --rounds 1
@@ -52,6 +53,21 @@ STARTS = {
     "evaluate": ("benchmarks.data_starts", "evaluate"),
     "medtune check": ("medtune", "check"),
 }
+AFTER_TRAINING = {
+    "baselines": ("stages.baselines",),
+    "evaluate, cards shown": ("stages.evaluate", "few_shot"),
+    "compare": ("stages.compare",),
+}
+OF_THE_DEFAULT = (  # what they read beside the training cards
+    "data/predictions",
+    "data/split/test.parquet",
+    "data/split/validation.parquet",
+    "data/tokens/test.arrow",
+    "data/tokens/validation.arrow",
+    "metrics/train.json",
+    "models/adapter",
+    "plots/train",
+)
 START_CARDS = 200  # their time counts as a stage's start: interpreter, imports, tokenizer
 ROUNDS_UP_TO = 100_000  # cards; larger sizes run once
 SAMPLE_S = 0.1
@@ -105,7 +121,7 @@ class Project:
         write_tiny_model(BASE, folder / BASE)
         for name in ("medical", "general"):
             (folder / "data/choices" / name).mkdir(parents=True)
-        for name in ("dvc.yaml", "launch"):
+        for name in ("custom_metrics", "dvc.yaml", "launch", "presets"):
             (folder / name).symlink_to(Path(name).resolve())
         self.params = read_yaml(DEFAULT)
         columns = {name: name for name in ("question", "answer", "kind", "topic")}
@@ -129,12 +145,23 @@ class Project:
     def stages(self, number: int) -> list[dict[str, Any]]:
         """Runs the stages one after the other, and returns a row for each."""
         rows = []
-        for stage, command in ({stage: (f"stages.{stage}",) for stage in PEERS} | STARTS).items():
+        commands = {stage: (f"stages.{stage}",) for stage in PEERS} | STARTS | AFTER_TRAINING
+        for stage, command in commands.items():
+            if stage == next(iter(AFTER_TRAINING)):
+                self.take_over_the_default()
             seconds, gib, _ = self.run(*command)
             logger.info(f"{stage}, {self.size:,} cards: {seconds:.1f} s, {gib:.2f} GiB")
             row = {"cards": self.size, "round": number, "stage": stage}
             rows.append(row | {"seconds": seconds, "peak_memory_gib": gib})
         return rows
+
+    def take_over_the_default(self) -> None:
+        """Copies its questions, answers and adapter over those of this project."""
+        for name in OF_THE_DEFAULT:
+            if Path(name).is_dir():
+                shutil.copytree(name, self.folder / name, dirs_exist_ok=True)
+            else:
+                shutil.copy(name, self.folder / name)
 
     def peers(self, datasketch_python: str | None) -> list[dict[str, Any]]:
         """Runs the alternative to each stage; returns rows whose seconds exclude imports."""
@@ -242,6 +269,8 @@ def main() -> None:
             raise InputError(f"--rounds must be at least 1, each of --sizes above {START_CARDS}")
         require(BASE / "tokenizer.json", "download@model")
         require(RECORDS, "clean")
+        if missing := [name for name in OF_THE_DEFAULT if not Path(name).exists()]:
+            raise InputError(f"{missing[0]} is missing: run dvc repro compare")
         rows, peers = measure(
             options.sizes, options.rounds, options.compared, options.datasketch_python
         )

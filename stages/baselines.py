@@ -8,15 +8,16 @@ Run: python -m stages.baselines
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medtune.baselines.asked_name import NameFinder
 from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
-from medtune.baselines.nearest import CardIndex, renamed
+from medtune.baselines.nearest import CardIndex, card_texts, renamed
 from medtune.config.loading import load_params
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_json, write_table
@@ -33,6 +34,7 @@ PREDICTIONS = Path("data/predictions/baselines.parquet")
 METRICS = Path("metrics/baselines.json")
 ANSWERED = ("validation", "test")
 COLUMNS = ("id", "kind", "topic", "group", "question", "answer", "history")
+TRAINING = ["kind", "question", "answer"]
 
 Card = dict[str, Any]  # a row of a split, with COLUMNS; only conversations have a history
 System = Callable[[Card], str]
@@ -43,33 +45,48 @@ def read_cards(split: str) -> list[Card]:
     return table.select([name for name in COLUMNS if name in table.column_names]).to_pylist()
 
 
+def read_training() -> pa.Table:
+    """Reads the training cards, which may be a million: only those that are needed become rows."""
+    training = read_table(SPLIT / "train.parquet", "split", TRAINING)
+    if not training.num_rows:
+        raise InputError("data/split/train.parquet has no cards: raise split.shares.train")
+    return training
+
+
+def card_in(table: pa.Table, number: int) -> Card:
+    return table.slice(number, 1).to_pylist()[0]
+
+
 def fill_in_rules(
-    cards: Mapping[str, list[Card]], finder: NameFinder, use_stemmer: bool
+    cards: Mapping[str, list[Card]], training: pa.Table, finder: NameFinder, use_stemmer: bool
 ) -> dict[str, FillInRule]:
     """Returns the rule of each kind of card; a kind without training cards learns from all."""
 
-    def named(split: str, kind: str) -> list[NamedCard]:
-        own = spread([card for card in cards[split] if card["kind"] == kind], READ)
-        return [NamedCard(card["answer"], finder.find(card["question"])) for card in own]
+    def named(rows: Sequence[Card]) -> list[NamedCard]:
+        return [NamedCard(card["answer"], finder.find(card["question"])) for card in rows]
 
     rules = {}
     for kind in sorted({card["kind"] for split in ANSWERED for card in cards[split]}):
-        training = named("train", kind)
-        if not training:
-            sample = spread(cards["train"], READ)
-            training = [NamedCard(c["answer"], finder.find(c["question"])) for c in sample]
-        rules[kind] = choose_rule(training, named("validation", kind), use_stemmer)
+        own = pc.indices_nonzero(pc.equal(training["kind"], kind)).to_pylist()
+        read = spread(own or range(training.num_rows), READ)
+        validation = spread([card for card in cards["validation"] if card["kind"] == kind], READ)
+        learned = named([card_in(training, number) for number in read])
+        rules[kind] = choose_rule(learned, named(validation), use_stemmer)
     return rules
 
 
 def systems(
-    training: list[Card], finder: NameFinder, rules: Mapping[str, FillInRule]
+    cards: Mapping[str, list[Card]],
+    training: pa.Table,
+    finder: NameFinder,
+    rules: Mapping[str, FillInRule],
 ) -> dict[str, System]:
     """Returns a function for each of RULES that answers a card's question."""
-    index = CardIndex([f"{card['question']} {card['answer']}" for card in training])
+    asked = [card["question"] for split in ANSWERED for card in cards[split]]
+    index = CardIndex(card_texts(training), asked)
 
     def nearest(card: Card) -> Card:
-        return training[next(iter(index.nearest(card["question"], 1)), 0)]
+        return card_in(training, next(iter(index.nearest(card["question"], 1)), 0))
 
     def nearest_renamed(card: Card) -> str:
         found = nearest(card)
@@ -100,12 +117,11 @@ def labelled(table: pa.Table, system: str, split: str) -> pa.Table:
 
 def main() -> None:
     use_stemmer, added = load_params("evaluate.use_stemmer", "evaluate.metrics")
-    cards = {split: read_cards(split) for split in ("train", *ANSWERED)}
-    if not cards["train"]:
-        raise InputError("data/split/train.parquet has no cards: raise split.shares.train")
-    finder = NameFinder([card["question"] for card in cards["train"]])
-    rules = fill_in_rules(cards, finder, use_stemmer)
-    answer, score = systems(cards["train"], finder, rules), TextScorer(use_stemmer, added)
+    training, cards = read_training(), {split: read_cards(split) for split in ANSWERED}
+    finder = NameFinder(training["question"].to_pylist())
+    rules = fill_in_rules(cards, training, finder, use_stemmer)
+    answer = systems(cards, training, finder, rules)
+    score = TextScorer(use_stemmer, added)
     references = [card["answer"] for split in ANSWERED for card in cards[split]]
     tables, metrics = [], dict[str, Any](signatures(use_stemmer, references))
     for system in RULES:

@@ -116,8 +116,8 @@ def _texts(batch: list[Record]) -> list[Texts]:
 def main() -> None:
     clean = load_params("clean")
     cleaning = Cleaning(clean)
-    records = progress(read_records(RAW, clean), unit="record")
     with (
+        progress(read_records(RAW, clean), unit="record") as records,
         writing_rows(RECORDS, SCHEMA, HISTORY) as keep,
         writing_rows(DROPPED, DROPPED_SCHEMA) as drop,
     ):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from medtune.baselines.few_shot import FewShotPrompts
+from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.adapters import ADAPTER, load_adapter
@@ -69,8 +70,10 @@ def ask(
     logger.info("loading the model")
     model = load_base()
     if name in SHOWN_CARDS:
-        prompts = FewShotPrompts(encoder, read_table(TRAINING, "split"), params.few_shot)
+        training = read_table(TRAINING, "split", TEXTS)
+        prompts = FewShotPrompts(encoder, training, params.few_shot, cards["question"].to_pylist())
         cards = prompts.table(cards, context_tokens(model.config), params.max_new_tokens)
+        del training, prompts  # they may be large
     if name in ADAPTED:
         model = load_adapter(model)
     ids, lengths = cards["input_ids"], cards["prompt_length"].to_pylist()

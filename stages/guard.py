@@ -111,7 +111,7 @@ def main() -> dict[str, float]:
     per_template, regularization, max_false_block_rate = load_params(
         "guard.questions_per_template", "guard.regularization", "guard.max_false_block_rate"
     )
-    cards = read_table(TRAIN, "split")["question"].to_pylist()
+    cards = read_table(TRAIN, "split", ["question"])["question"].to_pylist()
     asked = read_questions(None)[0]
     choices = {name: [row.question for row in asked if row.set == name] for name in SETS}
     examples = Examples.read(cards, choices["medical"][CHOICES:], per_template)

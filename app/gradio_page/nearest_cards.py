@@ -1,6 +1,5 @@
 """Finds the training cards nearest to a question, by BM25."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
@@ -33,8 +32,6 @@ class NearestCards:
     def __init__(self, cards: Sequence[tuple[str, str]]) -> None:
         self.cards = cards
         self._index = CardIndex([f"{question} {answer}" for question, answer in cards])
-        self._sets = [set(own) for own in self._index.words]
-        self._counts = Counter(word for own in self._sets for word in own)
 
     @classmethod
     def load(cls, path: Path = TRAIN) -> Self:
@@ -54,13 +51,14 @@ class NearestCards:
         total = sum(map(self._weight, asked))
         found = []
         for number in self._index.nearest(question, CANDIDATES):
-            score = sum(self._weight(word) for word in asked & self._sets[number]) / total
+            card_question, card_answer = self.cards[number]
+            shared = asked.intersection(words([f"{card_question} {card_answer}"])[0])
+            score = sum(map(self._weight, shared)) / total
             if score >= CLOSE:
-                card_question, card_answer = self.cards[number]
                 found.append(NearestCard(card_question, card_answer, score))
         return sorted(found, key=lambda card: -card.score)[:SHOWN]
 
     def _weight(self, word: str) -> float:
         """Returns BM25's inverse document frequency, greatest for a word that is in no card."""
-        count = self._counts[word]
+        count = self._index.frequency(word)
         return log(1 + (len(self.cards) - count + 0.5) / (count + 0.5))

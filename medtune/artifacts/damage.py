@@ -92,14 +92,15 @@ def _object_hash(path: Path) -> str:
 
 def damaged_outputs(outputs: Sequence[Output]) -> Iterator[str]:
     """Yields a line with its remedy for every file that is missing or differs, all hashed anew."""
-    for output in progress(outputs, unit="output", description="workspace"):
-        if not output.path.exists():
-            cached = object_path(output.md5).is_file()
-            restore = f"dvc checkout {output.path}, or " if cached else ""
-            yield f"{output.path} is missing: run {restore}dvc repro"
-            continue
-        for name in differing(output):
-            yield f"{name} is not what {LOCK} recorded: {remedy(output)}"
+    with progress(outputs, unit="output", description="workspace") as bar:
+        for output in bar:
+            if not output.path.exists():
+                cached = object_path(output.md5).is_file()
+                restore = f"dvc checkout {output.path}, or " if cached else ""
+                yield f"{output.path} is missing: run {restore}dvc repro"
+                continue
+            for name in differing(output):
+                yield f"{name} is not what {LOCK} recorded: {remedy(output)}"
 
 
 def damaged_objects(outputs: Sequence[Output]) -> Iterator[str]:
@@ -110,10 +111,11 @@ def damaged_objects(outputs: Sequence[Output]) -> Iterator[str]:
             owners |= dict.fromkeys(_listed(object_path(output.md5)).values(), output)
     found = dvc_cache.objects().glob("[0-9a-f][0-9a-f]/*")
     paths = sorted(path for path in found if path.is_file())
-    for path in progress(paths, unit="file", description="cache"):
-        if not OBJECT.fullmatch(path.name) or md5_of(path) == _object_hash(path):
-            continue  # a temporary file of DVC, or an intact one
-        owner = owners.get(path.parent.name + path.name)
-        source = f"dvc commit {owner.path}" if owner else "dvc fetch --all-commits"
-        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        yield f"{shown} is damaged: run rm -f {shown} and {source}, or dvc repro makes it again"
+    with progress(paths, unit="file", description="cache") as bar:
+        for path in bar:
+            if not OBJECT.fullmatch(path.name) or md5_of(path) == _object_hash(path):
+                continue  # a temporary file of DVC, or an intact one
+            owner = owners.get(path.parent.name + path.name)
+            source = f"dvc commit {owner.path}" if owner else "dvc fetch --all-commits"
+            shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            yield f"{shown} is damaged: run rm -f {shown} and {source}, or dvc repro makes it again"

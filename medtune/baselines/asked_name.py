@@ -4,13 +4,16 @@
 name. Nothing is known about the data set's templates or its language.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import log
 
+import regex
+
+from medtune.scoring.words import WORD
+
 # A word of a script with spaces, a character of one without, or a mark such as "?".
-TOKEN = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+|[^\\w\\s]")
+TOKEN = regex.compile(rf"{WORD.pattern}|[^\w\s]", regex.V1)
 SAMPLE = 20_000  # training questions that are compared; the frequent frames are frequent in them
 LONGEST = 12  # words on one side of a frame
 MIN_QUESTIONS, MIN_SHARE = 3, 0.005  # that share a frame, of all that are compared

@@ -1,11 +1,11 @@
 """Shows a model the nearest training cards, as earlier turns of the conversation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from medtune.baselines.nearest import CardIndex
+from medtune.baselines.nearest import TEXTS, CardIndex, card_texts
 from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 from medtune.runtime.errors import InputError
 
@@ -21,11 +21,16 @@ class FewShotPrompts:
     conversation in the training set, the last question and its answer are the card.
     """
 
-    def __init__(self, encoder: PromptEncoder, training: pa.Table, count: int) -> None:
-        columns = (training[name].to_pylist() for name in ("question", "answer"))
-        self._cards = list(zip(*columns, strict=True))
-        self._encoder, self._count = encoder, count
-        self._index = CardIndex([f"{question} {answer}" for question, answer in self._cards])
+    def __init__(
+        self,
+        encoder: PromptEncoder,
+        training: pa.Table,
+        count: int,
+        asked: Iterable[str] | None = None,
+    ) -> None:
+        """Indexes the training cards; `asked` has all questions, as for a CardIndex."""
+        self._encoder, self._training, self._count = encoder, training.select(TEXTS), count
+        self._index = CardIndex(card_texts(self._training), asked)
 
     def rows(self, rows: Sequence[Row], context: int, max_new_tokens: int) -> list[Row]:
         """Returns rows of a token file with cards before each question.
@@ -56,7 +61,7 @@ class FewShotPrompts:
         `history` are the messages between the cards and the question.
         """
         messages = in_turns([*history, {"role": "user", "content": question}])
-        shown = [self._cards[n] for n in self._index.nearest(question, self._count)][::-1]
+        shown = [self._card(n) for n in self._index.nearest(question, self._count)][::-1]
         conversations = [_conversation(shown[first:], messages) for first in range(len(shown) + 1)]
         try:
             prompts = self._encoder.batch_prompt_ids(conversations)
@@ -66,6 +71,10 @@ class FewShotPrompts:
                 f"({error})"
             ) from None
         return next((ids for ids in prompts if len(ids) <= limit), prompts[-1])
+
+    def _card(self, number: int) -> Card:
+        question, answer = (self._training[name][number].as_py() for name in TEXTS)
+        return question, answer
 
 
 def _conversation(cards: Sequence[Card], messages: Sequence[Message]) -> list[Message]:

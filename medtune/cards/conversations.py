@@ -1,6 +1,8 @@
 """Reads conversations, in OpenAI's words (role, content) and in ShareGPT's (from, value)."""
 
 import json
+import warnings
+from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import dropwhile
 from typing import Any, NamedTuple
@@ -21,6 +23,8 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
 }
 TOOL_KEYS = ("tool_calls", "function_call")
+CONTENT_KEYS = ("content", "value", "text")
+MAX_LITERAL = 2**20  # characters; Python needs a hundred times their memory
 
 
 class LastTurn(NamedTuple):
@@ -36,7 +40,7 @@ def read_conversation(messages: object, *, system: object = None) -> LastTurn:
     """Returns the last question with its answer and history.
 
     `messages` is a list of messages, an object of lists (as `datasets` stores some) or either as
-    JSON. Empty messages are left out, and neighbours of one role become one message.
+    a text (see parsed). Empty messages are left out, and neighbours of one role become one message.
     """
     rows = _list_messages(messages)
     if rows is None:
@@ -48,8 +52,8 @@ def read_conversation(messages: object, *, system: object = None) -> LastTurn:
         role = ROLES.get(str(row.get("role") or row.get("from")).lower())
         if role is None or any(row.get(key) for key in TOOL_KEYS):
             return LastTurn(drop_reason=UNKNOWN_ROLE)
-        own = row.get("content")
-        content = _read_content(row.get("value") if own is None else own)
+        said = (row[key] for key in CONTENT_KEYS if row.get(key) is not None)
+        content = _read_content(next(said, None))
         if content is None:
             return LastTurn(drop_reason=NO_CONVERSATION)
         if content and not content.isspace():
@@ -70,13 +74,9 @@ def _in_order(messages: Sequence[Message]) -> list[Message]:
 def pair_messages(pairs: object) -> list[dict[str, Any]]:
     """Returns the messages of earlier turns that are given as pairs of question and answer.
 
-    The pairs are a list or JSON; a missing half is left out.
+    The pairs are a list, or a text (see parsed); a missing half is left out.
     """
-    if isinstance(pairs, str):
-        try:
-            pairs = json.loads(pairs)
-        except (ValueError, RecursionError):
-            return []
+    pairs = parsed(pairs)
     rows = pairs if isinstance(pairs, list) else []
     return [
         {"role": role, "content": text}
@@ -87,12 +87,26 @@ def pair_messages(pairs: object) -> list[dict[str, Any]]:
     ]
 
 
+def parsed(cell: object) -> Any:
+    """Returns what a text holds in JSON, or as Python and so pandas write it; None if neither.
+
+    Other cells are returned as they are.
+    """
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about backslashes
+            return literal_eval(cell) if len(cell) <= MAX_LITERAL else None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
 def _list_messages(cell: object) -> list[Mapping[str, Any]] | None:
-    if isinstance(cell, str):
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
-            return None
+    cell = parsed(cell)
     if isinstance(cell, dict):
         columns = [values for values in cell.values() if isinstance(values, list)]
         if len(columns) < len(cell) or len({len(values) for values in columns}) > 1:
@@ -104,12 +118,11 @@ def _list_messages(cell: object) -> list[Mapping[str, Any]] | None:
 
 
 def _read_content(content: object) -> str | None:
-    """Returns the text of a message, whose content may be a list of parts that are all text."""
-    if not isinstance(content, list):
-        return text_of(content)
-    texts = [text_of(part.get("text")) for part in content if isinstance(part, dict)]
+    """Returns the text of a message, whose content may be a part, or a list of them, of text."""
+    parts = content if isinstance(content, list) else [content]
+    texts = [text_of(part.get("text") if isinstance(part, dict) else part) for part in parts]
     known = [text for text in texts if text is not None]
-    return "\n".join(known) if len(known) == len(content) else None
+    return "\n".join(known) if len(known) == len(texts) else None
 
 
 def _join_neighbours(messages: Iterable[Message]) -> list[Message]:

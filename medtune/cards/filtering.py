@@ -27,7 +27,8 @@ REASONS = (
 MISSING_VALUE = "missing_value"
 RARE_REASONS = (MISSING_VALUE, NO_CONVERSATION, UNKNOWN_ROLE)  # counted only where they occur
 # How Python, pandas, databases and Excel write that a cell has no value.
-MISSING_TEXTS = {"None", "nan", "NaN", "NaT", "<NA>", "null", "NULL", "#N/A"}
+MISSING_TEXTS = {"None", "nan", "NaN", "NaT", "<NA>", "null", "NULL"}
+MISSING_TEXTS |= {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!"}
 REMEDIES = {
     "question_too_short": "lower clean.min_question_words",
     "question_too_long": "raise clean.max_question_words",

@@ -17,22 +17,30 @@ from medtune.runtime.errors import InputError
 
 
 def read_json(path: Path, choose: Choose, encoding: str) -> Iterator[Row]:
-    """Reads a list of objects, alone or in an object; memory holds two to five times its bytes."""
+    """Reads a list of objects, alone or in objects; memory holds two to five times its bytes."""
     if _is_json_lines(path, encoding):  # as many .json files on the hub are
         yield from read_json_lines(path, choose, encoding)
         return
     content = load_json(path, encoding)
     if content is None:
         return
-    candidates = content.values() if isinstance(content, dict) else [content]
-    lists = [rows for rows in candidates if isinstance(rows, list)]
+    lists = _find_lists(content)
     if len(lists) != 1:
         raise InputError(
             f"{path} must hold one list of objects, not {len(lists)} lists: write it with "
-            f"orient='records' if it comes from pandas, or {FIX_SOURCE}"
+            "orient='records' if it comes from pandas, write each list into a file of its own, or "
+            f"{FIX_SOURCE}"
         )
     places = (f"{path}, item {number}" for number in range(len(lists[0])))
     yield from _check_objects(path, zip(places, lists[0], strict=True), choose)
+
+
+def _find_lists(content: Any, levels: int = 3) -> list[list[Any]]:
+    """Returns the lists in an object, or if it has none, those in the objects in it."""
+    if not isinstance(content, dict) or not levels:
+        return [content] if isinstance(content, list) else []
+    own = [value for value in content.values() if isinstance(value, list)]
+    return own or [rows for value in content.values() for rows in _find_lists(value, levels - 1)]
 
 
 def load_json(path: Path, encoding: str = "utf-8") -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from medtune.cards.table_errors import listed
+from medtune.cards.table_errors import lacks_header, listed
 from medtune.runtime.errors import InputError
 
 Part = Literal[
@@ -138,10 +138,15 @@ def _refuse_doubt(path: Path, part: str, columns: Sequence[str]) -> None:
 
 
 def _explain_unknown(path: Path, found: Sequence[str]) -> str:
+    names = listed(map(repr, found))
+    remedy = "set clean.reader to columns and name them in clean.columns"
+    if lacks_header(path, found):
+        return (
+            f"{path} has no header, but begins with {names}: write a row question,answer above "
+            f"it; or, if these are names of columns, {remedy}"
+        )
     known = "; ".join(pattern.shown for pattern in PATTERNS)
-    header = any(len(name.split()) > 3 or name.endswith("?") for name in found)
-    hint = "if its first line is a card, write a line question,answer above it; " if header else ""
     return (
-        f"{path} has the columns {listed(map(repr, found))}, which is no layout that clean.reader "
-        f"auto knows ({known}): {hint}set clean.reader to columns and name them in clean.columns"
+        f"{path} has the columns {names}, which is no layout that clean.reader auto knows "
+        f"({known}): {remedy}"
     )

@@ -90,7 +90,8 @@ class Tables:
 
     def _log(self, layout: Layout) -> None:
         sorts = ", ".join(f"{count:,} {sort}" for sort, count in self.counts[layout].items())
-        unread = f"; not read: {listed(layout.unread)}" if layout.unread else ""
+        names = [name or "a column without a name" for name in layout.unread]
+        unread = f"; not read: {listed(names)}" if names else ""
         columns = listed(layout.columns)
         logger.info(f"recognised {layout.name} ({columns}): {sorts or 'no cards'}{unread}")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from medtune.cards.conversations import LastTurn, pair_messages, read_conversation
+from medtune.cards.conversations import LastTurn, pair_messages, parsed, read_conversation
 from medtune.cards.layouts import Layout
 from medtune.runtime.cells import Row, text_of
 
@@ -53,7 +53,10 @@ def _make_card(layout: Layout, parts: Mapping[str, Any]) -> Card:
         turn = read_conversation(messages, system=parts.get("system"))
         return Card(turn, *_remark(turn, turn.question or "", ""), True, *labels)
     question, subject, remark = _join_question(layout, parts)
-    answer, system = _first_text(parts.get("answer")), parts.get("system")
+    answer, system = parts.get("answer"), parts.get("system")
+    if layout.name == "SQuAD" and str(answer).startswith("{"):  # an object that CSV has as text
+        answer = parsed(answer)
+    answer = _first_text(answer)
     turn = LastTurn(question, answer)
     earlier = pair_messages(parts.get("history"))
     if question and answer and (earlier or text_of(system)):
@@ -67,9 +70,17 @@ def _messages(parts: Mapping[str, Any]) -> object:
     if "messages" in parts:
         return parts["messages"] or []
     prompt, completion = parts.get("question"), parts.get("answer")
-    if isinstance(prompt, list) and isinstance(completion, list):
-        return [*prompt, *completion]
+    if _are_messages(prompt) or _are_messages(completion):
+        return [*_as_messages(prompt, "user"), *_as_messages(completion, "assistant")]
     return None
+
+
+def _are_messages(cell: object) -> bool:
+    return any(not {"role", "from"}.isdisjoint(item) for item in _objects(cell))
+
+
+def _as_messages(cell: Any, role: str) -> list[Any]:
+    return cell if isinstance(cell, list) else [{"role": role, "content": cell}]
 
 
 def _remark(turn: LastTurn, subject: str, remark: str) -> tuple[str, str]:

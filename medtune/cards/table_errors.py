@@ -1,5 +1,6 @@
 """One-line errors about tables that cannot be read."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -11,6 +12,8 @@ FETCH_AGAIN = "fetch it again with dvc repro -f download@dataset"
 FIX_SOURCE = "fix it at the source (download.dataset), then run dvc repro -f download@dataset"
 # Gets a file and the names of its columns; returns those to read or raises InputError.
 Choose = Callable[[Path, Sequence[str]], Sequence[str]]
+HEADED = (".csv", ".tsv", ".xlsx", ".xlsm")  # tables whose first row names the columns
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 MAX_NAMES = 50
 MAX_NAME = 80  # characters
 
@@ -32,15 +35,26 @@ def listed(names: Iterable[str]) -> str:
     return text + (f" and {more} more" if more else "")
 
 
+def lacks_header(path: Path, found: Sequence[str]) -> bool:
+    """Returns whether the names of the columns read like a card, in a file that has them first."""
+    return path.suffix.lower() in HEADED and any(map(_is_no_name, found))
+
+
+def _is_no_name(column: str) -> bool:
+    is_long, is_question = len(column.split()) > 3, column.endswith(("?", "？", "؟"))
+    return is_long or is_question or NUMBER.fullmatch(column) is not None
+
+
 def check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:
     """Raises InputError if `found` lacks one of `columns` or has it twice."""
     missing = [column for column in columns if column not in found]
     if missing:
+        remedy = "choose the clean.reader that fits, or name the columns in clean.columns"
+        if lacks_header(path, found):
+            remedy += "; if this is a card, write a row with the names of the columns above it"
+        only = listed(map(repr, found))
         raise MissingColumnsError(
-            f"{path} has no column {listed(map(repr, missing))}, only "
-            f"{listed(map(repr, found))}: choose the clean.reader that fits, or name the columns "
-            "in clean.columns",
-            missing,
+            f"{path} has no column {listed(map(repr, missing))}, only {only}: {remedy}", missing
         )
     if any(found.count(column) > 1 for column in columns):
         raise InputError(f"{path} has two columns of the same name ({listed(found)}): {FIX_SOURCE}")

@@ -25,6 +25,7 @@ TEXT_FORMATS: dict[str, Callable[[Path, Choose, str], Iterator[Row]]] = {
     ".txt": read_delimited,  # only Anki's exports
     ".json": read_json,
     ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
 }
 OTHER_FORMATS: dict[str, Callable[[Path, Choose], Iterator[Row]]] = {
     ".parquet": read_parquet,
@@ -33,6 +34,7 @@ OTHER_FORMATS: dict[str, Callable[[Path, Choose], Iterator[Row]]] = {
     ".xlsm": read_workbook,
 }
 FORMATS = (*TEXT_FORMATS, *OTHER_FORMATS)
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz")
 SPREADSHEETS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
@@ -77,6 +79,8 @@ def _find_tables(folder: Path) -> list[Path]:
         remedy = f"choose a download.dataset with {', '.join(FORMATS)} files"
         if any(path.suffix.lower() in SPREADSHEETS for path in others):
             remedy = "save the sheet as .xlsx or CSV, and name that file"
+        elif any(path.suffix.lower() in PACKED for path in others):
+            remedy = "unpack it, and name the file or folder that was in it in download.dataset"
         elif any(path.suffix.lower() == ".txt" for path in others):
             remedy += "; only Anki's exports may end in .txt, so rename a table to .csv or .tsv"
         raise InputError(f"{folder} has {found}: {remedy}")

@@ -12,6 +12,12 @@ from medtune.runtime.errors import InputError
 
 MAX_CHARACTERS = 2**25  # of a line and of a cell; no card is longer
 BLOCK_BYTES = 2**20
+PACKED = {  # the first bytes of a file that is compressed
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a ZIP archive, as Excel workbooks are",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 
 
 def read_lines(path: Path, encoding: str) -> Iterator[str]:
@@ -36,7 +42,14 @@ def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     """
     try:
         with readable(path), path.open("rb") as file:
-            found = json.detect_encoding(file.read(4))
+            start = file.read(5)
+            for first_bytes, kind in PACKED.items():
+                if start.startswith(first_bytes):
+                    raise InputError(
+                        f"{path} is compressed ({kind}): unpack it, and name what was in it "
+                        "in download.dataset"
+                    )
+            found = json.detect_encoding(start[:4])
             file.seek(len(codecs.BOM_UTF8) if found == "utf-8-sig" else 0)
             if found == "utf-8-sig":
                 encoding = "utf-8"

@@ -32,7 +32,13 @@ def read_workbook(path: Path, choose: Choose) -> Iterator[Row]:
         title, header, rows = filled[0]
         if others := [other for other, _, _ in filled[1:]]:
             logger.info(f"{path}: read the sheet {title}; not read: {listed(others)}")
-        columns = choose(path, header)
+        try:
+            columns = choose(path, header)
+        except InputError as error:
+            if others:
+                seen = f"only the first sheet with rows is read, {title}"
+                error.args = (f"{error}; {seen}: move the sheet that has the cards before it",)
+            raise
         places = [header.index(column) for column in columns]
         for number, cells in rows:
             if any(cell is not None for cell in cells[len(header) :]):

@@ -1,17 +1,19 @@
 """Adds to a table of predictions the columns from which the scores of content are summed."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from medtune.content.content_words import content_f1, frames
+from medtune.content.content_words import Card, content_f1, frames
 from medtune.content.facts import NO_FACTS, CardFacts, fact_frame, mark
 from medtune.content.meaning import similarities
 from medtune.runtime.errors import InputError
 
 TEXTS = ["id", "kind", "question", "reference", "prediction"]
 NO_FRAME: frozenset[str] = frozenset()
+FRAME_CARDS = 20_000  # training cards of a kind that are read for its frame
+BATCH = 10_000  # training cards that are Python objects at a time
 
 
 def with_content(predictions: pa.Table, cards: pa.Table, training: pa.Table) -> pa.Table:
@@ -23,8 +25,7 @@ def with_content(predictions: pa.Table, cards: pa.Table, training: pa.Table) -> 
     Rows may belong to several systems: one call for all of them encodes each reference once.
     """
     rows = predictions.select(TEXTS).to_pylist()
-    taught = training.select(["kind", "question", "answer"]).to_pydict().values()
-    frame_of = frames(zip(*taught, strict=True))
+    frame_of = frames(spread_cards(training))
     fact_frame_of = _fact_frames(frame_of, training)
     facts_of = dict(zip(cards["id"].to_pylist(), card_facts(cards), strict=True))
     if unknown := {row["id"] for row in rows} - facts_of.keys():
@@ -50,7 +51,19 @@ def with_content(predictions: pa.Table, cards: pa.Table, training: pa.Table) -> 
     return predictions
 
 
-def card_facts(cards: pa.Table) -> list[CardFacts]:
+def spread_cards(training: pa.Table) -> Iterator[Card]:
+    """Yields at most FRAME_CARDS cards of each kind, evenly spread over all of the kind."""
+    counts = training["kind"].value_counts().to_pylist()
+    steps = {row["values"]: -(-row["counts"] // FRAME_CARDS) for row in counts}
+    seen = Counter[str]()
+    for batch in training.select(["kind", "question", "answer"]).to_batches(BATCH):
+        for card in zip(*batch.to_pydict().values(), strict=True):
+            if seen[card[0]] % steps[card[0]] == 0:
+                yield card
+            seen[card[0]] += 1
+
+
+def card_facts(cards: pa.Table | pa.RecordBatch) -> list[CardFacts]:
     """Returns the facts of each card; none if the table lacks the columns."""
     if "facts" not in cards.column_names:
         return [NO_FACTS] * cards.num_rows
@@ -62,8 +75,9 @@ def _fact_frames(
     frame_of: dict[str, frozenset[str]], training: pa.Table
 ) -> dict[str, frozenset[str]]:
     wordings: dict[str, set[str]] = defaultdict(set)
-    for kind, known in zip(training["kind"].to_pylist(), card_facts(training), strict=True):
-        wordings[kind].update(wording for fact in known.facts for wording in fact)
+    for batch in training.to_batches(BATCH):
+        for kind, known in zip(batch["kind"].to_pylist(), card_facts(batch), strict=True):
+            wordings[kind].update(wording for fact in known.facts for wording in fact)
     return {kind: fact_frame(frame, wordings[kind]) for kind, frame in frame_of.items()}
 
 

@@ -1,13 +1,13 @@
 """Collects facts about a run: its files, the parameters it changed, the tokens its loss covers."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medtune.config.loading import read_yaml
@@ -96,11 +96,11 @@ def loss_examples(tokens: pa.Table) -> dict[str, list[Token]]:
     """Returns the tokens of three training cards by id, each of another kind if possible."""
     from tokenizers import Tokenizer
 
-    kinds = tokens["kind"].to_pylist()
-    first = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
-    others = [n for n in range(len(kinds)) if n not in first]
+    kinds = tokens["kind"]
+    first = [pc.index(kinds, kind).as_py() for kind in kinds.unique()[:EXAMPLES]]
+    others = [n for n in range(min(len(kinds), 2 * EXAMPLES)) if n not in first]
     tokenizer = Tokenizer.from_file(str(TOKENIZER))
-    rows = tokens.take([*first, *others][:EXAMPLES]).to_pylist()
+    rows = [tokens.slice(n, 1).to_pylist()[0] for n in [*first, *others][:EXAMPLES]]
     return {row["id"]: token_texts(tokenizer, row) for row in rows}
 
 
@@ -140,5 +140,8 @@ def general_answers() -> list[dict[str, Any]]:
 
 def read_splits() -> KindCounts:
     """Returns the number of cards of each kind in each split."""
-    tables = {name: read_table(Path(f"data/split/{name}.parquet"), "split") for name in SPLITS}
-    return {name: Counter(table.column("kind").to_pylist()) for name, table in tables.items()}
+    counts = dict[str, dict[str, int]]()
+    for name in SPLITS:
+        kinds = read_table(Path(f"data/split/{name}.parquet"), "split", ["kind"])["kind"]
+        counts[name] = {row["values"]: row["counts"] for row in kinds.value_counts().to_pylist()}
+    return counts

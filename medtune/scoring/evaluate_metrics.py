@@ -4,6 +4,7 @@ The library downloads a named metric from the Hugging Face Hub and runs its code
 custom_metrics/overlap, with overlap.py in it, is read from the disk and needs no network.
 """
 
+import difflib
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,11 @@ from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score
 
 FOLDER = Path("custom_metrics")  # a dependency of the stages that score answers
+OF_TEXTS = (  # metrics of the library that compare texts
+    *("bertscore", "bleu", "bleurt", "cer", "character", "charcut_mt", "chrf", "comet"),
+    *("exact_match", "frugalscore", "google_bleu", "meteor", "nist_mt", "rouge", "sacrebleu"),
+    *("sari", "squad", "ter", "wer"),
+)
 
 
 def all_scores(metrics: Iterable[Any]) -> tuple[Score, ...]:
@@ -69,8 +75,8 @@ def _load(metric: Metric) -> Any:
     file = folder / f"{folder.name}.py"
     if folder.parent == FOLDER and not file.is_file():
         raise InputError(
-            f"evaluate.metrics: {file} is missing: write the metric there, or name one of the "
-            "library evaluate"
+            f"evaluate.metrics: {file} is missing: {_suggested(name)}write the metric there, or "
+            "name one of the library evaluate"
         )
     if folder.parent != FOLDER and file.is_file():
         raise InputError(
@@ -88,14 +94,20 @@ def _load(metric: Metric) -> Any:
         ) from None
     except FileNotFoundError:  # the library says so without a network too
         raise InputError(
-            f"evaluate.metrics: {name} was not found on the Hugging Face Hub: check the name and "
-            f"the network, or name a folder in {FOLDER}/"
+            f"evaluate.metrics: {name} was not found on the Hugging Face Hub: {_suggested(name)}"
+            f"check the name and the network, or name a folder in {FOLDER}/"
         ) from None
     except Exception as error:  # of foreign code, which may raise anything
         raise InputError(
             f"evaluate.metrics: {name} could not be loaded ({type(error).__name__}: "
             f"{_one_line(error)}): fix it, or take {name} out of evaluate.metrics"
         ) from None
+
+
+def _suggested(name: str) -> str:
+    own = sorted(file.parent.as_posix() for file in FOLDER.glob("*/*.py"))
+    near = difflib.get_close_matches(name, [*OF_TEXTS, *own], n=1)
+    return f"did you mean {near[0]}? Otherwise " if near and near != [name] else ""
 
 
 def _number(found: Any) -> float | None:

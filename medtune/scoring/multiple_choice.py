@@ -48,8 +48,12 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
         asked = [questions[n] for n in numbers]
         return list(map(_answer, asked, log_likelihoods(model, encoder, asked)))
 
+    def answer_all(own: Sequence[list[int]]) -> list[list[dict[str, Any]]]:
+        with progress(own, unit="batch") as bar:
+            return [answer(numbers) for numbers in bar]
+
     with packed_weights(model, tokens=BATCH * 50):
-        found = spread(lambda own: list(map(answer, progress(own, unit="batch"))), batches)
+        found = spread(answer_all, batches)
     rows = dict(zip(chain(*batches), chain(*found), strict=True))
     return pa.Table.from_pylist([rows[n] for n in range(len(rows))], schema=SCHEMA)
 

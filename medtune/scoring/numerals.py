@@ -27,13 +27,23 @@ ROMANS = (
 )
 # fmt: on
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
-FRACTIONS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
+PARTS = {
+    "half": 2,
+    "quarter": 4,
+    **{ORDINALS[number]: number for number in range(3, len(ORDINALS))},
+    "hundredth": 100,
+    "thousandth": 1000,
+}
+FRACTIONS = PARTS | {f"{part}s": number for part, number in PARTS.items()} | {"halves": 2}
+SMALL_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 VULGAR_FRACTIONS = {"½": "5", "¼": "25", "¾": "75"}  # digits after the point
 
 _WORD = (
     rf"(?:(?:{'|'.join(TENS)})(?:[\s-](?:{'|'.join(SMALL[1:10])}))?|"
     rf"{'|'.join(sorted(SMALL, key=len, reverse=True))})"
 )
+PART = "|".join(PARTS)
 _COUNTED = "type|grade|stage|class|factor|phase|category|group|level|degree|nerve|collagen|complex"
 _SHARED_BY = "all|patients|cases|people|children|adults|women|men|those|them"
 _ROMAN = re.compile(
@@ -53,7 +63,7 @@ def in_digits(text: str) -> str:
     """
     text = _ROMAN.sub(_arabic, text)
     text = _ROMAN_AFTER_A_NUMBER.sub(lambda m: f"{m[1]}{ROMANS.index(m[2])}", text)
-    text = fold(text)
+    text = fold(text).translate(SMALL_DIGITS)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
@@ -73,8 +83,14 @@ def _cardinal(match: re.Match[str]) -> str:
 
 
 def _ordinal(match: re.Match[str]) -> str:
-    number = ORDINALS.index(match[0])
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
+    *tens, last = re.split(r"[\s-]", match[0])
+    number = ORDINALS.index(last)
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number, "th")
+    return f"{sum(20 + 10 * TENS.index(word) for word in tens) + number}{ending}"
+
+
+def _power(match: re.Match[str]) -> str:
+    return "^" + "".join(str(RAISED.index(digit)) for digit in match[0])
 
 
 def _scaled(match: re.Match[str]) -> str:
@@ -91,15 +107,23 @@ def _vulgar_fraction(match: re.Match[str]) -> str:
     return f"{match[1] or '0'}.{VULGAR_FRACTIONS[match[2]]}"
 
 
+_NO_NOUN = r"(?!\s(?!(?:the|as|to|and|or|in)\b)\w)"  # as in "one third molar"
 _COUNT = rf"\b(?P<count>{_PLAIN_NUMBER}|a)\s(?P<scale>"
 _HUNDREDS = _COUNT + r"hundred)\b(?:\s(?:and\s)?(?P<rest>\d{1,2})\b(?!\.\d))?"
 _MILLIONS = _COUNT + r"thousand|million|billion)\b(?P<rest>)"
+_TENTHS = rf"\b(?:{'|'.join(TENS)})[\s-](?:{'|'.join(ORDINALS[1:10])})\b"
 _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"\b({_COUNTED})-(?=\d)"), r"\1 "),
     (re.compile(r"(?<!\d)(\d+)?\s?([½¼¾])"), _vulgar_fraction),
+    (re.compile(rf"(?<=\d)[{RAISED}]+"), _power),
+    (re.compile(r"(?<=\d) (?=000\b)"), ""),
+    (re.compile(r"\ba dozen\b"), "12"),
+    (re.compile(_TENTHS), _ordinal),
     (re.compile(rf"\b(?<!and\s)({_WORD})-?fold\b"), r"\1 fold"),
     (re.compile(rf"\b{_WORD}\b"), _cardinal),
-    (re.compile(r"\b(?P<count>a|\d+)[\s-](?P<part>half|thirds?|quarters?)(?=\sof\b)"), _fraction),
+    (re.compile(rf"\b(?P<count>a|\d+)[\s-](?P<part>(?:{PART})s?)(?=\sof\b)"), _fraction),
+    (re.compile(rf"\b(?P<count>\d+)[\s-](?P<part>(?!half)(?:{PART})s)\b"), _fraction),
+    (re.compile(rf"\b(?P<count>1)[\s-](?P<part>{PART})\b{_NO_NOUN}"), _fraction),
     (re.compile(rf"\bhalf(?:\sof)?(?=\s(?:the\s)?(?:{_SHARED_BY})\b)"), "1/2"),
     (re.compile(r"\b(\d+) and (?:a|1) half\b"), r"\1.5"),
     (re.compile(r"\bhalf an?\b"), "0.5"),

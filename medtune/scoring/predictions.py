@@ -71,5 +71,6 @@ def prediction_table(
 
 def texts_sha256(predictions: pa.Table) -> str:
     """Returns the sha256 of the cards and the answers, without what is counted in them."""
-    texts = predictions.select(TEXT_COLUMNS).to_pydict()
+    history = [name for name in predictions.column_names if name == HISTORY.name]
+    texts = predictions.select([*TEXT_COLUMNS, *history]).to_pydict()
     return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()

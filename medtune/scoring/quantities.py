@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from medtune.scoring.numerals import in_digits
+from medtune.scoring.numerals import PART, TENS, in_digits
 from medtune.scoring.units import PATTERN_OF_UNITS, PER, TIMES, in_base_units, one_spelling
 from medtune.scoring.words import with_spaces
 
@@ -34,11 +34,15 @@ PATTERN = re.compile(
 LIST_NUMBER = re.compile(r"^\s*\(?\d{1,2}[.)]\s", re.MULTILINE)
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "kappa": "κ", "omega": "ω"}
 GREEK_NAME = re.compile(rf"(?<!{_LETTER})(?:{'|'.join(GREEK)})(?!{_LETTER})")
+_NO_TENS = "".join(rf"(?<!{tens}[\s-])" for tens in TENS)  # before "one": twenty-one
 PRONOUN = re.compile(
-    rf"\bthe\stwo\b|\b(?:one|first)\b(?!\s(?:{PATTERN_OF_UNITS}|hundred|thousand|million)\b"
-    r"|\sin\s(?:\d|t|f|s|e|n)\w*\b|\sout\sof|\sper\s|\sand\sa\shalf|[\s-](?:half|third|quarter)\b)",
+    rf"\bthe\stwo\b|{_NO_TENS}\b(?:one|first)\b"
+    rf"(?!\s(?:{PATTERN_OF_UNITS}|hundred|thousand|million)\b"
+    r"|\sin\s(?:\d|t|f|s|e|n)\w*\b|\sout\sof|\sper\s|\sand\sa\shalf"
+    rf"|[\s-](?:{PART})\b)",
     re.IGNORECASE,
 )
+BOTH = re.compile(r"\bboth\b")
 JOINED = ("-", "–", "—", "to", "and", "or")  # between numbers of one unit: "10 to 12 months"
 SIMPLE = (2, 3, 4)  # denominators of parts of a unit: 1/2 tablet
 
@@ -66,6 +70,8 @@ def unsupported(prediction: str, *sources: str) -> list[str]:
     texts = [_normalised(source) for source in sources]
     given = [quantity for text in texts for quantity in quantities(text)]
     numbers = {number for quantity in given for number in _numbers_given(quantity)}
+    if any(BOTH.search(text) for text in texts):
+        numbers.add((Fraction(2),))
     known = {reading for quantity in given for reading in _readings(quantity)}
     missing: dict[tuple[Numbers, str, str], str] = {}
     for said in quantities(_normalised(PRONOUN.sub("·", prediction))):

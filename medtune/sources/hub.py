@@ -24,8 +24,9 @@ from medtune.sources.hub_splits import find_split
 logger = logging.getLogger("medtune")
 
 DATA_SUFFIXES = tuple(READERS)
-# Describes the dataset in older repositories; it has no cards.
-NO_DATA = "dataset_infos.json"
+STATE = "state.json"  # lists the Arrow files of a folder of save_to_disk; clean reads it
+# Describe the data set and have no cards.
+NO_DATA = {STATE, "dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
 CARD = "README.md"
 RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
@@ -104,7 +105,9 @@ def _checkpoint_paths(repository: Repository, paths: list[str]) -> set[str]:
 
 def _data_paths(repository: Repository, paths: list[str], commit: str) -> set[str]:
     subset = repository.subset
-    tables = [path for path in paths if path.endswith(DATA_SUFFIXES) and path != NO_DATA]
+    tables = [
+        path for path in paths if path.endswith(DATA_SUFFIXES) and Path(path).name not in NO_DATA
+    ]
     inside = [path for path in tables if path.startswith(subset + "/")]
     inside = inside or [path for path in tables if path.startswith(subset)]
     if repository.split or (tables and not inside):
@@ -115,7 +118,9 @@ def _data_paths(repository: Repository, paths: list[str], commit: str) -> set[st
         wanted = ", ".join(DATA_SUFFIXES) + " file" + (f" under {subset}" if subset else "")
         held = ", ".join(sorted(paths)[:8]) or "nothing"
         raise InputError(f"{repository} has no {wanted}, only {held}")
-    return set(inside)
+    folders = {Path(path).parent for path in inside if path.endswith(".arrow")}
+    states = {(folder / STATE).as_posix() for folder in folders}
+    return {*inside, *states.intersection(paths)}
 
 
 def _read_card(repository: Repository, commit: str) -> str:

@@ -31,6 +31,12 @@ class Repository:
 
 def parse_uri(uri: str, target: str) -> Repository:
     match = URI.fullmatch(uri)
+    whole, bracket, after = uri.partition("[")
+    if not match and target == "dataset" and bracket and URI.fullmatch(whole):
+        raise InputError(
+            f"{uri}: {bracket}{after} is not a range of rows: write [:1000] for the first 1,000, "
+            "or a range such as [1000:2000]"
+        )
     if not match or (target == "model" and (match[3] or match[4])):
         subset = "[/subset][?split=name[:rows]]" if target == "dataset" else ""
         raise InputError(

@@ -34,9 +34,10 @@ def write_rows(repository: Repository, commit: str, paths: Sequence[str], folder
     count = 0
     with path.open("w", encoding="utf-8") as file, TemporaryDirectory() as scratch:
         found = _stream(repository, commit, paths, scratch)
-        for row in progress(found, total=len(rows), unit="row"):
-            file.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
-            count += 1
+        with progress(found, total=len(rows), unit="row") as bar:
+            for row in bar:
+                file.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
+                count += 1
     if not count:
         raise InputError(
             f"{repository} has no row {rows.start} in its split {repository.split}: ask for "

@@ -25,9 +25,10 @@ def components(texts: Texts, similarity: float) -> Array:
     labels = _merged(labels, _shared_ngrams(texts))
     rows = np.unique(texts.answer, return_index=True)[1]
     bands = candidates(texts, similarity, rows)
-    for left, right in progress(bands, unit="band", description="near-duplicates"):
-        apart = labels[left] != labels[right]
-        labels = _merged(labels, similar(texts, (left[apart], right[apart]), similarity))
+    with progress(bands, unit="band", description="near-duplicates") as bar:
+        for left, right in bar:
+            apart = labels[left] != labels[right]
+            labels = _merged(labels, similar(texts, (left[apart], right[apart]), similarity))
     return labels[: texts.record_count]
 
 

@@ -1,3 +1,4 @@
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import pytest
 
 from benchmarks import data
 from benchmarks.cards import SCHEMA
+from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
+from medtune.modeling.token_files import token_writer
 from medtune.runtime.errors import InputError
+from tests.stages.compare_inputs import cards, write_inputs
 
 ROOT = Path(__file__).parents[2]
+TOKENS = {"input_ids": [1, 2, 3], "prompt_length": 2, "loss_start": 2, "truncated": False}
 CHILD = "import time; x = bytearray(200 << 20); time.sleep(0.7)"
 
 
@@ -61,10 +66,17 @@ def test_a_command_that_fails_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the benchmark reads: parameters, a small base model and real cards."""
-    (tmp_path / "models").mkdir()
+    """A folder with what the benchmark reads: a small base model, cards and a run's results."""
+    write_inputs(tmp_path)
+    for name in ("test", "validation"):
+        rows = [{**card, **TOKENS} for card in cards(12, name)]
+        with token_writer(tmp_path / f"data/tokens/{name}.arrow") as writer:
+            writer.write_table(pa.Table.from_pylist(rows, schema=TOKEN_SCHEMA))
+    (tmp_path / "models/adapter/adapter_model.safetensors").write_bytes(b"weights")
+    shutil.copy(base_folder / "tokenizer.json", tmp_path / "models/adapter")
     (tmp_path / "models/base").symlink_to(base_folder)
-    for name in ("benchmarks", "dvc.yaml", "launch", "medtune", "presets", "stages"):
+    linked = ("benchmarks", "custom_metrics", "dvc.yaml", "launch", "medtune", "presets", "stages")
+    for name in linked:
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data/clean").mkdir(parents=True)
     names = [f"{a}{b}{c}ia" for a in "bdfgklmn" for b in "aeiou" for c in "prstvxz"]
@@ -87,12 +99,24 @@ def test_stages_and_alternatives_run_on_made_cards(
     monkeypatch.setattr(sys, "argv", ["data", *options.split()])
     data.main()
     rows = pd.read_csv("trial.csv")
-    assert rows["cards"].tolist() == [150] * 6 + [400] * 6
+    assert rows["cards"].tolist() == [150] * 9 + [400] * 9
     assert (rows["seconds"] > 0).all() and rows["peak_memory_gib"].between(0.02, 4).all()
     printed = capsys.readouterr().out
     assert "| all three |" in printed and printed.count("| tokenize ") == 3
-    assert "| evaluate " in printed and "| medtune check " in printed
+    for stage in (*data.STARTS, *data.AFTER_TRAINING):
+        assert f"| {stage} " in printed
     assert "pandas `apply`" in printed and "datasketch" not in printed
+
+
+def test_a_run_of_the_default_must_be_there_before_anything_is_measured(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree("models/adapter")
+    monkeypatch.setattr(data, "measure", lambda *_: pytest.fail("it began to measure"))
+    monkeypatch.setattr(sys, "argv", ["data", "--sizes", "400", "--compared", "400"])
+    with pytest.raises(SystemExit):
+        data.main()
+    assert "models/adapter is missing: run dvc repro compare" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -227,8 +227,8 @@ COLUMNAR = [
 
 FOLDERS = [
     refused("bomb_named_gz", files.zip_bomb("cards.csv.gz"), "has no table, only cards.csv.gz: "),
-    refused("bomb_named_csv", files.zip_bomb("cards.csv"), "cards.csv is not UTF-8 at byte 1: "),
-    refused("zip", files.archive, "only cards.zip: choose a download.dataset with .csv"),
+    refused("bomb_named_csv", files.zip_bomb("cards.csv"), "cards.csv is compressed (gzip): "),
+    refused("zip", files.archive, "only cards.zip: unpack it, and name the file"),
     refused("link_out", files.link("/etc/passwd"), "a.csv is a link to /etc/passwd, not to a file"),
     refused("link_loop", both(files.link("b.csv"), files.link("a.csv", "b.csv")), "is a link to b"),
     refused("link_loop_in_raw", files.link("a.csv"), "a.csv can't be read (Too many levels of",

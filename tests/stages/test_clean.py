@@ -112,7 +112,7 @@ def test_metrics_count_every_reason_rule_and_kind(project):
 
 
 def test_a_text_that_says_that_a_value_is_missing_is_dropped_and_counted(project):
-    write([{"q": "Why?", "a": text} for text in ("None", " nan", "NULL", "None of them.")])
+    write([{"q": "Why?", "a": text} for text in ("None", " nan", "#REF!", "None of them.")])
     stage.main()
     counts = json.loads(stage.METRICS.read_text())
     assert (counts["dropped.missing_value"], counts["kept"]) == (3, 1)

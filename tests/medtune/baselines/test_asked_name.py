@@ -34,9 +34,17 @@ def test_upper_case_and_spaces_around_a_name_make_no_difference(finder: NameFind
     assert finder.find("WHAT IS  Turner  Syndrome  ?") == "Turner  Syndrome"
 
 
-def test_a_script_without_spaces_has_names_too() -> None:
-    finder = NameFinder([f"什么是{name}？" for name in ("痛风", "哮喘", "糖尿病")])
-    assert finder.find("什么是疟疾？") == "疟疾"
+@pytest.mark.parametrize(
+    ("frame", "names", "asked"),
+    [
+        ("什么是{}？", "痛风 哮喘 糖尿病", "疟疾"),
+        ("{}คืออะไร", "หอบหืด ไข้หวัด มาลาเรีย", "โรคเกาต์"),
+        ("{} क्या है?", "दमा हैजा मधुमेह", "गठिया"),
+    ],
+)
+def test_names_are_found_in_every_script(frame: str, names: str, asked: str) -> None:
+    finder = NameFinder([frame.format(name) for name in names.split()])
+    assert finder.find(frame.format(asked)) == asked
 
 
 def test_different_questions_have_no_names() -> None:

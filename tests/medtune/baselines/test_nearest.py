@@ -1,12 +1,18 @@
+import tracemalloc
+
 import pytest
 
-from medtune.baselines.nearest import CardIndex, renamed
+from medtune.baselines import nearest
+from medtune.baselines.nearest import CardIndex, renamed, words
 
+COUNT = 2_000
 CARDS = [
     "What is gout? A disease with urate crystals in a joint.",
     "How is Marfan syndrome inherited? It is autosomal dominant.",
     "How is Cowden syndrome inherited? It is autosomal dominant.",
     "痛风是什么？一种疾病。",
+    "โรคเกาต์คืออะไร โรคข้อ",
+    "गठिया क्या है? जोड़ों का रोग।",
 ]
 
 
@@ -17,6 +23,8 @@ CARDS = [
         ("Cowden syndrome", [2, 1]),
         ("crystals", [0, 1]),
         ("痛风", [3, 0]),
+        ("กาต์", [4, 0]),
+        ("गठिया", [5, 0]),
         ("Is it the?", []),
         ("", []),
     ],
@@ -25,13 +33,58 @@ def test_the_nearest_come_first(question: str, expected: list[int]) -> None:
     assert CardIndex(CARDS).nearest(question, 2) == expected
 
 
+def test_words_are_the_same_if_a_text_has_a_letter_beyond_ascii() -> None:
+    text = "The X-linked form of IL-6, 21-hydroxylase, a_b 5 mg: it is Gout"
+    [plain, longer] = words([text, f"{text} β"])
+    assert plain == longer == ["linked", "form", "il", "21", "hydroxylase", "mg", "gout"]
+
+
 def test_an_index_without_words_finds_nothing() -> None:
     assert CardIndex([]).nearest("gout", 3) == []
     assert CardIndex(["?"]).nearest("gout", 3) == []
 
 
+QUESTIONS = [
+    "How is Turner syndrome inherited?",
+    "Cowden syndrome",
+    "crystals",
+    "Is it the?",
+    "痛风",
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_index_of_the_asked_words_finds_the_same(question: str) -> None:
+    whole, asked = CardIndex(CARDS), CardIndex(CARDS, QUESTIONS)
+    assert asked.nearest(question, 3) == whole.nearest(question, 3)
+
+
+def test_an_index_of_asked_words_that_no_card_has_finds_nothing() -> None:
+    assert CardIndex(CARDS, ["Malaria?"]).nearest("Malaria?", 3) == []
+    assert CardIndex(CARDS, []).nearest("", 3) == []
+
+
+def test_the_texts_that_have_a_word_are_counted() -> None:
+    index = CardIndex([*CARDS, "Gout, gout and gout."])
+    assert [index.frequency(word) for word in ("gout", "inherited", "malaria")] == [2, 2, 0]
+    assert CardIndex([]).frequency("gout") == 0
+
+
+def test_many_cards_take_few_bytes_each_if_the_questions_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nearest, "BATCH", 50)
+    texts = (" ".join(f"word{n * 7919 * k % 50_000}" for k in range(1, 41)) for n in range(COUNT))
+    CardIndex([], ["gout"])  # imports
+    tracemalloc.start()
+    CardIndex(texts, ["What is word7919, and what is word8?"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / COUNT < 400, "as lists of strings, 40 words take 2,500 bytes"
+
+
 def test_at_most_all_cards_are_found() -> None:
-    assert sorted(CardIndex(CARDS).nearest("gout", 9)) == [0, 1, 2, 3]
+    assert sorted(CardIndex(CARDS).nearest("gout", 9)) == [*range(len(CARDS))]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """A conversation becomes its last answered question, with what was said before."""
 
+import json
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -65,8 +68,27 @@ def test_the_parts_of_a_content_are_joined_if_all_are_text() -> None:
     parts: list[dict[str, Any]] = [{"type": "text", "text": "Look:"}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": parts}, *chat("a:2")]
     assert read_conversation(messages).question == "Look:"
+    for content in (["Look:"], parts[0]):
+        assert read_conversation([{"role": "user", "content": content}, *chat("a:2")]) == (
+            read_conversation(messages)
+        )
     parts.append({"type": "image_url", "image_url": {"url": "x.png"}})
     assert read_conversation(messages).drop_reason == "no_conversation"
+
+
+@pytest.mark.parametrize("write", [json.dumps, str])
+def test_a_text_may_hold_messages_as_json_or_as_python_writes_them(
+    write: Callable[[object], str],
+) -> None:
+    messages = [{"role": "user", "content": r"Is it \d?", "name": None}, *chat("a:It's")]
+    with warnings.catch_warnings(action="error"):
+        assert read_conversation(write(messages)) == read_conversation(messages)
+
+
+def test_a_message_may_have_its_content_under_three_keys() -> None:
+    for key in ("content", "value", "text"):
+        messages = [{"from": "human", key: "1"}, {"from": "gpt", key: "2"}]
+        assert read_conversation(messages) == LastTurn("1", "2")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +109,9 @@ def test_the_parts_of_a_content_are_joined_if_all_are_text() -> None:
         (chat("u:1"), "no_conversation"),
         (chat("a:1"), "no_conversation"),
         ({"role": ["user"], "content": ["1", "2"]}, "no_conversation"),
-        ([{"role": "user", "content": {"text": "1"}}, *chat("a:2")], "no_conversation"),
+        ([{"role": "user", "content": {"image": "1"}}, *chat("a:2")], "no_conversation"),
+        ("[{'role': 'user', 'content': open('x')}]", "no_conversation"),
+        (f"[{'1, ' * 2**19}]", "no_conversation"),
     ],
 )
 def test_what_is_no_conversation_is_dropped_with_a_reason(messages: object, reason: str) -> None:

@@ -10,6 +10,7 @@ from medtune.cards import recognised
 from medtune.cards.readers import read_records
 from medtune.cards.records import Record
 from medtune.config.loading import load_params
+from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError
 from tests.medtune.cards.test_readers import choose
 
@@ -51,6 +52,10 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
             {"prompt": openai(CHAT[:1]), "completion": openai(CHAT[1:])},
             "prompt-completion (prompt, completion): 1 conversations",
         ),
+        (
+            {"prompt": openai(CHAT[:1]), "completion": GOUT["a"]},
+            "prompt-completion (prompt, completion): 1 conversations",
+        ),
         ({"prompt": GOUT["q"], "completion": GOUT["a"]}, "prompt-completion (prompt, completion)"),
         ({"instruction": GOUT["q"], "output": GOUT["a"]}, "Alpaca (instruction, output): 1 cards"),
         (
@@ -63,7 +68,15 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
             | {"answers": {"text": [GOUT["a"], "Urate."], "answer_start": [0, 1]}},
             "SQuAD (question, context, answers, title): 1 cards; not read: id",
         ),
+        (
+            {"question": GOUT["q"], "context": "", "answers": f"{{'text': ['{GOUT['a']}']}}"},
+            "SQuAD (question, context, answers): 1 cards",
+        ),
         ({"Question": GOUT["q"], "Answer": GOUT["a"]}, "question-answer table (Question, Answer)"),
+        (
+            {"": 0, "question": GOUT["q"], "answer": GOUT["a"]},
+            "question-answer table (question, answer): 1 cards; not read: a column without a name",
+        ),
         ({"Front": GOUT["q"], "Back": GOUT["a"]}, "question-answer table (Front, Back): 1 cards"),
         ({"Frage": GOUT["q"], "Antwort": GOUT["a"]}, "question-answer table (Frage, Antwort)"),
         (
@@ -117,6 +130,14 @@ def test_the_last_question_has_all_that_was_said_before(
     assert list(record.history) == EARLIER
     assert record.topic == "", "a later question is often about an earlier one's topic"
     assert told(caplog)[0].endswith("(" + column + "): 2 conversations, 1 with several turns")
+
+
+def test_an_answer_of_squad_that_no_text_can_be_read_from_is_no_answer(tmp_path: Path) -> None:
+    written_by_numpy = "{'text': array(['Joint'], dtype=object)}"
+    for answers in ({"text": []}, '{"text": []}', written_by_numpy):
+        row = {"question": "Where?", "context": "In the joint.", "answers": answers}
+        [record] = read(tmp_path, row)
+        assert not record.answer
 
 
 def test_a_context_comes_before_the_question_of_squad_and_its_title_is_the_topic(
@@ -196,10 +217,32 @@ def test_an_unknown_layout_is_refused_with_the_columns_and_the_known_layouts(
     assert said.endswith("set clean.reader to columns and name them in clean.columns")
 
 
-def test_a_card_in_place_of_the_header_is_suspected(tmp_path: Path) -> None:
-    (tmp_path / "cards.csv").write_text("What is gout?,Arthritis\nWhat is flu?,A virus\n")
-    with pytest.raises(InputError, match="write a line question,answer above it"):
+@pytest.mark.parametrize(
+    "row", ["What is gout?,Arthritis", "gout,A painful disease of joints", "1,Gout"]
+)
+def test_a_table_without_a_header_is_refused_with_its_first_row(tmp_path: Path, row: str) -> None:
+    (tmp_path / "cards.csv").write_text(f"{row}\nWhat is flu?,A virus\n")
+    with pytest.raises(InputError) as caught:
         list(read_records(tmp_path, choose("auto")))
+    shown = ", ".join(map(repr, row.split(",")))
+    said = f"has no header, but begins with {shown}: write a row question,answer above it"
+    assert said in str(caught.value)
+
+
+def test_a_header_with_unknown_names_is_a_header(tmp_path: Path) -> None:
+    (tmp_path / "cards.csv").write_text(",Term,Meaning\n0,Gout,Arthritis\n")  # as pandas writes it
+    with pytest.raises(InputError, match="has the columns '', 'Term', 'Meaning', which is no"):
+        list(read_records(tmp_path, choose("auto")))
+
+
+def test_a_column_that_is_missing_for_want_of_a_header_gets_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "cards.csv").write_text("What is gout?,Arthritis\nWhat is flu?,A virus\n")
+    columns = Columns(question="front", answer="back")
+    with pytest.raises(InputError, match="if this is a card, write a row with the names"):
+        list(read_records(tmp_path, choose("columns", columns)))
+    (tmp_path / "cards.csv").write_text("Term,Definition\nGout,Arthritis\n")
+    with pytest.raises(InputError, match=r"name the columns in clean\.columns$"):
+        list(read_records(tmp_path, choose("columns", columns)))
 
 
 def test_two_columns_for_one_part_are_refused(tmp_path: Path) -> None:

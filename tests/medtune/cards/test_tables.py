@@ -1,5 +1,6 @@
 """Every raw format is read alike, and every bad file gets one exact line."""
 
+import gzip
 import json
 import shutil
 import tracemalloc
@@ -138,6 +139,19 @@ def test_a_huge_cell_is_read_whole(tmp_path):
     assert len(row["a"]) == 300_000
 
 
+@pytest.mark.parametrize(
+    "content", [{"data": [ROWS[0]]}, {"data": {"train": [ROWS[0]]}, "version": 2}]
+)
+def test_a_list_of_objects_may_be_inside_of_objects(tmp_path, content):
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert [row for _, _, row in read_both(tmp_path)] == [ROWS[0]]
+
+
+def test_json_lines_may_have_a_byte_order_mark_and_be_named_ndjson(tmp_path):
+    (tmp_path / "a.ndjson").write_text(json.dumps(ROWS[0]) + "\n", encoding="utf-8-sig")
+    assert [row for _, _, row in read_both(tmp_path)] == [ROWS[0]]
+
+
 BAD_FILES = [
     ("a.csv", b'q,a\n1,2\n\n"x\ny",2\n1,2,3\n1\n', "a.csv, line 6 has 3 cells, the header has 2: "),
     ("a.csv", b'q,a\n1,2\n"open,2\n3,4\n', "a.csv, row at line 3: unexpected end of data: "),
@@ -146,6 +160,9 @@ BAD_FILES = [
     ("a.csv", b"frage,antwort\n1,2\n", "a.csv has no column 'q', 'a', only 'frage', 'antwort': "),
     ("a.json", b'[\n{"q": 1},\n]', "a.json, line 3 is not JSON ("),
     ("a.json", b'{"q": [1], "a": [2]}', "a.json must hold one list of objects, not 2 lists: "),
+    ("a.json", b'{"x": {"x": {"x": {"x": [{"q": 1, "a": 2}]}}}}', "a.json must hold one list"),
+    ("a.csv", gzip.compress(b"q,a\n1,2\n"), "a.csv is compressed (gzip): unpack it, and name"),
+    ("a.csv", b"PK\x03\x04\x14", "a.csv is compressed (a ZIP archive, as Excel workbooks are): "),
     ("a.json", b'"text"', "a.json must hold one list of objects, not 0 lists: "),
     ("a.json", b'[{"q": 1, "a": 2}, 3]', "a.json, item 1 must be an object, not int: "),
     ("a.jsonl", b'{"q": 1, "a": 2}\n\n{"q": \n', "a.jsonl, line 3 is not JSON ("),
@@ -195,6 +212,7 @@ def test_text_of_parquet_that_is_not_utf8_is_refused(tmp_path):
         (None, "raw is missing: run dvc repro download@dataset"),
         ([], "raw has no files: "),
         (["hp.obo", "notes.pdf"], "raw has no table, only hp.obo, notes.pdf: "),
+        (["a.csv.gz"], "raw has no table, only a.csv.gz: unpack it, and name the file or folder"),
         (["empty.csv", "empty.json", "empty.jsonl"], "raw holds no rows (empty.csv, empty.json, "),
     ],
 )

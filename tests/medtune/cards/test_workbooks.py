@@ -7,6 +7,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
+from medtune.cards.layouts import recognise
 from medtune.cards.table_errors import require
 from medtune.cards.tables import read_rows
 from medtune.runtime.cells import text_of
@@ -60,6 +61,21 @@ def test_the_first_sheet_with_rows_is_read_without_empty_ones(
         found = read(tmp_path, "question (en)", "answer")
     assert found == [["Gout?", "Arthritis"], ["Rash?", None]]
     assert "read the sheet Sheet 1; not read: Sheet 2" in caplog.text
+
+
+def test_a_sheet_without_a_header_is_refused_with_its_first_row(tmp_path: Path) -> None:
+    write(tmp_path / "cards.xlsx", [["What is gout?", "Arthritis"], ["What is flu?", "A virus"]])
+    said = r"cards.xlsx has no header, but begins with 'What is gout\?', 'Arthritis': write a row"
+    with pytest.raises(InputError, match=said):
+        list(read_rows(tmp_path, recognise))
+
+
+def test_a_sheet_before_the_cards_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "cards.xlsx", [["My deck"]], [["question", "answer"], ["Gout?", "Arthritis"]])
+    said = "the first sheet with rows is read, Sheet 0: move the sheet that has the cards before it"
+    for choose in (recognise, require(["question", "answer"])):
+        with pytest.raises(InputError, match=said):
+            list(read_rows(tmp_path, choose))
 
 
 def test_a_cell_without_a_column_is_named(tmp_path: Path) -> None:

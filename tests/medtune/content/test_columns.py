@@ -1,7 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from medtune.content.columns import with_content
+from medtune.content import columns
+from medtune.content.columns import spread_cards, with_content
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, score_table, statistics
 
@@ -66,6 +67,18 @@ def test_cards_without_the_columns_of_facts_have_none() -> None:
     plain = (table.drop_columns(["fact_type", "facts"]) for table in (CARDS, TRAINING))
     scored = with_content(predictions("Metabolic disease", "Fever", ""), *plain)
     assert scored["facts_rows"].to_pylist() == [0, 0, 0]
+
+
+def test_the_frame_comes_from_evenly_spread_cards_of_each_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(columns, "FRAME_CARDS", 3)
+    monkeypatch.setattr(columns, "BATCH", 4)
+    kinds = ["a", "b", "a", "a", "a", "a", "a", "c", "a", "c"]
+    answers = [f"answer {n}" for n in range(len(kinds))]
+    training = pa.table({"kind": kinds, "question": ["?"] * len(kinds), "answer": answers})
+    found = [(kind, int(answer.split()[1])) for kind, _, answer in spread_cards(training)]
+    assert found == [("a", 0), ("b", 1), ("a", 4), ("c", 7), ("a", 8), ("c", 9)]
 
 
 def test_cards_that_the_splits_lack_are_an_error() -> None:

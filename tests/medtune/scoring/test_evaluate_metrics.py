@@ -122,3 +122,26 @@ def test_a_missing_network_or_package_is_one_clear_line(
     with pytest.raises(InputError) as caught:
         LoadedMetric(metric("exact_match"))
     assert problem in str(caught.value) and "\n" not in str(caught.value)
+    assert "did you mean" not in str(caught.value), "the name is right"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("rogue", "rouge"),
+        ("bert_score", "bertscore"),
+        ("sacreblue", "sacrebleu"),
+        ("custom_metrics/overlaps", "custom_metrics/overlap"),
+    ],
+)
+def test_a_misspelt_metric_gets_a_hint(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import evaluate
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError("Couldn't find a module")
+
+    monkeypatch.setattr(evaluate, "load", fail)
+    with pytest.raises(InputError, match=rf"did you mean {meant}\? Otherwise "):
+        LoadedMetric(metric(name))

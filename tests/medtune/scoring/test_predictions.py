@@ -44,3 +44,21 @@ def test_the_hash_of_answers_sees_texts_and_no_scores() -> None:
     for name in ("prediction", "reference", "group"):
         other = table.set_column(table.schema.get_field_index(name), name, [["other"]])
         assert texts_sha256(other) != texts_sha256(table)
+
+
+def test_the_hash_of_answers_sees_what_was_said_before_the_question() -> None:
+    card: dict[str, Any] = dict.fromkeys(CARD_COLUMNS, "x") | {"answer": "One tablet."}
+    histories = [[], *([{"role": "user", "content": text}] for text in ("My knee.", "My elbow."))]
+    hashes = {
+        texts_sha256(
+            prediction_table([card | {"history": said}], [ANSWER], TextScorer(use_stemmer=True))
+        )
+        for said in histories
+    }
+    assert len(hashes) == len(histories)
+
+
+def test_the_hash_of_answers_without_history_stays() -> None:
+    card: dict[str, Any] = dict.fromkeys(CARD_COLUMNS, "x") | {"answer": "One tablet."}
+    table = prediction_table([card], [ANSWER], TextScorer(use_stemmer=True))
+    assert texts_sha256(table) == "c3cce24827d2f374cc6040ded76c638ffe98568a8681663ee263155c98a603aa"

@@ -73,6 +73,32 @@ by age 20 | by 20 years of age
 half of patients | 50% of patients
 two-thirds of cases | 2/3 of cases
 a third of the children | 1/3 of the children
+one seventh | one in seven
+one-fifth the dose | 20% the dose
+two fifths | 40%
+three quarters | 3/4
+three-quarters of cases | three fourths of cases
+a tenth of them | 10% of them
+one half | 50%
+one hundredth | 1%
+two eyes | 2 eyes
+one sixth nerve | 1 sixth nerve
+twenty-one | 21
+the twenty-first week | the 21st week
+thirty-second | 32nd
+q8h | every 8 hours
+5 mg qd | 5 mg daily
+2 mg b.d. | 2 mg bid
+3x a day | three times daily
+3 x weekly | three times a week
+100 000 people | 100,000 people
+1 per 10 000 | 1:10,000
+a dozen | 12
+5 × 10⁹/L | 5 x 10^9/L
+vitamin B₁₂ | vitamin B12
+CO₂ | CO2
+60 bpm | 60 beats per minute
+20 mmol/l | 20 millimoles per litre
 10-12 months | 10 to 12 mo
 between 2 and 3 days | 2-3 days
 2 or 3 weeks | two to three wk
@@ -125,6 +151,16 @@ two hundred | two thousand
 50% | 5%
 half of patients | a third of patients
 two-thirds of cases | one third of cases
+one seventh | one sixth
+two fifths | two thirds
+a tenth of them | a hundredth of them
+twenty-one | twenty
+the twenty-first week | the twentieth week
+q8h | every 6 hours
+10⁹ | 10^6
+vitamin B₁₂ | vitamin B₆
+100 000 | 100
+two eyes | three eyes
 120/80 mmHg | 3/2 mmHg
 120/80 mmHg | 80/120 mmHg
 140 mmHg | 130 mmHg
@@ -238,6 +274,9 @@ def test_quantities_are_in_order_as_first_written(text: str, written: list[str])
         ("5 mg", "5 mg daily", "", []),
         ("5 mg daily", "5 mg", "", ["5 mg /day"]),
         ("interleukin 6", "IL-6", "", []),
+        ("Two eyes, a sixth nerve", "Both eyes, the sixth nerve", "", []),
+        ("Both eyes and the third molar", "The eye and the third molar", "", []),
+        ("both eyes, three ears", "both eyes, two ears", "", ["3"]),
         ("12 weeks, 1 in 3", "Twelve weeks, one in three", "", []),
         ("6 and 8, then 6", "7", "8?", ["6"]),
         ("none", "5 mg", "", []),

@@ -242,7 +242,15 @@ def test_some_rows_of_a_split_come_without_the_rest(hub: HubServer, tmp_path: Pa
     said = message("hub://o/cards@main?split=train[600:601]", tmp_path / "3")
     assert said.endswith("has no row 600 in its split train: ask for earlier ones")
     assert "asks for no rows" in message("hub://o/cards@main?split=train[5:5]", tmp_path / "4")
-    assert "[?split=name[:rows]]" in message("hub://o/cards@main?split=train[:1%]", tmp_path / "5")
+
+
+@pytest.mark.parametrize("rows", ["[:1%]", "[:x]", "[5:]", "[:5", "[5]", "[0:5]&seed=1"])
+def test_a_range_that_counts_no_rows_is_named(rows: str, tmp_path: Path) -> None:
+    uri = f"hub://o/cards@main/en?split=train{rows}"
+    assert message(uri, tmp_path) == (
+        f"{uri}: {rows} is not a range of rows: write [:1000] for the first 1,000, or a range such "
+        "as [1000:2000]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -271,3 +279,29 @@ def test_a_folder_of_save_to_disk_comes_whole(hub: HubServer, tmp_path: Path) ->
     files = {"train/data-00000-of-00001.arrow": b"rows", "train/state.json": b"{}"}
     hub.repositories["datasets/o/cards"] = files
     assert fetched("hub://o/cards@main/train", tmp_path) == files
+
+
+def saved_by_datasets(folder: Path) -> tuple[dict[str, bytes], list[dict[str, str]]]:
+    """The files of a DatasetDict that `save_to_disk` wrote, and the rows of its split `train`."""
+    import datasets
+
+    rows = [{"question": f"Q{n}", "answer": f"A{n}"} for n in range(5)]
+    splits = {name: datasets.Dataset.from_list(rows) for name in ("train", "test")}
+    datasets.DatasetDict(splits).save_to_disk(folder)
+    names = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}, rows
+
+
+def test_what_describes_a_folder_of_save_to_disk_is_not_read_as_cards(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    files, rows = saved_by_datasets(tmp_path / "saved")
+    assert {"dataset_dict.json", "train/dataset_info.json", "train/state.json"} < files.keys()
+    hub.repositories["datasets/o/cards"] = files
+    arrow = "data-00000-of-00001.arrow"
+    split = only(files, f"train/{arrow}")
+    assert fetched("hub://o/cards@main?split=train", tmp_path / "1") == split
+    states = only(files, f"test/{arrow}", "test/state.json", "train/state.json")
+    assert fetched("hub://o/cards@main", tmp_path / "2") == split | states
+    (found,) = fetched("hub://o/cards@main?split=train[1:3]", tmp_path / "3").values()
+    assert [json.loads(line) for line in found.splitlines()] == rows[1:3]
