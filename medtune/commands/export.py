@@ -74,7 +74,10 @@ def gguf(
         typer.Argument(metavar="FOLDER|FILE", help="A folder, or a file that ends in .gguf."),
     ] = Path("exports/gguf"),
     type_: Annotated[
-        str, typer.Option("--type", metavar="TYPE", help="Of the weights: f32, f16 or q8_0.")
+        str,
+        typer.Option(
+            "--type", metavar="TYPE", help="Of the weights: f32, f16, q8_0, or q4_k_m and the like."
+        ),
     ] = "f16",
     experiment: Experiment = None,
 ) -> None:

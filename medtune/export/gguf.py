@@ -4,27 +4,28 @@ The names and the layout of the tensors are those of llama.cpp's converter for L
 
     medtune export gguf
     medtune export gguf --type q8_0 FILE.gguf
+    medtune export gguf --type q4_k_m
 """
 
 import logging
-import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from medtune.export.gguf_tokenizer import add_tokenizer, pre_tokenizer_name
+from medtune.export.llama_quantizer import TYPES as OF_LLAMA_CPP
+from medtune.export.llama_quantizer import check_quantizer, quantize
 from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
 from medtune.export.provenance import GGUF_KEY, text_in_gguf
 from medtune.report.model_card import hub_name_of, package_of
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
+from medtune.runtime.files import replacing, scratch
 
 logger = logging.getLogger("medtune")
 
 TYPES = ("f32", "f16", "q8_0")
-OF_LLAMA_CPP = re.compile(r"bf16|(i?q|tq)\d_\w+", re.IGNORECASE)  # made by its quantizer
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
 # Ways to scale positions that only choose other frequencies, by llama.cpp's architecture.
 ROPE_TYPES = {"llama": ("default", "linear", "llama3"), "qwen2": ("default",)}
@@ -52,7 +53,10 @@ def export_gguf(root: Path, target: Path, type_: str, experiment: str | None = N
             "FILE.gguf` of llama.cpp"
         )
     with replacing(path) as temporary:
-        write_gguf(merged, temporary, type_)
+        if type_ in TYPES:
+            write_gguf(merged, temporary, type_)
+        else:
+            write_quantized(merged, temporary, type_)
     text = modelfile(merged, path.name)
     with replacing(path.parent / MODELFILE) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -64,12 +68,18 @@ def check_type(type_: str, path: Path, option: str) -> None:
     if type_ in TYPES:
         return
     if not OF_LLAMA_CPP.fullmatch(type_):
-        raise InputError(f"--type must be one of {', '.join(TYPES)}, got {type_}")
-    full = path.with_name(f"{NAME}-f32.gguf")
-    raise InputError(
-        f"--type {type_} is made by llama.cpp's quantizer: run `medtune export gguf{option} "
-        f"--type f32 {full}`, then `llama-quantize {full} {path} {type_.upper()}`"
-    )
+        raise InputError(
+            f"--type must be one of {', '.join(TYPES)}, or a type of llama.cpp such as q4_k_m, "
+            f"got {type_}"
+        )
+    check_quantizer(type_, path.with_name(f"{NAME}-f32.gguf"), path, option)
+
+
+def write_quantized(merged: Merged, path: Path, type_: str) -> None:
+    """Writes a type of llama.cpp's quantizer, by way of a temporary file in fp32."""
+    with scratch(path.with_name(f"{path.name}-f32")) as full:
+        write_gguf(merged, full, "f32")
+        quantize(full, path, type_)
 
 
 def write_gguf(merged: Merged, path: Path, type_: str) -> None:

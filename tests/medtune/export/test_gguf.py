@@ -184,23 +184,8 @@ def test_an_unknown_tokenizer_names_the_converter_too(make_run: MakeRun, tmp_pat
         export_gguf(Path(), Path("out"), "f16")
 
 
-@pytest.mark.parametrize("type_", ["q4_k_m", "Q5_0", "iq4_xs"])
-def test_types_of_llama_cpp_come_with_the_commands_that_make_them(
-    type_: str, make_run: MakeRun
-) -> None:
-    make_run()
-    with pytest.raises(InputError) as caught:
-        export_gguf(Path(), Path("out"), type_)
-    assert str(caught.value).endswith(
-        "run `medtune export gguf --type f32 out/medtune-f32.gguf`, then `llama-quantize "
-        f"out/medtune-f32.gguf out/medtune-{type_}.gguf {type_.upper()}`"
-    )
-
-
-def test_the_commands_that_an_error_names_keep_the_experiment(make_run: MakeRun) -> None:
+def test_the_command_that_an_error_names_keeps_the_experiment(make_run: MakeRun) -> None:
     make_run("gpt_neox")
-    with pytest.raises(InputError, match="run `medtune export gguf --experiment tiny --type f32"):
-        export_gguf(Path(), Path("out"), "q4_k_m", "tiny")
     with pytest.raises(InputError, match="run `medtune export merged --experiment tiny FOLDER`"):
         export_gguf(Path(), Path("out"), "f16", "tiny")
 
@@ -225,7 +210,7 @@ def test_a_gguf_file_of_others_is_left_alone(name: str | None, make_run: MakeRun
 
 def test_an_unknown_type_lists_the_known_ones(make_run: MakeRun) -> None:
     make_run()
-    with pytest.raises(InputError, match=r"^--type must be one of f32, f16, q8_0, got int4$"):
+    with pytest.raises(InputError, match=r"^--type must be one of f32, f16, q8_0, or .* got int4$"):
         export_gguf(Path(), Path("out"), "int4")
 
 
