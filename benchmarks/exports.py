@@ -7,6 +7,7 @@ first difference, and the scores. Reads models/, data/tokens/ and data/split/.
 
     python -m benchmarks.exports
     python -m benchmarks.exports --questions 20 --types f16
+    python -m benchmarks.exports --questions 150 --without-transformers
 """
 
 import argparse
@@ -15,6 +16,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -29,7 +31,7 @@ from benchmarks.generate import Answering, Ids, equal_tokens, load
 from benchmarks.measured import OURS, machine, versions
 from medtune.config.loading import load_params
 from medtune.content.columns import with_content
-from medtune.export.gguf import TYPES, unsupported, write_gguf
+from medtune.export.gguf import TYPES, unsupported, write_gguf, write_quantized
 from medtune.export.merged import Merged, merge
 from medtune.modeling.adapters import load_adapter
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
@@ -43,7 +45,6 @@ from medtune.scoring.text_scorer import TextScorer
 
 logger = logging.getLogger("medtune")
 
-SHOWN = ("rougeL", "content_f1", "meaning", "facts", "stopped_rate", "repetition_rate")
 CONTEXT = 2048  # tokens of llama.cpp's cache
 TRANSFORMERS = "transformers, merged"
 Cards = list[dict[str, Any]]
@@ -69,7 +70,7 @@ def llama_server(path: Path) -> Iterator[str]:
 
 def llama_cpp(merged: Merged, folder: Path, type_: str, prompts: Ids, tokens: int) -> Ids:
     path = folder / f"{type_}.gguf"
-    write_gguf(merged, path, type_)
+    (write_gguf if type_ in TYPES else write_quantized)(merged, path, type_)
     logger.info(f"{type_}: {path.stat().st_size / 2**20:.0f} MiB")
     with llama_server(path) as address:
         answers = [_complete(address, prompt, tokens) for prompt in prompts]
@@ -118,17 +119,17 @@ def scores(cards: Cards, answers: Ids, tokenizer: Any, most: int) -> dict[str, f
     split = [read_table(Path(f"data/split/{name}.parquet"), "split") for name in ("test", "train")]
     asked = split[0].filter(pa.compute.is_in(split[0]["id"], table["id"]))
     table = with_content(table, asked, split[1])
-    return {name: score_table(table)[name] for name in SHOWN}
+    return {name: value for name, value in score_table(table).items() if not isnan(value)}
 
 
-def answers_of(merged: Merged, types: list[str], prompts: Ids, answering: Answering) -> Any:
+def answers_of(
+    merged: Merged, types: list[str], prompts: Ids, answering: Answering, slow: bool
+) -> Any:
     """Yields the name of each engine with its answers, without end tokens, and its seconds."""
-    arms: dict[str, Any] = {
-        OURS: lambda: answering.ours(prompts),
-        TRANSFORMERS: lambda: Answering(merged.model, answering.params, answering.ends).one_by_one(
-            prompts
-        ),
-    }
+    arms: dict[str, Any] = {OURS: lambda: answering.ours(prompts)}
+    if slow:
+        alone = Answering(merged.model, answering.params, answering.ends)
+        arms[TRANSFORMERS] = lambda: alone.one_by_one(prompts)
     most = answering.params.max_new_tokens
     with TemporaryDirectory() as folder:
         for type_ in types:
@@ -141,7 +142,7 @@ def answers_of(merged: Merged, types: list[str], prompts: Ids, answering: Answer
             yield name, answers, time.perf_counter() - start
 
 
-def compare(types: list[str], count: int) -> pd.DataFrame:
+def compare(types: list[str], count: int, slow: bool) -> pd.DataFrame:
     cards = read_tokens(TOKENS / "test.arrow").to_pylist()[:count]
     prompts = [card["input_ids"][: card["prompt_length"]] for card in cards]
     merged = merge(Path())
@@ -152,7 +153,7 @@ def compare(types: list[str], count: int) -> pd.DataFrame:
     answering.ends = set(merged.end_ids)
     tokenizer, most = load_tokenizer(), answering.params.max_new_tokens
     rows, own = [], Ids()
-    for name, answers, seconds in answers_of(merged, types, prompts, answering):
+    for name, answers, seconds in answers_of(merged, types, prompts, answering, slow):
         own = own or answers
         model, end = answering.model, merged.encoder.end_id
         found = gaps(model, prompts, own, answers, end)
@@ -170,11 +171,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add: Any = parser.add_argument
     add("--questions", type=int, default=1000)
-    add("--types", nargs="*", choices=TYPES, default=list(TYPES), help="types of GGUF files")
+    add("--without-transformers", action="store_true", help="leave out the slowest engine")
+    add("--types", nargs="*", default=[*TYPES, "q4_k_m"], help="types of GGUF files")
     options = parser.parse_args()
     set_up_logging("benchmark")
     with one_line_errors():
-        table = compare(options.types, options.questions)
+        table = compare(options.types, options.questions, not options.without_transformers)
         print(table.to_markdown(disable_numparse=True))
         print(f"\n{machine()}; {versions('torch', 'transformers', 'xllamacpp')}")
 
