@@ -22,6 +22,7 @@ from medtune.runtime.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request
 NOTHING_SAID = "There is no question yet."
+NOTHING_CHOSEN = "Choose a conversation first."
 
 Given = Mapping[Any, Any]  # the value of each component that an event takes
 Updates = dict[Any, Any]  # new values, or what gr.update makes, of the components that change
@@ -145,7 +146,8 @@ class Events:
         try:
             name, said = read_saved(saved, self.conversations.assistant.engine.models)
         except InvalidHistoryError:
-            return {asking.note: "Choose a conversation first."}
+            problem = "This conversation cannot be opened here." if saved else NOTHING_CHOSEN
+            return {asking.note: problem}
         conversation.restore(name, said)
         alert = newest_alert(conversation.turns)
         note = {asking.alert: alert, asking.note: "", self.page.rating.panel: HIDE}

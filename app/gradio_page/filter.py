@@ -140,7 +140,7 @@ class PageFilter:
         # Without an origin, Gradio does not apply its own CORS rules to pages of other sites.
         app = self.app
         if scope["path"] == "/" and self.knows and not self.knows(HTTPConnection(scope)):
-            app = FileResponse(SIGN_IN)
+            app = FileResponse(SIGN_IN, headers={"Cache-Control": "no-store"})
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
         await self._pass(app, {**scope, "headers": headers}, receive, send)
 

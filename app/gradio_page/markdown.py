@@ -4,6 +4,8 @@ HTML in an answer is shown as text. So are links and pictures: a model invents a
 picture would tell another host that it was looked at.
 """
 
+from functools import lru_cache
+
 from markdown_it import MarkdownIt
 
 UNSAFE = ["html_block", "html_inline", "image", "link", "autolink", "reference"]
@@ -12,6 +14,7 @@ _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True})
 _markdown.enable("table").disable([*UNSAFE, "code"])  # indented text of a model is no code
 
 
+@lru_cache(512)  # while an answer grows, those above it are shown again and again
 def html_of(text: str) -> str:
     """Returns Markdown as HTML, with everything but its own tags escaped."""
     tokens = _markdown.parse(text)

@@ -60,11 +60,28 @@ window.medtune = (() => {
 		return { __type__: "update", choices: options, value };
 	}
 
+	const same = (one, other) => one.question === other?.question && one.answer === other?.answer;
+
+	// Returns where turns go on in a conversation that is kept: the server leaves out the oldest ones.
+	function place(turns, kept) {
+		let start = 0, most = 0;
+		for (const first of kept.keys()) {
+			const differs = turns.findIndex((turn, n) => !same(turn, kept[first + n]));
+			const equal = differs < 0 ? turns.length : differs;
+			if (equal && equal >= most) [start, most] = [first, equal];
+		}
+		return { start, isKnown: most === turns.length && start + most === kept.length };
+	}
+
 	function keep(text) {
 		const now = text ? JSON.parse(text) : null;
 		if (now) {
-			const others = conversations().filter((each) => each.id !== now.id);
-			let kept = [{ ...now, date: new Date().toLocaleDateString("sv") }, ...others].slice(0, MOST);
+			const all = conversations(), before = all.find((each) => each.id === now.id)?.turns ?? [];
+			const { start, isKnown } = place(now.turns, before);
+			if (isKnown) return choices(now.id); // it was opened
+			const turns = [...before.slice(0, start), ...now.turns];
+			const newest = { ...now, turns, date: new Date().toLocaleDateString("sv") };
+			let kept = [newest, ...all.filter((each) => each.id !== now.id)].slice(0, MOST);
 			while (!write(HISTORY, JSON.stringify(kept)) && kept.length > 1) kept = kept.slice(0, -1);
 		}
 		return choices(now?.id);

@@ -22,7 +22,7 @@ INTRODUCTION = (
     "Cards that you did not know come back. Nothing is saved.</p>"
 )
 NO_CARDS = "There are no training cards: run make first."
-ALL_KNOWN = "You knew all cards. Start again whenever you like."
+ALL_KNOWN = "You knew all cards of this round. Start again whenever you like."
 HIDDEN: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",

@@ -7,14 +7,14 @@ from typing import Literal, get_args
 
 Rating = Literal["knew", "partly", "missed"]
 RETURNS = {"partly": 10, "missed": 4}  # after so many other cards
+MOST = 500  # cards of a round
 
 
 class QuizRound:
-    """Cards, pairs of question and answer, in random order."""
+    """At most MOST cards, pairs of question and answer, in random order."""
 
     def __init__(self, cards: Sequence[tuple[str, str]], seed: int | None = None) -> None:
-        self.queue = list(cards)
-        random.Random(seed).shuffle(self.queue)
+        self.queue = random.Random(seed).sample(cards, min(len(cards), MOST))
         self.counts: Counter[Rating] = Counter()
         self.is_revealed = False
 

@@ -48,7 +48,7 @@ def win_rate(votes: Sequence["Vote"], confidence: float) -> dict[str, float]:
     from medtune.scoring.scores import Score
 
     score = Score(name="win_rate", title="win rate", higher_is_better=True, columns=())
-    numbers = {texts: n for n, texts in enumerate(dict.fromkeys(vote.pair for vote in votes))}
+    numbers = {pair: n for n, pair in enumerate(dict.fromkeys(vote.pair for vote in votes))}
     rows = np.array([[(vote.outcome + 1) / 2, 1.0] for vote in votes])
     groups = np.array([numbers[vote.pair] for vote in votes])
     found = estimate(jackknife(score, rows, groups)[None], confidence)

@@ -77,11 +77,13 @@ def read_votes(path: Path = VOTES) -> list[Vote]:
 
 def _vote(path: Path, number: int, line: str) -> Vote:
     try:
-        vote = Vote(**json.loads(line))
+        fields = json.loads(line)
+        texts = [fields.get(name) for name in ("question", "base", "finetuned")]
+        vote = Vote(**{"pair": pair_id(*texts), **fields})  # the first votes had no pair
         known = vote.choice in get_args(Choice) and vote.a in get_args(System)
         if known and all(isinstance(text, str) for text in (vote.pair, vote.voter, vote.kind)):
             return vote
-    except (ValueError, TypeError):
+    except (AttributeError, ValueError, TypeError):
         pass
     raise InputError(f"{path}, line {number} is not a vote: remove the line")
 

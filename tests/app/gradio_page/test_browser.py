@@ -278,6 +278,33 @@ def test_a_conversation_is_kept_opened_saved_and_deleted(
     until(lambda: page.evaluate("localStorage['medtune-conversations']") == "[]")
 
 
+def test_opening_a_long_conversation_loses_none_of_its_turns(show: Any, batch: Any) -> None:
+    page = show(lambda batch: None, batch).page
+    long = [
+        {"question": f"Question {n % 7}", "answer": "A" * 900, "model": "base"} for n in range(50)
+    ]
+    last = {"question": "One more", "answer": "B", "model": "base"}
+    kept = page.evaluate(
+        """([turns, last]) => {
+            const kept = () => JSON.parse(localStorage["medtune-conversations"])[0];
+            const write = (turns) => medtune.keep(JSON.stringify({ id: "x", turns }));
+            write(turns);
+            const opened = JSON.parse(medtune.saved("x")).turns;
+            write(opened);
+            const same = kept().turns;
+            write([...opened, last]);
+            const longer = kept().turns;
+            write(opened.slice(0, -1));
+            return { opened, same, longer, shorter: kept().turns };
+        }""",
+        [long, last],
+    )
+    assert 1 < len(kept["opened"]) < 30
+    assert kept["same"] == long
+    assert kept["longer"] == [*long, last]
+    assert kept["shorter"] == long[:-1]
+
+
 def test_an_answer_is_copied_asked_again_and_its_question_edited(
     show: Any, batch: Any, encoder: PromptEncoder
 ) -> None:

@@ -302,9 +302,13 @@ def test_a_kept_conversation_goes_on_with_its_alert_but_cannot_be_rated(
 def test_what_is_no_conversation_is_not_restored(make: Any, spoken: Any) -> None:
     events = make(spoken)
     run(chat(events, "Hi"))
-    for text in (None, "", "{}", "[]"):
-        told = asyncio.run(events.restore(text, ME))
-        assert told == {"note": "Choose a conversation first."}
+    for text, problem in (
+        (None, "Choose a conversation first."),
+        ("", "Choose a conversation first."),
+        ("{}", "This conversation cannot be opened here."),
+        ("[]", "This conversation cannot be opened here."),
+    ):
+        assert asyncio.run(events.restore(text, ME)) == {"note": problem}
     assert len(events.conversations.of("me").turns) == 1
 
 

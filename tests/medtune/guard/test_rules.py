@@ -107,6 +107,10 @@ def test_words_of_study_or_of_the_past_hide_no_present_emergency() -> None:
         ("I have a 3 year old who swallowed a battery, what is the treatment?", "poisoning"),
         ("What do I do if someone is choking on food right now", "breathing"),
         ("My friend OD'd", "poisoning"),
+        ("Dad collapsed and is not breathing, my dog is barking", "breathing"),
+        ("Grandpa has crushing chest pain and my dog is barking", "heart"),
+        ("The baby is choking, my dog has no idea", "breathing"),
+        ("Did someone poison her, she is not breathing", "breathing"),
     ):
         assert kind_of("emergency", question) == kind, question
 

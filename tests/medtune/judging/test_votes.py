@@ -59,6 +59,14 @@ def test_of_one_voters_votes_on_the_same_answers_the_last_counts(tmp_path: Path)
     assert read_votes(path) == [last, vote("a", voter="bob"), other]
 
 
+def test_a_vote_from_before_pairs_had_ids_counts_with_the_later_ones(tmp_path: Path) -> None:
+    old = asdict(vote("a"))
+    del old["pair"]
+    path = write(tmp_path / "votes.jsonl", vote("b"))
+    path.write_text(path.read_text() + json.dumps(old) + "\n", encoding="utf-8")
+    assert read_votes(path) == [vote("a")]
+
+
 @pytest.mark.parametrize(
     "line",
     ["{", "[]", "{}", json.dumps(asdict(vote("c"))), json.dumps(asdict(vote(pair=3)))],
