@@ -1,7 +1,8 @@
 """Reads dvc.lock, and mends one that was cut off.
 
 DVC rewrites the file in place after every stage, and its list of files in use before and after. A
-process that is killed in that moment leaves the beginning of it, with which DVC refuses to run.
+process that is killed in that moment leaves the beginning of it, with which DVC refuses to run. So
+it does after a kill between making a folder of its run cache and moving the run into it.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from medtune.runtime.dvc_cache import objects
 from medtune.runtime.errors import InputError
 
 logger = logging.getLogger("medtune")
@@ -24,6 +26,7 @@ DVC = Path(".dvc")
 LOCK = Path("dvc.lock")
 DAMAGED = Path(".dvc/tmp/dvc.lock.damaged")
 DVC_LOCK = Path(".dvc/tmp/lock")  # held by DVC while it writes
+RUNS = Path(".dvc/cache/runs")  # where DVC's cache is, unless its settings put it elsewhere
 IN_USE = Path(".dvc/tmp/rwlock")  # names the files that running DVC processes read and write
 STAGE = re.compile(r"^  \S.*(:$|\Z)", re.MULTILINE)
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -96,6 +99,7 @@ def mend(thorough: bool = False) -> bool:
     the end is looked at, which finds every file that was cut off.
     """
     _remove_cut_list()
+    _remove_unfinished_runs(objects().parents[1] / "runs" if thorough else RUNS)
     if not LOCK.is_file() or not DVC.is_dir() or _is_left_alone(_text(), thorough):
         return False
     from dvc.lock import LockError, make_lock
@@ -144,6 +148,24 @@ def _remove_cut_list() -> None:
         if not _is_json(IN_USE):
             IN_USE.unlink(missing_ok=True)
             logger.warning(f"{IN_USE} was cut off while DVC wrote it and is removed")
+
+
+def _remove_unfinished_runs(runs: Path) -> None:
+    """Removes folders of DVC's run cache that hold no run, or only one that was being written."""
+    unfinished = [folder for folder in runs.glob("*/*") if _holds_no_run(folder)]
+    if not unfinished:
+        return
+    from dvc.lock import LockError, make_lock
+
+    DVC_LOCK.parent.mkdir(exist_ok=True)
+    with suppress(LockError), make_lock(str(DVC_LOCK), tmp_dir=str(DVC_LOCK.parent)):
+        for folder in filter(_holds_no_run, unfinished):
+            shutil.rmtree(folder)
+            logger.warning(f"{folder} holds no run, since DVC was killed, and is removed")
+
+
+def _holds_no_run(folder: Path) -> bool:
+    return folder.is_dir() and all(path.suffix == ".tmp" for path in folder.iterdir())
 
 
 def _is_json(path: Path) -> bool:

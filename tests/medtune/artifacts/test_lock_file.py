@@ -9,12 +9,14 @@ from medtune.artifacts.lock_file import (
     DAMAGED,
     IN_USE,
     LOCK,
+    RUNS,
     mend,
     recorded_files,
     recorded_stages,
     require_whole,
     whole_part,
 )
+from medtune.runtime.dvc_cache import objects
 from medtune.runtime.errors import InputError
 
 TEXT = """\
@@ -60,6 +62,7 @@ SECOND = TEXT.index("  train@a:")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    objects.cache_clear()
 
 
 def accepted_by_dvc(text: str) -> bool:
@@ -154,6 +157,22 @@ def test_a_cut_list_of_files_in_use_is_removed_and_a_whole_one_stays(text: str) 
     IN_USE.write_text('{"read": {}, "write": {}}')
     mend()
     assert IN_USE.exists()
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_a_folder_of_the_run_cache_without_a_run_is_removed(
+    thorough: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    empty, cut, whole = (RUNS / "ab" / name for name in ("empty", "cut", "whole"))
+    for folder in (empty, cut, whole):
+        folder.mkdir(parents=True)
+    (cut / ".SZxjm3.tmp").write_text("cmd: python -m sta")
+    (whole / "0123").write_text("cmd: python -m stages.clean\n")
+    assert not mend(thorough)
+    assert list((RUNS / "ab").iterdir()) == [whole] and (whole / "0123").is_file()
+    assert len(caplog.messages) == 2 and "holds no run" in caplog.text
+    assert not mend(thorough)
+    assert len(caplog.messages) == 2
 
 
 def test_the_outputs_are_read_alike_from_the_file_of_dvc_and_from_an_edited_one() -> None:
