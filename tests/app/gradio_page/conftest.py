@@ -11,6 +11,7 @@ import pytest
 from app.gradio_page.conversations import Conversations
 from app.gradio_page.events import Asking, Components, Events, Rating
 from app.gradio_page.nearest_cards import NearestCards
+from medtune.guard.classifier import Verdict
 from medtune.modeling.prompts import PromptEncoder
 
 ANSWER = "Gout is <b>joint</b> & pain."
@@ -89,3 +90,7 @@ def shown_of(updates: list[Any], component: str = "chat") -> list[list[str]]:
 
 def note_of(updates: list[Any]) -> str:
     return updates[-1]["note"]
+
+
+def check(question: str, earlier: Any) -> Verdict:
+    return Verdict(True, "heart" if "chest" in question else None)

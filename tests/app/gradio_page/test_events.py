@@ -1,9 +1,7 @@
 """The page's handlers over a stand-in engine, called as Gradio calls them."""
 
 import asyncio
-import json
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,9 +20,9 @@ from tests.app.gradio_page.conftest import (
     ESCAPED,
     ME,
     chat,
+    check,
     compare,
     gather,
-    given,
     note_of,
     run,
     shown_of,
@@ -227,93 +225,6 @@ def test_both_models_answer_side_by_side(make: Any, spoken: Any, encoder: Prompt
     assert shown_of(updates, "finetuned pane")[-1][0].startswith(ESCAPED)
     assert len(updates[-1]["finetuned pane"]) == MESSAGES - 1
     assert spoken.prompts == base.prompts == [encoder.question_ids("What is gout?")]
-
-
-def again(events: Events, *settings: Any) -> Any:
-    return events.again(given("", *settings), ME)  # type: ignore[arg-type]
-
-
-def test_the_last_question_is_asked_again_with_the_present_settings(
-    make: Any, spoken: Any, encoder: PromptEncoder
-) -> None:
-    events = make(spoken)
-    assert run(again(events))[-1] == {"note": "There is no question yet."}
-    run(chat(events, "Hi"))
-    run(chat(events, "What is gout?"))
-    spoken.reply = [*encoder.answer_ids("New."), encoder.end_id]
-    last = run(again(events, 0.0, 1.0, 9, ""))[-1]
-    assert spoken.prompts[1] == spoken.prompts[2] and spoken.params[2].max_new_tokens == 9
-    shown = texts(last["chat"])
-    assert len(shown) == 2 * MESSAGES and shown[-1].startswith("<p>New.</p>")
-    assert [turn["answer"] for turn in json.loads(last["record"])["turns"]] == [ANSWER, "New."]
-
-
-def test_an_answer_stays_if_there_is_no_new_one(make: Any, spoken: Any) -> None:
-    events = make(spoken)
-    run(chat(events, "Hi"))
-    spoken.error = ValueError("broken")
-    updates = run(again(events))
-    assert texts(updates[-1]["chat"])[1].startswith(ESCAPED) and updates[-1]["question"] == ""
-    assert "failed" in updates[-2]["note"]
-    assert len(events.conversations.of("me").turns) == 1
-
-
-def test_a_question_can_be_edited_and_its_alert_stays(make: Any, spoken: Any) -> None:
-    events = make(spoken, remarks=Remarker(check, "block").remarks)
-    assert asyncio.run(events.edit(ME)) == {"note": "There is no question yet."}
-    run(chat(events, "My chest hurts"))
-    edited = asyncio.run(events.edit(ME))
-    assert edited["question"] == "My chest hurts" and edited["chat"] == []
-    assert edited["record"] == "" and edited["tools"]["visible"] is False
-    assert events.conversations.of("me").notice == notice("heart") and "alert" not in edited
-
-
-def test_a_question_that_was_edited_away_still_shows_its_distress(make: Any, spoken: Any) -> None:
-    judged: list[list[str]] = []
-
-    def sad(question: str, earlier: Any) -> Verdict:
-        judged.append([*earlier, question])
-        return Verdict(True, distress=True)
-
-    events = make(spoken, remarks=Remarker(sad, "warn").remarks)
-    run(chat(events, "I feel low"))
-    asyncio.run(events.edit(ME))
-    run(chat(events, "What is gout?"))
-    assert judged[-1] == ["I feel low", "What is gout?"]
-
-
-def test_a_kept_conversation_goes_on_with_its_alert_but_cannot_be_rated(
-    make: Any, spoken: Any
-) -> None:
-    events = make(spoken, remarks=Remarker(check, "block").remarks)
-    record = run(chat(events, "My <chest> hurts"))[-1]["record"]
-    asyncio.run(events.clear(ME))
-    restored = asyncio.run(events.restore(record, ME))
-    assert restored["alert"] == alert(notice("heart")) and restored["tools"]["visible"] is True
-    assert texts(restored["chat"])[0] == "My &lt;chest&gt; hurts"
-    assert json.loads(restored["record"])["id"] == json.loads(record)["id"]
-    liked = SimpleNamespace(target=SimpleNamespace(elem_id="chat"), index=1, liked=True)
-    rated = asyncio.run(events.rate(liked, ME))  # type: ignore[arg-type]
-    assert rated["panel"]["visible"] is False
-    run(chat(events, "And now?"))
-    assert len(events.conversations.of("me").turns) == 2
-
-
-def test_what_is_no_conversation_is_not_restored(make: Any, spoken: Any) -> None:
-    events = make(spoken)
-    run(chat(events, "Hi"))
-    for text, problem in (
-        (None, "Choose a conversation first."),
-        ("", "Choose a conversation first."),
-        ("{}", "This conversation cannot be opened here."),
-        ("[]", "This conversation cannot be opened here."),
-    ):
-        assert asyncio.run(events.restore(text, ME)) == {"note": problem}
-    assert len(events.conversations.of("me").turns) == 1
-
-
-def check(question: str, earlier: Any) -> Verdict:
-    return Verdict(True, "heart" if "chest" in question else None)
 
 
 def test_an_emergency_is_an_alert_that_stays_until_the_conversation_is_cleared(
