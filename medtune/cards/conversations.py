@@ -88,7 +88,7 @@ def pair_messages(pairs: object) -> list[dict[str, Any]]:
 
 
 def parsed(cell: object) -> Any:
-    """Returns what a text holds in JSON, or as Python and so pandas write it; None if neither.
+    """Returns what a text holds, in JSON or in Python's notation; None if it is neither.
 
     Other cells are returned as they are.
     """
