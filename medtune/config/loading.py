@@ -19,6 +19,16 @@ from medtune.runtime.paths import in_queued_experiment
 PARAMS_FILE = Path("params.yaml")
 MOST_LEVELS = 20  # of lists and mappings in each other; the deepest file of the project has 7
 LONGEST = 200  # characters of a key or value in a message
+OTHER_NAMES = {  # that other libraries have for a parameter
+    "learning_rate": "lr",
+    "optimizer": "optim",
+    "epochs": "num_train_epochs",
+    "num_epochs": "num_train_epochs",
+    "batch_size": "per_device_train_batch_size",
+    "lora_r": "r",
+    "rank": "r",
+    "max_seq_length": "max_length_tokens",
+}
 
 
 class ShallowComposer(Composer):
@@ -161,5 +171,6 @@ def _suggestion(key: str, schema: Any) -> str:
         annotation = model.model_fields[section].annotation
         model = next((arm for arm in get_args(annotation) if arm is not NoneType), annotation)
     known = list(model.model_fields)
-    near = difflib.get_close_matches(name, known, n=1)
+    meant = OTHER_NAMES.get(name)
+    near = [meant] if meant in known else difflib.get_close_matches(name, known, n=1)
     return f": did you mean {near[0]}?" if near else f": known keys are {', '.join(known)}"

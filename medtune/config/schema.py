@@ -48,9 +48,7 @@ class Download(Section):
 
 def as_list(source: str | list[str] | None) -> list[str]:
     """Returns the URIs of a source of section download."""
-    if source is None:
-        return []
-    return [source] if isinstance(source, str) else source
+    return [source] if isinstance(source, str) else source or []
 
 
 class Columns(Section):
@@ -263,8 +261,10 @@ class Evaluate(Section):
     @field_validator("metrics")
     @classmethod
     def check_metrics(cls, metrics: list[Metric]) -> list[Metric]:
-        if len({metric.score for metric in metrics}) < len(metrics):
-            raise ValueError("metrics: name each metric once")
+        for n, b in enumerate(metrics):
+            for a in metrics[:n]:
+                if a.score == b.score:
+                    raise ValueError(f"metrics: {a.name} and {b.name} are both {a.score}: drop one")
         return metrics
 
 

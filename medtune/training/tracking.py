@@ -4,6 +4,7 @@ An environment variable decides, because a parameter would be a reason to train 
 changes no output, and one that fails during a run is dropped with a warning.
 """
 
+import difflib
 import logging
 import os
 import time
@@ -36,8 +37,9 @@ def requested_trackers() -> list[str]:
     available = {str(name) for name in get_available_trackers()}
     for name in names:
         if name not in TRACKERS:
-            known = ", ".join(TRACKERS)
-            raise InputError(f"{REPORT_TO} names the tracker {name!r}: it can name {known}")
+            near = difflib.get_close_matches(name, TRACKERS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it can name {', '.join(TRACKERS)}"
+            raise InputError(f"{REPORT_TO} names the tracker {name!r}: {hint}")
         if name not in available:
             remedy = f"run `make .venv/trackers`, or unset {REPORT_TO}"
             raise InputError(f"{REPORT_TO} names {name}, which is not installed: {remedy}")

@@ -42,6 +42,10 @@ def test_every_problem_is_reported_at_once(content: Any) -> None:
     ("section", "key", "hint"),
     [
         ("train", "lora_alfa", "train.lora_alfa is unknown: did you mean lora_alpha?"),
+        ("train", "learning_rate", r"train.learning_rate is unknown: did you mean lr\?"),
+        ("train", "batch_size", "did you mean per_device_train_batch_size"),
+        ("tokenize", "max_seq_length", "did you mean max_length_tokens"),
+        ("compare", "rank", "compare.rank is unknown: known keys are resamples"),
         ("compare", "zzz", "compare.zzz is unknown: known keys are resamples, confidence, "),
     ],
 )
@@ -49,6 +53,27 @@ def test_an_unknown_key_gets_a_hint(content: Any, section: str, key: str, hint: 
     content[section][key] = 1
     with pytest.raises(InputError, match=hint):
         validate(content)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        (["wer", "wer"], "metrics: wer and wer are both metrics.wer: drop one"),
+        (["owner/wer", "ter", "wer"], "metrics: owner/wer and wer are both metrics.wer: drop one"),
+        (
+            [{"name": "rouge", "value": "rouge1"}, {"name": "own/rouge", "value": "rouge1"}],
+            r"rouge and own/rouge are both metrics\.rouge\.rouge1: drop one",
+        ),
+    ],
+)
+def test_metrics_of_one_name_are_refused_with_what_collides(
+    content: Any, metrics: list[Any], said: str
+) -> None:
+    content["evaluate"]["metrics"] = metrics
+    with pytest.raises(InputError, match=said):
+        validate(content)
+    content["evaluate"]["metrics"] = ["wer", {"name": "owner/wer", "value": "share"}]
+    assert len(validate(content).evaluate.metrics) == 2
 
 
 def test_the_gate_knows_its_scores(content: Any) -> None:

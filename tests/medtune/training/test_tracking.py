@@ -40,9 +40,19 @@ def test_names_are_separated_by_commas_and_count_once(monkeypatch: pytest.Monkey
     assert requested_trackers() == ["tensorboard", "mlflow"]
 
 
-def test_an_unknown_tracker_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(REPORT_TO, "tensorbord")
-    with pytest.raises(InputError, match="'tensorbord': it can name dvclive, mlflow, tensorboard"):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("wandbb", r"did you mean wandb\?$"),
+        ("tensorbord", r"did you mean tensorboard\?$"),
+        ("aim", "it can name dvclive, mlflow, tensorboard, wandb$"),
+    ],
+)
+def test_an_unknown_tracker_is_refused_with_the_one_meant_or_all(
+    monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.setenv(REPORT_TO, name)
+    with pytest.raises(InputError, match=f"'{name}': {hint}"):
         requested_trackers()
 
 
