@@ -11,7 +11,7 @@ from app.remarks import Remarker, Scope
 from medtune.config.schema import Evaluate
 from medtune.guard.classifier import MODEL as GUARD
 from medtune.guard.classifier import Guard
-from medtune.modeling.adapters import ADAPTER
+from medtune.modeling.adapters import ADAPTER, beside_base
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.loading import load_base, load_tokenizer, require
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -64,15 +64,13 @@ class SwitchedAdapter:
     """The base model with the adapter in its layers, unmerged, and weights packed for speed."""
 
     def __init__(self) -> None:
-        from peft import PeftModel
+        base: Any = load_base()
+        has_biases = any(name.endswith(".bias") for name, _ in base.named_parameters())
+        self.peft: Any = beside_base(base)
         from peft.tuners.tuners_utils import BaseTunerLayer
 
         from medtune.modeling.onednn import packed_weights
 
-        base: Any = load_base()
-        has_biases = any(name.endswith(".bias") for name, _ in base.named_parameters())
-        self.peft: Any = PeftModel.from_pretrained(base, ADAPTER)
-        self.peft.eval()
         if has_biases and getattr(self.peft.peft_config["default"], "bias", "none") != "none":
             raise InputError(
                 "the adapter has changed the base model's biases, which cannot be switched off: "

@@ -105,7 +105,6 @@ def main() -> int:
     params, shared_seed = load_params("train", "seed")
     seed = params.seed_or(shared_seed)
     launch(params.launch, "stages.train")
-    from medtune.training.loop import train
     from medtune.training.tracking import reporting, requested_trackers
 
     trackers = requested_trackers()
@@ -120,6 +119,8 @@ def main() -> int:
         double_quantization=params.bnb_4bit_use_double_quant,
     )
     model = add_adapter(model, params, seed)
+    from medtune.training.loop import train  # after peft, which it would import whole
+
     trainable, percent = announce(model, params)
     checkpoints = Checkpoints(checkpoint_folder(params, seed))
     prune(checkpoints.folder.parent)

@@ -18,7 +18,7 @@ from medtune.export.folders import check_folder
 from medtune.export.merged_card import MARK, model_card
 from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.runs import TEST_CARDS, read_run_params
-from medtune.modeling.adapters import ADAPTER
+from medtune.modeling.adapters import ADAPTER, beside_base
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_base, load_tokenizer, require
 from medtune.modeling.portable_template import differing_prompts, portable_template
@@ -124,8 +124,6 @@ def merge_and_compare(root: Path, train: Train, cards: list[list[int]]) -> Any:
 
 def adapted_base(root: Path, quantized: Train | None = None) -> Any:
     """Returns the base model with the adapter beside its weights: fp32, or as it was trained."""
-    from peft import PeftModel
-
     if quantized is None:
         model = load_base("fp32", folder=root / BASE)
     else:
@@ -135,7 +133,7 @@ def adapted_base(root: Path, quantized: Train | None = None) -> Any:
             root / BASE,
             quantized.bnb_4bit_use_double_quant,
         )
-    return PeftModel.from_pretrained(model, root / ADAPTER).eval()
+    return beside_base(model, root / ADAPTER)
 
 
 def test_cards(root: Path) -> list[list[int]]:

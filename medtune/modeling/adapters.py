@@ -14,6 +14,7 @@ from medtune.modeling.portable_template import differing_prompts, portable_templ
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import scratch
+from medtune.runtime.imports import without
 from medtune.runtime.progress import is_main_process
 
 logger = logging.getLogger("medtune")
@@ -29,10 +30,28 @@ FILES = (
 )
 
 
+@contextmanager
+def fewer_imports(model: Any) -> Iterator[None]:
+    """Lets peft load bitsandbytes, which takes seconds, only if the base model is quantized."""
+    if getattr(model, "is_quantized", False):
+        yield
+        return
+    with without("bitsandbytes"):
+        from peft.import_utils import is_bnb_4bit_available, is_bnb_available
+
+        try:
+            yield
+        finally:  # the next model of this process may be quantized
+            is_bnb_available.cache_clear()
+            is_bnb_4bit_available.cache_clear()
+
+
 def add_adapter(model: Any, params: Train, seed: int) -> Any:
     """Returns the model with a new LoRA adapter (Hu et al. 2021, arXiv 2106.09685) to train."""
     import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    with fewer_imports(model):
+        from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if params.quantization != "none":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
@@ -55,7 +74,8 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     if params.target_modules != "all-linear":
         _check_targets(model, params.target_modules)
     try:
-        model = get_peft_model(model, config)
+        with fewer_imports(model):
+            model = get_peft_model(model, config)
     except ValueError as error:  # peft knows layers that some architectures do not call
         raise InputError(
             f"train.target_modules is {params.target_modules}, which does not fit a model of type "
@@ -151,11 +171,18 @@ def load_adapter(model: Any, folder: Path = ADAPTER) -> Any:
     would round away part of what was learned.
     """
     import torch
-    from peft import PeftModel
 
     require(folder / "adapter_model.safetensors", "train")
-    adapted = PeftModel.from_pretrained(model, folder).eval()
+    adapted = beside_base(model, folder)
     return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted
+
+
+def beside_base(model: Any, folder: Path = ADAPTER) -> Any:
+    """Returns the model with the adapter beside its weights, not merged, in evaluation mode."""
+    with fewer_imports(model):
+        from peft import PeftModel
+
+        return PeftModel.from_pretrained(model, folder).eval()
 
 
 def _check_targets(model: Any, targets: list[str]) -> None:

@@ -88,7 +88,8 @@ def summed_losses(
         return [(own.sum().item(), len(own)) for own in by_row]
 
     def all_losses(batches: Sequence[list[int]]) -> list[list[tuple[float, int]]]:
-        return [batch_losses(numbers) for numbers in progress(batches, unit="batch")]
+        with progress(batches, unit="batch") as bar:
+            return [batch_losses(numbers) for numbers in bar]
 
     with torch.inference_mode(), packed_weights(model, tokens=LOSS_BATCH * TOKENS_PER_ROW):
         found = spread(all_losses, batches)

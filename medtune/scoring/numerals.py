@@ -116,7 +116,7 @@ _RULES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(rf"\b({_COUNTED})-(?=\d)"), r"\1 "),
     (re.compile(r"(?<!\d)(\d+)?\s?([½¼¾])"), _vulgar_fraction),
     (re.compile(rf"(?<=\d)[{RAISED}]+"), _power),
-    (re.compile(r"(?<=\d) (?=000\b)"), ""),
+    (re.compile(r"(?<![\d.])\d{1,3}(?: 000)+\b"), lambda m: m[0].replace(" ", "")),
     (re.compile(r"\ba dozen\b"), "12"),
     (re.compile(_TENTHS), _ordinal),
     (re.compile(rf"\b(?<!and\s)({_WORD})-?fold\b"), r"\1 fold"),

@@ -5,10 +5,12 @@ from importlib.metadata import version
 from typing import Any
 
 from medtune.config.schema import Metric
+from medtune.runtime.imports import without
 from medtune.scoring.evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.quantities import unsupported
 from medtune.scoring.scores import ROUGE
 from medtune.scoring.words import (
+    UNUSED_BY_NLTK,
     UnicodeTokenizer,
     beyond_ascii,
     has_unspaced,
@@ -28,7 +30,8 @@ class TextScorer:
     """
 
     def __init__(self, use_stemmer: bool, metrics: Sequence[Metric] = ()) -> None:
-        from rouge_score.rouge_scorer import RougeScorer
+        with without(*UNUSED_BY_NLTK):
+            from rouge_score.rouge_scorer import RougeScorer
         from sacrebleu.metrics import BLEU, CHRF
 
         self._rouge = RougeScorer(list(ROUGE), use_stemmer=use_stemmer)

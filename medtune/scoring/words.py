@@ -8,6 +8,8 @@ import unicodedata
 
 import regex
 
+from medtune.runtime.imports import without
+
 _SCRIPTS = (
     "Han Hiragana Katakana Bopomofo Yi Thai Lao Khmer Myanmar Tai_Le New_Tai_Lue Tai_Tham "
     "Javanese Balinese"
@@ -25,6 +27,7 @@ _SPACE_BETWEEN_CHARACTERS = regex.compile(
     rf"(?<={_LETTER}{_OTHER}) (?={_OTHER}{_LETTER})", regex.V1
 )
 JOINERS = regex.compile("[\u00ad\u200c\u200d\u2060\ufe0e\ufe0f]")  # change no letter
+UNUSED_BY_NLTK = ("scipy", "sklearn")  # it would import them for what is not used here
 
 
 def fold(text: str) -> str:
@@ -81,7 +84,8 @@ class UnicodeTokenizer:
     """
 
     def __init__(self, use_stemmer: bool) -> None:
-        from nltk.stem.porter import PorterStemmer
+        with without(*UNUSED_BY_NLTK):
+            from nltk.stem.porter import PorterStemmer
 
         self._stemmer = PorterStemmer() if use_stemmer else None
 

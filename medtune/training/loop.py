@@ -258,8 +258,12 @@ def _mean_loss(
     own = share(batches, accelerator.num_processes, accelerator.process_index)
     total = torch.zeros((), dtype=torch.float64, device=device())
     forward.eval()
-    for numbers, weight in progress(own, unit="validation batch"):
-        with torch.no_grad(), autocast(params.precision):
+    with (
+        progress(own, unit="validation batch") as bar,
+        torch.no_grad(),
+        autocast(params.precision),
+    ):
+        for numbers, weight in bar:
             total += weight * forward(_batch(Cards.of(rows, numbers), pad_id)).sum()
     tokens = sum(cards.supervised_counts())
     return float(accelerator.reduce(total, "sum")) / tokens

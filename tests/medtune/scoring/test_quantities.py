@@ -160,6 +160,7 @@ q8h | every 6 hours
 10⁹ | 10^6
 vitamin B₁₂ | vitamin B₆
 100 000 | 100
+in 2020 000 | in 2020000
 two eyes | three eyes
 120/80 mmHg | 3/2 mmHg
 120/80 mmHg | 80/120 mmHg
