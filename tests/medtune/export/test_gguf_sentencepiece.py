@@ -26,10 +26,6 @@ def backend(merges: list[str], **changes: Any) -> dict[str, Any]:
     return {"model": model} | steps | changes
 
 
-def encoder(tokenizer: Any, system: str | None = "Be brief.") -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", system))
-
-
 def test_earlier_merges_have_higher_scores() -> None:
     merges = ["b c", "a b", "ab c", "a bc"]
     assert token_scores(backend(merges)) == {"bc": 0, "ab": -1, "abc": -2}
@@ -52,9 +48,10 @@ def test_other_steps_before_the_merges_are_not_described(changes: dict[str, Any]
 
 def test_a_pair_that_only_llama_cpp_would_merge_is_not_described() -> None:
     assert token_scores(backend(["b c", "a b", "ab c"])) is None
-    control = [{"content": "abc"}]  # llama.cpp finds it before it merges
-    merges = ["b c", "a b"]
-    made = backend(merges, added_tokens=control)
+
+
+def test_a_control_token_is_found_before_any_merge() -> None:
+    made = backend(["b c", "a b"], added_tokens=[{"content": "abc"}])
     made["model"]["vocab"]["abc"] = 900
     assert token_scores(made) == {"bc": 0, "ab": -1}
 
@@ -95,17 +92,16 @@ def test_a_space_comes_before_a_text_where_the_training_had_one(
 ) -> None:
     made = PromptEncoder(family(tmp_path / "tokenizer"), PromptFormat(style, "Be brief."))
     template = portable_template(made)
-    if style == "chat":
-        assert space_prefix(made, template) is prefix
+    assert space_prefix(made, template) is prefix
     assert is_describable(made, template)
 
 
 def test_a_template_that_gives_other_prompts_is_not_described(tmp_path: Path) -> None:
-    made = encoder(tinyllama(tmp_path / "tokenizer"))
+    made = PromptEncoder(tinyllama(tmp_path / "tokenizer"), PromptFormat("chat", None))
     assert space_prefix(made, "{{ messages[-1]['content'] }}") is None
     assert not is_describable(made, "{{ messages[-1]['content'] }}")
 
 
-def test_the_scores_of_a_byte_level_tokenizer_are_not_asked_for(tmp_path: Path) -> None:
+def test_a_byte_level_tokenizer_has_no_scores(tmp_path: Path) -> None:
     tokenizer = smollm2(tmp_path / "tokenizer")
     assert token_scores(json.loads(tokenizer.backend_tokenizer.to_str())) is None
