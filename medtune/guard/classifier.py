@@ -167,7 +167,7 @@ class Guard:
         scores = model.scores(vectors)
         kinds: list[str | None] = [None] * len(questions)
         if kind == "emergency":
-            for n in np.flatnonzero(scores > model.threshold - LENIENCE):
+            for n in map(int, np.flatnonzero(scores > model.threshold - LENIENCE)):
                 kinds[n] = self.kinds.of(vectors[n])
                 scores[n] += LENIENCE if kinds[n] == SELF_HARM else 0
                 scores[n] -= STRICTNESS if reasons("caution", questions[n]) else 0
