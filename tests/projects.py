@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import warm_python
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
@@ -26,8 +28,10 @@ def copy_project(folder: Path) -> None:
 
 
 def attempt(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in the folder, which may fail."""
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    """Runs a command in the folder, which may fail. Its `python` and `dvc` start at once."""
+    path = f"{warm_python.folder()}{os.pathsep}{ENVIRONMENT['PATH']}"
+    environment = ENVIRONMENT | {"PATH": path}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,148 @@
+"""A `python` and a `dvc` for the commands of tests, which start with the libraries imported.
+
+Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
+imports them; the commands ask it to fork, and the fork runs the module, with the code of the
+folder that it runs in. Whatever else Python is asked for, it does as always.
+"""
+
+import atexit
+import gc
+import json
+import multiprocessing
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+LIBRARIES = (
+    "accelerate",
+    "bitsandbytes",
+    "bm25s",
+    "datasets",
+    "dvc.cli",
+    "dvc.repo.experiments",
+    "jinja2",
+    "matplotlib.figure",
+    "pandas",
+    "peft",
+    "pyarrow.parquet",
+    "pydantic",
+    "rouge_score.rouge_scorer",
+    "sacrebleu",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "torch.distributed.tensor",
+    "transformers.models.llama.modeling_llama",
+    "typer",
+)
+ASK = f"""\
+#!{sys.executable} -IS
+import json, os, socket, sys
+
+module = "dvc" if os.path.basename(__file__) == "dvc" else None
+if module is None and sys.argv[1:2] == ["-m"] and "PYTHONPATH" not in os.environ:
+    module = sys.argv.pop(1) and sys.argv.pop(1)
+if module is None:
+    os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect(os.path.join(os.path.dirname(__file__), "socket"))
+    socket.send_fds(server, [b"."], [0, 1, 2])
+    request = [module, sys.argv[1:], os.getcwd(), dict(os.environ)]
+    server.sendall(json.dumps(request).encode())
+    server.shutdown(socket.SHUT_WR)
+    code = int(server.recv(9))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+@cache
+def _started() -> tuple[subprocess.Popen[str], Path]:
+    folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
+    for name in ("python", "dvc"):
+        (folder / name).write_text(ASK)
+        (folder / name).chmod(0o755)
+    environment = {key: os.environ[key] for key in os.environ if key != "PYTEST_CURRENT_TEST"}
+    process = subprocess.Popen(
+        [sys.executable, __file__, folder / "socket"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    return process, folder
+
+
+def folder() -> Path:
+    """The folder of the two commands, which is to come first in PATH."""
+    return _started()[1]
+
+
+def stop() -> None:
+    """Ends the process, if there is one; the next has another hash seed."""
+    if _started.cache_info().currsize:
+        process, folder = _started()
+        process.kill()
+        process.communicate()
+        for name in ("python", "dvc", "socket"):
+            (folder / name).unlink()
+        folder.rmdir()
+        _started.cache_clear()
+
+
+def serve(address: str) -> None:
+    """Imports the libraries, and forks for each request."""
+    for name in LIBRARIES:
+        import_module(name)
+    gc.freeze()  # else the forks' collections would copy the memory that they share
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        print("ready", flush=True)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+        while True:
+            connection, _ = listener.accept()
+            if not os.fork():
+                answer(connection)
+                os._exit(0)
+            connection.close()
+
+
+def answer(connection: socket.socket) -> None:
+    """Runs what is asked for in a further fork, and sends its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, files, *_ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile() as request:
+        asked = json.load(request)
+    process = multiprocessing.get_context("fork").Process(target=work, args=(files, *asked))
+    process.start()
+    process.join()
+    connection.sendall(str(process.exitcode).encode())
+
+
+def work(
+    files: list[int], module: str, arguments: list[str], folder: str, environment: dict[str, str]
+) -> None:
+    """Does what `python -m module` does with these standard streams, there."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = arguments
+    sys.path[0] = folder
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
