@@ -27,10 +27,15 @@ def copy_project(folder: Path) -> None:
     run(folder, "git", "commit", "-qm", "copy")
 
 
+def warm_environment() -> dict[str, str]:
+    """The environment in which `python -m …` and `dvc` start at once."""
+    return ENVIRONMENT | {"PATH": f"{warm_python.folder()}{os.pathsep}{ENVIRONMENT['PATH']}"}
+
+
 def attempt(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in the folder, which may fail. Its `python` and `dvc` start at once."""
-    path = f"{warm_python.folder()}{os.pathsep}{ENVIRONMENT['PATH']}"
-    environment = ENVIRONMENT | {"PATH": path}
+    """Runs a command in the folder, which may fail."""
+    warm = {"python", "dvc"}.intersection(" ".join(command).split())
+    environment = warm_environment() if warm else ENVIRONMENT
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 

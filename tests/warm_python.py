@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -46,7 +47,7 @@ ASK = f"""\
 import json, os, socket, sys
 
 module = "dvc" if os.path.basename(__file__) == "dvc" else None
-if module is None and sys.argv[1:2] == ["-m"] and "PYTHONPATH" not in os.environ:
+if module is None and sys.argv[1:2] == ["-m"]:
     module = sys.argv.pop(1) and sys.argv.pop(1)
 if module is None:
     os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
@@ -71,11 +72,12 @@ def _started() -> tuple[subprocess.Popen[str], Path]:
     process = subprocess.Popen(
         [sys.executable, __file__, folder / "socket"],
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout and process.stdout.readline() == "ready\n"
+    atexit.register(stop)
     return process, folder
 
 
@@ -88,7 +90,6 @@ def stop() -> None:
     """Ends the process, if there is one; the next has another hash seed."""
     if _started.cache_info().currsize:
         process, folder = _started()
-        process.kill()
         process.communicate()
         for name in ("python", "dvc", "socket"):
             (folder / name).unlink()
@@ -97,7 +98,7 @@ def stop() -> None:
 
 
 def serve(address: str) -> None:
-    """Imports the libraries, and forks for each request."""
+    """Imports the libraries, and forks for each request until standard input ends."""
     for name in LIBRARIES:
         import_module(name)
     gc.freeze()  # else the forks' collections would copy the memory that they share
@@ -106,7 +107,7 @@ def serve(address: str) -> None:
         listener.listen()
         print("ready", flush=True)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
-        while True:
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if not os.fork():
                 answer(connection)
@@ -137,7 +138,7 @@ def work(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv[1:] = arguments
-    sys.path[0] = folder
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
