@@ -8,7 +8,7 @@ folder that it runs in. Whatever else Python is asked for, it does as always.
 import atexit
 import gc
 import json
-import multiprocessing
+import multiprocessing.connection
 import os
 import runpy
 import select
@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -52,11 +53,10 @@ if module is None and sys.argv[1:2] == ["-m"]:
 if module is None:
     os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as server:
-    server.connect(os.path.join(os.path.dirname(__file__), "socket"))
+    server.connect("SOCKET")
     socket.send_fds(server, [b"."], [0, 1, 2])
     request = [module, sys.argv[1:], os.getcwd(), dict(os.environ)]
-    server.sendall(json.dumps(request).encode())
-    server.shutdown(socket.SHUT_WR)
+    server.sendall(json.dumps(request).encode() + b"\\n")
     code = int(server.recv(9))
 sys.exit(code if code >= 0 else 128 - code)
 """
@@ -66,7 +66,7 @@ sys.exit(code if code >= 0 else 128 - code)
 def _started() -> tuple[subprocess.Popen[str], Path]:
     folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
     for name in ("python", "dvc"):
-        (folder / name).write_text(ASK)
+        (folder / name).write_text(ASK.replace("SOCKET", str(folder / "socket")))
         (folder / name).chmod(0o755)
     environment = {key: os.environ[key] for key in os.environ if key != "PYTEST_CURRENT_TEST"}
     process = subprocess.Popen(
@@ -120,11 +120,14 @@ def answer(connection: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, files, *_ = socket.recv_fds(connection, 1, 3)
     with connection.makefile() as request:
-        asked = json.load(request)
+        asked = json.loads(request.readline())
     process = multiprocessing.get_context("fork").Process(target=work, args=(files, *asked))
     process.start()
+    if connection in multiprocessing.connection.wait([process.sentinel, connection]):
+        process.terminate()  # whoever waited for it has been killed
     process.join()
-    connection.sendall(str(process.exitcode).encode())
+    with suppress(BrokenPipeError):
+        connection.sendall(str(process.exitcode).encode())
 
 
 def work(

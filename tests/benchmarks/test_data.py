@@ -103,6 +103,7 @@ def test_stages_and_alternatives_run_on_made_cards(
         with pytest.MonkeyPatch.context() as patch:
             if project.size == data.START_CARDS:
                 patch.setattr(data, "run", lambda *_, **__: data.Cost(0.1, 0.03, ""))
+                patch.setattr(data.Project, "take_over_the_default", lambda self: None)
             return stages(project, number)
 
     monkeypatch.setattr(data.Project, "stages", with_made_up_start)
