@@ -47,15 +47,15 @@ ASK = f"""\
 #!{sys.executable} -IS
 import json, os, socket, sys
 
-module = "dvc" if os.path.basename(__file__) == "dvc" else None
-if module is None and sys.argv[1:2] == ["-m"]:
-    module = sys.argv.pop(1) and sys.argv.pop(1)
-if module is None:
-    os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
+name, *arguments = sys.argv
+if os.path.basename(name) == "dvc":
+    arguments = ["-m", "dvc", *arguments]
+if arguments[:1] != ["-m"]:
+    os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect("SOCKET")
     socket.send_fds(server, [b"."], [0, 1, 2])
-    request = [module, sys.argv[1:], os.getcwd(), dict(os.environ)]
+    request = [arguments[1], arguments[2:], os.getcwd(), dict(os.environ)]
     server.sendall(json.dumps(request).encode() + b"\\n")
     code = int(server.recv(9))
 sys.exit(code if code >= 0 else 128 - code)
@@ -68,7 +68,8 @@ def _started() -> tuple[subprocess.Popen[str], Path]:
     for name in ("python", "dvc"):
         (folder / name).write_text(ASK.replace("SOCKET", str(folder / "socket")))
         (folder / name).chmod(0o755)
-    environment = {key: os.environ[key] for key in os.environ if key != "PYTEST_CURRENT_TEST"}
+    # Without the variable that would name this test as the one that has started everything.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
     process = subprocess.Popen(
         [sys.executable, __file__, folder / "socket"],
         env=environment,
