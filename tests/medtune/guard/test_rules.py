@@ -250,6 +250,7 @@ def test_kinds_that_a_reader_found_are_told_apart(question: str, kind: str | Non
     assert kind_of("emergency", question) == kind
 
 
+@pytest.mark.slow
 def test_every_rule_is_needed() -> None:
     for kind in KINDS:
         asked = phrasings(kind, "found") + phrasings(kind, "found", "validation")
