@@ -1,7 +1,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
-PYTEST := python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+PYTEST := python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
 .PHONY: all chat web lint check test audit sbom lock

@@ -7,6 +7,7 @@ from typing import Literal
 
 from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
 from medtune.guard.notices import Notice, caution, is_fixed, notice, support
+from medtune.guard.rules import SELF_HARM
 from medtune.modeling.prompts import Message
 
 WARNING = (
@@ -67,7 +68,8 @@ class Remarker:
         """Returns the remarks on the last question, which is judged with those before it.
 
         After a sign of distress, no question of the conversation is called out of scope, and each
-        answer ends with a sentence on where to find support, unless a notice stands before it.
+        answer ends with a sentence on where to find support, unless a notice stands before it. A
+        model does not answer a question with signs of suicide: small ones just repeat the plan.
         """
         *earlier, last = [m["content"] for m in messages if m["role"] == "user"]
         verdict = self.check(last, earlier)
@@ -75,13 +77,16 @@ class Remarker:
         if not medical and self.scope == "block":
             return Remarks(instead=OUT_OF_SCOPE)
         kind = verdict.emergency
+        alert = notice(kind, self.region, verdict.language) if kind else None
+        if kind == SELF_HARM:
+            return Remarks(alert, instead=support(self.region), distress=True)
         after = [
             caution() if verdict.caution else None,
             support(self.region) if verdict.distress and not kind else None,
             None if medical else WARNING,
         ]
         return Remarks(
-            notice=notice(kind, self.region, verdict.language) if kind else None,
+            notice=alert,
             after=GAP.join(filter(None, after)) or None,
             distress=verdict.distress,
         )

@@ -123,8 +123,9 @@ def sentencepiece(
     learned.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=200, show_progress=False))
     model = json.loads(learned.to_str())["model"]
     pieces = [*TINYLLAMA_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)), *model["vocab"]]
-    merges = [(left, right) for left, right in model["merges"]]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    cuts = [(piece[:cut], piece[cut:]) for piece in model["vocab"] for cut in range(1, len(piece))]
+    merges = [pair for pair in cuts if set(pair) <= vocabulary.keys()]  # as the published ones
     backend = Tokenizer(
         models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
     )

@@ -1,6 +1,9 @@
 """Chromium, where there is one, for the tests of pages."""
 
 import shutil
+from typing import Any
+
+import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
@@ -12,3 +15,10 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def violations(page: Any) -> list[Any]:
+    """Returns what axe finds against accessibility, each with the elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]

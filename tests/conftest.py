@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests import warm_python
 from tests.hub_server import HubServer, running_hub
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -108,6 +109,7 @@ def environment(process: psutil.Process) -> dict[str, str]:
 def no_process_is_left_behind() -> Iterator[None]:
     """Fails if a test has left a process running, names that test and kills the process."""
     yield
+    warm_python.stop()
     inherited = ("MEDTUNE_TEST_SESSION", SESSION)
     marked = {p for p in psutil.process_iter() if inherited in environment(p).items()}
     started = marked | set(psutil.Process().children(recursive=True))  # a forked child has no mark

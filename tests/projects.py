@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests import warm_python
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
@@ -25,9 +27,16 @@ def copy_project(folder: Path) -> None:
     run(folder, "git", "commit", "-qm", "copy")
 
 
+def warm_environment() -> dict[str, str]:
+    """The environment in which `python -m …` and `dvc` start at once."""
+    return ENVIRONMENT | {"PATH": f"{warm_python.folder()}{os.pathsep}{ENVIRONMENT['PATH']}"}
+
+
 def attempt(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Runs a command in the folder, which may fail."""
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    warm = {"python", "dvc"}.intersection(" ".join(command).split())
+    environment = warm_environment() if warm else ENVIRONMENT
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

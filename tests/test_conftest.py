@@ -42,6 +42,7 @@ def session(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_processes_left_behind_are_named_and_killed(
     session: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.projects import BIN, ENVIRONMENT, ROOT, attempt, run
+from tests import warm_python
+from tests.projects import ENVIRONMENT, ROOT, attempt, run
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DEVCONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
@@ -149,7 +150,8 @@ def clone(tmp_path: Path) -> Path:
     stage = "cmd: grep -v 9 params.yaml >out\n    params: [lr]\n    outs: [out]"
     (folder / "dvc.yaml").write_text(f"stages:\n  train:\n    {stage}\n")
     (folder / ".gitignore").write_text("/.venv\n/out\n")
-    (folder / ".venv").symlink_to(BIN.parent)
+    (folder / ".venv").mkdir()
+    (folder / ".venv/bin").symlink_to(warm_python.folder())
     for option in ("user.name", "user.email"):
         run(folder, "git", "config", option, "someone")
     run(folder, "git", "add", "-A")

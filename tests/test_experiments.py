@@ -1,6 +1,5 @@
 """What real DVC experiments say of settings that cannot work."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with the smoke preset in its last commit, all run up to the cards."""
     folder = tmp_path_factory.mktemp("project")
     copy_project(folder)
-    run(folder, sys.executable, "-m", "medtune", "preset", "smoke")
+    run(folder, "python", "-m", "medtune", "preset", "smoke")
     run(folder, "dvc", "repro", "-q", "clean")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "smoke")

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from medtune.modeling.distributed import share
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
-from tests.projects import ENVIRONMENT, ROOT
+from tests.projects import ENVIRONMENT, ROOT, run
 
 KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))
@@ -56,16 +56,9 @@ def results(project: Path) -> Curves:
     return rows, json.loads((project / "metrics/train.json").read_text())
 
 
-def run_stage(project: Path, *stage: str) -> subprocess.CompletedProcess[str]:
-    command = ("python", "-m", *stage)
-    done = subprocess.run(command, cwd=project, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 def trained(project: Path, **changed: object) -> Curves:
     set_params(project, "train", **changed)
-    done = run_stage(project, "stages.train")
+    done = run(project, "python", "-m", "stages.train")
     assert done.stderr.count("parameters are trained") == 1  # one process speaks
     return results(project)
 
@@ -132,7 +125,7 @@ def test_two_processes_share_out_the_questions(project: Path, batch_size: int) -
     rows = []
     for name in ("local", "two_cpus"):
         set_params(project, "evaluate", launch=name, batch_size=batch_size, max_new_tokens=6)
-        said = run_stage(project, "stages.evaluate", "base").stderr
+        said = run(project, "python", "-m", "stages.evaluate", "base").stderr
         assert said.count("questions → ROUGE-L") == 1  # one process speaks, and writes
         tables = [read_table(project / f"data/predictions/base{kind}.parquet") for kind in KINDS]
         rows.append([row for table in tables for row in table.to_pylist()])

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,5 +166,5 @@ def test_a_remote_without_its_package_names_the_command_that_installs_it(
     hidden.joinpath("sitecustomize.py").write_text("import sys\nsys.modules['dvc_s3'] = None\n")
     monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(hidden))
     add_remote(first, "s3://bucket/medtune")
-    said = attempt(first, "python", "-m", "medtune", "check").stdout
+    said = attempt(first, sys.executable, "-m", "medtune", "check").stdout
     assert "s3://bucket/medtune needs the package dvc-s3: run `make .venv/remotes`" in said

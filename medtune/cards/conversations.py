@@ -88,7 +88,7 @@ def pair_messages(pairs: object) -> list[dict[str, Any]]:
 
 
 def parsed(cell: object) -> Any:
-    """Returns what a text holds, in JSON or in Python's notation; None if it is neither.
+    """Returns what a text holds, in JSON or in Python's or NumPy's notation; None if it is neither.
 
     Other cells are returned as they are.
     """
@@ -98,6 +98,7 @@ def parsed(cell: object) -> Any:
         return json.loads(cell)
     except (ValueError, RecursionError):
         pass
+    cell = cell.replace("}\n {", "},\n {")  # NumPy prints no comma; its texts have no line ends
     try:
         with warnings.catch_warnings(action="ignore"):  # about backslashes
             return literal_eval(cell) if len(cell) <= MAX_LITERAL else None

@@ -34,7 +34,7 @@ OTHER_FORMATS: dict[str, Callable[[Path, Choose], Iterator[Row]]] = {
     ".xlsm": read_workbook,
 }
 FORMATS = (*TEXT_FORMATS, *OTHER_FORMATS)
-PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz")
+PACKED_ENDINGS = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz")
 SPREADSHEETS = (".xls", ".xlsb", ".ods", ".numbers")
 
 
@@ -79,7 +79,7 @@ def _find_tables(folder: Path) -> list[Path]:
         remedy = f"choose a download.dataset with {', '.join(FORMATS)} files"
         if any(path.suffix.lower() in SPREADSHEETS for path in others):
             remedy = "save the sheet as .xlsx or CSV, and name that file"
-        elif any(path.suffix.lower() in PACKED for path in others):
+        elif any(path.suffix.lower() in PACKED_ENDINGS for path in others):
             remedy = "unpack it, and name the file or folder that was in it in download.dataset"
         elif any(path.suffix.lower() == ".txt" for path in others):
             remedy += "; only Anki's exports may end in .txt, so rename a table to .csv or .tsv"

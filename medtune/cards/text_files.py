@@ -12,11 +12,14 @@ from medtune.runtime.errors import InputError
 
 MAX_CHARACTERS = 2**25  # of a line and of a cell; no card is longer
 BLOCK_BYTES = 2**20
-PACKED = {  # the first bytes of a file that is compressed
+PACKED_STARTS = {  # the first bytes of a file that is compressed
     b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
     b"PK\x03\x04": "a ZIP archive, as Excel workbooks are",
     b"\xfd7zXZ": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "RAR",
 }
 
 
@@ -43,7 +46,7 @@ def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     try:
         with readable(path), path.open("rb") as file:
             start = file.read(5)
-            for first_bytes, kind in PACKED.items():
+            for first_bytes, kind in PACKED_STARTS.items():
                 if start.startswith(first_bytes):
                     raise InputError(
                         f"{path} is compressed ({kind}): unpack it, and name what was in it "

@@ -29,7 +29,7 @@ def pieces(encoder: PromptEncoder, template: str) -> Pieces:
     turns = [_slot("user"), _slot("assistant"), _slot("user")]
     has_system = bool(encoder.format.system_prompt)
     asked = [_slot("system"), *turns] if has_system else turns
-    texts = _rendered(encoder, template, asked).split(SLOT)
+    texts = rendered(encoder, template, asked).split(SLOT)
     begin, (opening, middle, between, last) = texts[:-4], texts[-4:]
     before_question = _question_opening(encoder, opening, between)
     after_question = _common_start(middle, last)
@@ -61,7 +61,7 @@ def _slot(role: str) -> Message:
     return {"role": role, "content": SLOT}
 
 
-def _rendered(encoder: PromptEncoder, template: str, messages: list[Message]) -> str:
+def rendered(encoder: PromptEncoder, template: str, messages: list[Message]) -> str:
     return encoder.tokenizer.apply_chat_template(
         messages, chat_template=template, tokenize=False, add_generation_prompt=True
     )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medtune.export.gguf_tokenizer import add_tokenizer, pre_tokenizer_name
+from medtune.export.gguf_tokenizer import add_tokenizer, is_describable
 from medtune.export.llama_quantizer import TYPES as OF_LLAMA_CPP
 from medtune.export.llama_quantizer import check_quantizer, quantize
 from medtune.export.merged import Merged, merge
@@ -107,7 +107,7 @@ def unsupported(merged: Merged) -> str | None:
     rope = config.rope_parameters["rope_type"]
     if rope not in ROPE_TYPES[ARCHITECTURES[config.model_type]]:
         return f"its positions are of the type {rope}"
-    if pre_tokenizer_name(merged.encoder) is None:
+    if not is_describable(merged.encoder, merged.template):
         return "its tokenizer is not one that medtune can describe to llama.cpp"
     return None
 

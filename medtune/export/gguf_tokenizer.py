@@ -1,4 +1,4 @@
-"""Describes a byte-level tokenizer to llama.cpp, in the metadata of a GGUF file."""
+"""Describes a tokenizer to llama.cpp, in the metadata of a GGUF file."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 from gguf import GGUFWriter, TokenType
 
+from medtune.export.gguf_sentencepiece import BYTES, space_prefix, token_scores
 from medtune.modeling.prompts import PromptEncoder
 
 # What splits text into words before the merges of Llama 3; Qwen 2 takes digits one by one.
@@ -24,17 +25,12 @@ NAMES = {
 
 
 def add_tokenizer(writer: GGUFWriter, encoder: PromptEncoder, template: str, size: int) -> None:
-    """Adds the vocabulary of `size` tokens, the merges, the special tokens and the template."""
+    """Adds the vocabulary of `size` tokens, what merges them, special tokens and the template."""
+    if name := pre_tokenizer_name(encoder):
+        add_byte_level(writer, encoder, name, size)
+    else:
+        add_sentencepiece(writer, encoder, template, size)
     tokenizer = encoder.tokenizer
-    name = pre_tokenizer_name(encoder)
-    assert name is not None
-    writer.add_tokenizer_model("gpt2")  # llama.cpp's name for byte-level BPE
-    writer.add_tokenizer_pre(name)
-    tokens, types = vocabulary(tokenizer, size)
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    merges = _backend(encoder)["model"]["merges"]
-    writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_eos_token_id(tokenizer.eos_token_id)
     if encoder.end_id != tokenizer.eos_token_id:
         writer.add_eot_token_id(encoder.end_id)
@@ -50,7 +46,39 @@ def add_tokenizer(writer: GGUFWriter, encoder: PromptEncoder, template: str, siz
     writer.add_chat_template(template)
 
 
-def _backend(encoder: PromptEncoder) -> dict[str, Any]:
+def add_byte_level(writer: GGUFWriter, encoder: PromptEncoder, name: str, size: int) -> None:
+    writer.add_tokenizer_model("gpt2")  # llama.cpp's name for byte-level BPE
+    writer.add_tokenizer_pre(name)
+    tokens, types = vocabulary(encoder.tokenizer, size)
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    merges = backend_of(encoder)["model"]["merges"]
+    writer.add_token_merges([" ".join(pair) for pair in merges])
+
+
+def add_sentencepiece(writer: GGUFWriter, encoder: PromptEncoder, template: str, size: int) -> None:
+    scores, prefix = token_scores(backend_of(encoder)), space_prefix(encoder, template)
+    assert scores is not None and prefix is not None
+    tokens, types = vocabulary(encoder.tokenizer, size)
+    kinds = dict.fromkeys(BYTES, TokenType.BYTE) | {encoder.tokenizer.unk_token: TokenType.UNKNOWN}
+    lowest = min(scores.values()) - 1  # no merge makes the token
+    writer.add_tokenizer_model("llama")  # llama.cpp's name for SentencePiece
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([scores.get(token, lowest) for token in tokens])
+    writer.add_token_types([kinds.get(*pair) for pair in zip(tokens, types, strict=True)])
+    writer.add_add_space_prefix(prefix)
+
+
+def is_describable(encoder: PromptEncoder, template: str) -> bool:
+    """Whether llama.cpp can make the tokens of the training, as far as medtune can tell."""
+    if pre_tokenizer_name(encoder) is not None:
+        return True
+    scored = token_scores(backend_of(encoder)) is not None
+    return scored and space_prefix(encoder, template) is not None
+
+
+def backend_of(encoder: PromptEncoder) -> dict[str, Any]:
     return json.loads(encoder.tokenizer.backend_tokenizer.to_str())
 
 
@@ -60,7 +88,7 @@ def pre_tokenizer_name(encoder: PromptEncoder) -> str | None:
     The name follows from what the tokenizer does, so that llama.cpp makes the tokens of the
     training, even where the published model has another name. None: there is no such name.
     """
-    backend = _backend(encoder)
+    backend = backend_of(encoder)
     model, normalizer = backend["model"], backend["normalizer"] or {"type": "NFC"}
     if model["type"] != "BPE" or normalizer["type"] != "NFC" or model.get("byte_fallback"):
         return None

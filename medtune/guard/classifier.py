@@ -165,13 +165,15 @@ class Guard:
         """
         model: Kernel = getattr(self, kind)
         scores = model.scores(vectors)
+        kinds: list[str | None] = [None] * len(questions)
         if kind == "emergency":
-            may_be = np.flatnonzero(scores > model.threshold - LENIENCE)
-            scores[[n for n in may_be if self.kinds.of(vectors[n]) == SELF_HARM]] += LENIENCE
-            scores[[n for n in may_be if reasons("caution", questions[int(n)])]] -= STRICTNESS
+            for n in map(int, np.flatnonzero(scores > model.threshold - LENIENCE)):
+                kinds[n] = self.kinds.of(vectors[n])
+                scores[n] += LENIENCE if kinds[n] == SELF_HARM else 0
+                scores[n] -= STRICTNESS if reasons("caution", questions[n]) else 0
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
-        excluded = np.array([is_excluded(kind, q) for q in questions], dtype=bool)
-        return by_rule | ((scores > model.threshold) & ~excluded)
+        excluded = [is_excluded(kind, q, k) for q, k in zip(questions, kinds, strict=True)]
+        return by_rule | ((scores > model.threshold) & ~np.array(excluded, dtype=bool))
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Returns which questions (questions,) are medical; a possible emergency always is."""

@@ -26,8 +26,11 @@ SELF_HARM = "self_harm"
 MAX_CHARACTERS = 4000  # of a question; 32 KB of hostile text would take more than a second
 PATTERNS = Path(__file__).with_name("patterns")
 SENTENCE_END = re.compile(r"[?!;\n。！？；]|\.(?!\d)")
-LETTERS = str.maketrans({"1": "i", "!": "i", "3": "e", "0": "o", "$": "s", "@": "a", "*": ""})
-DISGUISED = re.compile(r"(?<=[a-z])[1!30$@*]+(?=[a-z])")  # as in su1cide and k!ll
+LETTERS = str.maketrans(
+    {"1": "i", "!": "i", "3": "e", "0": "o", "$": "s", "@": "a", "4": "a", "*": ""}
+)
+DISGUISED = re.compile(r"(?<=[a-z])[1!30$@4*]+(?=[a-z])")  # as in su1cide and k!ll
+SPELT_OUT = re.compile(r"(?<!\w)(?:[a-z][ .\-*_]){2,}[a-z](?!\w)")  # as in k.m.s and d i e
 OVERDOSED = re.compile(r"\bo\.?d\.?['’`´]?e?d\b(?<!odd)(?<!oded)", re.IGNORECASE)  # OD'd
 HAN = re.compile("[\u4e00-\u9fff]")
 
@@ -80,12 +83,16 @@ def kind_of(safeguard: str, question: str) -> str | None:
     return next(iter(reasons(safeguard, question).values()), None)
 
 
-def is_excluded(safeguard: str, question: str) -> bool:
+def is_excluded(safeguard: str, question: str, kind: str | None = None) -> bool:
     """Returns whether only rules may find a question, as it is an exam case, history or the like.
 
-    Exam cases are excluded from the rules, too.
+    Exam cases are excluded from the rules, too. Self-harm has its own list of sentences that do
+    not count: "if somebody took 40 of these" may be asked for oneself.
     """
     found, sentences = load(safeguard), normalized(question)
+    if kind == SELF_HARM:
+        ignore = next(each.ignore for each in found.kinds if each.name == SELF_HARM)
+        return all(ignore.search(line) for line in sentences)
     known = found.knowledge
     past = known and bool(sentences) and all(known.search(line) for line in sentences)
     return bool(past) or found.excludes(sentences)
@@ -95,10 +102,16 @@ def is_excluded(safeguard: str, question: str) -> bool:
 def _normalized(question: str) -> tuple[str, ...]:
     text = OVERDOSED.sub("overdosed", question[:MAX_CHARACTERS])
     text = re.sub("['’`´]", "", text.casefold().replace("œ", "oe"))
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not _is_invisible(c))
+    text = SPELT_OUT.sub(lambda match: re.sub(r"\W|_", "", match[0]), text)
     text = DISGUISED.sub(lambda match: match[0].translate(LETTERS), text)
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     sentences = (re.sub(r"[^\w.]|_", " ", line).split() for line in SENTENCE_END.split(text))
     return tuple(" ".join(map(corrected, words)) for words in sentences if words)
+
+
+def _is_invisible(character: str) -> bool:
+    """Returns whether a character is an accent or has no width, as some hide in a word."""
+    return bool(unicodedata.combining(character)) or unicodedata.category(character) == "Cf"
 
 
 def normalized(question: str) -> list[str]:

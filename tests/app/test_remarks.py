@@ -1,6 +1,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import openai
@@ -64,7 +65,7 @@ def turns(*questions: str) -> list[dict[str, str]]:
             Remarks(after=HELP, distress=True),
         ),
         ("warn", ["I am so sad", "What is Rome?"], Remarks(after=HELP, distress=True)),
-        ("block", ["I am so sad", "I have a rope"], Remarks(CRISIS, distress=True)),
+        ("block", ["I am so sad", "I have a rope"], Remarks(CRISIS, instead=HELP, distress=True)),
         (
             "block",
             ["I am so sad", "Which dose?"],
@@ -87,6 +88,7 @@ def test_a_region_and_a_language_choose_the_numbers_and_the_words() -> None:
 
 
 CASES = [
+    ("I have a rope", "warn", f"{CRISIS.plain}{GAP}{HELP}", 0),
     ("My chest hurts", "warn", f"{CALL}{GAP}{SAID}", 4),
     ("Which dose?", "warn", f"{SAID}{GAP}{ASK}", 4),
     ("What is gout?", "block", SAID, 4),
@@ -131,9 +133,8 @@ def test_the_openai_client_gets_the_fixed_texts(
         *chunks, last = client.chat.completions.create(**asked, **options)
     assert whole.choices[0].message.content == expected
     notices = [getattr(whole, "notice", None), getattr(chunks[0], "notice", None)]
-    shown = {"kind": "heart", "title": HEART.title, "text": HEART.text}
-    shown["calls"] = [{"label": HEART.calls[0].label, "number": "112"}]
-    assert notices == [shown if expected.startswith(CALL) else None] * 2
+    due = next((asdict(each) for each in (HEART, CRISIS) if expected.startswith(each.plain)), None)
+    assert notices == [json.loads(json.dumps(due))] * 2
     assert whole.choices[0].finish_reason == "stop"
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == expected
     assert chunks[-1].choices[0].finish_reason == "stop"

@@ -1,6 +1,6 @@
 """The React page as its users meet it, in Chromium, over a server that says what it is told to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -9,9 +9,11 @@ from fastapi import FastAPI
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.api.static import BUILT
+from app.remarks import Remarks
 from medtune.disclaimer import DISCLAIMER
-from medtune.modeling.prompts import PromptEncoder
-from tests.chromium import CHROMIUM, OPTIONS
+from medtune.guard.notices import notice
+from medtune.modeling.prompts import Message, PromptEncoder
+from tests.chromium import CHROMIUM, OPTIONS, violations
 from tests.waiting import until
 
 ANSWER = "Grüße, 😀 <img src=x onerror=alert(1)> ![x](http://x.example/x.png)"
@@ -23,6 +25,10 @@ pytestmark = [
 ]
 
 
+def on_a_rope(messages: Sequence[Message]) -> Remarks:
+    return Remarks(notice("self_harm", "US") if "rope" in messages[-1]["content"] else None)
+
+
 @pytest.fixture
 def page(
     build: Callable[..., FastAPI],
@@ -30,7 +36,7 @@ def page(
     listen: Callable[[FastAPI], AbstractContextManager[str]],
 ) -> Iterator[Page]:
     """The page, which must ask no other host for anything and have no error that is not tested."""
-    with listen(build(batch)) as address, sync_playwright() as playwright:
+    with listen(build(batch, remarks=on_a_rope)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(10_000)
@@ -154,3 +160,23 @@ def test_the_page_fits_a_phone_and_a_dark_room(page: Page, speak: Callable[[str]
     page.keyboard.press("Escape")
     expect(page.get_by_label("Temperature")).to_have_count(0)
     expect(button(page, "Settings")).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
+def test_axe_finds_nothing_and_an_alert_shows_its_numbers(
+    page: Page, speak: Callable[[str], None], width: int, scheme: Any
+) -> None:
+    speak("Talk to somebody.")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    expect(page.get_by_label("Your question")).to_be_focused()
+    assert violations(page) == []
+    ask(page, "I've got the rope ready")
+    for name in ("Call 911", "Call the 988 Lifeline"):
+        expect(page.get_by_role("link", name=name)).to_be_in_viewport(ratio=1)
+    expect(button(page, "Send")).to_be_visible()
+    assert violations(page) == []
+    if width == 400:
+        button(page, "Settings").click()
+        expect(button(page, "Close")).to_be_focused()
+        assert violations(page) == []

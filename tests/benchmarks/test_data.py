@@ -1,6 +1,7 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -95,6 +96,17 @@ def test_stages_and_alternatives_run_on_made_cards(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(data, "START_CARDS", 150)
+    stages = data.Project.stages
+
+    def with_made_up_start(project: data.Project, number: int) -> list[dict[str, Any]]:
+        """The stages' costs; with few cards, where they would only run once more, made-up ones."""
+        with pytest.MonkeyPatch.context() as patch:
+            if project.size == data.START_CARDS:
+                patch.setattr(data, "run", lambda *_, **__: data.Cost(0.1, 0.03, ""))
+                patch.setattr(data.Project, "take_over_the_default", lambda self: None)
+            return stages(project, number)
+
+    monkeypatch.setattr(data.Project, "stages", with_made_up_start)
     options = "--sizes 400 --compared 400 --rounds 1 --output trial.csv"
     monkeypatch.setattr(sys, "argv", ["data", *options.split()])
     data.main()

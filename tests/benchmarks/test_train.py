@@ -25,6 +25,7 @@ def tokens(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_arms_train_on_the_same_tokens_to_the_same_loss(
     base_folder: Path,
     tokens: Path,
@@ -44,6 +45,7 @@ def test_arms_train_on_the_same_tokens_to_the_same_loss(
     assert "| medtune " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_arm_that_fails_stops_the_comparison(
     base_folder: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

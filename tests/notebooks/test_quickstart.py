@@ -8,10 +8,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests import warm_python
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
 # Stands in for the installation and the first run: the environment of the tests, marked as
-# installed, and the outputs of a smoke run.
+# installed, with commands that start at once, and the outputs of a smoke run.
 LINK = """
 import shutil
 from pathlib import Path
@@ -20,9 +22,12 @@ for output in ("data", "models", "metrics", "plots", "reports", "dvc.lock"):
     copy = shutil.copytree if Path({smoke!r}, output).is_dir() else shutil.copy
     shutil.rmtree(output, ignore_errors=True)
     copy(Path({smoke!r}, output), output)
-Path(".venv").mkdir()
-for part in ("bin", "lib", "pyvenv.cfg"):
+Path(".venv/bin").mkdir(parents=True)
+for part in ("lib", "pyvenv.cfg"):
     Path(".venv", part).symlink_to(Path({environment!r}, part))
+for command in Path({environment!r}, "bin").iterdir():
+    warm = Path({warm!r}, command.name)
+    Path(".venv/bin", command.name).symlink_to(warm if warm.exists() else command)
 for stamp in ("run", "app"):
     Path(".venv", stamp).touch()
 """
@@ -66,7 +71,8 @@ def test_notebook_runs_from_the_clone_to_the_chat(
     set_parameter(notebook, 'REPOSITORY = ""', f'REPOSITORY = "{smoke}"')
     set_parameter(notebook, 'PRESET = "default"', 'PRESET = "smoke"')
     set_parameter(notebook, "PORT = 8000", f"PORT = {free_port()}")
-    link = nbformat.v4.new_code_cell(LINK.format(environment=sys.prefix, smoke=str(smoke)))
+    folders = {"environment": sys.prefix, "smoke": str(smoke), "warm": str(warm_python.folder())}
+    link = nbformat.v4.new_code_cell(LINK.format(**folders))
     notebook.cells.insert(cell_with(notebook, '"git", "clone"') + 1, link)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(reader)}}).execute()
     shown = [cell.get("outputs", []) for cell in notebook.cells]

@@ -73,7 +73,8 @@ def audit(project: Path, stage: Stage) -> list[str]:
         calls = ",".join(f"?{name}" for name in TRACED)
         command = ["strace", *options, "-e", f"trace={calls}", "-o", str(log)]
         surroundings = ["env", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}"]
-        done = attempt(project, *command, *surroundings, *stage.command.split())
+        _, *arguments = stage.command.split()  # of a new Python, which strace can follow
+        done = attempt(project, *command, *surroundings, sys.executable, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     found = {line for call in calls_of(lines) for line in judge(call, project, stage)}

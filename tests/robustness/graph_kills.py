@@ -234,7 +234,7 @@ def kill_repeatedly(project: Path, times: int, seed: int = 0, target: str = "") 
         found = outputs(project)
         names = found.keys() | (set() if target else expected.keys())
         tally.differing |= {name for name in names if found.get(name) != expected.get(name)}
-        run(project, "python", "-m", "medtune", "verify")
+        run(project, sys.executable, "-m", "medtune", "verify")
     return tally
 
 

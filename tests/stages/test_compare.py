@@ -253,6 +253,7 @@ def test_the_gate_stops_a_worse_adapter_after_everything_is_written(project: Pat
     assert all(Path(name).stat().st_size for name in OUTS if "figures" not in name)
 
 
+@pytest.mark.slow
 def test_report_shows_every_picture_that_was_drawn(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER
 from medtune.guard.classifier import Verdict
 from medtune.modeling.prompts import PromptEncoder
-from tests.chromium import CHROMIUM, OPTIONS
+from tests.chromium import CHROMIUM, OPTIONS, violations
 from tests.waiting import until
 
 HOSTILE = (
@@ -342,13 +342,6 @@ def test_the_key_alone_signs_in(show: Any, batch: Any) -> None:
     page.get_by_label("API key").fill("sesame")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_selector(BOX)
-
-
-def violations(page: Any) -> list[Any]:
-    """Returns what axe finds against accessibility, each with the elements."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(page).response["violations"]
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
 
 @pytest.mark.parametrize(("width", "is_dark"), [(400, False), (1400, True)])

@@ -107,6 +107,7 @@ SOME_RULES = st.sets(st.sampled_from(list(RULES))).map(
 )
 
 
+@pytest.mark.slow
 @given(TEXTS, st.one_of(st.just(RULES), SOME_RULES))
 def test_cleaning_the_clean_changes_nothing(text, rules):
     cleaned, changed = clean_text(text, rules)

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from medtune.cards.conversations import LastTurn, pair_messages, read_conversation
@@ -76,11 +77,15 @@ def test_the_parts_of_a_content_are_joined_if_all_are_text() -> None:
     assert read_conversation(messages).drop_reason == "no_conversation"
 
 
-@pytest.mark.parametrize("write", [json.dumps, str])
-def test_a_text_may_hold_messages_as_json_or_as_python_writes_them(
+def as_numpy_prints(messages: object) -> str:
+    return str(np.array(messages, dtype=object))
+
+
+@pytest.mark.parametrize("write", [json.dumps, str, as_numpy_prints])
+def test_a_text_may_hold_messages_as_json_python_or_numpy_writes_them(
     write: Callable[[object], str],
 ) -> None:
-    messages = [{"role": "user", "content": r"Is it \d?", "name": None}, *chat("a:It's")]
+    messages = [{"role": "user", "content": r"Is it \d?", "name": None}, *chat("a:It's}\n")]
     with warnings.catch_warnings(action="error"):
         assert read_conversation(write(messages)) == read_conversation(messages)
 

@@ -166,6 +166,7 @@ BAD_FILES = [
         gzip.compress(b"q,a\n1,2\n", mtime=0),
         "a.csv is compressed (gzip): unpack it, and name",
     ),
+    ("a.csv", b"BZh91AY&SY", "a.csv is compressed (bzip2): unpack it, and name"),
     ("a.csv", b"PK\x03\x04\x14", "a.csv is compressed (a ZIP archive, as Excel workbooks are): "),
     ("a.json", b'"text"', "a.json must hold one list of objects, not 0 lists: "),
     ("a.json", b'[{"q": 1, "a": 2}, 3]', "a.json, item 1 must be an object, not int: "),

@@ -1,7 +1,5 @@
 import csv
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,10 @@ from medtune.commands import experiments, leaderboard
 from medtune.commands.experiments import Experiment, load_experiments
 from medtune.commands.leaderboard import BOARD, ranked
 from medtune.runtime.errors import InputError
+from tests.projects import warm_environment
 
 ROOT = Path(leaderboard.__file__).parents[2]
-ENVIRONMENT = {
-    **os.environ,
+VARIABLES = {
     **{f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
     "DVC_NO_ANALYTICS": "1",
     "PYTHONPATH": str(ROOT),
@@ -28,7 +26,7 @@ compare: {confidence: 0.95}
 GRAPH = """\
 stages:
   compare:
-    cmd: python stage.py
+    cmd: python -m stage
     params: [train, evaluate, compare]
     deps: [stage.py]
     metrics:
@@ -68,17 +66,14 @@ Path("metrics/train_cost.json").write_text(json.dumps({"elapsed_s": 90.0, "devic
 
 
 def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    environment = warm_environment() | VARIABLES
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
 
-def dvc(folder: Path, *arguments: str) -> None:
-    run(folder, sys.executable, "-m", "dvc", *arguments)
-
-
 def board(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(folder, sys.executable, "-m", "medtune", "leaderboard", *arguments, check=False)
+    return run(folder, "python", "-m", "medtune", "leaderboard", *arguments, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +82,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     files = {"params.yaml": PARAMS, "dvc.yaml": GRAPH, "stage.py": STAGE}
     for name, text in files.items():
-        text = text.replace("python stage.py", f"{sys.executable} stage.py")
         (folder / name).write_text(text, encoding="utf-8")
     run(folder, "git", "init", "-qb", "main")
-    dvc(folder, "init", "-q")
-    dvc(folder, "repro", "-q")
+    run(folder, "dvc", "init", "-q")
+    run(folder, "dvc", "repro", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "run")
-    dvc(folder, "exp", "run", "-q", "--name", "dora", "-S", "train.use_dora=true")
-    dvc(folder, "exp", "run", "-q", "--queue", "--name", "later", "-S", "train.lr=1e-05")
+    run(folder, "dvc", "exp", "run", "-q", "--name", "dora", "-S", "train.use_dora=true")
+    run(folder, "dvc", "exp", "run", "-q", "--queue", "--name", "later", "-S", "train.lr=1e-05")
     return folder
 
 
@@ -141,11 +135,10 @@ def test_both_files_hold_what_was_printed(project: Path) -> None:
 
 @pytest.mark.slow
 def test_dvc_shows_the_changed_parameter_and_the_main_scores_in_120_columns(project: Path) -> None:
-    command = [sys.executable, "-m", "dvc", "exp", "show", "--only-changed", "--no-pager"]
+    command = ["env", "COLUMNS=120", "dvc", "exp", "show", "--only-changed", "--no-pager"]
     command.append("--hide-queued")  # without scores, every column would count as changed
     command += ["--drop", "Created|.*/|.*(base|best|gain)|general|medical"]
-    environment = ENVIRONMENT | {"COLUMNS": "120"}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    done = run(project, *command)
     header = done.stdout.splitlines()[1].split()
     names = ("content_f1", "facts", "loss", "meaning", "perplexity", "rougeL", "stopped")
     assert header == ["Experiment", *names, "train.use_dora"], done.stdout

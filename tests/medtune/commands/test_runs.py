@@ -1,9 +1,7 @@
 """Seeds as real DVC experiments, whose answers come from the cache."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +9,11 @@ import pytest
 
 from medtune.commands import runs
 from medtune.commands.replicate import SEEDS
+from tests.projects import warm_environment
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(runs.__file__).parents[2]
-ENVIRONMENT = {
-    **os.environ,
+VARIABLES = {
     **{f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
     "DVC_NO_ANALYTICS": "1",
 }
@@ -31,25 +28,25 @@ compare: {confidence: 0.95}
 GRAPH = """\
 stages:
   split:
-    cmd: python stage.py split
+    cmd: python -m stage split
     params: [split]
     deps: [stage.py]
     outs:
       - data/tokens/train.arrow: {persist: true}
       - metrics/split.json: {cache: false, persist: true}
   train:
-    cmd: python stage.py train
+    cmd: python -m stage train
     params: [seed, train]
     deps: [stage.py, data/tokens/train.arrow]
     outs: [models/adapter.json]
   evaluate:
     foreach: {base: base.json, finetuned: models/adapter.json}
     do:
-      cmd: python stage.py ${key}
+      cmd: python -m stage ${key}
       deps: [stage.py, "${item}"]
       outs: ["data/predictions/${key}.parquet"]
   compare:
-    cmd: python stage.py compare
+    cmd: python -m stage compare
     params: [preset, seed, split, train, evaluate, compare]
     deps: [data/predictions/base.parquet, data/predictions/finetuned.parquet]
     outs: [{metrics/compare_scores.json: {cache: false, persist: true}}]
@@ -92,32 +89,28 @@ else:
 
 
 def run(folder: Path, *command: str) -> str:
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    environment = warm_environment() | VARIABLES
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    return run(folder, sys.executable, "-m", "dvc", *arguments)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A commit with its run, whose only system without training is the base model."""
-    stage = GRAPH.replace("python stage.py", f"{sys.executable} stage.py")
-    for name, text in {"params.yaml": PARAMS, "dvc.yaml": stage, "stage.py": STAGE}.items():
+    for name, text in {"params.yaml": PARAMS, "dvc.yaml": GRAPH, "stage.py": STAGE}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "base.json").write_text("{}", encoding="utf-8")
     (tmp_path / "metrics").mkdir()
     (tmp_path / runs.SYSTEMS).write_text('{"best.rougeL": "base"}', encoding="utf-8")
     run(tmp_path, "git", "init", "-qb", "main")
-    dvc(tmp_path, "init", "-q")
-    dvc(tmp_path, "repro", "-q")
+    run(tmp_path, "dvc", "init", "-q")
+    run(tmp_path, "dvc", "repro", "-q")
     run(tmp_path, "git", "add", "-A")
     run(tmp_path, "git", "commit", "-qm", "run")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runs, "scored", lambda table: table)
-    for name, value in ENVIRONMENT.items():
+    for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     return tmp_path
 
@@ -137,8 +130,8 @@ def test_seeds_are_queued_once_and_then_compared_from_the_cache(
     assert "1 experiment queued" in said("replicate", "--seeds", "2")
     assert said("replicate", "--seeds", "2").startswith("waiting for tiny-seed43-")
     before = (project / "dvc.lock").read_text(encoding="utf-8")
-    dvc(project, "queue", "remove", "--all")
-    dvc(project, "exp", "run", "--temp", "-q", "-S", "train.seed=43")  # without a worker
+    run(project, "dvc", "queue", "remove", "--all")
+    run(project, "dvc", "exp", "run", "--temp", "-q", "-S", "train.seed=43")  # without a worker
     assert (project / "dvc.lock").read_text(encoding="utf-8") == before  # nothing is checked out
 
     assert "training seeds 42, 43" in said("replicate", "--seeds", "2")

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,20 @@ def test_the_metadata_describe_shape_licence_and_tokenizer(make_run: MakeRun) ->
     assert SYSTEM in found["tokenizer.chat_template"]
 
 
+def test_the_metadata_describe_a_sentencepiece_tokenizer(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run()
+    folder = tinyllama(tmp_path / "sentencepiece").name_or_path
+    shutil.copytree(folder, ADAPTER, dirs_exist_ok=True)
+    found = metadata(export_gguf(Path(), Path("out"), "q8_0"))
+    special = {"model": "llama", "pre": "default", "add_bos_token": True, "add_space_prefix": False}
+    assert found.items() >= {f"tokenizer.ggml.{k}": v for k, v in special.items()}.items()
+    names = ("tokens", "token_type", "scores")
+    columns = [found[f"tokenizer.ggml.{name}"] for name in names]
+    rows = {token: (type_, score) for token, type_, score in zip(*columns, strict=True)}
+    assert [rows[token][0] for token in ("<unk>", "<s>", "<0x0A>", "a", "is")] == [2, 3, 6, 1, 1]
+    assert rows["is"][1] > rows["▁is"][1] > rows["a"][1] == rows["<0x0A>"][1]
+
+
 def test_the_tokenizer_in_the_file_makes_the_prompts_of_the_training(
     make_run: MakeRun, tokenizer: Any
 ) -> None:
@@ -179,7 +194,11 @@ def test_another_architecture_names_the_converter_of_llama_cpp(
 
 def test_an_unknown_tokenizer_names_the_converter_too(make_run: MakeRun, tmp_path: Path) -> None:
     make_run()
-    shutil.copytree(tinyllama(tmp_path / "sentencepiece").name_or_path, ADAPTER, dirs_exist_ok=True)
+    folder = Path(tinyllama(tmp_path / "sentencepiece").name_or_path)
+    backend = json.loads((folder / "tokenizer.json").read_text())
+    backend["model"]["merges"].pop()
+    (folder / "tokenizer.json").write_text(json.dumps(backend))
+    shutil.copytree(folder, ADAPTER, dirs_exist_ok=True)
     with pytest.raises(InputError, match=r"its tokenizer is not one .*convert_hf_to_gguf\.py"):
         export_gguf(Path(), Path("out"), "f16")
 

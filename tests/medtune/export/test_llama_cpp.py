@@ -11,7 +11,7 @@ import torch
 
 from medtune.export.gguf import export_gguf
 from medtune.export.merged import merge
-from tests.chat_tokenizers import llama32, smollm2
+from tests.chat_tokenizers import TINYLLAMA_TEMPLATE, llama32, sentencepiece, smollm2, tinyllama
 from tests.medtune.export.conftest import MakeRun
 from tests.medtune.export.test_gguf import LLAMA3_ROPE
 
@@ -19,11 +19,20 @@ llama_cpp = pytest.importorskip("xllamacpp", reason="is in requirements-dev.txt"
 pytestmark = pytest.mark.slow
 QUESTION = "How is Marfan  syndrome inherited? 1234 5\n\n Naïve β-cell's 38.5 °C  99"
 NEW_TOKENS = 40
+
+
+def prefixed(folder: Path) -> Any:
+    """As published before transformers 4.34: a blank behind every control token, too."""
+    return sentencepiece(folder, TINYLLAMA_TEMPLATE, "PreTrainedTokenizerFast")
+
+
 CASES = {
     "tied": ("llama", smollm2, {"tie_word_embeddings": True}),
     "biases": ("llama", smollm2, {"attention_bias": True, "mlp_bias": True, "bias": "all"}),
     "llama 3": ("llama", llama32, {"rope_parameters": LLAMA3_ROPE}),
     "mistral": ("mistral", smollm2, {}),
+    "tinyllama": ("llama", tinyllama, {}),
+    "prefixed": ("mistral", prefixed, {}),
     "qwen 2": ("qwen2", smollm2, {}),
 }
 

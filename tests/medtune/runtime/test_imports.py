@@ -28,7 +28,8 @@ TextScorer(use_stemmer=True)("one", "two", "three")
 UNUSED = {"train": ["bitsandbytes"], "baselines": ["scipy", "sklearn"]}
 
 
-def test_a_hidden_package_is_there_again_afterwards() -> None:
+def test_a_hidden_package_is_there_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
     with without("wave"):
         assert find_spec("wave") is None
         with pytest.raises(ImportError):

@@ -301,4 +301,4 @@ def test_long_answers_take_no_time(text: str) -> None:
     start = time.process_time()
     quantities(text)
     unsupported(text[:3000], text)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 5

@@ -1,0 +1,34 @@
+"""Commands that start at once do what a new interpreter does."""
+
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.projects import attempt, warm_environment
+from tests.waiting import until
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_code_of_the_folder_runs_with_its_arguments_and_exit_code(tmp_path: Path) -> None:
+    code = "import sys\nprint(sys.argv, 'torch' in sys.modules)\nsys.exit(int(sys.argv[1]))\n"
+    (tmp_path / "stage.py").write_text(code)
+    done = attempt(tmp_path, "python", "-m", "stage", "3")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout == f"{[str(tmp_path / 'stage.py'), '3']} True\n"
+
+
+def test_the_process_of_a_killed_command_ends(tmp_path: Path) -> None:
+    code = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n"
+    (tmp_path / "stage.py").write_text(code)
+    command = ["python", "-m", "stage"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=warm_environment(), stdout=subprocess.PIPE, text=True
+    ) as asking:
+        assert asking.stdout
+        number = int(asking.stdout.readline())
+        assert number != asking.pid and psutil.pid_exists(number)
+        asking.kill()
+    until(lambda: not psutil.pid_exists(number))

@@ -1,0 +1,153 @@
+"""A `python` and a `dvc` for the commands of tests, which start with the libraries imported.
+
+Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
+imports them; the commands ask it to fork, and the fork runs the module, with the code of the
+folder that it runs in. Whatever else Python is asked for, it does as always.
+"""
+
+import atexit
+import gc
+import json
+import multiprocessing.connection
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+LIBRARIES = (
+    "accelerate",
+    "bitsandbytes",
+    "bm25s",
+    "datasets",
+    "dvc.cli",
+    "dvc.repo.experiments",
+    "jinja2",
+    "matplotlib.figure",
+    "pandas",
+    "peft",
+    "pyarrow.parquet",
+    "pydantic",
+    "rouge_score.rouge_scorer",
+    "sacrebleu",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "torch.distributed.tensor",
+    "transformers.models.llama.modeling_llama",
+    "typer",
+)
+ASK = f"""\
+#!{sys.executable} -IS
+import json, os, socket, sys
+
+name, *arguments = sys.argv
+if os.path.basename(name) == "dvc":
+    arguments = ["-m", "dvc", *arguments]
+if arguments[:1] != ["-m"]:
+    os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect("SOCKET")
+    socket.send_fds(server, [b"."], [0, 1, 2])
+    request = [arguments[1], arguments[2:], os.getcwd(), dict(os.environ)]
+    server.sendall(json.dumps(request).encode() + b"\\n")
+    code = int(server.recv(9))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+@cache
+def _started() -> tuple[subprocess.Popen[str], Path]:
+    folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
+    for name in ("python", "dvc"):
+        (folder / name).write_text(ASK.replace("SOCKET", str(folder / "socket")))
+        (folder / name).chmod(0o755)
+    # Without the variable that would name this test as the one that has started everything.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    process = subprocess.Popen(
+        [sys.executable, __file__, folder / "socket"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    atexit.register(stop)
+    return process, folder
+
+
+def folder() -> Path:
+    """The folder of the two commands, which is to come first in PATH."""
+    return _started()[1]
+
+
+def stop() -> None:
+    """Ends the process, if there is one; the next has another hash seed."""
+    if _started.cache_info().currsize:
+        process, folder = _started()
+        process.communicate()
+        for name in ("python", "dvc", "socket"):
+            (folder / name).unlink()
+        folder.rmdir()
+        _started.cache_clear()
+
+
+def serve(address: str) -> None:
+    """Imports the libraries, and forks for each request until standard input ends."""
+    for name in LIBRARIES:
+        import_module(name)
+    gc.freeze()  # else the forks' collections would copy the memory that they share
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        print("ready", flush=True)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            if not os.fork():
+                answer(connection)
+                os._exit(0)
+            connection.close()
+
+
+def answer(connection: socket.socket) -> None:
+    """Runs what is asked for in a further fork, and sends its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, files, *_ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile() as request:
+        asked = json.loads(request.readline())
+    process = multiprocessing.get_context("fork").Process(target=work, args=(files, *asked))
+    process.start()
+    if connection in multiprocessing.connection.wait([process.sentinel, connection]):
+        process.terminate()  # whoever waited for it has been killed
+    process.join()
+    with suppress(BrokenPipeError):
+        connection.sendall(str(process.exitcode).encode())
+
+
+def work(
+    files: list[int], module: str, arguments: list[str], folder: str, environment: dict[str, str]
+) -> None:
+    """Does what `python -m module` does with these standard streams, there."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = arguments
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
