@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.api.chat_bodies import FinishReason
 from app.api.errors import ApiError
-from app.api.protocol import FinishReason
 from app.engine import End, Engine, Job, QueueFullError
 from app.remarks import GAP, Remarks, own_words
 from app.stops import StopStrings

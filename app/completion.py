@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.api.chat_bodies import FinishReason
 from app.api.errors import ApiError
-from app.api.protocol import FinishReason
 from app.assistant import Assistant, Reply, busy, too_long
 from app.engine import End, QueueFullError
 from app.remarks import Remarks

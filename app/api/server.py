@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,15 +14,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from app.api import protocol
-from app.api.completions import add_completions
+from app.api import chat_bodies
+from app.api.chat_routes import add_chat_routes
 from app.api.docs import add_docs
 from app.api.errors import ApiError, ErrorBody, from_validation
-from app.api.fields import stop_strings
-from app.api.leaving import unless_gone
 from app.api.middleware import LimitBody, RequireKey, needs_key
 from app.api.static import mount_web
-from app.api.streaming import EventStream, events, notice_of, usage_of
+from app.api.text_routes import add_text_routes
 from app.assistant import Assistant, busy
 from medtune.disclaimer import DISCLAIMER
 from medtune.runtime.errors import InputError
@@ -35,14 +32,6 @@ ERRORS: dict[int | str, Any] = {
         "description": "503: too many requests, see Retry-After; or our error",
     },
 }
-STREAM: dict[int | str, Any] = {
-    200: {
-        "description": "The answer; with `stream`, chunks of it, which end with [DONE]",
-        "content": {"text/event-stream": {}},
-    }
-}
-
-
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ChatRequest": {"messages": [{"role": "user", "content": "What is gout?"}]},
     "CompletionRequest": {"prompt": "Gout is"},
@@ -111,8 +100,8 @@ def create_app(
     _add_error_handlers(app)
     _add_status(app, assistant)
     _add_models(app, assistant)
-    _add_chat_completions(app, assistant)
-    add_completions(app, assistant)
+    add_chat_routes(app, assistant)
+    add_text_routes(app, assistant)
     add_docs(app)
     _refuse_other_methods(app)
     mount_web(app)
@@ -155,72 +144,26 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 def _add_status(app: FastAPI, assistant: Assistant) -> None:
     @app.get("/health")
-    async def health() -> protocol.Status:
+    async def health() -> chat_bodies.Status:
         """Whether the server runs."""
-        return protocol.Status(status="ok")
+        return chat_bodies.Status(status="ok")
 
     @app.get("/ready")
-    async def ready() -> protocol.Status:
+    async def ready() -> chat_bodies.Status:
         """Whether a request would be accepted now."""
         if not assistant.engine.is_ready:
             raise busy(assistant.engine.limits.retry_after_s)
-        return protocol.Status(status="ready")
+        return chat_bodies.Status(status="ready")
 
 
 def _add_models(app: FastAPI, assistant: Assistant) -> None:
     started = int(time.time())
-    models = {name: protocol.Model(id=name, created=started) for name in assistant.engine.models}
+    models = {name: chat_bodies.Model(id=name, created=started) for name in assistant.engine.models}
 
     @app.get("/v1/models")
-    async def list_models() -> protocol.ModelList:
-        return protocol.ModelList(data=list(models.values()))
+    async def list_models() -> chat_bodies.ModelList:
+        return chat_bodies.ModelList(data=list(models.values()))
 
     @app.get("/v1/models/{model}")
-    async def retrieve_model(model: str) -> protocol.Model:
+    async def retrieve_model(model: str) -> chat_bodies.Model:
         return models[assistant.known(model)]
-
-
-def _add_chat_completions(app: FastAPI, assistant: Assistant) -> None:
-    @app.post("/v1/chat/completions", response_model=protocol.ChatCompletion, responses=STREAM)
-    async def create_chat_completion(body: protocol.ChatRequest, request: Request) -> Any:
-        """Answers a conversation, at once or, with `stream`, piece by piece."""
-        if body.max_tokens and body.max_completion_tokens:
-            problem = "max_tokens is the older name of max_completion_tokens: leave one of them out"
-            raise ApiError(400, problem, "max_tokens")
-        answer = assistant.ask(
-            body.model,
-            [message.for_prompt() for message in body.messages],
-            seed=body.seed,
-            stop=stop_strings(body.stop),
-            temperature=body.temperature,
-            top_p=body.top_p,
-            frequency_penalty=body.frequency_penalty,
-            max_new_tokens=body.max_completion_tokens or body.max_tokens,
-        )
-        pieces = answer.pieces()
-        head: dict[str, Any] = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "created": int(time.time()),
-            "model": body.model,
-        }
-        try:
-            first = await unless_gone(request, anext(pieces, ""))
-            if body.stream:
-                with_usage = body.stream_options is not None and body.stream_options.include_usage
-                return EventStream(events(answer, first, pieces, head, with_usage), answer.cancel)
-            rest = await unless_gone(request, _joined(pieces))
-        except BaseException:
-            answer.cancel()
-            raise
-        message = protocol.AnswerMessage(content=first + rest)
-        assert answer.finish_reason is not None
-        choice = protocol.Choice(
-            message=message, finish_reason=answer.finish_reason, timed_out=answer.timed_out
-        )
-        return protocol.ChatCompletion(
-            **head, choices=[choice], usage=usage_of(answer), notice=notice_of(answer)
-        )
-
-
-async def _joined(pieces: AsyncIterator[str]) -> str:
-    return "".join([piece async for piece in pieces])

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from app.api import protocol
+from app.api import chat_bodies
 from app.api.errors import ApiError
 from app.assistant import Reply
 
@@ -31,21 +31,21 @@ class EventStream(StreamingResponse):
 async def events(
     answer: Reply, first: str, pieces: AsyncIterator[str], head: dict[str, Any], with_usage: bool
 ) -> AsyncIterator[str]:
-    def chunk_of(**choice: Any) -> protocol.ChatCompletionChunk:
-        return protocol.ChatCompletionChunk(**head, choices=[protocol.ChunkChoice(**choice)])
+    def chunk_of(**choice: Any) -> chat_bodies.ChatCompletionChunk:
+        return chat_bodies.ChatCompletionChunk(**head, choices=[chat_bodies.ChunkChoice(**choice)])
 
-    opening = chunk_of(delta=protocol.Delta(role="assistant", content=first))
+    opening = chunk_of(delta=chat_bodies.Delta(role="assistant", content=first))
     yield _event(opening.model_copy(update={"notice": notice_of(answer)}))
     try:
         async for piece in pieces:
-            yield _event(chunk_of(delta=protocol.Delta(content=piece)))
+            yield _event(chunk_of(delta=chat_bodies.Delta(content=piece)))
     except ApiError as error:
         yield _event(error.body())
         return
     ending = {"finish_reason": answer.finish_reason, "timed_out": answer.timed_out}
-    yield _event(chunk_of(delta=protocol.Delta(), **ending))
+    yield _event(chunk_of(delta=chat_bodies.Delta(), **ending))
     if with_usage:
-        yield _event(protocol.ChatCompletionChunk(**head, choices=[], usage=usage_of(answer)))
+        yield _event(chat_bodies.ChatCompletionChunk(**head, choices=[], usage=usage_of(answer)))
     yield "data: [DONE]\n\n"
 
 
@@ -53,13 +53,13 @@ def _event(content: BaseModel) -> str:
     return f"data: {content.model_dump_json()}\n\n"
 
 
-def notice_of(answer: Reply) -> protocol.Notice | None:
+def notice_of(answer: Reply) -> chat_bodies.Notice | None:
     notice = answer.remarks.notice
-    return protocol.Notice.model_validate(notice) if notice else None
+    return chat_bodies.Notice.model_validate(notice) if notice else None
 
 
-def usage_of(answer: Reply) -> protocol.Usage:
+def usage_of(answer: Reply) -> chat_bodies.Usage:
     prompt, completion = answer.prompt_tokens, len(answer.ids)
-    return protocol.Usage(
+    return chat_bodies.Usage(
         prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
     )

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from app.api.chat_bodies import ChatRequest
 from app.api.errors import ApiError
-from app.api.protocol import ChatRequest
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
 from app.gradio_page.feedback import FOLDER, Feedback

@@ -14,8 +14,8 @@ from openai.types.chat import (
 from openai.types.chat import completion_create_params as chat_params
 from pydantic import BaseModel, ValidationError
 
-from app.api.protocol import ChatRequest, Message, StreamOptions, TextPart
-from app.api.text_completions import CompletionRequest
+from app.api.chat_bodies import ChatRequest, Message, StreamOptions, TextPart
+from app.api.text_bodies import CompletionRequest
 
 USER = {"role": "user", "content": "What is gout?"}
 CHAT: dict[str, Any] = {"model": "finetuned", "messages": [USER]}

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from app.api.chat_bodies import TIMED_OUT, FinishReason, Notice, Usage, is_false, is_none
 from app.api.fields import (
     NO_PRESENCE_PENALTY,
     ONE_ANSWER,
@@ -24,7 +25,6 @@ from app.api.fields import (
     Zero,
     refused,
 )
-from app.api.protocol import TIMED_OUT, FinishReason, Notice, Usage, is_false, is_none
 
 NO_STREAM = refused("only chat completions are streamed: leave it out")
 

@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from tokenizers.decoders import DecodeStream
 
+from app.api.chat_bodies import Notice, Usage
 from app.api.errors import ApiError
 from app.api.fields import stop_strings
 from app.api.leaving import unless_gone
-from app.api.protocol import Notice, Usage
-from app.api.text_completions import CompletionRequest, Logprobs, TextChoice, TextCompletion
+from app.api.text_bodies import CompletionRequest, Logprobs, TextChoice, TextCompletion
 from app.assistant import Assistant
 from app.completion import Completer, Continuation
 
 T = TypeVar("T")
 
 
-def add_completions(app: FastAPI, assistant: Assistant) -> None:
+def add_text_routes(app: FastAPI, assistant: Assistant) -> None:
     @app.post("/v1/completions")
     async def create_completion(body: CompletionRequest, request: Request) -> TextCompletion:
         """Continues prompts and, with `logprobs`, says how probable their tokens are.
