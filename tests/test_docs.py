@@ -281,30 +281,39 @@ def rows() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("changed", "promise"), rows())
-def test_the_table_of_what_runs_again_is_true(changed: str, promise: str) -> None:
+@cache
+def stages() -> tuple[Any, list[Any]]:
+    """The graph of dvc.yaml by names of stages, and the stages."""
     import networkx
     from dvc.repo import Repo
 
     with Repo(str(ROOT)) as repo:
-        graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.name)
-        wanted = changed.removesuffix(".*")
-        reads = {
-            stage.name
-            for stage in repo.index.stages
-            for name in getattr(stage.params[0], "params", []) or []
-            if name == wanted or name.startswith(f"{wanted}.") or wanted.startswith(f"{name}.")
-        }
-        reads |= {
-            stage.name
-            for stage in repo.index.stages
-            if changed in {dependency.def_path for dependency in stage.deps}
-        }
-    expected = reads | {s for name in reads for s in networkx.ancestors(graph, name)}
+        index = repo.index
+        return networkx.relabel_nodes(index.graph, lambda stage: stage.name), list(index.stages)
+
+
+@pytest.mark.parametrize(("changed", "promise"), rows())
+def test_the_table_of_what_runs_again_is_true(changed: str, promise: str) -> None:
+    from networkx import ancestors
+
+    graph, found = stages()
+    wanted = changed.removesuffix(".*")
+    reads = {
+        stage.name
+        for stage in found
+        for name in getattr(stage.params[0], "params", []) or []
+        if name == wanted or name.startswith(f"{wanted}.") or wanted.startswith(f"{name}.")
+    }
+    reads |= {
+        stage.name
+        for stage in found
+        if changed in {dependency.def_path for dependency in stage.deps}
+    }
+    expected = reads | {s for name in reads for s in ancestors(graph, name)}
     named = promise.removesuffix(" and all after it").split(", ")
     promised = {"everything": set(graph), "nothing": set()}.get(promise, set(named))
     if promise.endswith(" and all after it"):
-        promised |= {s for name in named for s in networkx.ancestors(graph, name)}
+        promised |= {s for name in named for s in ancestors(graph, name)}
     assert promised == expected
 
 

@@ -18,7 +18,7 @@ LINK = """
 import shutil
 from pathlib import Path
 
-for output in ("data", "models", "metrics", "plots", "reports", "dvc.lock"):
+for output in ("data", "models", "metrics", "plots", "reports", "dvc.lock", ".dvc/cache"):
     copy = shutil.copytree if Path({smoke!r}, output).is_dir() else shutil.copy
     shutil.rmtree(output, ignore_errors=True)
     copy(Path({smoke!r}, output), output)
