@@ -83,10 +83,11 @@ def test_no_output_is_a_link_into_the_cache(smoke: Path) -> None:
     assert [file for file in files if file.is_symlink() or file.stat().st_nlink > 1] == []
 
 
-def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
+def test_the_script_of_the_docs_loads_the_adapter(project: Path, tmp_path: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
-    run(project, "python", "-c", script)
+    (tmp_path / "script.py").write_text(script)
+    run(project, "env", f"PYTHONPATH={tmp_path}", "python", "-m", "script")
 
 
 def test_the_adapter_answers_in_the_terminal(project: Path) -> None:
