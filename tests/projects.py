@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
+import sysconfig
 from pathlib import Path
 
 from tests import warm_python
 
 ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
+BIN = Path(sysconfig.get_path("scripts"))  # of new interpreters, also in a fork of a warm one
 ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -28,13 +28,13 @@ def copy_project(folder: Path) -> None:
 
 
 def warm_environment() -> dict[str, str]:
-    """The environment in which `python -m …` and `dvc` start at once."""
+    """The environment in which `python -m …`, `dvc` and `accelerate` start at once."""
     return ENVIRONMENT | {"PATH": f"{warm_python.folder()}{os.pathsep}{ENVIRONMENT['PATH']}"}
 
 
 def attempt(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Runs a command in the folder, which may fail."""
-    warm = {"python", "dvc"}.intersection(" ".join(command).split())
+    warm = warm_python.COMMANDS.keys() & set(" ".join(command).split())
     environment = warm_environment() if warm else ENVIRONMENT
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests import warm_python
-from tests.projects import ROOT, attempt, run
+from tests.projects import BIN, ROOT, attempt, run
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +41,25 @@ AFTER_RECORDS = {"split", "tokenize", "baselines", "guard", *AFTER_TOKENS}
 
 @pytest.fixture(scope="module")
 def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the smoke run, which the tests change and put back."""
-    warm_python.stop()  # so that stages run here with another hash seed than in the smoke run
-    return shutil.copytree(smoke, tmp_path_factory.mktemp("graph") / "project", symlinks=True)
+    """A copy of the smoke run with a guard of few questions, which the tests change and put back.
+
+    The guard is made in a new interpreter, and the warm one is made anew, so that stages run here
+    with another hash seed than before.
+    """
+    warm_python.stop()
+    folder = tmp_path_factory.mktemp("graph") / "project"
+    shutil.copytree(smoke, folder, symlinks=True)
+    shorten_questions(folder / "medtune/guard/questions")
+    run(folder, str(BIN / "dvc"), "repro", "guard")
+    return folder
+
+
+def shorten_questions(lists: Path) -> None:
+    """Keeps each tenth question of the lists, and all words for their templates."""
+    for path in lists.rglob("*.txt"):
+        lines = path.read_text().splitlines()
+        kept = [line for n, line in enumerate(lines) if n % 10 == 1 or " = " in line]
+        path.write_text("\n".join(kept) + "\n")
 
 
 def would_run(folder: Path) -> set[str]:
@@ -83,10 +99,11 @@ def test_no_output_is_a_link_into_the_cache(smoke: Path) -> None:
     assert [file for file in files if file.is_symlink() or file.stat().st_nlink > 1] == []
 
 
-def test_the_script_of_the_docs_loads_the_adapter(project: Path) -> None:
+def test_the_script_of_the_docs_loads_the_adapter(project: Path, tmp_path: Path) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), re.DOTALL)
     assert len(re.findall(r"^\S", script, re.MULTILINE)) <= 10
-    run(project, "python", "-c", script)
+    (tmp_path / "script.py").write_text(script)
+    run(project, "env", f"PYTHONPATH={tmp_path}", "python", "-m", "script")
 
 
 def test_the_adapter_answers_in_the_terminal(project: Path) -> None:

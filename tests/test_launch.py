@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from medtune.modeling.distributed import share
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
-from tests.projects import ENVIRONMENT, ROOT, run
+from tests.projects import ROOT, run, warm_environment
 
 KINDS = ("", "_choices", "_general")
 CONFIGS = sorted((ROOT / "launch").glob("*.yaml"))
@@ -142,17 +142,14 @@ def test_fsdp_gives_each_process_half_of_the_weights(base_folder: Path, tmp_path
     config = YAML().load(ROOT / "launch/fsdp.yaml") | {"use_cpu": True}
     YAML().dump(config, tmp_path / "fsdp.yaml")
 
-    def trained(*command: str) -> dict[str, Any]:
-        environment = ENVIRONMENT | {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)}
-        command = ("python", *command)
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    def trained(accumulated: int, *command: str) -> dict[str, Any]:
+        worker = ("-m", "tests.fsdp_worker", str(base_folder), str(accumulated))
+        done = run(ROOT, "env", "ACCELERATE_USE_CPU=true", *command, *worker)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
-    alone = trained("tests/fsdp_worker.py", str(base_folder), "2")
-    launcher = ("-m", "accelerate.commands.launch", "--config_file", str(tmp_path / "fsdp.yaml"))
-    both = trained(*launcher, "tests/fsdp_worker.py", str(base_folder), "1")
+    alone = trained(2, "python")
+    both = trained(1, "accelerate", "launch", "--config_file", str(tmp_path / "fsdp.yaml"))
     assert (alone["sharded"], alone["share"]) == (0, 1)
     assert both["sharded"] == 2 + 1  # each of the two layers, and the rest
     assert both["share"] == pytest.approx(0.5, abs=0.02)
@@ -176,7 +173,7 @@ def test_two_machines_train_together(project: Path, alone: Curves) -> None:
     second = subprocess.Popen(
         [*launcher.split(), "-m", "stages.train"],
         cwd=project,
-        env=ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"},
+        env=warm_environment() | {"ACCELERATE_USE_CPU": "true"},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.projects import ENVIRONMENT, attempt, run
+from tests.projects import ENVIRONMENT, attempt, run, warm_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def answer_of_chat(folder: Path) -> str:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = ["python", "-m", "medtune", "chat", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=-3, stderr=-3)
+    server = subprocess.Popen(command, cwd=folder, env=warm_environment(), stdout=-3, stderr=-3)
     address = f"http://127.0.0.1:{port}"
 
     def ready() -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.projects import attempt, warm_environment
+from tests.projects import attempt, run, warm_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -18,6 +18,13 @@ def test_the_code_of_the_folder_runs_with_its_arguments_and_exit_code(tmp_path: 
     done = attempt(tmp_path, "python", "-m", "stage", "3")
     assert (done.returncode, done.stderr) == (3, "")
     assert done.stdout == f"{[str(tmp_path / 'stage.py'), '3']} True\n"
+
+
+def test_what_it_starts_itself_has_the_libraries_too(tmp_path: Path) -> None:
+    code = "import os, sys\nos.execv(sys.executable, [sys.executable, '-u', '-m', 'second'])\n"
+    (tmp_path / "first.py").write_text(code)
+    (tmp_path / "second.py").write_text("import sys\nprint('torch' in sys.modules)\n")
+    assert run(tmp_path, "python", "-m", "first").stdout == "True\n"
 
 
 def test_the_process_of_a_killed_command_ends(tmp_path: Path) -> None:

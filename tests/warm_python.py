@@ -1,8 +1,9 @@
-"""A `python` and a `dvc` for the commands of tests, which start with the libraries imported.
+"""`python`, `dvc` and `accelerate` for tests, which start with the libraries imported.
 
 Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
 imports them; the commands ask it to fork, and the fork runs the module, with the code of the
-folder that it runs in. Whatever else Python is asked for, it does as always.
+folder that it runs in. What it starts with `sys.executable -m` is forked as well. Whatever else
+Python is asked for, it does as always.
 """
 
 import atexit
@@ -29,13 +30,15 @@ LIBRARIES = (
     "datasets",
     "dvc.cli",
     "dvc.repo.experiments",
+    "ftfy",
     "jinja2",
     "matplotlib.figure",
     "pandas",
     "peft",
     "pyarrow.parquet",
-    "pydantic",
+    "pydantic.main",
     "rouge_score.rouge_scorer",
+    "ruamel.yaml",
     "sacrebleu",
     "scipy.stats",
     "sklearn.linear_model",
@@ -43,13 +46,19 @@ LIBRARIES = (
     "transformers.models.llama.modeling_llama",
     "typer",
 )
+COMMANDS = {
+    "python": [],
+    "dvc": ["-m", "dvc"],
+    "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
+}
 ASK = f"""\
 #!{sys.executable} -IS
 import json, os, socket, sys
 
 name, *arguments = sys.argv
-if os.path.basename(name) == "dvc":
-    arguments = ["-m", "dvc", *arguments]
+arguments = {COMMANDS!r}[os.path.basename(name)] + arguments
+if arguments[:2] == ["-u", "-m"]:  # as torch starts the processes of `accelerate launch`
+    del arguments[0]
 if arguments[:1] != ["-m"]:
     os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
 with socket.socket(socket.AF_UNIX) as server:
@@ -65,7 +74,7 @@ sys.exit(code if code >= 0 else 128 - code)
 @cache
 def _started() -> tuple[subprocess.Popen[str], Path]:
     folder = Path(tempfile.mkdtemp(prefix="warm-python-"))
-    for name in ("python", "dvc"):
+    for name in COMMANDS:
         (folder / name).write_text(ASK.replace("SOCKET", str(folder / "socket")))
         (folder / name).chmod(0o755)
     # Without the variable that would name this test as the one that has started everything.
@@ -83,7 +92,7 @@ def _started() -> tuple[subprocess.Popen[str], Path]:
 
 
 def folder() -> Path:
-    """The folder of the two commands, which is to come first in PATH."""
+    """The folder of the commands, which is to come first in PATH."""
     return _started()[1]
 
 
@@ -92,7 +101,7 @@ def stop() -> None:
     if _started.cache_info().currsize:
         process, folder = _started()
         process.communicate()
-        for name in ("python", "dvc", "socket"):
+        for name in (*COMMANDS, "socket"):
             (folder / name).unlink()
         folder.rmdir()
         _started.cache_clear()
@@ -102,6 +111,7 @@ def serve(address: str) -> None:
     """Imports the libraries, and forks for each request until standard input ends."""
     for name in LIBRARIES:
         import_module(name)
+    sys.executable = str(Path(address).with_name("python"))
     gc.freeze()  # else the forks' collections would copy the memory that they share
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
