@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests import warm_python
-from tests.projects import BIN, ROOT, attempt, run
+from tests.projects import ROOT, attempt, run
 
 pytestmark = pytest.mark.slow
 
@@ -41,25 +41,9 @@ AFTER_RECORDS = {"split", "tokenize", "baselines", "guard", *AFTER_TOKENS}
 
 @pytest.fixture(scope="module")
 def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the smoke run with a guard of few questions, which the tests change and put back.
-
-    The guard is made in a new interpreter, and the warm one is made anew, so that stages run here
-    with another hash seed than before.
-    """
-    warm_python.stop()
-    folder = tmp_path_factory.mktemp("graph") / "project"
-    shutil.copytree(smoke, folder, symlinks=True)
-    shorten_questions(folder / "medtune/guard/questions")
-    run(folder, str(BIN / "dvc"), "repro", "guard")
-    return folder
-
-
-def shorten_questions(lists: Path) -> None:
-    """Keeps each tenth question of the lists, and all words for their templates."""
-    for path in lists.rglob("*.txt"):
-        lines = path.read_text().splitlines()
-        kept = [line for n, line in enumerate(lines) if n % 10 == 1 or " = " in line]
-        path.write_text("\n".join(kept) + "\n")
+    """A copy of the smoke run, which the tests change and put back."""
+    warm_python.stop()  # so that stages run here with another hash seed than in the smoke run
+    return shutil.copytree(smoke, tmp_path_factory.mktemp("graph") / "project", symlinks=True)
 
 
 def would_run(folder: Path) -> set[str]:
