@@ -68,8 +68,9 @@ class Remarker:
         """Returns the remarks on the last question, which is judged with those before it.
 
         After a sign of distress, no question of the conversation is called out of scope, and each
-        answer ends with a sentence on where to find support, unless a notice stands before it. A
-        model does not answer a question with signs of suicide: small ones just repeat the plan.
+        answer ends with a sentence on where to find support, unless a notice stands before it. So
+        does an answer about suicide or self-harm as a subject. A model does not answer a question
+        with signs of suicide: small ones just repeat the plan.
         """
         *earlier, last = [m["content"] for m in messages if m["role"] == "user"]
         verdict = self.check(last, earlier)
@@ -82,7 +83,7 @@ class Remarker:
             return Remarks(alert, instead=support(self.region), distress=True)
         after = [
             caution() if verdict.caution else None,
-            support(self.region) if verdict.distress and not kind else None,
+            support(self.region) if (verdict.distress or verdict.support) and not kind else None,
             None if medical else WARNING,
         ]
         return Remarks(

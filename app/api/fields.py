@@ -75,7 +75,10 @@ NoBias = Annotated[Annotated[dict[str, Any], Field(max_length=0)] | None, NO_BIA
 Zero = Annotated[float, Field(ge=0, le=0)]
 One = Annotated[int, Field(ge=1, le=1)]
 Stop = Annotated[Text, Field(min_length=1)]
-Stops = Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)]
+Stops = Annotated[
+    Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)],
+    refused(f"it must be a text, or up to {MOST_STOPS} texts, none of them empty"),
+]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 FrequencyPenalty = Annotated[float, Field(ge=-2, le=2)]

@@ -35,8 +35,9 @@ CHOICES: dict[str, str] = {
 }
 INTRODUCTION = (
     "<p>Two answers to one question, by the base model and by the fine-tuned model in random "
-    "order: which is better? You learn nothing about them by voting; <code>medtune votes</code> "
-    "counts. Votes stay on the computer that runs this page (data/votes).</p>"
+    "order: which is better? Vote with the buttons or the keys 1 to 4. You learn nothing about "
+    "them by voting; <code>medtune votes</code> counts. Votes stay on the computer "
+    "that runs this page (data/votes).</p>"
 )
 ALL_SEEN = "You have voted on all test questions. Ask your own, or run medtune votes."
 NO_ANSWERS = "There are no recorded answers to test questions: ask your own question."
@@ -198,7 +199,7 @@ def blind_tab(conversations: Conversations, pairs: Sequence[Pair], adapter: str)
     shown = gr.HTML(elem_id="blind-pair")
     with gr.Row(visible=False, elem_id="blind-votes") as choices:
         buttons = {choice: gr.Button(CHOICES[choice]) for choice in get_args(Choice)}
-    note = gr.HTML("The keys 1 to 4 vote, too.", elem_classes="note")
+    note = gr.HTML(elem_classes="note")
     with gr.Row(elem_classes="asking"):
         question = gr.Textbox(
             label="Or your own question",

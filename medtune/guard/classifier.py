@@ -94,13 +94,15 @@ class Verdict:
 
     `emergency` is its kind, as in notices.toml, and `language` that of the question, as there.
     `distress` is true from the first sign of it to the end of the conversation. If `medical` is
-    false and guard.scope is `block`, the answer is OUT_OF_SCOPE.
+    false and guard.scope is `block`, the answer is OUT_OF_SCOPE. `support` is true for this
+    question alone, if it asks about suicide or self-harm as a subject.
     """
 
     medical: bool
     emergency: str | None = None
     caution: bool = False
     distress: bool = False
+    support: bool = False
     language: str | None = None
 
     @property
@@ -150,11 +152,15 @@ class Guard:
         emergency = None
         if self.found("emergency", [question], vector)[0]:
             emergency = kind_of("emergency", question) or self.kinds.of(vector[0])
+        kinds = reasons("distress", question).values()
+        support = "subject" in kinds
+        inside = emergency or support or self.scope.scores(vector)[0] >= self.scope.threshold
         return Verdict(
-            medical=bool(emergency or self.scope.scores(vector)[0] >= self.scope.threshold),
+            medical=bool(inside),
             emergency=emergency,
             caution=bool(self.found("caution", [question], vector)[0]),
-            distress=emergency == SELF_HARM or "distress" in reasons("distress", question).values(),
+            distress=emergency == SELF_HARM or "distress" in kinds,
+            support=support,
             language=language_of(question),
         )
 

@@ -29,6 +29,7 @@ def check(question: str, earlier: Sequence[str] = ()) -> Verdict:
         emergency=kind,
         caution="dose" in question,
         distress=distress,
+        support="suicide" in question,
     )
 
 
@@ -64,6 +65,8 @@ def turns(*questions: str) -> list[dict[str, str]]:
             ["I am so sad", "What is Rome?", "And Paris?"],
             Remarks(after=HELP, distress=True),
         ),
+        ("block", ["Does gout cause suicide?"], Remarks(after=HELP)),
+        ("block", ["Does gout cause suicide?", "What is gout?"], Remarks()),
         ("warn", ["I am so sad", "What is Rome?"], Remarks(after=HELP, distress=True)),
         ("block", ["I am so sad", "I have a rope"], Remarks(CRISIS, instead=HELP, distress=True)),
         (

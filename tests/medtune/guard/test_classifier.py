@@ -36,6 +36,15 @@ def test_a_possible_emergency_is_never_outside_the_scope() -> None:
     assert verdict.before and not verdict.after
 
 
+def test_a_question_of_fact_about_suicide_gets_support_and_is_no_distress() -> None:
+    never = guard(NEVER, NEVER, NEVER)
+    verdict = never.check("What are risk factors for suicide?")
+    assert verdict.medical and verdict.support
+    assert not verdict.emergency and not verdict.distress
+    after = never.check("Who wrote Hamlet?", ["What are risk factors for suicide?"])
+    assert not after.support and not after.distress
+
+
 def test_a_classifier_finds_what_no_rule_does() -> None:
     verdict = guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
     assert verdict.medical and not verdict.before and verdict.after
