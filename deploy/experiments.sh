@@ -13,6 +13,8 @@ stop() {
 [[ $# -gt 0 ]] || stop "name the settings of at least one experiment"
 dvc remote default >/dev/null 2>&1 || stop "there is no DVC remote: add one with dvc remote add --default"
 git remote get-url origin >/dev/null 2>&1 || stop "there is no Git remote: add one with git remote add origin URL"
+# A shallow clone, as SkyPilot makes it, would run experiments and push none of them.
+[[ "$(git rev-parse --is-shallow-repository)" == false ]] || git fetch --quiet --unshallow origin
 git config user.name >/dev/null || git config user.name medtune
 git config user.email >/dev/null || git config user.email medtune@localhost
 

@@ -187,6 +187,21 @@ def test_a_job_runs_its_experiments_and_pushes_what_they_made(clone: Path) -> No
     assert not list(clone.parent.glob("medtune.*")), "its own clone is gone"
 
 
+@pytest.mark.slow
+def test_experiments_of_a_shallow_clone_are_pushed(clone: Path) -> None:
+    """SkyPilot clones so; DVC runs an experiment there and then finds none to push."""
+    run(clone, "git", "commit", "-qm", "second", "--allow-empty")
+    run(clone, "git", "push", "-q", "origin", "HEAD")
+    origin = clone.with_name("origin.git")
+    run(clone.parent, "git", "clone", "-q", "--depth", "1", origin.as_uri(), "shallow")
+    shallow = clone.with_name("shallow")
+    (shallow / ".venv").symlink_to(clone / ".venv")
+    run(shallow, "deploy/experiments.sh", "lr=2")
+    (ref,) = run(clone, "git", "ls-remote", "origin", "refs/exps/*").stdout.split()[1::2]
+    run(clone, "git", "fetch", "-q", "origin", ref)
+    assert run(clone, "git", "show", "FETCH_HEAD:params.yaml").stdout == "lr: 2\n"
+
+
 def test_a_job_of_an_array_runs_its_own_experiment(clone: Path) -> None:
     script = clone / "deploy/experiments.sh"
     script.write_text('#!/bin/sh\nprintf "<%s>" "$(dvc cache dir)" "$@"\n')

@@ -37,6 +37,7 @@ def export_gguf(root: Path, target: Path, type_: str, experiment: str | None = N
 
     `experiment` is the name of the run in `root`, for errors that name a command.
     """
+    type_ = type_.lower()  # llama.cpp writes Q4_K_M
     option = f" --experiment {shlex.quote(experiment)}" if experiment else ""
     path = target if target.suffix == ".gguf" else target / f"{NAME}-{type_}.gguf"
     check_type(type_, path, option)

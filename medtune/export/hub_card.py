@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from medtune.config.schema import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.export.hub import ADAPTER_CONFIG, CARD, Kind, Upload
+from medtune.export.modelfile import MODELFILE
 from medtune.export.provenance import FIELD
 from medtune.report.model_card import front_matter, hub_name_of, public_sources
 
@@ -51,7 +53,7 @@ class Origin:
 def with_card(upload: Upload, repository: str, origin: Origin) -> Upload:
     """Returns the upload with a complete model card and, for an adapter, its base model's name."""
     files = dict(upload.files)
-    card = _text(files[CARD]) if CARD in files else _new_card(upload.kind, repository)
+    card = _text(files[CARD]) if CARD in files else _new_card(upload, repository, origin)
     files[CARD] = completed_card(card, upload.kind, repository, origin).encode()
     if upload.kind == "adapter" and origin.base_model:
         files[ADAPTER_CONFIG] = _named_base(_text(files[ADAPTER_CONFIG]), origin).encode()
@@ -124,11 +126,28 @@ def _named_base(config: str, origin: Origin) -> str:
     return json.dumps(json.loads(config) | named, indent=2, sort_keys=True) + "\n"
 
 
-def _new_card(kind: Kind, repository: str) -> str:
+def _new_card(upload: Upload, repository: str, origin: Origin) -> str:
     name = repository.rpartition("/")[2]
     return (
         f"---\n{{}}\n---\n\n# {name}\n\nA small language model, fine-tuned on medical "
-        f"question-answer cards ({kind}).\n\n> {DISCLAIMER}\n"
+        f"question-answer cards ({upload.kind}).\n\n> {DISCLAIMER}\n"
+        + (_gguf_commands(upload, repository, origin) if upload.kind == "GGUF model" else "")
+    )
+
+
+def _gguf_commands(upload: Upload, repository: str, origin: Origin) -> str:
+    name = repository.rpartition("/")[2]
+    temperature = origin.params["evaluate"]["temperature"]
+    lines = [f"hf download {repository} --local-dir {name} && cd {name}"]
+    for file in upload.files:
+        if file.endswith(".gguf"):
+            lines.append(f"llama-server --model {shlex.quote(file)} --temp {temperature:g}")
+    if MODELFILE in upload.files:
+        lines.append(f"ollama create {name} -f {MODELFILE} && ollama run {name}")
+    commands = "\n".join(lines)
+    return (
+        f"\n## How to run it\n\n```bash\n{commands}\n```\n\nA smaller type of file rounds the "
+        "weights more, and its answers can differ from those that were scored.\n"
     )
 
 

@@ -73,7 +73,9 @@ def build_page(models: Models) -> Any:
         )
         ask = gr.Button("Ask both models", variant="primary")
         with gr.Row():
-            answers = [gr.Textbox(label=f"{name} model", lines=5) for name in ("Base", "Tuned")]
+            answers = [
+                gr.Textbox(label=f"{name} model", lines=5) for name in ("Base", "Fine-tuned")
+            ]
         gr.on([ask.click, question.submit], models.answers, question, answers, api_name="answers")
     return page.queue(max_size=WAITING)
 

@@ -204,6 +204,19 @@ def test_a_gguf_file_gets_a_card(project: Path, hub: UploadServer, medtune: Run)
     assert "gguf" in data["tags"] and "lora" not in data["tags"] and "library_name" not in data
     assert data["license"] == "apache-2.0" and data["base_model_relation"] == "finetune"
     assert b"never medical advice" in files["README.md"]
+    assert b"\nllama-server --model model.gguf --temp 0\n```" in files["README.md"]
+
+
+def test_the_card_of_a_folder_with_a_modelfile_shows_ollama(
+    project: Path, hub: UploadServer, medtune: Run
+) -> None:
+    Path("gguf").mkdir()
+    write_gguf(Path("gguf/model.gguf"))
+    Path("gguf/Modelfile").write_text("FROM ./model.gguf\n")
+    assert medtune("push", "gguf", REPO, "--yes") == 0
+    name = REPO.partition("/")[2]
+    commands = f"cd {name}\nllama-server --model model.gguf --temp 0\nollama create {name} -f"
+    assert commands in hub.repositories[REPO].files["README.md"].decode()
 
 
 def test_a_merged_model_keeps_its_own_card(project: Path, hub: UploadServer, medtune: Run) -> None:

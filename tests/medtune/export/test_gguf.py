@@ -227,6 +227,12 @@ def test_a_gguf_file_of_others_is_left_alone(name: str | None, make_run: MakeRun
     assert path.read_bytes() == before
 
 
+def test_a_type_may_be_in_capitals(make_run: MakeRun) -> None:
+    make_run()
+    path = export_gguf(Path(), Path("out"), "F16")
+    assert path.name == "medtune-f16.gguf" and metadata(path)["general.file_type"] == 1
+
+
 def test_an_unknown_type_lists_the_known_ones(make_run: MakeRun) -> None:
     make_run()
     with pytest.raises(InputError, match=r"^--type must be one of f32, f16, q8_0, or .* got int4$"):
