@@ -1,20 +1,31 @@
-"""What the guard stage writes in the smoke run, with its own lists and a few cards."""
+"""What the guard stage writes with all of its lists and the cards of the smoke run."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medtune.guard.classifier import Guard
+from medtune.guard.question_lists import LISTS
 from stages import guard as stage
+from tests.projects import ROOT, run
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def metrics(smoke: Path) -> dict[str, Any]:
-    return json.loads((smoke / stage.METRICS).read_text())
+def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = shutil.copytree(smoke, tmp_path_factory.mktemp("guard") / "project", symlinks=True)
+    shutil.copytree(LISTS, folder / LISTS.relative_to(ROOT), dirs_exist_ok=True)
+    run(folder, "python", "-m", "stages.guard")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def metrics(project: Path) -> dict[str, Any]:
+    return json.loads((project / stage.METRICS).read_text())
 
 
 def test_the_metrics_hold_each_source_with_its_interval(metrics: dict[str, Any]) -> None:
@@ -31,10 +42,10 @@ def test_the_metrics_hold_each_source_with_its_interval(metrics: dict[str, Any])
         assert asked >= 100
 
 
-def test_the_guard_tells_questions_apart(smoke: Path, metrics: dict[str, Any]) -> None:
+def test_the_guard_tells_questions_apart(project: Path, metrics: dict[str, Any]) -> None:
     assert metrics["auroc"] > 0.97
     assert metrics["block_rate"] > 0.85 and metrics["false_block_rate"] < 0.05
-    guard = Guard.load(smoke / "models/guard/guard.json")
+    guard = Guard.load(project / "models/guard/guard.json")
     assert guard.check("why does my knee click when I climb stairs").medical
     assert guard.check("can I take Tylenol with wine").medical
     assert not guard.check("how do I bake sourdough bread").medical
@@ -43,7 +54,7 @@ def test_the_guard_tells_questions_apart(smoke: Path, metrics: dict[str, Any]) -
     assert guard.check("can I stop taking my lisinopril").after
 
 
-def test_a_question_takes_a_few_milliseconds(smoke: Path) -> None:
-    costs = json.loads((smoke / "metrics/guard_cost.json").read_text())
+def test_a_question_takes_a_few_milliseconds(project: Path) -> None:
+    costs = json.loads((project / "metrics/guard_cost.json").read_text())
     assert 0 < costs["question_ms"] <= costs["question_p95_ms"]
     assert costs["question_ms"] < 50  # 2 on an idle core
