@@ -42,9 +42,15 @@ class Options:
 
 
 def listen(host: str, port: int) -> socket.socket:
+    """Opens the port. Connections send each piece of an answer at once, as they inherit from it.
+
+    asyncio would set that itself, but only for sockets that name TCP as their protocol.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         problem = f"could not listen on {host}:{port} ({reason}): choose another --port"

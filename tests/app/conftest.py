@@ -1,6 +1,5 @@
 """A batch whose rows say what they are told to, a token a step, and servers over it."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.__main__ import listen as open_port
 from app.api.server import create_app
 from app.assistant import Assistant
 from app.engine import Engine
@@ -169,7 +169,7 @@ def listen() -> Callable[[FastAPI], AbstractContextManager[str]]:
             app, log_config=None, log_level="warning", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with open_port("127.0.0.1", 0) as listener:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             try:
