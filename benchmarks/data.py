@@ -138,8 +138,8 @@ class Project:
             YAML().dump({"stages": {"all": stage}}, file)
         write_cards(folder / "data/raw/cards.parquet", make_cards(read_cards(RECORDS), size, 0))
 
-    def run(self, module: str, *arguments: str, python: str = sys.executable) -> Cost:
-        command = [python, "-m", module, *arguments]
+    def run(self, module: str, *arguments: str, python: str = "") -> Cost:
+        command = [python or sys.executable, "-m", module, *arguments]
         return run(command, self.folder, PYTHONPATH=str(Path.cwd()))
 
     def stages(self, number: int) -> list[dict[str, Any]]:
@@ -172,7 +172,7 @@ class Project:
         }
         rows = []
         for stage, (peer, title) in PEERS.items():
-            python = datasketch_python if peer == "datasketch" else sys.executable
+            python = datasketch_python if peer == "datasketch" else ""
             if python is None:
                 logger.info("split has no comparison: --datasketch-python is not set")
                 continue
