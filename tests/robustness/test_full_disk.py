@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from medtune.guard.question_lists import LISTS
 from tests.projects import ENVIRONMENT, ROOT, attempt, run
 from tests.robustness.graph_kills import outputs
 
@@ -38,7 +39,12 @@ def project(smoke: Path, tmp_path: Path) -> Path:
 def test_a_failed_write_ends_in_one_line_and_damages_nothing(
     project: Path, library: Path, request: pytest.FixtureRequest
 ) -> None:
-    extent = ("1",) if request.config.getoption("--every-write") else SAMPLE
+    extent = SAMPLE
+    if request.config.getoption("--every-write"):
+        extent = ("1",)
+        # The stages run with the code of this checkout, whose guard has all of its questions.
+        shutil.copytree(LISTS, project / LISTS.relative_to(ROOT), dirs_exist_ok=True)
+        run(project, "python", "-m", "stages.guard")
     command = [sys.executable, "-m", "tests.robustness.full_disk", project, library, *extent]
     environment = ENVIRONMENT | {"LD_PRELOAD": str(library)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
