@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from medtune.config.loading import load_params
-from medtune.config.schema import as_list
+from medtune.config.values import as_list
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing
 from medtune.runtime.stage import run

@@ -15,7 +15,8 @@ import pyarrow as pa
 from pyarrow.dataset import dataset
 
 from medtune.config.loading import load_params
-from medtune.config.schema import SPLITS, Split, SplitName
+from medtune.config.schema import Split
+from medtune.config.values import SPLITS, SplitName
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.stage import run
@@ -74,8 +75,7 @@ def members(table: pd.DataFrame) -> dict[SplitName, np.ndarray]:
 
 def proven_leaks(texts: Texts, masks: dict[SplitName, np.ndarray]) -> dict[str, float]:
     """Returns the leak rates of test against train; asserts that those of all pairs are 0."""
-    pairs = combinations(SPLITS, 2)
-    rates = {pair: leak_rates(texts, *(masks[name] for name in pair)) for pair in pairs}
+    rates = {(a, b): leak_rates(texts, masks[a], masks[b]) for a, b in combinations(SPLITS, 2)}
     assert not any(rate for pair in rates.values() for rate in pair.values()), rates
     return rates["train", "test"]
 

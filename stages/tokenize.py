@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from medtune.config.loading import load_params
-from medtune.config.schema import SPLITS, SplitName, Tokenize
+from medtune.config.schema import Tokenize
+from medtune.config.values import SPLITS, SplitName
 from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.limits import check_token_files
 from medtune.modeling.loading import load_tokenizer

@@ -22,7 +22,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from medtune.commands.experiments import queue_experiments
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.schema import as_list
+from medtune.config.values import as_list
 from medtune.runtime.errors import InputError
 
 EXAMPLES = (

@@ -2,35 +2,22 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, lt=2**31)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-SplitName = Literal["train", "validation", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-StepsOrShare = Annotated[float, Field(ge=0)]
-Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
-# fmt: off
-SchedulerName = Literal[
-    "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
-    "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
-    "warmup_stable_decay", "greedy",
-]
-ScoreName = Literal[  # the scores of medtune.scoring.scores that can get better or worse
-    "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "content_f1", "meaning",
-    "facts", "perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate",
-]
-# fmt: on
+from medtune.config.values import (
+    SPLITS,
+    Count,
+    Identifier,
+    Launch,
+    RivalAndScore,
+    SchedulerName,
+    ScoreName,
+    Seed,
+    Share,
+    Source,
+    SplitName,
+    StepsOrShare,
+)
 
 
 class Section(BaseModel):
@@ -41,14 +28,9 @@ class Section(BaseModel):
 
 class Download(Section):
     model: str
-    dataset: str | Annotated[list[str], Field(min_length=1)]  # one source, or several
+    dataset: Source
     choices_medical: str | None
     choices_general: str | None
-
-
-def as_list(source: str | list[str] | None) -> list[str]:
-    """Returns the URIs of a source of section download."""
-    return [source] if isinstance(source, str) else source or []
 
 
 class Columns(Section):
@@ -268,18 +250,11 @@ class Evaluate(Section):
         return metrics
 
 
-def _rival_and_score(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    check(name.removeprefix("best.") if isinstance(name, str) else name)
-    return name
-
-
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100, le=1_000_000)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
     primary: Annotated[list[ScoreName], Field(min_length=1)]
-    fail_if_worse: dict[
-        Annotated[ScoreName, WrapValidator(_rival_and_score)], Annotated[float, Field(ge=0)]
-    ]
+    fail_if_worse: dict[RivalAndScore, Annotated[float, Field(ge=0)]]
 
     @field_validator("fail_if_worse", mode="before")
     @classmethod

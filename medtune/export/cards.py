@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from medtune.config.loading import load_params
-from medtune.config.schema import SPLITS
+from medtune.config.values import SPLITS
 from medtune.export import folders
 from medtune.export.folders import check_folder
 from medtune.export.statistics import draw_figures, make_tables

@@ -15,7 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.config.schema import SplitName, Tokenize
+from medtune.config.schema import Tokenize
+from medtune.config.values import SplitName
 from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 from medtune.modeling.token_files import CONVERSATIONS
 from medtune.runtime.errors import InputError

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medtune.config.loading import read_yaml
-from medtune.config.schema import SPLITS, Params, SplitName
+from medtune.config.schema import Params
+from medtune.config.values import SPLITS, SplitName
 from medtune.modeling.collation import Cards, training_order
 from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.loading import BASE, load_tokenizer

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medtune.config.loading import read_yaml
-from medtune.config.schema import SPLITS
+from medtune.config.values import SPLITS
 from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.report.model_card import public_sources
 from medtune.runtime.errors import InputError

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medtune.config.schema import SPLITS
+from medtune.config.values import SPLITS
 from medtune.splits.groups import LEAK_SHARE
 from medtune.splits.near_duplicates import candidates, similar
 from medtune.splits.ngrams import Array, Texts

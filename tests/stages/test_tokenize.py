@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from medtune.config.loading import load_params
-from medtune.config.schema import SplitName, Tokenize
+from medtune.config.schema import Tokenize
+from medtune.config.values import SplitName
 from medtune.modeling import token_files
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import (

@@ -14,7 +14,8 @@ import pytest
 
 from medtune.cards.readers import read_records
 from medtune.config.loading import load_params
-from medtune.config.schema import SPLITS, Columns
+from medtune.config.schema import Columns
+from medtune.config.values import SPLITS
 from medtune.export.cards import COLUMNS, export, read_cards, write_spreadsheet
 from medtune.runtime.errors import InputError
 

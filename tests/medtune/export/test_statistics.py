@@ -4,7 +4,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from medtune.config.schema import SPLITS
+from medtune.config.values import SPLITS
 from medtune.export.statistics import (
     BINS,
     LARGEST,

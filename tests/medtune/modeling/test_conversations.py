@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from medtune.config.loading import load_params
-from medtune.config.schema import SplitName, Tokenize
+from medtune.config.schema import Tokenize
+from medtune.config.values import SplitName
 from medtune.modeling.collation import Cards
 from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat

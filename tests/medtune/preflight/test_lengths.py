@@ -7,7 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.schema import SPLITS, Params
+from medtune.config.schema import Params
+from medtune.config.values import SPLITS
 from medtune.generation.generate import ROW_TOKENS
 from medtune.modeling.losses import LOSS_BATCH
 from medtune.modeling.token_files import HISTORY
