@@ -1,4 +1,4 @@
-"""Puts rows into batches: which rows go together, in which order, and as which tensors."""
+"""Puts rows into batches: which rows go together, and as which tensors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -57,20 +57,6 @@ class Cards(NamedTuple):
         for row, spans in enumerate(self.masked_spans):
             counts[row] -= sum(stop - start for start, stop in spans)
         return counts
-
-
-def row_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """Returns the numbers of `count` rows, shuffled.
-
-    The order depends only on the arguments, so that a resumed run sees the same batches.
-    """
-    return np.random.default_rng([seed, epoch]).permutation(count)
-
-
-def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Returns the numbers of an epoch's rows cut into batches; the last may be smaller."""
-    rows = row_order(count, seed, epoch).tolist()
-    return [rows[i : i + batch_size] for i in range(0, count, batch_size)]
 
 
 def by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:

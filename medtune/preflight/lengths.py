@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 from medtune.config.loading import read_yaml
 from medtune.config.schema import Params
 from medtune.config.values import SPLITS, SplitName
-from medtune.modeling.collation import Cards, training_order
+from medtune.modeling.collation import Cards
 from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TOKENS, columns, read_tokens, row_lengths
 from medtune.preflight.memory import Batches
+from medtune.training.passes import training_order
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")

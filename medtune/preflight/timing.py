@@ -6,8 +6,9 @@ from itertools import islice
 from typing import Any
 
 from medtune.config.schema import Evaluate, Train
-from medtune.modeling.collation import Cards, by_length, padded, training_order
+from medtune.modeling.collation import Cards, by_length, padded
 from medtune.modeling.token_files import row_lengths
+from medtune.training.passes import training_order
 
 STEPS = 2  # that are timed, after one to warm up
 TIMED_ROWS = 32  # that are answered together; in larger batches a row costs the same

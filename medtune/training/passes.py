@@ -4,11 +4,26 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from medtune.config.schema import Train
-from medtune.modeling.collation import row_order
 from medtune.modeling.loading import device
 
 AUTO_BYTES = 6 * 2**30  # for the activations of a pass: what a T4 has left beside a model of 1B
+
+
+def row_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Returns the numbers of `count` rows, shuffled.
+
+    The order depends only on the arguments, so that a resumed run sees the same batches.
+    """
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def training_order(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Returns the numbers of an epoch's rows cut into batches; the last may be smaller."""
+    rows = row_order(count, seed, epoch).tolist()
+    return [rows[i : i + batch_size] for i in range(0, count, batch_size)]
 
 
 class Plan(Sequence[list[list[int]]]):

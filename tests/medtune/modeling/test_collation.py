@@ -1,27 +1,9 @@
-import torch
-
 from medtune.modeling.collation import (
     Cards,
     by_length,
     common_prefix_length,
     padded,
-    training_order,
 )
-
-
-def test_every_row_comes_once_an_epoch() -> None:
-    order = training_order(333, batch_size=4, seed=1, epoch=0)
-    assert sorted(row for batch in order for row in batch) == list(range(333))
-    assert max(map(len, order)) == 4
-
-
-def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
-    torch.manual_seed(0)
-    first = training_order(333, 4, seed=1, epoch=0)
-    torch.manual_seed(9)
-    assert training_order(333, 4, seed=1, epoch=0) == first
-    assert training_order(333, 4, seed=1, epoch=1) != first
-    assert training_order(333, 4, seed=2, epoch=0) != first
 
 
 def test_a_common_prefix_ends_with_the_shortest_row() -> None:

@@ -1,11 +1,11 @@
 from typing import Any
 
 import pytest
+import torch
 from transformers import LlamaConfig
 
 from medtune.config.loading import load_params
-from medtune.modeling.collation import training_order
-from medtune.training.passes import Plan, token_budget, within_budget
+from medtune.training.passes import Plan, token_budget, training_order, within_budget
 
 LLAMA = LlamaConfig(
     hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, vocab_size=32_000
@@ -35,6 +35,21 @@ def test_auto_depends_on_the_recipe_and_the_model(monkeypatch: pytest.MonkeyPatc
     assert budget(processes=2) is None
     assert budget(neftune_noise_alpha=5.0) is None
     assert budget(tokens_per_pass=77, processes=2) == 77
+
+
+def test_every_row_comes_once_an_epoch() -> None:
+    order = training_order(333, batch_size=4, seed=1, epoch=0)
+    assert sorted(row for batch in order for row in batch) == list(range(333))
+    assert max(map(len, order)) == 4
+
+
+def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
+    torch.manual_seed(0)
+    first = training_order(333, 4, seed=1, epoch=0)
+    torch.manual_seed(9)
+    assert training_order(333, 4, seed=1, epoch=0) == first
+    assert training_order(333, 4, seed=1, epoch=1) != first
+    assert training_order(333, 4, seed=2, epoch=0) != first
 
 
 @pytest.mark.parametrize("count", [40, 43, 3])
