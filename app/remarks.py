@@ -5,15 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
-from medtune.guard.notices import Notice, caution, is_fixed, notice, support
+from medtune.guard.classifier import Verdict
+from medtune.guard.notices import Notice, caution, is_fixed, notice, off_topic, support
 from medtune.guard.rules import SELF_HARM
 from medtune.modeling.prompts import Message
 
-WARNING = (
-    "Note: this question does not seem to be about health or medicine, which is what this "
-    "assistant is made for. Take the answer with extra care."
-)
 GAP = "\n\n"  # between an answer and the fixed texts around it
 EARLIER = 4  # questions that a follow-up may belong to
 BRIEF = 5  # words; a longer follow-up must refer to what was said
@@ -44,15 +40,11 @@ class Remarks:
 def own_words(answer: str) -> str:
     """Removes the remarks from an answer; nothing is left if it was only remarks."""
     paragraphs = answer.split(GAP)
-    while paragraphs and _is_remark(paragraphs[0]):
+    while paragraphs and is_fixed(paragraphs[0]):
         del paragraphs[0]
-    while paragraphs and _is_remark(paragraphs[-1]):
+    while paragraphs and is_fixed(paragraphs[-1]):
         del paragraphs[-1]
     return GAP.join(paragraphs)
-
-
-def _is_remark(paragraph: str) -> bool:
-    return paragraph in (OUT_OF_SCOPE, WARNING) or is_fixed(paragraph)
 
 
 class Remarker:
@@ -76,7 +68,7 @@ class Remarker:
         verdict = self.check(last, earlier)
         medical = self.scope == "off" or verdict.medical or self._follows(earlier, last)
         if not medical and self.scope == "block":
-            return Remarks(instead=OUT_OF_SCOPE)
+            return Remarks(instead=off_topic("block"))
         kind = verdict.emergency
         alert = notice(kind, self.region, verdict.language) if kind else None
         if kind == SELF_HARM:
@@ -84,7 +76,7 @@ class Remarker:
         after = [
             caution() if verdict.caution else None,
             support(self.region) if (verdict.distress or verdict.support) and not kind else None,
-            None if medical else WARNING,
+            None if medical else off_topic("warn"),
         ]
         return Remarks(
             notice=alert,

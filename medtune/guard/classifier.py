@@ -22,10 +22,6 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_json, write_json
 
 MODEL = Path("models/guard/guard.json")
-OUT_OF_SCOPE = (
-    "I can only help with questions about health and medicine, and this one seems to be about "
-    "something else. Please ask me a medical question."
-)
 MAX_CHARACTERS = 600  # of a question; limits the time for a long one
 LENIENCE = 0.3  # by which the score of a question about self-harm may be lower
 STRICTNESS = 0.3  # by which that of a question about a dose must be higher
@@ -93,9 +89,8 @@ class Verdict:
     """What the guard finds in a question and the turns before it.
 
     `emergency` is its kind, as in notices.toml, and `language` that of the question, as there.
-    `distress` is true from the first sign of it to the end of the conversation. If `medical` is
-    false and guard.scope is `block`, the answer is OUT_OF_SCOPE. `support` is true for this
-    question alone, if it asks about suicide or self-harm as a subject.
+    `distress` is true from the first sign of it to the end of the conversation. `support` is true
+    for this question alone, if it asks about suicide or self-harm as a subject.
     """
 
     medical: bool

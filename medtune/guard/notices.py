@@ -1,10 +1,10 @@
-"""The fixed texts about emergencies, doses and distress, with the numbers to call in a region."""
+"""The fixed texts of the guard, those about emergencies with the numbers to call in a region."""
 
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medtune.guard.rules import HAN, normalized
 from medtune.runtime.errors import InputError
@@ -69,11 +69,17 @@ def support(region: str | None = None) -> str:
     return str(_texts()["support"].format_map(_numbers(region)))
 
 
+def off_topic(scope: Literal["warn", "block"]) -> str:
+    """Returns what guard.scope says about a question outside medicine."""
+    return str(_texts()["off_topic"][scope])
+
+
 def is_fixed(paragraph: str) -> bool:
     """Returns whether a paragraph is a text of this module, for whatever region and language."""
     beginnings = [_texts()["caution"], _texts()["support"].split("{")[0]]
     beginnings += [f"{SIGN} {each['title']}." for each in _texts()["emergency"].values()]
-    return paragraph.startswith(tuple(beginnings))
+    whole = _texts()["off_topic"].values()
+    return paragraph in whole or paragraph.startswith(tuple(beginnings))
 
 
 def language_of(question: str) -> str | None:

@@ -8,12 +8,13 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 
-from app.remarks import GAP, WARNING, Remarker, Remarks, own_words
-from medtune.guard.classifier import OUT_OF_SCOPE, Verdict
-from medtune.guard.notices import caution, notice, support
+from app.remarks import GAP, Remarker, Remarks, own_words
+from medtune.guard.classifier import Verdict
+from medtune.guard.notices import caution, notice, off_topic, support
 
 URL = "/v1/chat/completions"
 SAID, ASK, HELP = "abc", caution(), support()
+OUT_OF_SCOPE, WARNING = off_topic("block"), off_topic("warn")
 HEART, CRISIS = notice("heart"), notice("self_harm")
 CALL = HEART.plain
 TOPICS = ("gout", "chest", "dose")

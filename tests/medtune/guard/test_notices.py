@@ -10,6 +10,7 @@ from medtune.guard.notices import (
     is_fixed,
     language_of,
     notice,
+    off_topic,
     regions,
     support,
 )
@@ -58,6 +59,7 @@ def test_a_notice_is_one_paragraph_and_known_as_fixed(kind: str, region: str) ->
 def test_words_of_a_model_are_not_fixed() -> None:
     assert not is_fixed("Gout is a disease of the joints.")
     assert not is_fixed("This may be a stroke.")
+    assert is_fixed(off_topic("warn")) and not is_fixed(f"{off_topic('warn')} It is gout.")
 
 
 def test_an_unknown_region_is_one_clear_line() -> None:
