@@ -20,6 +20,7 @@ from medtune.baselines.few_shot import FewShotPrompts
 from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.generation.answers import answer_columns, warn_of_thoughts
 from medtune.modeling.adapters import ADAPTER, load_adapter
 from medtune.modeling.launch import launch
 from medtune.modeling.limits import context_tokens
@@ -31,7 +32,6 @@ from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import multiple_choice, out_of_domain, predictions
-from medtune.scoring.answers import answer_columns, warn_of_thoughts
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
 from medtune.scoring.scores import score_table
