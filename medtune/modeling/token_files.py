@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
+from medtune.runtime.files import read_arrow, replacing
 from medtune.runtime.progress import progress
 
 TOKENS = Path("data/tokens")
@@ -79,13 +79,7 @@ def token_writer(path: Path, schema: pa.Schema = SCHEMA) -> Iterator[pa.RecordBa
 
 def read_tokens(path: Path) -> pa.Table:
     """Maps a token file into memory; raises InputError with the command that makes it."""
-    try:
-        with pa.memory_map(str(path)) as file:
-            return pa.ipc.open_file(file).read_all()
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run dvc repro tokenize") from None
-    except pa.ArrowInvalid:
-        raise InputError(f"{path} is not a whole Arrow file: run dvc repro -f tokenize") from None
+    return read_arrow(path, "tokenize")
 
 
 def texts(table: pa.Table) -> Iterator[dict[str, Any]]:

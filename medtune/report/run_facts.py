@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 from medtune.config.loading import read_yaml
 from medtune.config.values import SPLITS
-from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.report.model_card import public_sources
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table
+from medtune.runtime.files import read_arrow, read_table
 
 DEFAULT = Path("presets/default.yaml")
 BASE = Path("models/base")
+TOKENS = Path("data/tokens")
 ADAPTER_WEIGHTS = Path("models/adapter/adapter_model.safetensors")
 TOKENIZER = Path("models/adapter/tokenizer.json")
 GENERAL = {name: Path(f"data/predictions/{name}_general.parquet") for name in ("base", "finetuned")}
@@ -64,7 +64,7 @@ def read_run(params: Mapping[str, Mapping[str, Any]]) -> RunFacts:
     return RunFacts(
         changed=changed_params(params),
         files=[*base, input_file(ADAPTER_WEIGHTS, "train"), *tokens],
-        examples=loss_examples(read_tokens(TOKENS / "train.arrow")),
+        examples=loss_examples(read_arrow(TOKENS / "train.arrow", "tokenize")),
         general=general_answers(),
     )
 

@@ -93,6 +93,17 @@ def read_table(path: Path, stage: str, columns: Sequence[str] | None = None) -> 
         ) from None
 
 
+def read_arrow(path: Path, stage: str) -> pa.Table:
+    """Maps an Arrow file that `stage` writes into memory; raises InputError as `read_table`."""
+    try:
+        with pa.memory_map(str(path)) as file:
+            return pa.ipc.open_file(file).read_all()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run dvc repro {stage}") from None
+    except pa.ArrowInvalid:
+        raise InputError(f"{path} is not a whole Arrow file: run dvc repro -f {stage}") from None
+
+
 def read_json(path: Path, stage: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
