@@ -2,8 +2,8 @@
 
 `make audit` runs the smoke preset in a copy of the project and then each of its stages again. A
 stage may read its dependencies, parameters, outputs and checkpoints, dvc.yaml and dvc.lock, and
-what the machine provides: interpreter, packages, system libraries. It may write its outputs and
-checkpoints. Only download may use the network.
+what the machine provides: interpreter, packages, system libraries, matplotlib's list of fonts. It
+may write its outputs and checkpoints. Only download may use the network.
 
     python -m tests.robustness.audit [STAGE …]
 """

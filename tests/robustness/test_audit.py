@@ -91,7 +91,7 @@ def test_a_stage_may_write_beside_its_outputs_and_urllib3_may_try_ipv6(line: str
         ("sendmmsg(3<UDP:[7]>, [{msg_hdr={msg_name={sa_family=AF_INET, …}}}], 1, 0) = 1", TRAIN),
     ],
 )
-def test_what_looks_like_it_is_named(line: str, stage: Stage) -> None:
+def test_a_look_alike_of_what_is_allowed_is_named(line: str, stage: Stage) -> None:
     assert len(findings(line, stage)) == 1
 
 
