@@ -2,8 +2,8 @@
 
 `make audit` runs the smoke preset in a copy of the project and then each of its stages again. A
 stage may read its dependencies, parameters, outputs and checkpoints, dvc.yaml and dvc.lock, and
-what the machine provides: interpreter, packages, system libraries. It may write its outputs and
-checkpoints. Only download may use the network.
+what the machine provides: interpreter, packages, system libraries, matplotlib's list of fonts. It
+may write its outputs and checkpoints. Only download may use the network.
 
     python -m tests.robustness.audit [STAGE …]
 """
@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,20 @@ CHANGING = (
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
     *("link", "linkat", "symlink", "symlinkat", "truncate", "creat"),
 )
-TRACED = ("open", "openat", *CHANGING, "connect", "bind", "sendto", "sendmsg")
+NETWORKING = ("connect", "bind", "listen", "sendto", "sendmsg", "sendmmsg")
+TRACED = ("open", "openat", *CHANGING, *NETWORKING)
 CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>.*)")
 PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<(?P<folder>[^>]*)>, )?"(?P<path>(?:[^"\\]|\\.)*)"')
 OPENED = re.compile(r"\d+<(?P<path>/.*)>")
 WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
-NETWORK = re.compile(r"sa_family=AF_INET6?, .*")
+ADDRESS = re.compile(r"sa_family=AF_INET6?, .*")
+LISTENER = re.compile(r"\d+<TCP(v6)?:.*")
+# urllib3 learns at its import whether there is IPv6: it binds a socket, which then does nothing.
+IPV6_TEST = re.compile(r'\d+<TCPv6:.*>, \{sa_family=AF_INET6, sin6_port=htons\(0\), .*"::1", .*')
 MACHINE = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/opt")
 ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", "checkpoints")
+# Written whole, and then moved file by file: dvc.yaml lists files, because compare adds one.
+FOLDERS = {"train": ("models/adapter",)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,12 @@ class Stage:
     command: str
     reads: tuple[str, ...]
     outs: tuple[str, ...]
+
+    @property
+    def partials(self) -> tuple[str, ...]:
+        """The paths `.name.partial` beside outputs, which a stage writes and then renames."""
+        whole = map(Path, (*self.outs, *FOLDERS.get(self.name, ())))
+        return tuple(str(path.with_name(f".{path.name}.partial")) for path in whole)
 
 
 def stages(project: Path) -> dict[str, Stage]:
@@ -69,9 +82,10 @@ def audit(project: Path, stage: Stage) -> list[str]:
     """Runs a stage and returns what it should not have touched, each thing once."""
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "strace.log")
-        options = ["-f", "--seccomp-bpf", "-qq", "-y", "-s", "4096", "-e", "signal=none"]
+        options = ["-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e", "signal=none"]
         calls = ",".join(f"?{name}" for name in TRACED)
-        command = ["strace", *options, "-e", f"trace={calls}", "-o", str(log)]
+        options += ["--decode-fds=path,socket", "-e", f"trace={calls}"]
+        command = ["strace", *options, "-o", str(log)]
         surroundings = ["env", "PYTHONDONTWRITEBYTECODE=1", f"TMPDIR={scratch}"]
         _, *arguments = stage.command.split()  # of a new Python, which strace can follow
         done = attempt(project, *command, *surroundings, sys.executable, *arguments)
@@ -98,9 +112,8 @@ def calls_of(lines: Iterable[str]) -> Iterator[re.Match[str]]:
 
 def judge(call: re.Match[str], project: Path, stage: Stage) -> Iterator[str]:
     """Yields what is wrong with a call, if anything."""
-    address = NETWORK.search(call["arguments"])
-    if address and not stage.name.startswith("download"):
-        yield f"connects to {address[0]}"
+    if not stage.name.startswith("download"):
+        yield from _network(call)
     read, written = touched(call, project)
     for path in written:
         if not _may_write(path, project, stage):
@@ -108,6 +121,16 @@ def judge(call: re.Match[str], project: Path, stage: Stage) -> Iterator[str]:
     for path in read:
         if not _may_read(path, project, stage):
             yield f"reads {_short(path, project)}"
+
+
+def _network(call: re.Match[str]) -> Iterator[str]:
+    name, arguments = call["name"], call["arguments"]
+    if name == "bind" and IPV6_TEST.fullmatch(arguments):
+        return
+    if name in NETWORKING and (address := ADDRESS.search(arguments)):
+        yield f"uses the network: {name} {address[0]}"
+    if name == "listen" and LISTENER.fullmatch(arguments):
+        yield "listens for connections"
 
 
 def touched(call: re.Match[str], project: Path) -> tuple[list[str], list[str]]:
@@ -129,22 +152,31 @@ def _named(arguments: str, project: Path) -> list[str]:
 
 
 def _may_read(path: str, project: Path, stage: Stage) -> bool:
-    provided = (*MACHINE, sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
-    if any(_below(path, os.path.realpath(folder)) for folder in provided):
+    if any(_below(path, folder) for folder in _provided()):
         return True
     return any(_below(path, str(project / own)) for own in stage.reads) or _may_write(
         path, project, stage
     )
 
 
+@cache
+def _provided() -> tuple[str, ...]:
+    """The folders of the system and its packages.
+
+    matplotlib keeps its list of installed fonts in the user's folder. No picture depends on that
+    list or on the settings there: see tests/medtune/report/test_figures.py.
+    """
+    import matplotlib
+
+    python = (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())
+    folders = (*MACHINE, *python, matplotlib.get_cachedir(), matplotlib.get_configdir())
+    return tuple(os.path.realpath(folder) for folder in folders)
+
+
 def _may_write(path: str, project: Path, stage: Stage) -> bool:
-    """A stage writes to `.name.partial` beside an output, and makes the folders that lead to it."""
-    for own in (*stage.outs, "checkpoints"):
-        place = project / own
-        partial = place.with_name(f".{place.name}.partial")
-        if _below(path, str(place)) or _below(path, str(partial)) or _below(str(place), path):
-            return True
-    return path.startswith("/dev/")
+    """A stage also makes the folders that lead to its outputs."""
+    own = [str(project / name) for name in (*stage.outs, *stage.partials, "checkpoints")]
+    return path.startswith("/dev/") or any(_below(path, o) or _below(o, path) for o in own)
 
 
 def _below(path: str, folder: str) -> bool:

@@ -28,12 +28,10 @@ SKIPPED = ("_cost.json",)  # differ between two equal runs
 def outputs(project: Path, stage: Stage) -> dict[str, bytes]:
     """Returns all files below the stage's outputs, and unfinished ones beside them."""
     found = {}
-    for name in stage.outs:
-        place = project / name
-        partial = place.with_name(f".{place.name}.partial")
-        for top in (place, partial):
-            files = top.rglob("*") if top.is_dir() else [top]
-            found |= {str(f.relative_to(project)): f.read_bytes() for f in files if f.is_file()}
+    for name in (*stage.outs, *stage.partials):
+        top = project / name
+        files = top.rglob("*") if top.is_dir() else [top]
+        found |= {str(f.relative_to(project)): f.read_bytes() for f in files if f.is_file()}
     return {name: content for name, content in found.items() if not name.endswith(SKIPPED)}
 
 

@@ -9,10 +9,18 @@ from typing import Any
 import matplotlib
 import pyarrow as pa
 import pytest
+from matplotlib import font_manager
 from PIL import Image
 
 from medtune.report import figures
-from medtune.report.figure_style import MOST_LETTERS, shortened
+from medtune.report.figure_style import (
+    FORMATS,
+    MOST_LETTERS,
+    drawn_in_style,
+    new_figure,
+    save,
+    shortened,
+)
 from medtune.report.figures import (
     FIGURES,
     MOST_PARTS,
@@ -115,6 +123,26 @@ def test_eight_pictures_are_written_with_the_same_bytes_whatever_the_user_has_se
         assert not re.search(rb"<dc:date|Matplotlib v|Software|tIME|\d{4}-\d\d-\d\dT", content), (
             name
         )
+
+
+@pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+def test_fonts_that_a_machine_has_change_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a letter that matplotlib's own font lacks and another one has."""
+    letter, fonts = "\N{ARC}", font_manager.fontManager
+    [other] = [font for font in fonts.ttflist if font.fname.endswith("/STIXGeneral.ttf")]
+    installed = [replace(other, name=name) for name in ("Verdana", "DejaVu Sans")]
+    pictures = []
+    for listed in (fonts.ttflist, [*fonts.ttflist, *installed]):
+        monkeypatch.setattr(fonts, "ttflist", listed)
+        fonts._findfont_cached.cache_clear()
+        with drawn_in_style():
+            figure, _ = new_figure(height=1)
+            figure.suptitle(letter)
+            save(figure, tmp_path, "letter")
+        pictures.append([(tmp_path / f"letter.{suffix}").read_bytes() for suffix in FORMATS])
+    assert pictures[0] == pictures[1]
 
 
 def test_a_picture_without_data_is_left_out_and_an_old_one_goes(
