@@ -149,8 +149,10 @@ def test_an_earlier_question_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_kind_is_the_one_with_the_highest_score() -> None:
     weights = np.eye(2, DIMENSIONS)
     kinds = Kinds.pack(["heart", "stroke"], weights, np.array([0.0, 0.1]))
-    assert kinds.of(weights[0]) == "heart" and kinds.of(weights[1]) == "stroke"
-    assert kinds.of(np.zeros(DIMENSIONS)) == "stroke"
+    assert kinds.likeliest(weights[0])[0] == "heart"
+    assert kinds.likeliest(weights[1])[0] == "stroke"
+    name, probability = kinds.likeliest(np.zeros(DIMENSIONS))
+    assert name == "stroke" and probability == pytest.approx(1 / (1 + np.exp(-0.1)), abs=1e-3)
 
 
 @pytest.mark.slow
