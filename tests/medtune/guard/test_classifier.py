@@ -61,6 +61,11 @@ def test_a_question_about_self_harm_may_score_lower() -> None:
         assert (verdict.emergency == first) is found
 
 
+def test_a_question_that_is_hardly_about_self_harm_may_not() -> None:
+    kinds = Kinds.pack(["self_harm", "stroke"], np.zeros((2, DIMENSIONS)), np.array([0.1, 0.0]))
+    assert not Guard(NEVER, constant(-0.1), NEVER, kinds).check("What is gout?").emergency
+
+
 def test_a_question_about_a_dose_must_score_higher() -> None:
     for score, found in ((0.2, None), (0.4, "heart")):
         asked = guard(NEVER, constant(score), NEVER).check("Can I stop my statin?")
