@@ -213,6 +213,8 @@ def test_words_of_study_or_of_the_past_hide_no_present_emergency() -> None:
         ("I have mild asthma but now I can't breathe and my lips are blue", "breathing"),
         ("she had an injection at the dentist and her throat is closing", "allergy"),
         ("everyone wants me dead and I want to end my life", "self_harm"),
+        ("dog bite, bleeding won't stop, help", "bleeding"),
+        ("daughter has a fever and a rash that doesn't fade when you press it", "infection"),
     ],
 )
 def test_machines_films_and_idioms_hide_no_present_emergency(question: str, kind: str) -> None:
@@ -227,6 +229,9 @@ def test_machines_films_and_idioms_hide_no_present_emergency(question: str, kind
         "I laughed so hard I couldn't breathe",
         "the view took my breath away",
         "my kid threw a fit in the shop",
+        "my car's engine had a seizure, is that the word",
+        "what would happen if someone swallowed a magnet",
+        "I'm drowning in homework",
         "my sister owes me money and won't answer",
         "I can't breathe through my blocked nose",
         "small burn from the iron, blister, do I pop it",
@@ -238,7 +243,9 @@ def test_machines_laughter_and_small_wounds_are_no_emergency(harmless: str) -> N
     assert not reasons("emergency", harmless)
 
 
-def test_part_of_a_word_hides_nothing() -> None:
+def test_part_of_a_word_or_a_comparison_hides_nothing() -> None:
+    assert is_excluded("emergency", "the dog ate a battery")
+    assert not is_excluded("emergency", "diabetic, breathes like a dog and vomits")
     assert is_excluded("emergency", "do ants kill themselves", "self_harm")
     assert not is_excluded("emergency", "she wants the pills to kill herself", "self_harm")
 
