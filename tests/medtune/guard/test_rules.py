@@ -214,10 +214,12 @@ def test_words_of_study_or_of_the_past_hide_no_present_emergency() -> None:
         ("she had an injection at the dentist and her throat is closing", "allergy"),
         ("everyone wants me dead and I want to end my life", "self_harm"),
         ("dog bite, bleeding won't stop, help", "bleeding"),
+        ("cant lift left leg since I got out of bed", "stroke"),
+        ("dropped a pan of frying oil on my legs, huge blisters", "injury"),
         ("daughter has a fever and a rash that doesn't fade when you press it", "infection"),
     ],
 )
-def test_machines_films_and_idioms_hide_no_present_emergency(question: str, kind: str) -> None:
+def test_no_machine_film_or_idiom_hides_a_present_emergency(question: str, kind: str) -> None:
     assert kind_of("emergency", question) == kind
 
 
@@ -232,6 +234,7 @@ def test_machines_films_and_idioms_hide_no_present_emergency(question: str, kind
         "my car's engine had a seizure, is that the word",
         "what would happen if someone swallowed a magnet",
         "I'm drowning in homework",
+        "I could sleep forever today, how much sleep do teens need",
         "my sister owes me money and won't answer",
         "I can't breathe through my blocked nose",
         "small burn from the iron, blister, do I pop it",
