@@ -131,6 +131,8 @@ def test_a_question_of_fact_about_suicide_is_answered(question: str) -> None:
 
 def test_no_classifier_counts_an_english_question_of_fact_about_suicide() -> None:
     assert is_excluded("emergency", "What are risk factors for suicide?", "self_harm")
+    assert is_excluded("emergency", "signs of self harm in teenagers", "self_harm")
+    assert not is_excluded("emergency", "signs of self harm on my daughter", "self_harm")
 
 
 @pytest.mark.parametrize(
