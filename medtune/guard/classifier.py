@@ -24,6 +24,7 @@ from medtune.runtime.files import read_json, write_json
 MODEL = Path("models/guard/guard.json")
 MAX_CHARACTERS = 600  # of a question; limits the time for a long one
 LENIENCE = 0.3  # by which the score of a question about self-harm may be lower
+SURE = 0.7  # probability of self-harm, among the kinds, from which this holds
 STRICTNESS = 0.3  # by which that of a question about a dose must be higher
 REMEMBERED = 512  # verdicts on questions, so that a conversation's earlier ones cost no time
 
@@ -77,11 +78,15 @@ class Kinds:
         packed = base64.b64encode(np.rint(weights * scale).astype(np.int8).tobytes()).decode()
         return cls(names, packed, scale, [round(float(b), 6) for b in biases])
 
-    def of(self, vector: np.ndarray) -> str:
-        """Returns the kind of the emergency in a vector (512,)."""
+    @cached_property
+    def _weights(self) -> np.ndarray:
         packed = np.frombuffer(base64.b64decode(self.weights), dtype=np.int8)
-        weights = packed.reshape(len(self.names), DIMENSIONS).astype(np.float64) / self.scale
-        return self.names[int((weights @ vector + np.array(self.biases)).argmax())]
+        return packed.reshape(len(self.names), DIMENSIONS).astype(np.float64) / self.scale
+
+    def likeliest(self, vector: np.ndarray) -> tuple[str, float]:
+        """Returns the kind of the emergency in a vector (512,), and its probability."""
+        scores = np.exp(self._weights @ vector + np.array(self.biases))
+        return self.names[int(scores.argmax())], float(scores.max() / scores.sum())
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ class Guard:
         vector = encoded([question])
         emergency = None
         if self.found("emergency", [question], vector)[0]:
-            emergency = kind_of("emergency", question) or self.kinds.of(vector[0])
+            emergency = kind_of("emergency", question) or self.kinds.likeliest(vector[0])[0]
         kinds = reasons("distress", question).values()
         support = "subject" in kinds
         inside = emergency or support or self.scope.scores(vector)[0] >= self.scope.threshold
@@ -169,8 +174,8 @@ class Guard:
         kinds: list[str | None] = [None] * len(questions)
         if kind == "emergency":
             for n in map(int, np.flatnonzero(scores > model.threshold - LENIENCE)):
-                kinds[n] = self.kinds.of(vectors[n])
-                scores[n] += LENIENCE if kinds[n] == SELF_HARM else 0
+                kinds[n], probability = self.kinds.likeliest(vectors[n])
+                scores[n] += LENIENCE if kinds[n] == SELF_HARM and probability > SURE else 0
                 scores[n] -= STRICTNESS if reasons("caution", questions[n]) else 0
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
         excluded = [is_excluded(kind, q, k) for q, k in zip(questions, kinds, strict=True)]

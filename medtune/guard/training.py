@@ -15,8 +15,8 @@ SIDES = ("medical", "general")
 MAX_CARDS = 200  # cards and exam questions are repetitive: more would outweigh the lists
 MAX_EXAM = 300
 MAX_EXAM_CHARACTERS = 150  # long cases are slow to encode and not needed for training
-OTHERS = 4  # every fourth question of the scope serves as one that needs no safeguard
-THRESHOLDS = {"emergency": 0.2, "caution": 0.0}  # chosen on the validation lists
+OTHERS = 2  # every second question of the scope serves as one that needs no safeguard
+THRESHOLDS = {"emergency": 0.1, "caution": 0.0}  # chosen on the validation lists
 KINDS_C = 10.0  # inverse of the penalty of the classifier of kinds
 GAMMA = 0.7  # of the kernel; a higher value considers fewer, nearer questions
 

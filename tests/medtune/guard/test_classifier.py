@@ -61,6 +61,11 @@ def test_a_question_about_self_harm_may_score_lower() -> None:
         assert (verdict.emergency == first) is found
 
 
+def test_a_question_that_is_hardly_about_self_harm_may_not() -> None:
+    kinds = Kinds.pack(["self_harm", "stroke"], np.zeros((2, DIMENSIONS)), np.array([0.1, 0.0]))
+    assert not Guard(NEVER, constant(-0.1), NEVER, kinds).check("What is gout?").emergency
+
+
 def test_a_question_about_a_dose_must_score_higher() -> None:
     for score, found in ((0.2, None), (0.4, "heart")):
         asked = guard(NEVER, constant(score), NEVER).check("Can I stop my statin?")
@@ -149,8 +154,10 @@ def test_an_earlier_question_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_kind_is_the_one_with_the_highest_score() -> None:
     weights = np.eye(2, DIMENSIONS)
     kinds = Kinds.pack(["heart", "stroke"], weights, np.array([0.0, 0.1]))
-    assert kinds.of(weights[0]) == "heart" and kinds.of(weights[1]) == "stroke"
-    assert kinds.of(np.zeros(DIMENSIONS)) == "stroke"
+    assert kinds.likeliest(weights[0])[0] == "heart"
+    assert kinds.likeliest(weights[1])[0] == "stroke"
+    name, probability = kinds.likeliest(np.zeros(DIMENSIONS))
+    assert name == "stroke" and probability == pytest.approx(1 / (1 + np.exp(-0.1)), abs=1e-3)
 
 
 @pytest.mark.slow

@@ -110,13 +110,29 @@ def test_signs_of_suicide_are_found_when_indirect_spelt_out_or_disguised(sign: s
         "What are risk factors for suicide?",
         "How common is suicide in teenagers?",
         "What is suicidal ideation?",
+        "suicidal ideation definition",
         "Was ist Selbstverletzung?",
+        "Warum ritzen sich Jugendliche?",
+        "¿Por qué se autolesionan los adolescentes?",
+        "¿Qué son los pensamientos suicidas?",
+        "Qu'est-ce que l'automutilation ?",
+        "C'est quoi les idées suicidaires ?",
+        "Pourquoi les adolescents se scarifient-ils ?",
+        "Quels facteurs augmentent le risque suicidaire ?",
+        "什么是自残？",
+        "为什么年轻人会自残？",
+        "自杀的危险因素有哪些？",
     ],
 )
 def test_a_question_of_fact_about_suicide_is_answered(question: str) -> None:
-    assert is_excluded("emergency", question, "self_harm")
     assert not reasons("emergency", question)
     assert kind_of("distress", question) == "subject"
+
+
+def test_no_classifier_counts_an_english_question_of_fact_about_suicide() -> None:
+    assert is_excluded("emergency", "What are risk factors for suicide?", "self_harm")
+    assert is_excluded("emergency", "signs of self harm in teenagers", "self_harm")
+    assert not is_excluded("emergency", "signs of self harm on my daughter", "self_harm")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +142,14 @@ def test_a_question_of_fact_about_suicide_is_answered(question: str) -> None:
         "How much morphine for suicide?",
         "Is suicide painful?",
         "What is self-harm and why do I do it?",
+        "Pourquoi je me scarifie ?",
+        "Combien de cachets pour se suicider ?",
+        "Comment se suicider ?",
+        "Wie begeht man Selbstmord?",
+        "¿Cuántas pastillas para suicidarme?",
+        "Warum will ich mich umbringen?",
+        "为什么我想自杀",
+        "自杀的方法有哪些",
     ],
 )
 def test_a_question_about_methods_or_oneself_is_no_question_of_fact(question: str) -> None:
@@ -143,6 +167,7 @@ def test_a_question_about_methods_or_oneself_is_no_question_of_fact(question: st
         "I jumped off the last step and twisted my ankle",
         "How should a school talk about suicide after the death of a pupil?",
         "vitamins B C D E, which one for skin?",
+        "The statement that an unexamined life is not worth living is attributed to",
     ],
 )
 def test_idioms_and_questions_of_study_are_no_signs_of_suicide(harmless: str) -> None:
@@ -177,6 +202,57 @@ def test_words_of_study_or_of_the_past_hide_no_present_emergency() -> None:
         ("Did someone poison her, she is not breathing", "breathing"),
     ):
         assert kind_of("emergency", question) == kind, question
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("my phone battery is dead and my dad isn't breathing", "breathing"),
+        ("I was watching a film and my dad collapsed, he is not breathing", "breathing"),
+        ("studying for my exam and suddenly my chest hurts and my arm is numb", "stroke"),
+        ("my nose is blocked and my lips are swelling up after the nuts", "allergy"),
+        ("traffic is killing me and I have crushing chest pain down my arm", "heart"),
+        ("I have mild asthma but now I can't breathe and my lips are blue", "breathing"),
+        ("she had an injection at the dentist and her throat is closing", "allergy"),
+        ("everyone wants me dead and I want to end my life", "self_harm"),
+        ("dog bite, bleeding won't stop, help", "bleeding"),
+        ("cant lift left leg since I got out of bed", "stroke"),
+        ("dropped a pan of frying oil on my legs, huge blisters", "injury"),
+        ("daughter has a fever and a rash that doesn't fade when you press it", "infection"),
+    ],
+)
+def test_no_machine_film_or_idiom_hides_a_present_emergency(question: str, kind: str) -> None:
+    assert kind_of("emergency", question) == kind
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "my code keeps crashing and bleeding memory",
+        "my code is choking on big files",
+        "I laughed so hard I couldn't breathe",
+        "the view took my breath away",
+        "my kid threw a fit in the shop",
+        "my car's engine had a seizure, is that the word",
+        "what would happen if someone swallowed a magnet",
+        "I'm drowning in homework",
+        "I could sleep forever today, how much sleep do teens need",
+        "my sister owes me money and won't answer",
+        "I can't breathe through my blocked nose",
+        "small burn from the iron, blister, do I pop it",
+        "can't lift my arm above my shoulder since the tennis season",
+        "A 40-year-old farmer has a painless black eschar on his forearm.",
+    ],
+)
+def test_machines_laughter_and_small_wounds_are_no_emergency(harmless: str) -> None:
+    assert not reasons("emergency", harmless)
+
+
+def test_part_of_a_word_or_a_comparison_hides_nothing() -> None:
+    assert is_excluded("emergency", "the dog ate a battery")
+    assert not is_excluded("emergency", "diabetic, breathes like a dog and vomits")
+    assert is_excluded("emergency", "do ants kill themselves", "self_harm")
+    assert not is_excluded("emergency", "she wants the pills to kill herself", "self_harm")
 
 
 @pytest.mark.parametrize(
