@@ -13,7 +13,7 @@ from app.remarks import Remarks
 from app.stops import StopStrings
 from medtune.config.schema import Evaluate
 from medtune.guard.notices import Notice
-from medtune.serving.scores import TokenScores
+from medtune.serving.log_probabilities import TokenScores
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from app.limits import Limits
 from medtune.config.schema import Evaluate
-from medtune.serving.scores import TokenScores
+from medtune.serving.log_probabilities import TokenScores
 
 logger = logging.getLogger("medtune")
 

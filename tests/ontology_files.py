@@ -16,10 +16,11 @@ GOUT = (
     "urate crystals."
 )
 ASTHMA = (
-    "A bronchial disease that is characterized by chronic inflammation of the airways [NCIT:C1]. "
-    "Signs and symptoms include wheezing, cough and shortness of breath at night."
+    "A bronchial disease that is characterized by chronic inflammation and by narrowing of all of "
+    "the airways [NCIT:C1]. Signs and symptoms include wheezing, cough, tightness of the chest and "
+    "shortness of breath at night."
 )
-FINDINGS = ("Fever", "Cough", "Headache", "Arthritis", "Babinski sign", "Anemia")
+FINDINGS = ("Fever", "Cough", "Headache", "Arthritis", "Babinski sign", "Anemia", "Rash", "Towns")
 
 
 def mondo_terms() -> dict[str, dict[str, Any]]:
@@ -31,11 +32,24 @@ def mondo_terms() -> dict[str, dict[str, Any]]:
         "MONDO:3": term("hereditary bronchial disease"),
         "MONDO:10": term("gout", GOUT, {"MONDO:1": 1}, ["gouty arthropathy"]),
         "MONDO:11": term("asthma", ASTHMA, {"MONDO:2": 1, "MONDO:3": 1}),
-        "MONDO:12": term("gout type 7", f"{GOUT} It resembles asthma.", {"MONDO:10": 1}),
-        "MONDO:13": term("gonorrhea", "An infection of the genital tract of men and of women."),
+        "MONDO:12": term(
+            "gout type 7",
+            f"{GOUT} It resembles asthma, miasma, catarrh and dropsy.",
+            {"MONDO:10": 1},
+        ),
+        "MONDO:13": term(
+            "gonorrhea",
+            "An infection of the genital tract of men and of women by bacteria that live in cells.",
+        ),
+        "MONDO:16": term("miasma", GOUT),
+        "MONDO:18": term(
+            "catarrh", "Any ague in which the cause of the disease is a mutation in a gene."
+        ),
+        "MONDO:17": term("dropsy", GOUT.replace("characterized by", "with")),
         "MONDO:14": {**term("old gout", GOUT), "deprecated": True},
         "MONDO:15": term(
-            "scrapie", "A fatal brain disease, seen in sheep, with itching and falls."
+            "scrapie",
+            "A fatal disease of the brain that is seen in sheep, which fall and rub off wool.",
         ),
     }
 
@@ -64,8 +78,9 @@ def obo(names: tuple[str, ...] = FINDINGS) -> str:
     for number, name in enumerate(names):
         text += (
             f"\n[Term]\nid: HP:{number}\nname: {name}\n"
-            f'def: "A sign that a doctor and patients know as the Babinski sign or {name.lower()}."'
-            f' [PMID:1]\nsynonym: "{name} in words" EXACT layperson []\nis_a: HP:0000118 ! x\n'
+            f'def: "What the doctor Babinski and many patients in towns and villages know as number'
+            f' {number} of all that is found." [PMID:1]'
+            f'\nsynonym: "{name} in words" EXACT layperson []\nis_a: HP:0000118 ! x\n'
         )
     return text
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.lines import append_line
+from app.feedback_file import append_line
 
 FOLDER = Path("data/feedback")
 

@@ -16,7 +16,7 @@ def verdict_html(path: Path = SYSTEMS) -> str:
     """Returns a paragraph with the verdict on the fine-tuned model; nothing without metrics."""
     found = read_json(path, "compare") if path.is_file() else {}
     sentence = found.get("verdict.sentence")
-    return f"\n<p>On {found['n']} test cards: {escape(sentence)}</p>" if sentence else ""
+    return f"\n<p>{escape(sentence)} Measured on {found['n']} test cards.</p>" if sentence else ""
 
 
 def examples(suits: Callable[[str], bool], path: Path = ANSWERS) -> list[str]:

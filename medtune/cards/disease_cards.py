@@ -1,8 +1,7 @@
-"""Cards about diseases: definitions, symptoms and classes from MONDO, features from the HPO."""
+"""Cards about diseases: definitions and symptoms from MONDO, features from the HPO."""
 
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from medtune.cards.disease_selection import Known
@@ -24,18 +23,12 @@ QUESTIONS = {
         "How does {name} present?",
         "What are the signs and symptoms of {name}?",
     ),
-    "class": (
-        "What kind of disease is {name}?",
-        "To which class of diseases does {name} belong?",
-        "How is {name} classified?",
-    ),
     "features": (
         "Which findings are typical of {name}?",
         "What are the typical findings in {name}?",
         "Which features should make you think of {name}?",
     ),
 }
-MAX_CLASSES = 3
 # Definitions made by rule: "Any X in which …", "A carcinoma that arises from the Y."
 BY_RULE = re.compile(
     r"^Any |in which the cause of|material basis|caused by (?:a )?(?:variation|mutation)s? in"
@@ -43,6 +36,7 @@ BY_RULE = re.compile(
     r"(?: \(disease\))?,? (?:that |which )?(?:involv|aris|affect|locat|occur|originat)\w*"
     r"[^.,;]{0,70}\.$"
 )
+FRAME = "characterized"  # stands in almost half of the definitions: a rule can copy it
 # Parents that say nothing about a disease, and groupings by inheritance.
 VAGUE = re.compile(
     r"^(?:human )?disease$|^disease (?:by|of|related) |autosomal|linked|-related|hereditary"
@@ -70,43 +64,32 @@ class DiseaseCards:
     ) -> None:
         self.diseases, self.findings, self.capitals = diseases, findings, capitals
         self.mondo, self.hpo = sources
-        self.sizes = Counter(each for disease in diseases.values() for each in disease.ancestors)
 
     def cards(self, known: Known, features: list[str]) -> Iterator[Record]:
-        """Yields those of the four kinds of card that the sources have an answer for."""
+        """Yields those of the three kinds of card that the sources have an answer for."""
         definition = define(known.disease.definition)
-        if definition and not BY_RULE.search(definition):
+        if definition and not self._could_be_written_by_rule(known, definition):
             classes = self._named_classes(known, definition)
             fact_type: FactType = "named" if classes else ""
             yield self._card(known, "disease definition", definition, fact_type, classes)
         if symptoms := find_symptoms(known.disease.definition, definition or ""):
             yield self._card(known, "symptoms", symptoms)
-        # Of a disease that few students know, fewer still know the class.
-        parents = self._classes(known) if known.name in listed("common_diseases") else []
-        if 1 <= len(parents) <= MAX_CLASSES and not _is_in_name(parents, known):
-            answer = _joined([parent.label for parent in parents])
-            both = ((answer,),) if len(parents) > 1 else ()
-            yield self._card(known, "class", _sentence(answer), "equal", _wordings(parents) + both)
         if features:
             terms = [self.findings[each] for each in features]
             answer = _joined([self.capitals.lower_first(term.name) for term in terms])
             facts = tuple((term.name, *term.synonyms) for term in terms)
             yield self._card(known, "features", _sentence(answer), "list", facts, self.hpo)
 
-    def _classes(self, known: Known) -> list[Disease]:
-        """Returns the parents that say something, the most specific first."""
-        parents = [self.diseases[each] for each in known.disease.parents if each in self.diseases]
-        told = [
-            parent
-            for parent in parents
-            if not VAGUE.search(parent.label)
-            and f"{known.name} | {parent.label}" not in listed("doubtful_classes")
-        ]
-        return sorted(told, key=lambda parent: (self.sizes[parent.id], parent.id))
+    def _could_be_written_by_rule(self, known: Known, definition: str) -> bool:
+        """Returns whether a rule could write the definition, or much of it."""
+        framed = FRAME in definition and known.name not in listed("common_diseases")
+        return framed or bool(BY_RULE.search(definition))
 
     def _named_classes(self, known: Known, text: str) -> tuple[tuple[str, ...], ...]:
         """Returns the wordings of the classes if the definition itself names one of them."""
-        wordings = _wordings(self._classes(known))
+        parents = [self.diseases[each] for each in known.disease.parents if each in self.diseases]
+        classes = [parent for parent in parents if not VAGUE.search(parent.label)]
+        wordings = tuple(tuple(dict.fromkeys((each.label, *each.synonyms))) for each in classes)
         named = any(word.lower() in text.lower() for words in wordings for word in words)
         return wordings if named else ()
 
@@ -141,16 +124,6 @@ def find_symptoms(text: str, definition: str) -> str | None:
         if fits and sentence not in definition and SYMPTOMS.search(sentence):
             return sentence
     return None
-
-
-def _is_in_name(parents: list[Disease], known: Known) -> bool:
-    """Returns whether the name already says one of the classes: cold urticaria is urticaria."""
-    name = set(known.name.lower().split())
-    return any(set(parent.label.lower().split()) <= name for parent in parents)
-
-
-def _wordings(classes: list[Disease]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(dict.fromkeys((each.label, *each.synonyms))) for each in classes)
 
 
 def _joined(names: list[str]) -> str:

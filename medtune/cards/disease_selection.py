@@ -9,6 +9,7 @@ from medtune.cards.familiarity import listed
 from medtune.cards.mondo_file import Disease
 
 HEREDITARY = "MONDO:0003847"
+NEOPLASM = "MONDO:0005070"
 MAX_TOPIC = 20  # diseases of the deck in one topic
 MAX_WORDS_OF_NAME = 3
 # A name that only a specialist knows: numbered, combined, of a cause, of a whole group.
@@ -34,8 +35,9 @@ def select_diseases(
 ) -> dict[str, Known]:
     """Returns the diseases that a student may meet, the listed ones first, then the most mentioned.
 
-    A disease that is not in names/common_diseases.txt needs a plain name, must not be hereditary,
-    and must have `mentions` in other definitions; known features make up for being hereditary.
+    A disease that is not in names/common_diseases.txt needs a plain name, must be neither a tumour
+    (there are hundreds, and only a microscope tells them apart) nor hereditary, and must have
+    `mentions` in other definitions; known features make up for being hereditary.
     """
     by_name = names_of_all(diseases)
     known = {
@@ -46,6 +48,7 @@ def select_diseases(
         for disease in diseases.values()
         if disease.id not in known
         and _is_plain(disease)
+        and NEOPLASM not in disease.ancestors
         and (HEREDITARY not in disease.ancestors or disease.id in with_features)
         and mentions[disease.label.lower()] > _names_itself(disease)
     ]

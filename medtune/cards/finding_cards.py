@@ -18,6 +18,8 @@ QUESTIONS = (
 )
 KIND = "finding definition"
 MAX_NAME_WORDS = 3
+WORD = re.compile(r"\w+")
+STEM = 5  # letters that words of one family share: pupil, pupillary
 # A name that describes itself or is a measurement.
 DESCRIPTION = re.compile(
     r"^(?:abnormal|increased|decreased|reduced|elevated|absent|aplasia|hypoplasia|small|large|broad"
@@ -37,7 +39,7 @@ def finding_cards(
     """Yields a card for each finding that a student may meet, the listed ones first.
 
     Other findings need a lay synonym or a mention in another definition. Findings that are diseases
-    of the deck too are left to those.
+    of the deck too are left to those. A finding whose definition repeats its name gets no card.
     """
     order = {name: place for place, name in enumerate(listed("common_findings"))}
     topics = find_branches(findings)
@@ -52,7 +54,7 @@ def finding_cards(
     chosen.sort(key=lambda t: (order.get(t.name, last), -mentions[t.name.lower()], t.id))
     for term in chosen:
         answer = define(term.definition)
-        if answer is None:
+        if answer is None or repeats_name(answer, term.name):
             continue
         name = capitals.lower_first(term.name)
         wording = QUESTIONS[zlib.crc32(term.id.encode()) % len(QUESTIONS)]
@@ -75,6 +77,13 @@ def _is_plain(term: Term, mentions: int) -> bool:
         return False
     lay = any(word.lower() != term.name.lower() for word in term.lay)
     return lay or mentions > (term.name.lower() in term.definition.lower())
+
+
+def repeats_name(definition: str, name: str) -> bool:
+    """Returns whether more than half of the name's words, by their beginnings, stand in it."""
+    begun = {word[:STEM] for word in WORD.findall(definition.lower())}
+    words = [word[:STEM] for word in WORD.findall(name.lower())]
+    return 2 * sum(word in begun for word in words) > len(words)
 
 
 def _named_classes(

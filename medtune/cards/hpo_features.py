@@ -12,7 +12,7 @@ from medtune.cards.mondo_file import Disease
 
 TYPICAL = 0.3  # share of the patients from which a finding is typical of a disease
 MIN_PATIENTS = 3  # a share of fewer patients says nothing about others
-MIN_FEATURES = 3
+MIN_FEATURES = 5
 MAX_FEATURES = 8
 # Groupings of findings, which say little about a patient.
 UNCLEAR = re.compile(r"abnormal|^neoplasm$|\bmorphology$|^constitutional symptom", re.IGNORECASE)

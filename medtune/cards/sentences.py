@@ -2,8 +2,8 @@
 
 import re
 
-MIN_WORDS = 8
-MAX_WORDS = 30
+MIN_WORDS = 10
+MAX_WORDS = 40
 FEW_WORDS = 12  # a shorter first sentence is followed by the second
 
 REPAIRS = [

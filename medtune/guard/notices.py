@@ -1,4 +1,4 @@
-"""The fixed texts of the guard, those about emergencies with the numbers to call in a region."""
+"""The guard's fixed texts; those about emergencies name the numbers to call in a region."""
 
 import tomllib
 from dataclasses import dataclass

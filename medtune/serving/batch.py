@@ -14,7 +14,7 @@ from medtune.generation.caches import make_cache
 from medtune.generation.generate import Sampler
 from medtune.modeling.forward import ModelInputs
 from medtune.serving.cache import ContinuousCache, enable_continuous_batching
-from medtune.serving.scores import TokenScores, token_scores
+from medtune.serving.log_probabilities import TokenScores, token_scores
 
 
 class ContinuousBatch:

@@ -20,7 +20,7 @@ from app.remarks import Remarks
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
-from medtune.serving.scores import TokenScores
+from medtune.serving.log_probabilities import TokenScores
 
 END = 0
 

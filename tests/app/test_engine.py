@@ -8,7 +8,7 @@ import pytest
 
 from app.engine import End, Engine, Job, QueueFullError
 from medtune.config.schema import Evaluate
-from medtune.serving.scores import TokenScores
+from medtune.serving.log_probabilities import TokenScores
 from tests.waiting import until
 
 Start = Callable[..., Engine]

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import runpy
+import shutil
 import signal
 import sys
 import traceback
@@ -73,6 +74,8 @@ def break_stage(library: ctypes.CDLL, project: Path, stage: Stage, every: int) -
     bad, cases = [], 0
     for n in range(1, writes + 1, every):
         for error in FAILURES:
+            # With the checkpoint of the case before, a training would end before its n-th write.
+            shutil.rmtree(project / "checkpoints", ignore_errors=True)
             code, _, lines = attempt(library, project, stage, n, error)
             cases += 1
             found = outputs(project, stage)

@@ -10,7 +10,10 @@ def test_the_page_says_what_the_tests_found_of_the_model(tmp_path: Path) -> None
     path = tmp_path / "compare_systems.json"
     assert verdict_html(path) == ""
     path.write_text('{"n": 240, "verdict.sentence": "It is better in <b>."}', encoding="utf-8")
-    assert verdict_html(path).strip() == "<p>On 240 test cards: It is better in &lt;b&gt;.</p>"
+    assert (
+        verdict_html(path).strip()
+        == "<p>It is better in &lt;b&gt;. Measured on 240 test cards.</p>"
+    )
 
 
 def test_examples_are_the_best_answered_question_of_each_kind_that_suits(tmp_path: Path) -> None:

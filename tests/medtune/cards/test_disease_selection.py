@@ -5,6 +5,7 @@ import pytest
 from medtune.cards.disease_selection import (
     HEREDITARY,
     MAX_TOPIC,
+    NEOPLASM,
     find_topics,
     names_of_all,
     select_diseases,
@@ -56,6 +57,13 @@ def test_hereditary_diseases_need_known_features() -> None:
     mentions = {"noname syndrome": 3}
     assert select(inherited, mentions=mentions) == []
     assert select(inherited, mentions=mentions, features=("M:1",)) == ["Noname syndrome"]
+
+
+def test_tumours_are_left_out_unless_every_student_knows_them() -> None:
+    tumours = [
+        Disease(f"M:{n}", name, "", (), {NEOPLASM: 1}) for n, name in enumerate(("lipoma", "zzoma"))
+    ]
+    assert select(*tumours, mentions={"lipoma": 9, "zzoma": 9}) == ["lipoma"]
 
 
 def test_a_synonym_of_two_diseases_names_neither() -> None:

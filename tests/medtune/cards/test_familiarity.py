@@ -2,7 +2,7 @@ import pytest
 
 from medtune.cards.familiarity import Capitals, count_mentions, is_left_out, listed
 
-LISTS = ("common_diseases", "common_findings", "left_out_terms", "doubtful_classes")
+LISTS = ("common_diseases", "common_findings", "left_out_terms")
 
 
 @pytest.mark.parametrize("name", LISTS)

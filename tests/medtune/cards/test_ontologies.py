@@ -30,6 +30,8 @@ def folder(tmp_path: Path) -> Path:
         annotation("HP:0", "HP:0040281"),
         annotation("HP:2", "40%"),
         annotation("HP:1", "2/2"),
+        annotation("HP:5", "35%"),
+        annotation("HP:6", "10/31"),
         annotation("HP:4", "HP:0040281", evidence="IEA"),
     ]
     write_files(tmp_path, rows)
@@ -49,18 +51,24 @@ def test_the_deck_begins_with_common_diseases(cards: dict[str, Record]) -> None:
     assert not any("type 7" in (card.question or "") for card in cards.values())
 
 
-def test_a_class_is_the_parent_with_its_wordings(cards: dict[str, Record]) -> None:
-    gout, asthma = cards["MONDO:10/class"], cards["MONDO:11/class"]
-    assert gout.answer == "Metabolic disease."
-    assert (gout.fact_type, gout.facts) == ("equal", (("metabolic disease", "metabolic disorder"),))
-    assert asthma.answer == "Bronchial disorder.", "the hereditary parent says nothing"
+def test_the_frame_of_most_definitions_is_for_common_diseases(cards: dict[str, Record]) -> None:
+    assert "MONDO:10/definition" in cards and "MONDO:17/definition" in cards
+    assert "MONDO:16/definition" not in cards
+
+
+def test_definitions_that_a_rule_could_write_are_left_out(cards: dict[str, Record]) -> None:
+    assert "HP:6/definition" in cards
+    assert not {"HP:7/definition", "MONDO:18/definition"} & cards.keys()
 
 
 def test_features_are_a_plain_list_in_the_order_of_their_frequency(
     cards: dict[str, Record],
 ) -> None:
     card = cards["MONDO:10/features"]
-    assert (card.answer, card.source) == ("Arthritis, fever and headache.", "HPO 2025-01-16")
+    assert (card.answer, card.source) == (
+        "Arthritis, fever, headache, anemia and rash.",
+        "HPO 2025-01-16",
+    )
     assert card.fact_type == "list"
     assert card.facts[0] == ("Arthritis", "Arthritis in words")
 
@@ -121,7 +129,7 @@ def test_sixty_random_cards_say_what_the_real_source_says() -> None:
 @pytest.mark.slow
 def test_the_real_deck_is_what_a_student_may_meet() -> None:
     cards = real_cards()
-    assert 4000 <= len(cards) <= 8000
+    assert 2300 <= len(cards) <= 2450
     assert [card.question for card in cards[:3] if "gout" in (card.question or "")]
     free_text = [card for card in cards if card.kind.endswith("definition")]
     assert len(free_text) > len(cards) / 2
@@ -136,10 +144,6 @@ def test_listed_names_are_names_of_the_ontologies() -> None:
     assert [name for name in listed("common_diseases") if name.lower() not in known] == []
     findings = {finding["name"] for finding in source.findings.values()}
     assert [name for name in listed("common_findings") if name not in findings] == []
-    labels = {term["label"] for term in source.mondo.values()}
-    for line in listed("doubtful_classes"):
-        disease, parent = line.split(" | ")
-        assert disease in listed("common_diseases") and parent in labels
 
 
 @cache
@@ -177,11 +181,6 @@ class Source:
             source = mondo["description"] if mondo else (finding or {})["def"]
             for sentence in re.split(r"(?<=[.!?]) (?=[A-Z])", card.answer or ""):
                 assert words(sentence) in words(source), card
-        elif what == "class":
-            steps = self.mondo[term_id]["ancestors"]
-            parents = [self.mondo[each]["label"] for each in steps if steps[each] == 1]
-            answered = re.split(r", | and ", (card.answer or "").rstrip(".").lower())
-            assert set(answered) <= {parent.lower() for parent in parents}, card
         else:
             self.check_features(card, term_id)
 
@@ -214,4 +213,4 @@ class Source:
         }
         listed_shares = [by_name[fact[0]] for fact in card.facts]
         assert listed_shares == sorted(listed_shares, reverse=True) and listed_shares[-1] >= 0.3
-        assert len(card.facts) >= 3
+        assert len(card.facts) >= 5

@@ -2,7 +2,7 @@ import pytest
 
 from medtune.cards.sentences import MAX_WORDS, MIN_WORDS, define, split_sentences
 
-LONG = "a long sentence that says what the disease is and where it is"
+LONG = "a long sentence that says what the disease is, where it is and whom it affects"
 
 
 @pytest.mark.parametrize(

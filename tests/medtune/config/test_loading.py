@@ -181,7 +181,7 @@ def test_numbers_are_read_as_dvc_writes_them(content: Any, tmp_path: Path) -> No
 def test_only_the_named_parts_are_returned() -> None:
     seed, split = load_params("seed", "split")
     assert seed == 42
-    assert split.shares.train == 0.8
+    assert split.shares.train == 0.75
     assert load_params("download.model").startswith("pypi://")
     with pytest.raises(AttributeError):
         load_params("train").shares  # noqa: B018

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medtune.modeling.loading import load_base
-from medtune.serving import scores
+from medtune.serving import log_probabilities
 from medtune.serving.batch import ContinuousBatch
 from tests.tiny_models import random_model
 
@@ -16,7 +16,7 @@ TEXTS = [[257, *range(30, 30 + count)] for count in (0, 1, 8, 16, 17, 40)]
 def test_scores_are_those_of_each_text_alone(
     kind: str, base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scores, "PART", 8)
+    monkeypatch.setattr(log_probabilities, "PART", 8)
     options = {"sliding_window": 4} if kind == "mistral" else {}
     make: Any = (lambda: load_base(folder=base_folder)) if kind == "llama" else None
     model, plain = ((make or (lambda: random_model(kind, **options)))() for _ in range(2))

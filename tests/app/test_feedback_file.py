@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.lines import append_line
+from app.feedback_file import append_line
 
 
 def test_lines_are_appended_in_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
