@@ -20,6 +20,7 @@ from medtune.splits.ngrams import normalised
 from stages import split as stage
 
 WORDS = [f"word{number}" for number in range(3000)]
+SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 ALL = {"train": None, "validation": None, "test": None}
 Parts = dict[str, pd.DataFrame]
 
@@ -55,7 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Parts]
     stage.RECORDS.parent.mkdir(parents=True)
 
     def run_stage(rows: list[tuple[str, ...]], **changes: Any) -> Parts:
-        params["split"] |= {"max_records": ALL} | changes
+        params["split"] |= {"shares": SHARES, "max_records": ALL} | changes
         PARAMS_FILE.write_text(json.dumps(params))
         cards = pd.DataFrame(rows, columns=list(FIELDS))
         pq.write_table(pa.Table.from_pandas(cards, preserve_index=False), stage.RECORDS)

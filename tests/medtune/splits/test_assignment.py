@@ -35,9 +35,9 @@ def test_new_groups_leave_the_others_where_they_were(groups: pd.Series) -> None:
 
 def test_shares_are_met_within_the_size_of_groups(groups: pd.Series) -> None:
     found = assign(groups, PARAMS, seed=3).value_counts(normalize=True)
-    assert found["train"] == pytest.approx(0.8, abs=0.04)
-    assert found["validation"] == pytest.approx(0.1, abs=0.03)
-    assert found["test"] == pytest.approx(0.1, abs=0.03)
+    assert found["train"] == pytest.approx(PARAMS.shares.train, abs=0.04)
+    assert found["validation"] == pytest.approx(PARAMS.shares.validation, abs=0.03)
+    assert found["test"] == pytest.approx(PARAMS.shares.test, abs=0.03)
 
 
 def test_a_group_that_is_too_large_goes_to_train() -> None:
