@@ -80,7 +80,7 @@ def _is_plain(term: Term, mentions: int) -> bool:
 
 
 def repeats_name(definition: str, name: str) -> bool:
-    """Returns whether more than half of the name's words, by their beginnings, stand in it."""
+    """Returns whether the definition has most words of the name, by their beginnings."""
     begun = {word[:STEM] for word in WORD.findall(definition.lower())}
     words = [word[:STEM] for word in WORD.findall(name.lower())]
     return 2 * sum(word in begun for word in words) > len(words)
