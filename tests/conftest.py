@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--fuzz-cases", type=int, default=250, help="damaged files of each format")
     add("--kills", type=int, default=21, help="trainings that are killed")
     add("--graph-kills", type=int, default=0, help="kills at each stage of the graph")
+    add("--kill-way", help='the only way of killing, such as "SIGKILL to all"')
     add("--every-write", action="store_true", help="let every write of every stage fail")
     add("--api-examples", type=int, default=20, help="made-up requests of each operation")
 

@@ -6,12 +6,13 @@ second `dvc repro` starts beside it. After each end, `medtune verify --lock` men
 writing, as `make` does. At the end of a walk, all outputs are compared with those of a run that was
 left alone, and `medtune verify` hashes the cache.
 
-    python -m tests.robustness.graph_kills PROJECT KILLS SEED [STAGE]
+    python -m tests.robustness.graph_kills PROJECT KILLS SEED [--stage STAGE] [--way WAY]
 
 KILLS is their number at each stage. With the name of a stage, only this stage and those before it
-run.
+run. With a way, all kills are of this kind.
 """
 
+import argparse
 import json
 import logging
 import math
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import chdir, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -32,7 +33,6 @@ from pathlib import Path
 
 from medtune.artifacts.damage import recorded_outputs
 from medtune.artifacts.lock_file import mend
-from medtune.config.loading import read_yaml
 from tests.projects import ENVIRONMENT, run
 
 WAYS = (
@@ -45,7 +45,7 @@ RUNNING, LOCK, IN_USE, SECOND = "running", "dvc.lock", ".dvc/tmp/rwlock", "secon
 AIMED = (SECOND, IN_USE, LOCK)  # in this order: what is in dvc.lock may not run again
 PER_WALK = 8  # moments at each stage
 STARTING = "before a stage"
-START_S, IMPORTS_S, LONGEST_S = 3.0, 1.5, 10.0
+LONGEST_S = 10.0
 STARTED = re.compile(r"Running stage '(.+)'")
 FAILURES = 20  # after that many, something is broken
 
@@ -125,14 +125,17 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
+@dataclass
 class Walk:
     """One way through the graph: `plan` has the moments that are left at each stage."""
 
-    def __init__(self, project: Path, target: str, count: int, seed: int, tally: Tally) -> None:
-        self.project, self.target, self.tally = project, target, tally
-        self.chance, self.ways = random.Random(seed), cycle(WAYS)
-        self.within_s = durations(project)
-        self.plan = {stage: moments(stage, count) for stage in self.within_s}
+    project: Path
+    target: str
+    ways: Iterator[tuple[str, int, bool]]
+    at_risk_s: Mapping[str, float]  # of each stage
+    plan: dict[str, list[str]]
+    chance: random.Random
+    tally: Tally
 
     def go(self) -> None:
         """Begins without outputs, and starts `dvc repro` until it is done."""
@@ -166,7 +169,7 @@ class Walk:
         if moment in (LOCK, IN_USE):
             repro.wait_for_change(self.project / moment)
         else:
-            repro.wait_in([stage], self.chance.uniform(0, self.within_s[stage]))
+            repro.wait_in([stage], self.chance.uniform(0, self.at_risk_s[stage]))
         if moment == SECOND:
             self.tally.seconds[f"{stage}: {self.second_run()}"] += 1
             return
@@ -194,13 +197,15 @@ def moments(stage: str, count: int) -> list[str]:
     return [RUNNING] * (count - len(aimed)) + list(aimed)
 
 
-def durations(project: Path) -> dict[str, float]:
-    """Returns for how many seconds each stage is at risk, from the costs of the untouched run."""
-    found = {STARTING: START_S}
-    for stage in read_yaml(project / "dvc.lock")["stages"]:
-        cost = project / f"metrics/{stage.replace('@', '_')}_cost.json"
-        elapsed_s = json.loads(cost.read_text(encoding="utf-8"))["elapsed_s"]
-        found[stage] = min(IMPORTS_S + elapsed_s, LONGEST_S)
+def durations(project: Path, target: str) -> dict[str, float]:
+    """Returns for how many seconds each stage is at risk; runs the graph once, undisturbed."""
+    forget(project)
+    repro, found = Repro(project, target), {}
+    while repro.is_running():
+        stage, begun = repro.stage(), time.monotonic()
+        repro.wait_in([stage])
+        found[stage] = min(time.monotonic() - begun, LONGEST_S)
+    assert repro.process.returncode == 0, repro.said()[-2000:]
     return found
 
 
@@ -225,12 +230,20 @@ def forget(project: Path) -> None:
     (project / "dvc.lock").unlink()
 
 
-def kill_repeatedly(project: Path, times: int, seed: int = 0, target: str = "") -> Tally:
+def kill_repeatedly(
+    project: Path,
+    times: int,
+    seed: int = 0,
+    target: str = "",
+    ways: Sequence[tuple[str, int, bool]] = WAYS,
+) -> Tally:
     """Kills at each stage that many times, in as few walks as that takes."""
     expected, tally = outputs(project), Tally()
     logging.getLogger("medtune").addHandler(Mended(tally))
+    at_risk_s, ways_in_turn, chance = durations(project, target), cycle(ways), random.Random(seed)
     for begun in range(0, times, PER_WALK):
-        Walk(project, target, min(PER_WALK, times - begun), seed + begun, tally).go()
+        plan = {stage: moments(stage, min(PER_WALK, times - begun)) for stage in at_risk_s}
+        Walk(project, target, ways_in_turn, at_risk_s, plan, chance, tally).go()
         found = outputs(project)
         names = found.keys() | (set() if target else expected.keys())
         tally.differing |= {name for name in names if found.get(name) != expected.get(name)}
@@ -240,6 +253,13 @@ def kill_repeatedly(project: Path, times: int, seed: int = 0, target: str = "") 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
-    folder, times, seed, *names = sys.argv[1:]
-    found = kill_repeatedly(Path(folder), int(times), int(seed), *names)
-    print(json.dumps(vars(found) | {"differing": sorted(found.differing)}))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("project", type=Path)
+    parser.add_argument("kills", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--stage", default="")
+    parser.add_argument("--way", choices=[name for name, *_ in WAYS])
+    args = parser.parse_args()
+    chosen = [way for way in WAYS if args.way in (None, way[0])]
+    tally = kill_repeatedly(args.project, args.kills, args.seed, args.stage, chosen)
+    print(json.dumps(vars(tally) | {"differing": sorted(tally.differing)}))

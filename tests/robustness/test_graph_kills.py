@@ -4,6 +4,8 @@ A long run over the whole graph, about eight kills a minute on two slow cores, w
 kills at each of 15 stages:
 
     python -m pytest tests/robustness/test_graph_kills.py --graph-kills 20 -s
+    python -m pytest tests/robustness/test_graph_kills.py --graph-kills 24 -s \
+        --kill-way "SIGKILL to all"
 """
 
 import json
@@ -20,7 +22,9 @@ def test_killed_runs_end_with_the_same_bytes(
 ) -> None:
     kills = request.config.getoption("--graph-kills")
     project = shutil.copytree(smoke, tmp_path / "project", symlinks=True)
-    extent = (str(kills), "0") if kills else ("2", "0", "clean")  # a sample of the quick stages
+    way = request.config.getoption("--kill-way")
+    extent = [str(kills), "0"] if kills else ["2", "0", "--stage", "clean"]  # quick stages
+    extent += ["--way", way] if way else []
     found = json.loads(
         run(ROOT, "python", "-m", "tests.robustness.graph_kills", str(project), *extent).stdout
     )
