@@ -12,6 +12,24 @@ from medtune.config.schema import Train
 from medtune.preflight.memory import Decoder
 
 SHAPES: dict[str, dict[str, Any]] = {
+    "SmolLM2-135M": {
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49_152,
+        "tie_word_embeddings": True,
+    },
+    "SmolLM2-360M": {
+        "hidden_size": 960,
+        "intermediate_size": 2560,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 15,
+        "num_key_value_heads": 5,
+        "vocab_size": 49_152,
+        "tie_word_embeddings": True,
+    },
     "TinyLlama-1.1B": {
         "hidden_size": 2048,
         "intermediate_size": 5632,
