@@ -120,7 +120,7 @@ def run_table(found: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Returns the minutes of a run: CARDS trained once, QUESTIONS answered by both models."""
     table = {}
     for shape, own in found.groupby("model", sort=False):
-        nearest = own.loc[(own["tokens"] - CARD_TOKENS).abs().idxmin()]
+        nearest = own.iloc[(own["tokens"] - CARD_TOKENS).abs().argmin()]
         rows = cards_of(str(shape), CARD_TOKENS, CARDS)
         flops = train_flops(root / str(shape), rows, train_params())
         new = 2 * QUESTIONS * ANSWER_TOKENS

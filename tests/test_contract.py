@@ -36,22 +36,28 @@ def packages(path: Path) -> list[Path]:
 
 
 @cache
-def imports(path: Path) -> frozenset[Path]:
-    """The first-party files that a file imports, directly or through others, itself included."""
-    found = {path}
-    for folder in packages(path):
-        if (package := folder / "__init__.py") != path:
-            found |= imports(package)
+def direct_imports(path: Path) -> list[Path]:
+    """The first-party files that a file names, and its packages."""
+    found = [folder / "__init__.py" for folder in packages(path)]
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            target = ROOT / (name.replace(".", "/") + ".py")
-            if target.is_file():
-                found |= imports(target)
+        targets = [ROOT / (name.replace(".", "/") + ".py") for name in names]
+        found += [target for target in targets if target.is_file()]
+    return found
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The first-party files that a file imports, directly or through others, itself included."""
+    found, left = set(), [path]
+    while left:
+        if (file := left.pop()) not in found:
+            found.add(file)
+            left += direct_imports(file)
     return frozenset(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenizers import normalizers
 
-from medtune.export.chat_template import rendered
+from medtune.export.template_pieces import rendered
 from medtune.modeling.prompts import PromptEncoder
 
 BLANK = "▁"  # stands for a space

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from medtune.export.chat_template import Pieces, pieces
 from medtune.export.gguf_tokenizer import begins_with_bos
 from medtune.export.merged import Merged
+from medtune.export.template_pieces import Pieces, pieces
 from medtune.runtime.errors import InputError
 
 MODELFILE = "Modelfile"

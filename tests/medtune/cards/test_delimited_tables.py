@@ -6,7 +6,7 @@ import pytest
 
 from medtune.cards.readers import read_records
 from medtune.cards.table_errors import require
-from medtune.cards.tables import read_rows
+from medtune.cards.table_formats import read_rows
 from medtune.runtime.errors import InputError
 from tests.medtune.cards.test_readers import choose
 

@@ -7,9 +7,9 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
-from medtune.cards.layouts import recognise
+from medtune.cards.column_names import recognise
 from medtune.cards.table_errors import require
-from medtune.cards.tables import read_rows
+from medtune.cards.table_formats import read_rows
 from medtune.runtime.cells import text_of
 from medtune.runtime.errors import InputError
 

@@ -7,10 +7,10 @@ import pytest
 from jinja2 import Environment
 
 from medtune.config.loading import PARAMS_FILE, read_yaml
-from medtune.export.chat_template import pieces
 from medtune.export.gguf_tokenizer import begins_with_bos
 from medtune.export.merged import merge
 from medtune.export.modelfile import go_template, modelfile
+from medtune.export.template_pieces import pieces
 from medtune.modeling.portable_template import portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.chat_tokenizers import llama32, smollm2, tinyllama

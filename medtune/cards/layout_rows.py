@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from medtune.cards.column_names import Layout
 from medtune.cards.conversations import LastTurn, pair_messages, parsed, read_conversation
-from medtune.cards.layouts import Layout
 from medtune.runtime.cells import Row, text_of
 
 # Instructions that say nothing about the question in `input`: Medical Meadow's and ChatDoctor's.

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from medtune.export.chat_template import pieces
+from medtune.export.template_pieces import pieces
 from medtune.modeling.portable_template import portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.chat_tokenizers import llama32, smollm2, tinyllama

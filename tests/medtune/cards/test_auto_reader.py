@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from medtune.cards import recognised
+from medtune.cards import auto_reader
 from medtune.cards.readers import read_records
 from medtune.cards.records import Record
 from medtune.config.loading import load_params
@@ -199,7 +199,7 @@ def test_ontologies_are_read_with_the_tables_beside_them(
     for name in names:
         (tmp_path / name).touch()
     card = Record("HP:1/definition", "What is x?", "An x.", "definition", "HP:1", "hp.obo")
-    monkeypatch.setattr(recognised, reader, lambda folder: iter([card]))
+    monkeypatch.setattr(auto_reader, reader, lambda folder: iter([card]))
     assert list(read_records(tmp_path, choose("auto"))) == [card]
     records = read(tmp_path, {"question": "Q?", "answer": "A."}, name="mine.jsonl")
     assert [record.id for record in records] == [card.id, "mine.jsonl:0"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medtune.cards.table_errors import require
-from medtune.cards.tables import read_rows
+from medtune.cards.table_formats import read_rows
 from medtune.runtime.errors import InputError
 
 ROWS = [
