@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -9,10 +10,12 @@ import gradio as gr
 from app.gradio_page.conversations import Turn
 from app.gradio_page.markdown import html_of
 from app.gradio_page.nearest_cards import NearestCard
+from medtune.runtime.files import read_json
 
 NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right
 HELP_FIRST = "Please get help first."  # where a notice is all that the assistant can say
+SYSTEMS = Path("metrics/compare_systems.json")
 MESSAGES = 2  # of a turn: question and answer
 
 
@@ -78,3 +81,10 @@ def _card(card: NearestCard) -> str:
         f"<p><strong>{escape(card.question)}</strong><br>{escape(card.answer)}<br>"
         f"<small>{overlap}</small></p>"
     )
+
+
+def verdict_html(path: Path = SYSTEMS) -> str:
+    """Returns a paragraph with the verdict on the fine-tuned model; nothing without metrics."""
+    found = read_json(path, "compare") if path.is_file() else {}
+    sentence = found.get("verdict.sentence")
+    return f"\n<p>{escape(sentence)} Measured on {found['n']} test cards.</p>" if sentence else ""

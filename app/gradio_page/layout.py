@@ -9,9 +9,8 @@ from app.assistant import Assistant
 from app.gradio_page.blind_test import blind_tab
 from app.gradio_page.conversations import SYSTEM_PROMPT, Conversations
 from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
-from app.gradio_page.formatting import NAMES, PANES
+from app.gradio_page.formatting import NAMES, PANES, verdict_html
 from app.gradio_page.history import history_panel
-from app.gradio_page.measured import verdict_html
 from app.gradio_page.pairs import Pair
 from app.gradio_page.quiz import quiz_tab
 from medtune.disclaimer import DISCLAIMER

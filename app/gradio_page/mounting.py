@@ -11,9 +11,9 @@ from starlette.requests import HTTPConnection
 
 from app.assistant import Assistant
 from app.gradio_page.conversations import READERS, Conversations
+from app.gradio_page.example_questions import example_questions
 from app.gradio_page.filter import PageFilter, events_of
 from app.gradio_page.layout import build_page
-from app.gradio_page.measured import examples
 from app.gradio_page.nearest_cards import NearestCards
 from app.gradio_page.pairs import recorded_pairs
 from app.remarks import Remarks
@@ -30,7 +30,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
     connections of open pages, which would otherwise keep the server from stopping.
     """
     conversations = Conversations(assistant, NearestCards.load())
-    page = build_page(conversations, examples(_suits(assistant)), recorded_pairs())
+    page = build_page(conversations, example_questions(_suits(assistant)), recorded_pairs())
     page.state_session_capacity = READERS
     gr.mount_gradio_app(
         app,

@@ -34,7 +34,7 @@ class Command(TyperCommand):
                     )
                 mend()
                 if self.reads:
-                    from medtune.artifacts.damage import check_recorded
+                    from medtune.artifacts.verification import check_recorded
 
                     check_recorded(*self.reads)
                 return super().invoke(ctx)

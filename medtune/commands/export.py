@@ -57,7 +57,7 @@ def merged(
     For transformers, vLLM and other programs. The folder holds safetensors in fp32, the tokenizer
     with a chat template that renders what was trained, the settings of decoding and a model card.
     """
-    from medtune.artifacts.damage import check_recorded
+    from medtune.artifacts.verification import check_recorded
     from medtune.commands.experiments import revision_of
     from medtune.export.merged import export_merged
     from medtune.export.runs import run_folder
@@ -85,7 +85,7 @@ def gguf(
 
     The tokenizer and the chat template are in the file. A Modelfile for Ollama lies beside it.
     """
-    from medtune.artifacts.damage import check_recorded
+    from medtune.artifacts.verification import check_recorded
     from medtune.commands.experiments import revision_of
     from medtune.export.gguf import export_gguf
     from medtune.export.runs import run_folder

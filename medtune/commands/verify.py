@@ -19,8 +19,8 @@ def verify(
     Reads every output and every file in DVC's cache; the exit code is 1 if one is damaged. Every
     command of medtune mends dvc.lock before it starts, and checks the files that it reads.
     """
-    from medtune.artifacts.damage import damaged_objects, damaged_outputs, recorded_outputs
     from medtune.artifacts.lock_file import mend, require_whole
+    from medtune.artifacts.verification import damaged_objects, damaged_outputs, recorded_outputs
 
     mend(thorough=True)
     require_whole()

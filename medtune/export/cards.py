@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 from medtune.config.loading import load_params
 from medtune.config.values import SPLITS
 from medtune.export import folders
+from medtune.export.card_description import draw_figures, make_tables
 from medtune.export.folders import check_folder
-from medtune.export.statistics import draw_figures, make_tables
 from medtune.modeling.token_files import HISTORY, TOKENS, read_tokens
 from medtune.runtime.files import inert, read_table, replacing
 from medtune.runtime.stage import METRICS

@@ -31,8 +31,8 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
-from medtune.artifacts.damage import recorded_outputs
 from medtune.artifacts.lock_file import mend
+from medtune.artifacts.verification import recorded_outputs
 from tests.projects import ENVIRONMENT, run
 
 WAYS = (

@@ -1,5 +1,7 @@
+from pathlib import Path
+
 from app.gradio_page.conversations import Turn
-from app.gradio_page.formatting import messages
+from app.gradio_page.formatting import messages, verdict_html
 from app.gradio_page.nearest_cards import NearestCard
 
 
@@ -24,3 +26,13 @@ def test_cards_are_folded_under_the_answer_with_what_they_share_with_the_questio
 def test_without_a_near_card_only_the_model_is_named() -> None:
     question, answer = texts(Turn("<a>", "finetuned", {}, answer="Yes", nearest_cards=[]))
     assert (question, answer) == ("&lt;a&gt;", '<p>Yes</p>\n<p class="source">Fine-tuned</p>')
+
+
+def test_the_page_says_what_the_tests_found_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "compare_systems.json"
+    assert verdict_html(path) == ""
+    path.write_text('{"n": 240, "verdict.sentence": "It is better in <b>."}', encoding="utf-8")
+    assert (
+        verdict_html(path).strip()
+        == "<p>It is better in &lt;b&gt;. Measured on 240 test cards.</p>"
+    )

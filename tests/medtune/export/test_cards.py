@@ -81,7 +81,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     make_project(tmp_path)
     monkeypatch.setattr(
-        "medtune.export.statistics.save",
+        "medtune.export.card_description.save",
         lambda figure, folder, name: (folder / f"{name}.png").touch(),
     )
     return tmp_path

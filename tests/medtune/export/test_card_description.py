@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medtune.config.values import SPLITS
-from medtune.export.statistics import (
+from medtune.export.card_description import (
     BINS,
     LARGEST,
     draw_bars,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from medtune.artifacts.damage import (
+from medtune.artifacts.hashes import files_of, folder_hash, md5_of
+from medtune.artifacts.verification import (
     check_recorded,
     damaged_objects,
     damaged_outputs,
     object_path,
     recorded_outputs,
 )
-from medtune.artifacts.hashes import files_of, folder_hash, md5_of
 from medtune.runtime import dvc_cache
 from medtune.runtime.errors import InputError
 

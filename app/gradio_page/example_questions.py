@@ -1,25 +1,14 @@
-"""What the pipeline has measured of the fine-tuned model, for the page."""
+"""The questions that the chat page offers: those that the fine-tuned model answers well."""
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
-from medtune.runtime.files import read_json
-
-SYSTEMS = Path("metrics/compare_systems.json")
 ANSWERS = Path("data/predictions/finetuned_validation.parquet")
 EXAMPLES = 6
 LONGEST = 80  # characters of an example
 
 
-def verdict_html(path: Path = SYSTEMS) -> str:
-    """Returns a paragraph with the verdict on the fine-tuned model; nothing without metrics."""
-    found = read_json(path, "compare") if path.is_file() else {}
-    sentence = found.get("verdict.sentence")
-    return f"\n<p>{escape(sentence)} Measured on {found['n']} test cards.</p>" if sentence else ""
-
-
-def examples(suits: Callable[[str], bool], path: Path = ANSWERS) -> list[str]:
+def example_questions(suits: Callable[[str], bool], path: Path = ANSWERS) -> list[str]:
     """Returns for each kind of card the validation question that was answered best, by ROUGE-L.
 
     The best comes first. Only questions that suit are taken. The list is empty without answers.
