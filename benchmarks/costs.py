@@ -10,7 +10,6 @@ calculated, on common GPUs. On 2 cores it takes about 15 minutes.
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -34,7 +33,7 @@ from medtune.preflight.memory import Batches, Decoder, train_bytes
 
 BY_SIZE = ["SmolLM2-135M", "SmolLM2-360M", "TinyLlama-1.1B"]
 STEP, STEPS = 8, 5  # cards a step; the first two steps warm up, and the last is not timed
-ANSWERED, NEW = 32, 32  # questions that are answered together, tokens of each answer
+ANSWERED, NEW = 16, 32  # questions that are answered together, tokens of each answer
 CARDS, QUESTIONS = 1_000, 200  # of the run in the second table
 CARD_TOKENS, ANSWER_TOKENS = 128, 64  # of that run
 # What a GPU multiplies by its maker's word, in TFLOP/s: dense, in fp16 or bf16.
@@ -50,8 +49,10 @@ def cards_of(shape: str, length: int, count: int = STEP * STEPS) -> Rows:
 
 
 def used_gib() -> float:
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return peak_gib() if gpu() else resident
+    """Returns the peak of this process; ru_maxrss would begin with that of the one that forked."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    resident_kib = int(status.partition("VmHWM:")[2].split()[0])
+    return peak_gib() if gpu() else resident_kib / 2**20
 
 
 def training(root: Path, shape: str, length: int) -> dict[str, float]:
