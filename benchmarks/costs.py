@@ -2,7 +2,7 @@
 
 The models have random weights in published shapes, so nothing is downloaded. Each measurement runs
 in its own process. Prints a table of this machine, and one of what whole runs would take here and,
-calculated, on common GPUs. On 2 cores it takes about 15 minutes.
+calculated, on common GPUs. On 2 cores, three lengths take half an hour.
 
     python -m benchmarks.costs
     python -m benchmarks.costs --shapes tiny --lengths 64 --output costs.csv
