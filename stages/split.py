@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow.dataset import dataset
 
+from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Split
-from medtune.config.values import SPLITS, SplitName
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.stage import run

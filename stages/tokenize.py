@@ -14,13 +14,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
+from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Tokenize
-from medtune.config.values import SPLITS, SplitName
-from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.limits import check_token_files
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -36,6 +34,7 @@ from medtune.modeling.token_files import (
     read_batches,
     token_writer,
 )
+from medtune.modeling.token_rows import card_batch, conversation_batch
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import replacing, write_json
 from medtune.runtime.stage import run
@@ -46,37 +45,6 @@ SPLIT = Path("data/split")
 METRICS = Path("metrics/tokenize.json")
 
 
-def token_batch(
-    records: pa.RecordBatch, encoder: PromptEncoder, params: Tokenize, split: SplitName
-) -> tuple[pa.RecordBatch, dict[str, int]]:
-    """Returns the rows of a token file, and the lengths of prompts without room for an answer.
-
-    The loss covers `input_ids[loss_start:]`: the answer and its end-of-turn token, or all but the
-    first token, which nothing predicts. params.truncation decides whether an answer that is too
-    long is cut, keeping that token, or its row is left out; test references are always cut.
-    """
-    if HISTORY.name in records.schema.names:
-        return conversation_batch(records, encoder, params, split)
-    added = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
-    prompts = encoder.batch_question_ids(records["question"].to_pylist())
-    answers = encoder.batch_answer_ids([text + added for text in records["answer"].to_pylist()])
-    lengths = np.array([len(ids) for ids in prompts], np.int32)
-    rooms = params.max_length_tokens - lengths - 1  # tokens for the answer before its end token
-    truncated = np.array([len(ids) for ids in answers]) > rooms
-    kept = rooms > 0
-    no_room = {records["id"][n].as_py(): int(lengths[n]) for n in np.flatnonzero(~kept)}
-    if params.truncation == "drop" and split != "test":
-        kept &= ~truncated
-    rows = [[*prompts[n], *answers[n][: rooms[n]], encoder.end_id] for n in np.flatnonzero(kept)]
-    loss_starts = np.ones_like(lengths) if params.loss_on == "all" else lengths
-    columns = [
-        *records.filter(pa.array(kept)).columns,
-        pa.array(rows, pa.list_(pa.int32())),
-        *(pa.array(values[kept]) for values in (lengths, loss_starts, truncated)),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA), no_room
-
-
 def write_split(
     writer: pa.RecordBatchFileWriter, split: SplitName, encoder: PromptEncoder, params: Tokenize
 ) -> Counter[str]:
@@ -84,7 +52,8 @@ def write_split(
     counts = Counter(dict.fromkeys(COUNTS, 0))
     no_room: dict[str, int] = {}
     for records in read_batches(SPLIT / f"{split}.parquet"):
-        rows, more = token_batch(records, encoder, params, split)
+        rows_of = conversation_batch if HISTORY.name in records.schema.names else card_batch
+        rows, more = rows_of(records, encoder, params, split)
         writer.write(rows)
         no_room |= more
         counts.update(count(rows, records.num_rows))

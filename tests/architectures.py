@@ -19,7 +19,8 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.caches import NoCache, make_cache
 from medtune.generation.generate import generate
-from medtune.generation.kv_cache import PaddedCache, SharedPrefixCache
+from medtune.generation.kv_cache import SharedPrefixCache
+from medtune.generation.padded_cache import PaddedCache
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
 from medtune.modeling.forward import row_logits

@@ -16,7 +16,7 @@ PACKAGES = (
     "modeling",
     "training",
     "generation",
-    "serving",
+    "continuous_batching",
     "scoring",
     "content",
     "baselines",

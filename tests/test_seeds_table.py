@@ -1,6 +1,7 @@
 """The committed table of several seeds belongs to the recorded run."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def test_the_seed_of_the_workspace_is_scored_as_in_the_recorded_run(table: dict[
     pair, systems = (json.loads(Path(path).read_text("utf-8")) for path in (SCORES, SYSTEMS))
     place = table["seeds"].index(table["params"]["seed"])
     for name, score in table["scores"].items():
-        assert score["by_seed"][place] == pair[f"{name}.finetuned"], REMEDY
-        assert score["base"]["value"] == pair[f"{name}.base"], REMEDY
+        same = partial(pytest.approx, rel=1e-6)  # a loss changes in its last digit with the batches
+        assert score["by_seed"][place] == same(pair[f"{name}.finetuned"]), REMEDY
+        assert score["base"]["value"] == same(pair[f"{name}.base"]), REMEDY
         assert score["best"] == systems[f"best.{name}"], REMEDY
-        assert score[score["best"]]["value"] == systems[f"{score['best']}.{name}"], REMEDY
+        assert score[score["best"]]["value"] == same(systems[f"{score['best']}.{name}"]), REMEDY

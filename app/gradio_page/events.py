@@ -17,7 +17,7 @@ from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Con
 from app.gradio_page.feedback import FOLDER, Feedback
 from app.gradio_page.formatting import MESSAGES, PANES, messages, note_of, sentence, thumbs
 from app.gradio_page.history import InvalidHistoryError, read_saved, record_of
-from app.remarks import own_words
+from app.guard_remarks import own_words
 from medtune.runtime.errors import InputError
 
 LONGEST = 4000  # characters of a question; two texts of this length fit into a request

@@ -16,7 +16,7 @@ from app.gradio_page.filter import PageFilter, events_of
 from app.gradio_page.layout import build_page
 from app.gradio_page.nearest_cards import NearestCards
 from app.gradio_page.pairs import recorded_pairs
-from app.remarks import Remarks
+from app.guard_remarks import Remarks
 
 HERE = Path(__file__).parent
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")

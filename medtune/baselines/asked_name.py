@@ -10,7 +10,7 @@ from math import log
 
 import regex
 
-from medtune.scoring.words import WORD
+from medtune.scoring.word_splitting import WORD
 
 # A word of a script with spaces, a character of one without, or a mark such as "?".
 TOKEN = regex.compile(rf"{WORD.pattern}|[^\w\s]", regex.V1)

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from medtune.baselines.nearest import occurrences
-from medtune.scoring.words import UnicodeTokenizer
+from medtune.scoring.word_splitting import UnicodeTokenizer
 
 T = TypeVar("T")
 SLOT = "{name}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from medtune.scoring.words import WORD, has_unspaced
+from medtune.scoring.word_splitting import WORD, has_unspaced
 
 TEXTS = ["question", "answer"]  # columns of cards by which they are found
 BATCH = 1_000  # texts whose words are Python objects at a time

@@ -21,8 +21,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from medtune.commands.experiments import queue_experiments
+from medtune.config.allowed_values import as_list
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
-from medtune.config.values import as_list
 from medtune.runtime.errors import InputError
 
 EXAMPLES = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.config.values import SPLITS, SplitName
+from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from medtune.comparison.statistics import Settings, compare_tables
 from medtune.comparison.systems import Systems, defined_scores
 from medtune.scoring.scores import Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED
-from medtune.scoring.words import written_words
+from medtune.scoring.word_splitting import written_words
 
 PART_SCORES = ("rougeL", "perplexity")
 KIND_SCORES = ("content_f1", "facts", *PART_SCORES, "stopped_rate", "repetition_rate")

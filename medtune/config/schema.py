@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from medtune.config.values import (
+from medtune.config.allowed_values import (
     SPLITS,
     Count,
     Identifier,

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 
-from medtune.scoring.words import UnicodeTokenizer
+from medtune.scoring.word_splitting import UnicodeTokenizer
 
 FRAME_SHARE = 0.2  # of the training answers of a kind: a word in so many belongs to the frame
 MIN_FRAME_CARDS = 30  # a kind with fewer training cards has no frame: chance would decide

@@ -16,8 +16,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.compute as pc
 
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params
-from medtune.config.values import SPLITS
 from medtune.export import folders
 from medtune.export.card_description import draw_figures, make_tables
 from medtune.export.folders import check_folder

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medtune.config.values import as_list
+from medtune.config.allowed_values import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.export.hub import ADAPTER_CONFIG, CARD, Kind, Upload
 from medtune.export.modelfile import MODELFILE

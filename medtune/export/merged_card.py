@@ -1,7 +1,7 @@
 """The model card of merged weights: where they come from, their licence, and how to ask them."""
 
+from medtune.config.allowed_values import as_list
 from medtune.config.schema import Params
-from medtune.config.values import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.export.provenance import FIELD, NAME
 from medtune.modeling.prompts import PromptEncoder

@@ -8,7 +8,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from medtune.generation.kv_cache import GenerationCache, PaddedCache, SharedPrefixCache
+from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache
+from medtune.generation.padded_cache import PaddedCache
 from medtune.modeling.agreement import Probe, at_rest, enable_prefix_sharing
 from medtune.modeling.forward import ModelInputs, padded_logits, unwrapped
 
@@ -59,8 +60,16 @@ class NoCache:
         return list(rows)
 
 
-def make_cache(model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> GenerationCache:
-    """Returns a cache for prompts (token ids) and up to `max_new_tokens` more tokens for each."""
+def make_cache(
+    model: Any,
+    prompts: Sequence[list[int]],
+    max_new_tokens: int,
+    references: Sequence[list[int]] = (),
+) -> GenerationCache:
+    """Returns a cache for prompts (token ids) and up to `max_new_tokens` more tokens for each.
+
+    `references` (token ids) are texts whose loss behind each prompt is wanted as well.
+    """
     own = unwrapped(model)
     shares = enable_prefix_sharing(own)  # until the model takes continuous batches
     chosen = _chosen.setdefault(own, {})
@@ -68,7 +77,10 @@ def make_cache(model: Any, prompts: Sequence[list[int]], max_new_tokens: int) ->
         kinds = [SharedPrefixCache, PaddedCache] if shares else [PaddedCache]
         with at_rest(own):
             chosen[shares] = _choose(own, kinds)
-    cache: GenerationCache = chosen[shares](model, prompts, max_new_tokens)
+    kind = chosen[shares]
+    if kind is SharedPrefixCache:
+        return SharedPrefixCache(model, prompts, max_new_tokens, references)
+    cache: GenerationCache = kind(model, prompts, max_new_tokens)
     return cache
 
 

@@ -1,9 +1,10 @@
 """Answers many questions at a time, for the evaluate stage and `medtune ask`.
 
 Greedy answers equal those of transformers' `generate`, up to rounding. What differs is the speed: a
-row leaves the batch as soon as it ends, the cache grows in place, and a prefix that all prompts
-share runs once. Sampled answers depend on the question's own seed, not on the rest of its batch.
-Beam search and other ways of decoding are not supported.
+row leaves the batch as soon as it ends, the cache grows in place, a prefix that all prompts share
+runs once, and the loss of a reference is taken in the pass that reads its prompt. Sampled answers
+depend on the question's own seed, not on the rest of its batch. Beam search and other ways of
+decoding are not supported.
 """
 
 import logging
@@ -14,24 +15,18 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from medtune.config.schema import Evaluate
 from medtune.generation.caches import make_cache
 from medtune.generation.graphs import GreedySteps, greedy_answers
-from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
+from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_bytes
+from medtune.generation.sampling import Sampler
 from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
 from medtune.modeling.forward import ModelInputs
 from medtune.modeling.limits import check_length
+from medtune.modeling.losses import LOSS_BATCH, batch_losses, summed
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.token_files import row_lengths
@@ -50,14 +45,22 @@ class Answer:
     text: str
     tokens: int
     stopped: bool
+    # The reference's summed negative log-likelihood in nats, and its number of tokens.
+    reference_loss: tuple[float, int] = (0.0, 0)
 
 
 def answer_all(
-    model: Any, encoder: PromptEncoder, prompts: Sequence[list[int]], params: Evaluate, seed: int
+    model: Any,
+    encoder: PromptEncoder,
+    prompts: Sequence[list[int]],
+    params: Evaluate,
+    seed: int,
+    references: Sequence[list[int]] = (),
 ) -> list[Answer]:
     """Returns the answers to prompts (token ids), in their order.
 
-    Prompts of similar length go together, and the batches are divided between the processes.
+    `references` (token ids) are right answers, whose losses are wanted too, or none. Prompts of
+    similar length go together, and the batches are divided between the processes.
     """
     ends = end_ids(model, encoder)
     lengths = row_lengths(prompts)
@@ -74,9 +77,15 @@ def answer_all(
         with progress(total=len(batches) * params.max_new_tokens, unit="step") as bar:
             for numbers in batches:
                 batch, seeds = [prompts[n] for n in numbers], [(seed, n) for n in numbers]
-                rows = generate(model, batch, params, ends, seeds, bar.update)
+                wanted = [references[n] for n in numbers] if references else [[] for _ in numbers]
+                cache = make_cache(model, batch, params.max_new_tokens, wanted)
+                rows = decode(model, cache, batch, params, ends, seeds, bar.update)
+                losses = reference_losses(model, cache, batch, wanted)
                 answered.append(
-                    [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
+                    [
+                        Answer(encoder.decode(ids), len(ids), ids[-1] in ends, loss)
+                        for ids, loss in zip(rows, losses, strict=True)
+                    ]
                 )
                 # A batch may end early; the bar counts it as if it had not.
                 bar.update(len(answered) * params.max_new_tokens - bar.n)
@@ -122,7 +131,6 @@ def end_ids(model: Any, encoder: PromptEncoder) -> set[int]:
     return {encoder.end_id, *(eos if isinstance(eos, list) else [eos])} - {None}
 
 
-@torch.inference_mode()
 def generate(
     model: Any,
     prompts: Sequence[list[int]],
@@ -133,11 +141,46 @@ def generate(
 ) -> list[list[int]]:
     """Returns each prompt's new ids, up to and including the first id in `ends`, if there is one.
 
-    The prompts run once (prefill), then each row that has not ended runs one token a step. With a
-    temperature, `seeds` holds one seed for each prompt, of any kind that numpy's default_rng takes;
-    what is sampled depends on it and not on the other rows. `on_token` is called after each step.
+    With a temperature, `seeds` holds one seed for each prompt, of any kind that numpy's default_rng
+    takes; what is sampled depends on it and not on the other rows. `on_token` is called after each
+    step.
     """
     cache = make_cache(model, prompts, params.max_new_tokens)
+    return decode(model, cache, prompts, params, ends, seeds, on_token)
+
+
+def reference_losses(
+    model: Any,
+    cache: GenerationCache,
+    prompts: Sequence[list[int]],
+    references: Sequence[list[int]],
+) -> list[tuple[float, int]]:
+    """Returns the `reference_loss` of each row, after its prompt has run."""
+    if isinstance(cache, SharedPrefixCache):
+        return list(map(summed, cache.reference_losses))
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(prompts), LOSS_BATCH):
+            ids = prompts[start : start + LOSS_BATCH]
+            rows = [[*own, *more] for own, more in zip(ids, references[start:], strict=False)]
+            found += batch_losses(model, rows, [len(own) for own in ids])
+    return found
+
+
+@torch.inference_mode()
+def decode(
+    model: Any,
+    cache: GenerationCache,
+    prompts: Sequence[list[int]],
+    params: Evaluate,
+    ends: set[int],
+    seeds: Sequence[Any],
+    on_token: Callable[[], object],
+) -> list[list[int]]:
+    """Does what `generate` does, with a new cache of the prompts.
+
+    The prompts run once (prefill), then each row that has not ended runs one token a step.
+    """
     sampler = Sampler(prompts, params, seeds)
     new: list[list[int]] = [[] for _ in prompts]
     running = list(range(len(prompts)))  # running[row] is the number of the row's prompt
@@ -160,76 +203,3 @@ def generate(
                 sampler.keep(order)
                 tokens, running = tokens[order], [running[row] for row in order]
             passes = [cache.next_inputs(tokens)]
-
-
-class FrequencyPenalty(LogitsProcessor):
-    """Subtracts `penalty` from a token's logit for each time that the answer already has it.
-
-    As in the API of OpenAI and in vLLM. Unlike the repetition penalty it leaves the prompt alone,
-    so that an answer may take its words from there.
-    """
-
-    def __init__(self, penalty: float, prompt_width: int) -> None:
-        self.penalty, self.prompt_width = penalty, prompt_width
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Maps scores (rows, vocabulary); `input_ids` (rows, prompt_width + answer so far)."""
-        answers = input_ids[:, self.prompt_width :]
-        return scores.scatter_add(1, answers, scores.new_full(answers.shape, -self.penalty))
-
-
-class Sampler:
-    """Chooses the next token of each row: the likeliest, or one drawn at random.
-
-    Draws use the row's own random numbers, so that they do not depend on the batch.
-    """
-
-    def __init__(
-        self, prompts: Sequence[list[int]], params: Evaluate, seeds: Sequence[Any]
-    ) -> None:
-        width = max(len(ids) for ids in prompts)
-        self.processors: Any = LogitsProcessorList()
-        if params.repetition_penalty != 1:
-            self.processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
-        if params.frequency_penalty:
-            self.processors.append(FrequencyPenalty(params.frequency_penalty, width))
-        self.generators = None  # without a temperature, decoding is greedy
-        if params.temperature > 0:
-            self.generators = [np.random.default_rng(seed) for seed in seeds]
-            self.processors.append(TemperatureLogitsWarper(params.temperature))
-            if params.top_p < 1:
-                self.processors.append(TopPLogitsWarper(params.top_p))
-        # (rows, width) prompt and answer so far. The padding repeats the row's first id, so that
-        # the repetition penalty counts no token that the row does not have.
-        self.ids = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
-
-    @property
-    def is_greedy(self) -> bool:
-        """Whether the next token depends only on the logits and on the answer so far."""
-        others = [each for each in self.processors if not isinstance(each, FrequencyPenalty)]
-        return self.generators is None and not others
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the next token is the likeliest one, whatever came before."""
-        return self.generators is None and not self.processors
-
-    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
-        """Maps logits (rows, vocabulary) in fp32 to the next ids (rows,)."""
-        logits = self.processors(self.ids.to(logits.device), logits)
-        if self.generators is None:
-            tokens = logits.argmax(dim=-1)
-        else:
-            # By the inverse of the cumulative distribution: one random number for each token.
-            cumulative = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
-            numbers = [[generator.random()] for generator in self.generators]
-            drawn = torch.tensor(numbers, device=logits.device)  # (rows, 1) in [0, 1)
-            tokens = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)[:, 0]
-        self.ids = torch.cat([self.ids, tokens[:, None].to(self.ids.device)], dim=1)
-        return tokens
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keeps only these rows, in this order."""
-        self.ids = self.ids[rows]
-        if self.generators is not None:
-            self.generators = [self.generators[row] for row in rows]

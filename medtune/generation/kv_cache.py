@@ -11,32 +11,34 @@ so that the next token `n` of all rows goes to the same column:
                 prefix suffix answer
 
 The prompts run first (prefill), in groups that are packed as in medtune.modeling.shared_prefix. The
-prefix runs once for each group and is copied into all its slots. Then each row runs one token a
-step (decode). When a row has ended, a row from the last slots moves into its slot.
+prefix runs once for each group and is copied into all its slots. In the same pass, a reference may
+follow each prompt: its loss is taken, and its keys and values are dropped. Then each row runs one
+token a step (decode). When a row has ended, a row from the last slots moves into its slot.
 
 transformers' own cache copies all keys and values at each step, to append one column. It remains
-in use for models that cannot share a prefix (`PaddedCache`). Answers are the same either way, up to
-rounding.
+in use for models that cannot share a prefix (medtune.generation.padded_cache). Answers are the same
+either way, up to rounding.
 
 Comments give shapes in these letters:
 
     N  rows                  P  tokens of the shared prefix      H  heads of keys and values
     C  capacity in columns   R  columns of a group's suffixes    E  size of a head
-    D  hidden size
+    D  hidden size           T  tokens of a group's suffixes and references, without padding
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from torch.nn.functional import cross_entropy
+from transformers.cache_utils import Cache, DynamicLayer
 
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.forward import ModelInputs, logits_at
-from medtune.modeling.shared_prefix import Layout
+from medtune.modeling.forward import LOGITS_AT_ONCE, ModelInputs, logits_at
+from medtune.modeling.shared_prefix import CONTEXT, PADDING, Layout, PackedRow, masked_row
 
-PROMPTS_AT_ONCE = 32  # enough for full speed on a CPU; a larger group needs more padding
-GPU_TOKENS_AT_ONCE = 16_384  # of prompts with their padding
+# Tokens of prompts that run together: enough for full speed.
+TOKENS_AT_ONCE, GPU_TOKENS_AT_ONCE = 2_048, 16_384
 
 
 class GenerationCache(Protocol):
@@ -60,6 +62,24 @@ def cached_logits(
 ) -> torch.Tensor:
     """Runs a model with a cache; returns the logits (places, vocabulary) at these tokens."""
     return logits_at(model, places, **inputs, past_key_values=cache, use_cache=True)
+
+
+def prediction_places(
+    suffixes: Sequence[int], references: Sequence[int]
+) -> tuple[torch.Tensor, list[int]]:
+    """Returns which tokens of a prefill pass, after its prefix, predict the next one of interest.
+
+    These are each prompt's last token and those of its reference but for the last one. `suffixes`
+    and `references` (N,) are lengths in tokens. The second result is how many of them a row has.
+
+    >>> prediction_places([3, 2], [0, 2])
+    (tensor([2, 4, 5]), [1, 2])
+    """
+    counts = torch.tensor(references).clamp(min=1)  # (N,)
+    ends = (torch.tensor(suffixes) + counts - 1).cumsum(0)  # (N,) of the rows
+    first = ends - counts  # (N,) each prompt's last token
+    steps = torch.arange(int(counts.sum())) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return first.repeat_interleave(counts) + steps, counts.tolist()
 
 
 def row_bytes(model: Any, columns: int) -> int:
@@ -110,12 +130,24 @@ class SlotCache(Cache):
 
 
 class SharedPrefixCache(SlotCache):
-    """The cache of prompts (token ids) and of up to `max_new_tokens` more tokens for each."""
+    """The cache of prompts (token ids) and of up to `max_new_tokens` more tokens for each.
 
-    def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
+    `references` are texts (token ids) whose loss behind each prompt is wanted, or none.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[list[int]],
+        max_new_tokens: int,
+        references: Sequence[list[int]] = (),
+    ) -> None:
         count = model.config.get_text_config().num_hidden_layers
         super().__init__(model, [_SharedPrefixLayer(self) for _ in range(count)])
         self.prompts, self.row_count = prompts, len(prompts)
+        self.references = references or [[] for _ in prompts]
+        # (tokens,) negative log-likelihoods of each reference in nats, once the prompts have run
+        self.reference_losses: list[torch.Tensor] = []
         lengths = torch.tensor([len(ids) for ids in prompts], device=self.device)  # (N,)
         self.length = int(lengths.max())  # columns in use
         self.capacity = self.length + max_new_tokens
@@ -127,41 +159,42 @@ class SharedPrefixCache(SlotCache):
         # (N, C) bool: every column but padding; columns to come count as well
         self.key_mask = (columns < self.prefix_length) | (columns >= self.prefix_length + padding)
         self.group = slice(0, 0)  # the rows of the present prefill pass
+        self.layout = Layout(0, (0, 0), lengths[:0])  # of that pass
         # (1,) where a decode pass writes, if all columns shall take part; else the last in use
         self.column: torch.Tensor | None = None
 
     def prefill_inputs(self) -> Iterator[ModelInputs]:
         """Yields the inputs of one pass for each group of prompts, to be run in this order."""
-        size = PROMPTS_AT_ONCE
-        if self.device.type == "cuda":
-            size = max(size, GPU_TOKENS_AT_ONCE // self.length)
+        tokens = GPU_TOKENS_AT_ONCE if self.device.type == "cuda" else TOKENS_AT_ONCE
+        longest = max(map(len, self.references))
+        size = tokens // (self.length + longest)
+        if longest:
+            vocabulary = self.model.get_output_embeddings().weight.shape[0]
+            size = min(size, LOGITS_AT_ONCE // (longest * vocabulary))
+        size = max(1, size)
         for start in range(0, self.row_count, size):
             self.group = slice(start, min(start + size, self.row_count))
-            yield self._group_inputs(self.prompts[self.group])
+            packed = self._packed(self.prompts[self.group], self.references[self.group])
+            assert isinstance(packed.layout, Layout)
+            self.layout = packed.layout
+            yield vars(packed)
 
-    def _group_inputs(self, prompts: Sequence[list[int]]) -> ModelInputs:
-        """Packs one row: the prefix, then the suffixes, each padded on the left to R columns."""
+    def _packed(self, prompts: Sequence[list[int]], references: Sequence[list[int]]) -> PackedRow:
+        """Packs the prefix, then each prompt's suffix with its reference, but for the last token.
+
+        The suffixes end in the same column, so that the cache takes their keys and values at once.
+        """
         prefix, length = self.prefix_length, max(len(ids) for ids in prompts)
-        suffixes = torch.tensor([[0] * (length - len(ids)) + ids[prefix:] for ids in prompts])
-        packed_ids = torch.cat([suffixes.new_tensor(prompts[0][:prefix]), suffixes.flatten()])
-        padding = torch.tensor([length - len(ids) for ids in prompts])[:, None]  # (N, 1)
-        columns = torch.arange(length)  # (P + R,)
-        queries = columns[prefix:, None]  # (R, 1)
-        key_mask = (columns < prefix) | (columns >= prefix + padding)  # (N, P + R)
-        mask = key_mask[:, None, None] & (columns <= queries)  # (N, 1, R, P + R)
-        mask |= columns == queries  # padding attends to itself: a softmax over no key is NaN
-        positions = (columns[prefix:] - padding).clamp(min=0)  # (N, R)
-        packed_positions = torch.cat([columns[:prefix], positions.flatten()])
-        return {
-            "input_ids": packed_ids[None].to(self.device),  # (1, P + N · R)
-            "position_ids": packed_positions[None].to(self.device),  # (1, P + N · R)
-            "attention_mask": mask.to(self.device),  # (N, 1, R, P + R)
-            "layout": Layout(
-                prefix,
-                (suffixes.shape[0], suffixes.shape[1]),
-                torch.arange(suffixes.numel(), device=self.device),
-            ),
-        }
+        width = length + max(0, *(len(ids) - 1 for ids in references))
+        rows, segments = [], []
+        for prompt, reference in zip(prompts, references, strict=True):
+            suffix = prompt[prefix:] + reference[:-1]
+            left = length - len(prompt)
+            right = width - left - prefix - len(suffix)
+            rows.append([*prompt[:prefix], *[0] * left, *suffix, *[0] * right])
+            parts = (CONTEXT, prefix), (PADDING, left), (CONTEXT, len(suffix)), (PADDING, right)
+            segments.append([segment for segment, count in parts for _ in range(count)])
+        return masked_row(self.model, torch.tensor(rows), torch.tensor(segments), prefix)
 
     def next_inputs(self, tokens: torch.Tensor) -> ModelInputs:
         self.positions = self.positions + 1
@@ -173,14 +206,18 @@ class SharedPrefixCache(SlotCache):
         }
 
     def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
-        return cached_logits(self.model, self, self.last_places(inputs), inputs)
-
-    def last_places(self, inputs: ModelInputs) -> torch.Tensor:
-        """Returns the numbers (N,) of the rows' last tokens among the tokens of a pass."""
-        rows, columns, first = len(inputs["input_ids"]), 1, 0
-        if "layout" in inputs:
-            (rows, columns), first = inputs["layout"].shape, self.prefix_length
-        return first - 1 + columns * torch.arange(1, rows + 1, device=self.device)
+        if "layout" not in inputs:
+            places = torch.arange(len(inputs["input_ids"]), device=self.device)
+            return cached_logits(self.model, self, places, inputs)
+        references = self.references[self.group]
+        suffixes = [len(ids) - self.prefix_length for ids in self.prompts[self.group]]
+        places, counts = prediction_places(suffixes, [len(ids) for ids in references])
+        places = (self.prefix_length + places).to(self.device)
+        logits = cached_logits(self.model, self, places, inputs).split(counts)
+        for ids, own in zip(references, logits, strict=True):  # own (tokens, vocabulary)
+            targets = torch.tensor(ids, dtype=torch.long, device=self.device)
+            self.reference_losses.append(cross_entropy(own[: len(ids)], targets, reduction="none"))
+        return torch.stack([own[0] for own in logits])
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         order = self.close_gaps(rows, [self.length] * self.row_count)
@@ -201,7 +238,7 @@ class _SharedPrefixLayer(SlotLayer):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Stores the keys and values of a pass; returns those that its attention needs.
 
-        A prefill pass gives and gets (1, H, P + N · R, E). A decode pass gives (N, H, 1, E) and
+        A prefill pass gives and gets (1, H, P + T, E). A decode pass gives (N, H, 1, E) and
         gets (N, H, length, E), or all columns if the cache names the one to write.
         """
         if key_states.shape[0] == 1 and key_states.shape[2] > 1:
@@ -219,61 +256,16 @@ class _SharedPrefixLayer(SlotLayer):
         return keys, values
 
     def _store_prompts(self, *states: torch.Tensor) -> None:
-        """Copies packed keys and values (1, H, P + N · R, E) into the slots of their rows."""
+        """Copies packed keys and values (1, H, P + T, E) into the slots of their rows."""
         cache, prefix = self.cache, self.cache.prefix_length
         if not self.buffers:
             shapes = [(cache.row_count, s.shape[1], cache.capacity, s.shape[3]) for s in states]
             self.buffers = [new.new_empty(s) for new, s in zip(states, shapes, strict=True)]
             for buffer in self.buffers:  # NaN in padding would spoil attention even where hidden
                 buffer[:, :, prefix : cache.length] = 0
+        columns = max(len(ids) for ids in cache.prompts[cache.group]) - prefix  # R
         for buffer, new in zip(self.buffers, states, strict=True):
             slots = buffer[cache.group]  # (N, H, C, E), a view
             slots[:, :, :prefix] = new[:, :, :prefix]
-            suffixes = new[0, :, prefix:].unflatten(1, (len(slots), -1)).transpose(0, 1)
-            slots[:, :, cache.length - suffixes.shape[2] : cache.length] = suffixes  # (N, H, R, E)
-
-
-class PaddedCache(DynamicCache):
-    """transformers' cache with the methods of a SharedPrefixCache, for prompts padded on the left.
-
-    It serves models whose attention cannot take packed rows, such as those with sliding windows.
-    """
-
-    def __init__(self, model: Any, prompts: Sequence[list[int]], max_new_tokens: int) -> None:
-        super().__init__(config=model.config)
-        self.model = model
-        width = max(len(ids) for ids in prompts)
-        padded = [[0] * (width - len(ids)) + ids for ids in prompts]
-        self.ids = torch.tensor(padded, device=model.device)  # (N, width)
-        columns = torch.arange(width + max_new_tokens, device=model.device)  # (C,)
-        lengths = torch.tensor([len(ids) for ids in prompts], device=model.device)  # (N,)
-        self.positions = columns - (width - lengths)[:, None]  # (N, C), negative in padding
-        self.length = width  # columns in use
-
-    def prefill_inputs(self) -> Iterator[ModelInputs]:
-        yield self._inputs(self.ids)
-
-    def next_inputs(self, tokens: torch.Tensor) -> ModelInputs:
-        self.length += 1
-        return self._inputs(tokens[:, None])
-
-    def _inputs(self, ids: torch.Tensor) -> ModelInputs:
-        """Returns the inputs for the last columns, whose ids (N, columns) are given."""
-        positions = self.positions[:, : self.length]
-        return {
-            "input_ids": ids,
-            "position_ids": positions[:, -ids.shape[1] :].clamp(min=0),
-            "attention_mask": (positions >= 0).long(),  # (N, length)
-        }
-
-    def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
-        rows, columns = inputs["input_ids"].shape
-        places = columns * torch.arange(1, rows + 1, device=self.positions.device) - 1  # (N,)
-        return cached_logits(self.model, self, places, inputs)
-
-    def keep(self, rows: Sequence[int]) -> list[int]:
-        # Every layer of transformers can reorder its rows; only some can select among them.
-        indices: Any = torch.tensor(rows, device=self.positions.device)
-        self.reorder_cache(indices)
-        self.positions = self.positions[rows]
-        return list(rows)
+            suffixes = cache.layout.unpack(new[0, :, prefix:].transpose(0, 1))[:, :columns]
+            slots[:, :, cache.length - columns : cache.length] = suffixes.transpose(1, 2)

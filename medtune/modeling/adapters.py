@@ -10,6 +10,7 @@ from typing import Any
 
 from medtune.config.schema import Train
 from medtune.modeling.loading import BASE, load_tokenizer, require
+from medtune.modeling.neftune import add_neftune
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
@@ -58,7 +59,7 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     if params.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if params.neftune_noise_alpha is not None:
-        _add_neftune(model.get_input_embeddings(), params.neftune_noise_alpha)
+        add_neftune(model.get_input_embeddings(), params.neftune_noise_alpha)
     torch.manual_seed(seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -210,17 +211,3 @@ def _make_portable(path: Path) -> None:
     if isinstance(config["target_modules"], list):
         config["target_modules"].sort()
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _add_neftune(embeddings: Any, alpha: float) -> None:
-    """Adds uniform noise of size alpha / sqrt(seq · dim) to embeddings (arXiv 2310.05914)."""
-    import torch
-
-    def add_noise(module: Any, _: Any, output: Any) -> Any:
-        if not module.training:
-            return output
-        magnitude = alpha / (output.size(1) * output.size(2)) ** 0.5
-        return output + torch.empty_like(output).uniform_(-magnitude, magnitude)
-
-    embeddings.neftune_noise_alpha = alpha
-    embeddings.register_forward_hook(add_noise)

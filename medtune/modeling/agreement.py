@@ -138,7 +138,6 @@ def _may_share_prefixes(model: Any) -> bool:
         and not model._is_stateful
         and not getattr(config, "sliding_window", None)
         and set(getattr(config, "layer_types", None) or ()) <= {"full_attention"}
-        and not getattr(model.get_input_embeddings(), "neftune_noise_alpha", None)
     )
 
 

@@ -6,14 +6,20 @@ logits (Cohere multiplies them, Granite divides them, Gemma caps them) stays its
 """
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import torch
+from torch.distributed.tensor import DTensor
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from medtune.modeling.loading import to_device
 
 ModelInputs = dict[str, Any]  # keyword arguments of a model's forward pass
+LOGITS_AT_ONCE = 2**27  # 512 MiB in fp32
 
 
 def logits_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
@@ -26,11 +32,64 @@ def logits_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
         return (arguments[0].flatten(0, -2).index_select(0, places),)
 
     model = unwrapped(model)
-    hook = model.get_output_embeddings().register_forward_pre_hook(select)
-    try:
+    with hooked(model.get_output_embeddings(), select):
         return model(**accepted(model, inputs)).logits.float()
+
+
+def losses_at(
+    model: Any, places: torch.Tensor, targets: torch.Tensor, **inputs: Any
+) -> torch.Tensor:
+    """Returns the negative log-likelihoods (places,) in nats of `targets` (places,), as token ids.
+
+    More logits than LOGITS_AT_ONCE are computed in parts, which the backward pass computes again.
+    With FSDP they are not, because all processes must run the model equally often.
+    """
+    head = unwrapped(model).get_output_embeddings().weight
+    size = max(1, LOGITS_AT_ONCE // head.shape[0])
+    if len(places) <= size or isinstance(head, DTensor):
+        return cross_entropy(logits_at(model, places, **inputs), targets, reduction="none")
+    states = _states_at(model, places, **inputs)
+
+    def losses(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(_logits_of(model, states), targets, reduction="none")
+
+    parts = zip(states.split(size), targets.split(size), strict=True)
+    return torch.cat([checkpoint(losses, *part, use_reentrant=False) for part in parts])
+
+
+def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
+    """Returns the states (places, D) from which the head makes the logits at `places`."""
+    states = []
+
+    def catch(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        states.append(arguments[0].flatten(0, -2).index_select(0, places))
+        return (states[0][:1],)
+
+    model = unwrapped(model)
+    with hooked(model.get_output_embeddings(), catch):
+        model(**accepted(model, inputs))
+    return states[0]
+
+
+def _logits_of(model: Any, states: torch.Tensor) -> torch.Tensor:
+    """Returns the logits (places, vocabulary) in fp32 that a model makes of states (places, D).
+
+    The model runs on one token, whose state is replaced just before the head.
+    """
+    model = unwrapped(model)
+    ids = torch.zeros((1, 1), dtype=torch.long, device=states.device)
+    with hooked(model.get_output_embeddings(), lambda *_: (states,)):
+        return model(**accepted(model, {"input_ids": ids, "use_cache": False})).logits.float()
+
+
+@contextmanager
+def hooked(layer: Any, hook: Any) -> Iterator[None]:
+    """Within this context, `hook` changes what the layer gets."""
+    handle = layer.register_forward_pre_hook(hook)
+    try:
+        yield
     finally:
-        hook.remove()
+        handle.remove()
 
 
 def row_logits(model: Any, ids: list[int]) -> torch.Tensor:
@@ -48,8 +107,12 @@ def padded_logits(
 
     The columns count through all rows. This is the form that every causal model takes.
     """
+    return logits_at(model, places, **padded_inputs(model, ids, is_token))
+
+
+def padded_inputs(model: Any, ids: torch.Tensor, is_token: torch.Tensor) -> ModelInputs:
     ids, mask = (to_device(tensor, model.device) for tensor in (ids, is_token.long()))
-    return logits_at(model, places, input_ids=ids, attention_mask=mask, use_cache=False)
+    return {"input_ids": ids, "attention_mask": mask, "use_cache": False}
 
 
 def unwrapped(model: Any) -> Any:

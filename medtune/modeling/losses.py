@@ -5,13 +5,13 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import spread
-from medtune.modeling.forward import padded_logits
+from medtune.modeling.forward import losses_at, padded_inputs
 from medtune.modeling.loading import to_device
+from medtune.modeling.neftune import packed_noise
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.shared_prefix import pack, shares_prefixes
 from medtune.modeling.token_files import row_lengths
@@ -37,11 +37,11 @@ def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tens
         row, columns = pack(model, batch)
     supervised = _supervised(batch, columns)
     places, targets, rows = (to_device(tensor, model.device) for tensor in supervised)
-    if is_packed:
-        logits = row.logits(model, places)  # (supervised, vocabulary)
-    else:
-        logits = padded_logits(model, batch["input_ids"], batch["attention_mask"], places)
-    return cross_entropy(logits, targets, reduction="none"), rows
+    if not is_packed:
+        inputs = padded_inputs(model, batch["input_ids"], batch["attention_mask"])
+        return losses_at(model, places, targets, **inputs), rows
+    with packed_noise(model, batch["input_ids"].shape, columns):
+        return losses_at(model, places, targets, **row.inputs), rows
 
 
 def _supervised(batch: dict[str, torch.Tensor], columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -81,16 +81,30 @@ def summed_losses(
     enable_prefix_sharing(model)
     batches = by_length(row_lengths(input_ids), LOSS_BATCH)
 
-    def batch_losses(numbers: list[int]) -> list[tuple[float, int]]:
-        rows, starts = [input_ids[n] for n in numbers], [loss_start[n] for n in numbers]
-        losses, row_of_loss = (t.cpu() for t in token_losses(model, padded(rows, starts, 0)))
-        by_row = [losses[row_of_loss == row].double() for row in range(len(numbers))]
-        return [(own.sum().item(), len(own)) for own in by_row]
-
     def all_losses(batches: Sequence[list[int]]) -> list[list[tuple[float, int]]]:
         with progress(batches, unit="batch") as bar:
-            return [batch_losses(numbers) for numbers in bar]
+            return [
+                batch_losses(
+                    model, *([values[n] for n in own] for values in (input_ids, loss_start))
+                )
+                for own in bar
+            ]
 
     with torch.inference_mode(), packed_weights(model, tokens=LOSS_BATCH * TOKENS_PER_ROW):
         found = spread(all_losses, batches)
     return [losses for _, losses in sorted(zip(chain(*batches), chain(*found), strict=True))]
+
+
+def batch_losses(
+    model: Any, input_ids: Sequence[list[int]], loss_start: Sequence[int]
+) -> list[tuple[float, int]]:
+    """Returns the `summed_losses` of rows that go through the model together."""
+    batch = padded(input_ids, loss_start, 0)
+    losses, row_of_loss = (tensor.cpu() for tensor in token_losses(model, batch))
+    by_row = [losses[row_of_loss == row] for row in range(len(input_ids))]
+    return list(map(summed, by_row))
+
+
+def summed(losses: torch.Tensor) -> tuple[float, int]:
+    """Returns the sum and the number of the losses (tokens,) of a row."""
+    return losses.double().sum().item(), len(losses)

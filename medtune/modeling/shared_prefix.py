@@ -42,7 +42,7 @@ directly behind the context.
 
 The result is exact: losses and gradients equal those of the padded batch up to rounding. A model
 that cannot take packed rows runs padded as usual, which medtune.modeling.agreement finds out. With
-dropout the batch is packed but the prefix is repeated, because each row draws its own noise.
+noise (dropout, NEFTune) the batch is packed but the prefix is repeated: each row draws its own.
 
 Packing without attention between rows: Krell et al. 2021 (arXiv:2107.02027). The prefix computed
 once in training: Prefix Grouper, Liu et al. 2025 (arXiv:2506.05433). Continuations under a mask of
@@ -63,8 +63,9 @@ from transformers.masking_utils import sdpa_mask
 
 from medtune.modeling.collation import IGNORED
 from medtune.modeling.flash import Sequences, flash_dtype
-from medtune.modeling.forward import logits_at, padded_logits
+from medtune.modeling.forward import ModelInputs, logits_at, padded_logits
 from medtune.modeling.loading import to_device
+from medtune.modeling.neftune import is_noisy
 
 ATTENTION = "sdpa_shared_prefix"  # the name under which transformers finds `_attend`
 PADDING, CONTEXT = -1, 0  # segments of a row; continuations are the segments 1, 2, …
@@ -112,17 +113,14 @@ class PackedRow:
         ids, positions, mask = (to_device(tensor, device) for tensor in (ids, positions, mask))
         return PackedRow(ids, positions, mask, self.layout.to(device))
 
+    @property
+    def inputs(self) -> ModelInputs:
+        """The arguments of a model; transformers hands a 4-D mask on unchanged."""
+        return vars(self) | {"use_cache": False}
+
     def logits(self, model: Any, places: torch.Tensor) -> torch.Tensor:
         """Returns the logits (places, vocabulary) after the packed tokens of these numbers."""
-        return logits_at(
-            model,
-            places,
-            input_ids=self.input_ids,
-            position_ids=self.position_ids,
-            attention_mask=self.attention_mask,  # transformers hands a 4-D mask on unchanged
-            layout=self.layout,
-            use_cache=False,
-        )
+        return logits_at(model, places, **self.inputs)
 
 
 def pack(model: Any, batch: dict[str, torch.Tensor]) -> tuple[PackedRow, torch.Tensor]:
@@ -193,7 +191,7 @@ def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: in
     """Packs all tokens after the first `prefix` of each row, behind those of the first row.
 
     `ids` and `segments` are (N, S) int64. A token attends to the CONTEXT of its row and to its own
-    segment, in both cases up to itself. The first column of each row is CONTEXT.
+    segment, in both cases up to itself. Padding may lie anywhere.
     """
     columns = torch.arange(ids.shape[1], device=ids.device)  # (S,)
     suffix_segments = segments[:, prefix:]  # (N, R)
@@ -204,7 +202,8 @@ def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: in
     mask = in_reach & causal & is_token[:, :, None]
     # (T,): a token at position n attends to n tokens before it and to itself.
     positions = mask.sum(dim=2)[is_token] - 1
-    mask |= columns == 0  # padding attends to one key, because a softmax over no key is NaN
+    # Padding attends to one key, because a softmax over no key is NaN.
+    mask |= (columns == 0) & ~is_token[:, :, None]
     packed_ids = torch.cat([ids[0, :prefix], ids[:, prefix:][is_token]])
     packed_positions = torch.cat([columns[:prefix], positions])
     slots = is_token.flatten().nonzero()[:, 0]
@@ -215,9 +214,11 @@ def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: in
 
 
 def draws_noise(model: Any) -> bool:
-    """Whether dropout is active: a shared prefix would then get one draw for all rows."""
+    """Whether noise is active: a shared prefix would then get one draw for all rows."""
     if not model.training:
         return False
+    if is_noisy(model.get_input_embeddings()):
+        return True
     dropouts = (module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
     return bool(getattr(model.config.get_text_config(), "attention_dropout", 0) or any(dropouts))
 

@@ -91,12 +91,20 @@ def texts(table: pa.Table) -> Iterator[dict[str, Any]]:
 class Lists(Sequence[Any]):
     """A column of lists that stays in its mapped file: a row becomes a list when it is read.
 
-    With `ends`, each row ends there: a prompt is the beginning of `input_ids`.
+    With `starts` or `ends`, each row is cut there: a prompt is the beginning of `input_ids`, and
+    its reference is the rest.
     """
 
-    def __init__(self, column: pa.ChunkedArray | pa.Array, ends: list[int] | None = None) -> None:
-        self._column, self._ends = column, ends
-        self.lengths: list[int] = ends or pc.list_value_length(column).to_pylist()
+    def __init__(
+        self,
+        column: pa.ChunkedArray | pa.Array,
+        ends: list[int] | None = None,
+        starts: list[int] | None = None,
+    ) -> None:
+        self._column = column
+        self._ends: list[int] = ends or pc.list_value_length(column).to_pylist()
+        self._starts = starts or [0] * len(column)
+        self.lengths = [end - start for start, end in zip(self._starts, self._ends, strict=True)]
 
     def __len__(self) -> int:
         return len(self._column)
@@ -104,8 +112,7 @@ class Lists(Sequence[Any]):
     def __getitem__(self, row: Any) -> Any:
         if isinstance(row, slice):
             return [self[n] for n in range(*row.indices(len(self)))]
-        values = self._column[row].as_py()
-        return values if self._ends is None else values[: self._ends[row]]
+        return self._column[row].as_py()[self._starts[row] : self._ends[row]]
 
 
 def row_lengths(rows: Sequence[Sequence[Any]]) -> list[int]:

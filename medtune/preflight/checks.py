@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from medtune.config.allowed_values import SPLITS, SplitName, as_list
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import Params
-from medtune.config.values import SPLITS, SplitName, as_list
 from medtune.modeling.collation import Cards
 from medtune.modeling.launch import LAUNCH, unknown_launch
 from medtune.modeling.loading import BASE

@@ -8,14 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import read_yaml
 from medtune.config.schema import Params
-from medtune.config.values import SPLITS, SplitName
 from medtune.modeling.collation import Cards
-from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TOKENS, columns, read_tokens, row_lengths
+from medtune.modeling.token_rows import conversation_batch
 from medtune.preflight.memory import Batches
 from medtune.training.passes import training_order
 
@@ -124,8 +124,6 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
     train, test = lengths["train"], lengths["test"]
     batches = training_order(len(train.cards), rows, params.train.seed_or(params.seed), 0)
     tokens = max(sum(train.cards[n] for n in batch) for batch in batches)
-    if params.train.neftune_noise_alpha is not None:  # these batches are padded
-        tokens = rows * max(train.cards)
     answers = [card - prompt for card, prompt in zip(test.cards, test.prompts, strict=True)]
     evaluate = params.evaluate
     limits = [params.split.limit(split) for split in ("validation", "test")]

@@ -26,6 +26,11 @@ FIELDS = (
 NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # of a weight with its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
+PROMPT_TOKENS, GPU_PROMPT_TOKENS = (
+    2_048,
+    16_384,
+)  # that run together, in medtune.generation.kv_cache
+MOST_LOGITS = 2**27  # LOGITS_AT_ONCE of medtune.modeling.forward
 PROCESS = 450 * 2**20  # Python and its libraries on a CPU
 HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
 CACHE = 1.6  # of a cache that grows, old and new parts are held at the same time
@@ -164,6 +169,8 @@ def train_bytes(
     if train.gradient_checkpointing:
         activations = a_layer + decoder.layers * batches.train * decoder.hidden * width
     logits = LOGIT_BYTES * batches.supervised * decoder.vocabulary
+    if not gpu or train.gradient_checkpointing or train.neftune_noise_alpha:  # no CUDA graph
+        logits = min(logits, LOGIT_BYTES * MOST_LOGITS)
     if gpu:
         return round(CUDA_CONTEXT + base + adapter + CUDA_HEAP * (activations + logits))
     loading = base + stored if stored != base else base
@@ -204,11 +211,15 @@ def evaluate_bytes(
         weights += 4 * (decoder.linear_weights + decoder.embedding)
     logits = SCORED_LOGIT_BYTES * decoder.vocabulary
     pass_bytes = width * (2 * decoder.hidden + 2 * decoder.intermediate)  # of a token
-    scoring = batches.scored_answers * logits + batches.scored * pass_bytes
     choices = CHOICE_TOKENS * logits if params.evaluate.choice_questions != 0 else 0
     cache = 2 * decoder.keys * decoder.layers * width * batches.answered * batches.cached
-    answering = CACHE * cache + batches.answered * logits
-    largest = max(scoring, choices, answering)
+    prompts = min(GPU_PROMPT_TOKENS if gpu else PROMPT_TOKENS, batches.answered * batches.cached)
+    references = min(
+        prompts * batches.scored_answers / batches.scored, MOST_LOGITS / decoder.vocabulary
+    )
+    reading = references * logits + prompts * pass_bytes
+    answering = CACHE * cache + max(reading, batches.answered * logits)
+    largest = max(choices, answering)
     if gpu:
         return round(CUDA_CONTEXT + weights + CUDA_HEAP * largest)
     return round(PROCESS + weights + largest)

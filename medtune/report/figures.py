@@ -35,7 +35,7 @@ from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
 from medtune.runtime.files import replacing
 from medtune.scoring.scores import SCORES, Score
-from medtune.scoring.words import written_words
+from medtune.scoring.word_splitting import written_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

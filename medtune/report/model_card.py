@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from medtune.config.allowed_values import as_list
 from medtune.config.schema import Section
-from medtune.config.values import as_list
 from medtune.scoring.scores import SCORES
 
 UNKNOWN_LICENCE = "see the source"

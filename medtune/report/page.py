@@ -21,7 +21,7 @@ from medtune.report.rendering import TEMPLATES, number
 from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
-from medtune.scoring.words import joined, repetition, written_words
+from medtune.scoring.word_splitting import joined, repetition, written_words
 
 SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
     "systems": "Against answers without training",

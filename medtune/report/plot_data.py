@@ -16,7 +16,7 @@ from medtune.report.score_rows import Facts
 from medtune.runtime.files import write_csv
 from medtune.scoring.scores import ROUGE
 from medtune.scoring.systems import UNTRAINED, title
-from medtune.scoring.words import written_words
+from medtune.scoring.word_splitting import written_words
 
 PLOTS = Path("plots/compare")
 BIN_WORDS = 10  # of the histogram of answer lengths; a bin is labelled with its lowest count

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import read_yaml
-from medtune.config.values import SPLITS
 from medtune.report.model_card import public_sources
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import read_arrow, read_table

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from medtune.comparison.breakdowns import KIND_SCORES, part_names
 from medtune.comparison.verdict import outcome_in
-from medtune.config.values import as_list
+from medtune.config.allowed_values import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.headline import headline, system_rows
 from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of

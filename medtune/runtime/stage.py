@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from medtune.runtime.errors import InputError
-from medtune.runtime.memory import out_of_memory
+from medtune.runtime.out_of_memory import out_of_memory
 from medtune.runtime.outputs import check_replaced, declared_outputs, removed_by_dvc, stamps
 from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from medtune.scoring.words import fold
+from medtune.scoring.word_splitting import fold
 
 # fmt: off
 SMALL = (

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from medtune.scoring.numerals import PART, TENS, in_digits
 from medtune.scoring.units import PATTERN_OF_UNITS, PER, TIMES, in_base_units, one_spelling
-from medtune.scoring.words import with_spaces
+from medtune.scoring.word_splitting import with_spaces
 
 Numbers = tuple[Fraction, ...]  # one number, or the two of a ratio such as 120/80
 

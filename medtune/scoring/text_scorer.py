@@ -9,7 +9,7 @@ from medtune.runtime.imports import without
 from medtune.scoring.evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.quantities import unsupported
 from medtune.scoring.scores import ROUGE
-from medtune.scoring.words import (
+from medtune.scoring.word_splitting import (
     UNUSED_BY_NLTK,
     UnicodeTokenizer,
     beyond_ascii,

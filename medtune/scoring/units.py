@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from medtune.scoring.words import fold
+from medtune.scoring.word_splitting import fold
 
 # Base unit: spellings of a unit and how many base units it is, comma, the next unit.
 SCALES = {

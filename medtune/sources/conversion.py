@@ -4,6 +4,9 @@ import difflib
 import json
 import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,20 +146,37 @@ def _convert_gguf(path: Path, folder: Path) -> None:
 
     source: dict[str, Any] = {"gguf_file": path.name}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path.parent,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.float32,
-            **source,
-        )
-        logger.info("converting the tokenizer of %s", path.name)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
+        with _header_read_once():
+            model = AutoModelForCausalLM.from_pretrained(
+                path.parent,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.float32,
+                **source,
+            )
+            logger.info("converting the tokenizer of %s", path.name)
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **source)
     except (ValueError, IndexError, KeyError, struct.error) as error:
         raise InputError(
             f"{path.name} cannot be read as GGUF ({error}): download it again"
         ) from None
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _header_read_once() -> Iterator[None]:
+    """Has transformers parse a GGUF file once, instead of for config, weights and tokenizer."""
+    import gguf
+
+    names = ("GGUFReader", "get_tensor_name_map")
+    before = {name: getattr(gguf, name) for name in names}
+    for name, function in before.items():
+        setattr(gguf, name, cache(function))
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(gguf, name, function)
 
 
 def _check_architecture(path: Path) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from medtune.config.values import SPLITS
+from medtune.config.allowed_values import SPLITS
 from medtune.splits.groups import LEAK_SHARE
-from medtune.splits.near_duplicates import candidates, similar
+from medtune.splits.minhash import candidates, similar
 from medtune.splits.ngrams import Array, Texts
 
 REASONS = ("question", "answer", "ngram13", "near_duplicate")

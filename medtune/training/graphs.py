@@ -5,7 +5,7 @@ CPU several times as long as the GPU needs for them. A graph starts them all at 
 exactly what was recorded, in the same memory: each size of a pass has its own graph, and smaller
 passes are filled up to the next size. The filling is a sequence of its own, without loss.
 
-Graphs need a model that takes packed rows, one process and no checkpointing.
+Graphs need a model that takes packed rows, one process, no checkpointing and no NEFTune.
 """
 
 import logging
@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from medtune.modeling.collation import Cards, common_prefix_length
 from medtune.modeling.flash import flash_dtype
 from medtune.modeling.loading import to_device
+from medtune.modeling.neftune import is_noisy
 from medtune.modeling.shared_prefix import (
     CONTEXT,
     PADDING,
@@ -169,7 +170,8 @@ class Graphs:
         self.prefix = 0
         self.pool: Any = None  # memory that all graphs share, because only one runs at a time
         model.train()
-        if not shares_prefixes(model) or _checkpoints(model):
+        noisy = is_noisy(model.get_input_embeddings())  # its noise follows each batch's width
+        if noisy or not shares_prefixes(model) or _checkpoints(model):
             return
         with autocast():
             dtype = flash_dtype(model)

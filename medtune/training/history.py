@@ -1,9 +1,7 @@
-"""The progress of a training run: the points of its curves, and what follows from them."""
+"""The progress of a training run: its steps and the points of its curves."""
 
 import math
 from dataclasses import dataclass, field
-
-from medtune.config.schema import Train
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,3 @@ class History:
     def is_lowest(self, loss: float) -> bool:
         """Whether a validation loss is lower than all earlier ones."""
         return loss < min(self.validation_losses().values(), default=math.inf)
-
-    def out_of_patience(self, params: Train) -> bool:
-        """Whether too many validations in a row have brought no lower loss."""
-        lowest, stale = math.inf, 0
-        for loss in self.validation_losses().values():
-            better = loss < lowest - params.early_stopping_threshold
-            lowest, stale = (loss, 0) if better else (lowest, stale + 1)
-        patience = params.early_stopping_patience
-        return patience is not None and stale >= patience

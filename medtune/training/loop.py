@@ -28,15 +28,16 @@ from medtune.modeling.token_files import row_lengths
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
+from medtune.training.early_stopping import is_out_of_patience
 from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
 from medtune.training.optimizers import (
-    Schedule,
     load_optimizer_state,
     make_optimizer,
     optimizer_state,
 )
 from medtune.training.passes import Plan, token_budget
+from medtune.training.schedule import Schedule
 
 logger = logging.getLogger("medtune")
 
@@ -129,7 +130,8 @@ class Trainer:
         self.best: Tensors = {}  # the adapter of the lowest validation loss
 
     def done(self) -> bool:
-        return self.history.step == len(self.plan) or self.history.out_of_patience(self.params)
+        losses = self.history.validation_losses().values()
+        return self.history.step == len(self.plan) or is_out_of_patience(losses, self.params)
 
     def advance(self) -> Iterator[Point]:
         """Takes one optimiser step, and yields the points that are due after it."""

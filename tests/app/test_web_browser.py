@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.api.static import BUILT
-from app.remarks import Remarks
+from app.guard_remarks import Remarks
 from medtune.disclaimer import DISCLAIMER
 from medtune.guard.notices import notice
 from medtune.modeling.prompts import Message, PromptEncoder

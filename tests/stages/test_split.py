@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from medtune.cards.records import FIELDS
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import PARAMS_FILE, load_params, read_yaml
-from medtune.config.values import SPLITS
 from medtune.runtime.errors import InputError
 from medtune.splits import ngrams
 from medtune.splits.ngrams import normalised

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from medtune.config.allowed_values import SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Tokenize
-from medtune.config.values import SplitName
 from medtune.modeling import token_files
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import (
@@ -23,6 +23,7 @@ from medtune.modeling.token_files import (
     read_tokens,
     token_writer,
 )
+from medtune.modeling.token_rows import card_batch
 from medtune.runtime.errors import InputError
 from medtune.runtime.files import write_table
 from stages import tokenize as stage
@@ -47,7 +48,7 @@ def batch(
 ) -> list[dict[str, Any]]:
     params = PARAMS.model_copy(update=changed)
     texts = pa.RecordBatch.from_pylist(list(records), TEXTS)
-    return stage.token_batch(texts, encoder, params, split)[0].to_pylist()
+    return card_batch(texts, encoder, params, split)[0].to_pylist()
 
 
 @pytest.fixture

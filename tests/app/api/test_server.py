@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from medtune.config.loading import load_params
 from medtune.modeling.collation import Cards
-from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.token_files import HISTORY, TEXTS
+from medtune.modeling.token_rows import conversation_batch
 from tests.app.api.conftest import ANSWER, URL, Serve, question
 from tests.waiting import until
 

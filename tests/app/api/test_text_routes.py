@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.remarks import Remarks
+from app.guard_remarks import Remarks
+from medtune.continuous_batching.batch import ContinuousBatch
 from medtune.guard.notices import notice
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder
 from medtune.scoring.choice_questions import Question
 from medtune.scoring.multiple_choice import answer_choices
-from medtune.serving.batch import ContinuousBatch
 
 Serve = Callable[..., TestClient]
 URL = "/v1/completions"

@@ -14,7 +14,7 @@ from app.gradio_page.blind_test import BlindTest, Parts
 from app.gradio_page.conversations import Conversations
 from app.gradio_page.nearest_cards import NearestCards
 from app.gradio_page.pairs import Pair
-from app.remarks import Remarks
+from app.guard_remarks import Remarks
 from medtune.guard.notices import notice
 from medtune.judging.votes import OWN_QUESTION, Vote, read_votes
 from medtune.modeling.prompts import PromptEncoder

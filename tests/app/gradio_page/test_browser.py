@@ -14,7 +14,7 @@ import pytest
 
 from app.gradio_page.blind_test import SOONEST_S
 from app.gradio_page.mounting import mount_page
-from app.remarks import Remarker
+from app.guard_remarks import Remarker
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER

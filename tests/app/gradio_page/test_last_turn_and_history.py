@@ -8,7 +8,7 @@ from typing import Any
 from app.gradio_page.alerts import alert
 from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
-from app.remarks import Remarker
+from app.guard_remarks import Remarker
 from medtune.guard.classifier import Verdict
 from medtune.guard.notices import notice
 from medtune.modeling.prompts import PromptEncoder

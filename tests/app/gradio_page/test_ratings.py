@@ -8,7 +8,7 @@ import pytest
 
 from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
-from app.remarks import GAP
+from app.guard_remarks import GAP
 from medtune.guard.notices import caution, notice
 from tests.app.gradio_page.conftest import ANSWER, ME, chat, compare, run
 

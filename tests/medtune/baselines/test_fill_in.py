@@ -2,7 +2,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from medtune.baselines.fill_in import FillInRule, NamedCard, Reference, choose_rule, spread
-from medtune.scoring.words import UnicodeTokenizer
+from medtune.scoring.word_splitting import UnicodeTokenizer
 
 ORGANS = ("heart", "liver", "kidney", "lung", "skin", "eye")
 

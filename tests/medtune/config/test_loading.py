@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params, read_yaml, validate
-from medtune.config.values import SPLITS
 from medtune.runtime.errors import InputError
 
 SHIPPED = Path("params.yaml")

@@ -4,7 +4,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from medtune.config.values import SPLITS
+from medtune.config.allowed_values import SPLITS
 from medtune.export.card_description import (
     BINS,
     LARGEST,

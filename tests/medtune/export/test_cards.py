@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from medtune.cards.readers import read_records
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params
 from medtune.config.schema import Columns
-from medtune.config.values import SPLITS
 from medtune.export.cards import COLUMNS, export, read_cards, write_spreadsheet
 from medtune.runtime.errors import InputError
 

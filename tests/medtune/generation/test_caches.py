@@ -8,7 +8,8 @@ import torch
 from medtune.config.loading import load_params
 from medtune.generation.caches import NoCache, make_cache
 from medtune.generation.generate import generate
-from medtune.generation.kv_cache import PaddedCache, SharedPrefixCache
+from medtune.generation.kv_cache import SharedPrefixCache
+from medtune.generation.padded_cache import PaddedCache
 from tests.tiny_models import random_model
 
 PROMPTS = [[9, 8, *range(n, n + 1 + n % 4)] for n in range(60, 66)]

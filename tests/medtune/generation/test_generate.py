@@ -9,15 +9,17 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.generate import (
     ROW_TOKENS,
-    Sampler,
     answer_all,
     batches_of,
     fitting_rows,
     generate,
 )
 from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
+from medtune.generation.padded_cache import PaddedCache
+from medtune.generation.sampling import Sampler
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import load_base
+from medtune.modeling.losses import summed_losses
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.tiny_models import random_model
 
@@ -115,6 +117,29 @@ def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
     order = np.random.default_rng(size).permutation(len(PROMPTS)).tolist()
     shuffled = answer_all(model, encoder, [PROMPTS[n] for n in order], small, seed=1)
     assert shuffled == [answers[n] for n in order]
+
+
+@pytest.mark.parametrize("cache", ["shared prefix", "padded", "none"])
+def test_references_get_their_losses_with_every_cache(
+    tokenizer: Any, cache: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model("llama")
+    if cache != "shared prefix":
+        model.set_attn_implementation("eager")
+    if cache == "none":  # each row gets another's logits
+        right = PaddedCache.next_logits
+        monkeypatch.setattr(PaddedCache, "next_logits", lambda *own: right(*own).flip(0))
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
+    references = [[60 + n, *range(40, 40 + n % 4)] if n % 3 else [] for n in range(len(PROMPTS))]
+    answers = answer_all(model, encoder, PROMPTS, PARAMS, seed=1, references=references)
+    plain = answer_all(model, encoder, PROMPTS, PARAMS, seed=1)
+    assert [answer.text for answer in answers] == [answer.text for answer in plain]
+    rows = [[*ids, *more] for ids, more in zip(PROMPTS, references, strict=True)]
+    expected = summed_losses(random_model("llama"), rows, [len(ids) for ids in PROMPTS])
+    found = [answer.reference_loss for answer in answers]
+    assert [count for _, count in found] == [len(ids) for ids in references]
+    assert [loss for loss, _ in found] == pytest.approx([loss for loss, _ in expected], rel=1e-4)
+    assert all(answer.reference_loss == (0.0, 0) for answer in plain)
 
 
 def test_fewer_questions_go_together_if_their_cache_does_not_fit(

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from medtune.modeling import forward
 from medtune.modeling.collation import padded
 from medtune.modeling.loading import load_base
 from medtune.modeling.losses import token_losses
+from tests.tiny_models import random_model
 
 ROWS = [[1, 9, 8, 7, 6, 2], [1, 30, 31, 2], [1, 40, 41, 42, 43, 44, 45, 2]]
 STARTS = [3, 2, 1]
@@ -32,3 +35,28 @@ def test_gradients_of_a_padded_batch_equal_the_sum_of_its_rows(base_folder: Path
     for ids, start in zip(ROWS, STARTS, strict=True):
         token_losses(model, padded([ids], [start], 0))[0].sum().backward()
     assert torch.allclose(together, weight.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "kind", ["llama", "gemma2", "cohere", "granite", "gpt2", "opt", "qwen3_moe"]
+)
+def test_more_logits_than_fit_are_computed_in_parts(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model(kind)
+    embeddings = model.get_input_embeddings().weight
+    batch = padded(ROWS, STARTS, 0)
+    whole, _ = token_losses(model, batch)
+    (whole * torch.arange(len(whole))).sum().backward()
+    expected, embeddings.grad = embeddings.grad, None
+    monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 4 * len(embeddings))
+    rows = []
+    hook = model.get_output_embeddings().register_forward_hook(
+        lambda _, __, logits: rows.append(logits.flatten(0, -2).shape[0])
+    )
+    parts, _ = token_losses(model, batch)
+    (parts * torch.arange(len(parts))).sum().backward()
+    hook.remove()
+    assert max(rows) == 4 < len(parts)
+    assert torch.allclose(parts, whole, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(embeddings.grad, expected, rtol=1e-4, atol=1e-6)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medtune.commands import ask
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params, read_yaml, validate
-from medtune.config.values import SPLITS
 from medtune.generation import generate as generation
 from medtune.modeling import loading, losses
 from medtune.modeling.chat_templates import FIXED_DATE

@@ -14,6 +14,7 @@ from medtune.modeling.adapters import add_adapter
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
 from medtune.modeling.losses import SupervisedLoss
+from medtune.modeling.neftune import add_neftune
 from medtune.modeling.shared_prefix import (
     ATTENTION,
     attend_from_one_token,
@@ -99,7 +100,7 @@ def params() -> Train:
         ({"use_dora": True}, 6 + 3 + 5 + 3),
         ({"gradient_checkpointing": True}, 6 + 3 + 5 + 3),
         ({"lora_dropout": 0.05}, 9 + 11 + 9),
-        ({"neftune_noise_alpha": 5.0}, 3 * 11),
+        ({"neftune_noise_alpha": 5.0}, 9 + 11 + 9),
     ],
     ids=str,
 )
@@ -129,6 +130,22 @@ def test_dropout_draws_anew_for_each_row() -> None:
     model = make("llama", attention_dropout=0.1)
     assert tokens_run(model.train(), batch())[1] == 9 + 11 + 9
     assert tokens_run(model.eval(), batch())[1] == 6 + 3 + 5 + 3
+
+
+def test_packed_rows_get_the_noise_of_the_padded_batch() -> None:
+    def run(attention: str) -> tuple[torch.Tensor, int]:
+        model = make("llama").train()
+        model.set_attn_implementation(attention)
+        add_neftune(model.get_input_embeddings(), alpha=5.0)
+        enable_prefix_sharing(model)
+        torch.manual_seed(7)
+        return tokens_run(model, batch())
+
+    packed, tokens = run("sdpa")
+    padded_losses, all_tokens = run("eager")
+    assert (tokens, all_tokens) == (9 + 11 + 9, 3 * 11)
+    assert torch.allclose(packed, padded_losses, rtol=1e-5, atol=0)
+    assert not torch.allclose(packed, tokens_run(make("llama"), batch())[0], rtol=1e-3, atol=0)
 
 
 def test_a_single_row_and_rows_without_a_shared_prefix_run_whole() -> None:

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
+from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import Params
-from medtune.config.values import SPLITS
 from medtune.generation.generate import ROW_TOKENS
 from medtune.modeling.losses import LOSS_BATCH
 from medtune.modeling.token_files import HISTORY
@@ -112,10 +112,6 @@ def test_the_largest_batch_is_the_one_with_most_tokens(params: Params) -> None:
     assert found.train in (10 * (rows - 1) + 40, 10 * (12 - rows - 1) + 40)  # of its epoch's two
     assert found.longest == 40 and found.cached == 5 + params.evaluate.max_new_tokens
     assert (found.scored, found.scored_answers) == (150, 90)
-    train = params.train.model_copy(update={"neftune_noise_alpha": 5.0})
-    padded = params.model_copy(update={"train": train})
-    found = largest_batches(padded, {"train": cards, "validation": cards, "test": cards})
-    assert found.train == rows * 40
 
 
 def test_cards_before_a_question_make_its_row_longer_and_rows_fewer(params: Params) -> None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import sacrebleu
 
-from medtune.config.values import ScoreName
+from medtune.config.allowed_values import ScoreName
 from medtune.scoring.scores import (
     SCORES,
     bleu,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from medtune.config.allowed_values import as_list
 from medtune.config.loading import read_yaml
-from medtune.config.values import as_list
 from medtune.runtime import paths
 from medtune.runtime.errors import InputError
 from medtune.sources import pypi

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.dataset import dataset
 
-from medtune.splits.near_duplicates import candidates, similar
+from medtune.splits.minhash import candidates, similar
 from medtune.splits.ngrams import Texts, read_texts
 
 WORDS = [f"word{number}" for number in range(500)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medtune.runtime import stage
-from medtune.runtime.memory import out_of_memory
+from medtune.runtime.out_of_memory import out_of_memory
 
 CUDA = (
     "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 14.57 GiB of "

@@ -1,10 +1,10 @@
-"""Turns conversations into rows of a token file.
+"""Turns cards and conversations into rows of a token file.
 
-Every answer is learned behind exactly the prompt that the chat would give the model at that turn:
-the template, the system prompt, and as many of the turns before it as fit. If the prompt of the
-next answer begins with all of that, both answers share a row, and the loss leaves out what is said
-between them. Otherwise the answer has a row of its own: some templates rewrite earlier answers, and
-the oldest turns of a long conversation no longer fit.
+Every answer of a conversation is learned behind exactly the prompt that the chat would give the
+model at that turn: the template, the system prompt, and as many of the turns before it as fit. If
+the prompt of the next answer begins with all of that, both answers share a row, and the loss leaves
+out what is said between them. Otherwise the answer has a row of its own: some templates rewrite
+earlier answers, and the oldest turns of a long conversation no longer fit.
 """
 
 from bisect import bisect_left
@@ -13,15 +13,45 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from medtune.config.allowed_values import SplitName
 from medtune.config.schema import Tokenize
-from medtune.config.values import SplitName
 from medtune.modeling.prompts import Message, PromptEncoder, in_turns
-from medtune.modeling.token_files import CONVERSATIONS
+from medtune.modeling.token_files import CONVERSATIONS, SCHEMA
 from medtune.runtime.errors import InputError
 
 Row = dict[str, Any]
+
+
+def card_batch(
+    records: pa.RecordBatch, encoder: PromptEncoder, params: Tokenize, split: SplitName
+) -> tuple[pa.RecordBatch, dict[str, int]]:
+    """Returns the rows of a token file, and the lengths of prompts without room for an answer.
+
+    The loss covers `input_ids[loss_start:]`: the answer and its end-of-turn token, or all but the
+    first token, which nothing predicts. params.truncation decides whether an answer that is too
+    long is cut, keeping that token, or its row is left out; test references are always cut.
+    """
+    added = f" {params.disclaimer}" if params.disclaimer and split != "test" else ""
+    prompts = encoder.batch_question_ids(records["question"].to_pylist())
+    answers = encoder.batch_answer_ids([text + added for text in records["answer"].to_pylist()])
+    lengths = np.array([len(ids) for ids in prompts], np.int32)
+    rooms = params.max_length_tokens - lengths - 1  # tokens for the answer before its end token
+    truncated = np.array([len(ids) for ids in answers]) > rooms
+    kept = rooms > 0
+    no_room = {records["id"][n].as_py(): int(lengths[n]) for n in np.flatnonzero(~kept)}
+    if params.truncation == "drop" and split != "test":
+        kept &= ~truncated
+    rows = [[*prompts[n], *answers[n][: rooms[n]], encoder.end_id] for n in np.flatnonzero(kept)]
+    loss_starts = np.ones_like(lengths) if params.loss_on == "all" else lengths
+    columns = [
+        *records.filter(pa.array(kept)).columns,
+        pa.array(rows, pa.list_(pa.int32())),
+        *(pa.array(values[kept]) for values in (lengths, loss_starts, truncated)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA), no_room
 
 
 @dataclass

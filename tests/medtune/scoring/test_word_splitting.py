@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings, strategies
 from rouge_score.tokenizers import DefaultTokenizer
 
-from medtune.scoring.words import (
+from medtune.scoring.word_splitting import (
     UnicodeTokenizer,
     beyond_ascii,
     joined,

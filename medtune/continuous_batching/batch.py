@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from medtune.config.schema import Evaluate
+from medtune.continuous_batching.cache import ContinuousCache, enable_continuous_batching
+from medtune.continuous_batching.log_probabilities import TokenScores, token_scores
 from medtune.generation.caches import make_cache
-from medtune.generation.generate import Sampler
+from medtune.generation.sampling import Sampler
 from medtune.modeling.forward import ModelInputs
-from medtune.serving.cache import ContinuousCache, enable_continuous_batching
-from medtune.serving.log_probabilities import TokenScores, token_scores
 
 
 class ContinuousBatch:

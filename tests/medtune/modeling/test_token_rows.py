@@ -4,13 +4,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from medtune.config.allowed_values import SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Tokenize
-from medtune.config.values import SplitName
 from medtune.modeling.collation import Cards
-from medtune.modeling.conversations import conversation_batch
 from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TEXTS
+from medtune.modeling.token_rows import conversation_batch
 from medtune.runtime.errors import InputError
 from tests import chat_tokenizers
 

@@ -8,7 +8,7 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 
-from app.remarks import GAP, Remarker, Remarks, own_words
+from app.guard_remarks import GAP, Remarker, Remarks, own_words
 from medtune.guard.classifier import Verdict
 from medtune.guard.notices import caution, notice, off_topic, support
 

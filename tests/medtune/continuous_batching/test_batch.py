@@ -8,11 +8,11 @@ import pytest
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.continuous_batching import cache
+from medtune.continuous_batching.batch import ContinuousBatch
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.modeling.loading import load_base
-from medtune.serving import cache
-from medtune.serving.batch import ContinuousBatch
 from tests.tiny_models import random_model
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
@@ -176,7 +176,7 @@ def test_a_batch_that_is_not_continuous_takes_many_rows_at_once(
 ) -> None:
     model = random_model("llama")
     expected = generate(model, PROMPTS, PARAMS, ends(model))
-    monkeypatch.setattr("medtune.generation.kv_cache.PROMPTS_AT_ONCE", 3)
+    monkeypatch.setattr("medtune.generation.kv_cache.TOKENS_AT_ONCE", 40)
     monkeypatch.setattr(cache, "_probe_passes", lambda *_: None)
     batch = ContinuousBatch(random_model("llama"))
     assert drive(batch, [0] * 20, [PARAMS] * 20, ends(model)) == expected

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import torch
 
+from medtune.continuous_batching import log_probabilities
+from medtune.continuous_batching.batch import ContinuousBatch
 from medtune.modeling.loading import load_base
-from medtune.serving import log_probabilities
-from medtune.serving.batch import ContinuousBatch
 from tests.tiny_models import random_model
 
 TEXTS = [[257, *range(30, 30 + count)] for count in (0, 1, 8, 16, 17, 40)]

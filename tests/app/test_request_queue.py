@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.engine import End, Engine, Job, QueueFullError
+from app.request_queue import End, Engine, Job, QueueFullError
 from medtune.config.schema import Evaluate
-from medtune.serving.log_probabilities import TokenScores
+from medtune.continuous_batching.log_probabilities import TokenScores
 from tests.waiting import until
 
 Start = Callable[..., Engine]
@@ -73,7 +73,7 @@ def test_rows_are_bounded_and_those_that_wait_come_in_order(
 def test_long_prompts_join_one_at_a_time(
     start: Start, batch: Any, params: Evaluate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engine.TOKENS_AT_ONCE", 5)
+    monkeypatch.setattr("app.request_queue.TOKENS_AT_ONCE", 5)
     engine = start(batch)
     batch.gate.clear()
     asked = [Asked(engine, params)]

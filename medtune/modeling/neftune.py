@@ -1,0 +1,53 @@
+"""Uniform noise on the embeddings in training, against overfitting (NEFTune, arXiv 2310.05914)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def add_neftune(embeddings: Any, alpha: float) -> None:
+    """Adds noise of size alpha / sqrt(columns · D) to embeddings (N, columns, D) in training.
+
+    The columns are those of the padded batch, also if it runs as one packed row: each token then
+    gets the noise that it would get in that batch.
+    """
+
+    def add_noise(module: Any, _: Any, output: torch.Tensor) -> torch.Tensor:
+        if not module.training:
+            return output
+        shape, places = output.shape[:2], None
+        if module.neftune_batch and module.neftune_batch[1].numel() == output.shape[1]:
+            shape, places = module.neftune_batch
+        magnitude = alpha / (shape[1] * output.shape[2]) ** 0.5
+        noise = output.new_empty((*shape, output.shape[2])).uniform_(-magnitude, magnitude)
+        if places is not None:
+            noise = noise.flatten(0, 1).index_select(0, places)[None]
+        return output + noise
+
+    embeddings.neftune_noise_alpha = alpha
+    embeddings.neftune_batch = None
+    embeddings.register_forward_hook(add_noise)
+
+
+def is_noisy(embeddings: Any) -> bool:
+    return hasattr(embeddings, "neftune_noise_alpha")
+
+
+@contextmanager
+def packed_noise(model: Any, shape: torch.Size, places: torch.Tensor) -> Iterator[None]:
+    """Within this context, a packed row gets the noise of a padded batch of this shape (N, S).
+
+    `places` (tokens,) int64 says which column of the batch each token of the row came from, counted
+    through all rows.
+    """
+    embeddings = model.get_input_embeddings()
+    if not is_noisy(embeddings):
+        yield
+        return
+    embeddings.neftune_batch = shape, places.to(model.device)
+    try:
+        yield
+    finally:
+        embeddings.neftune_batch = None
