@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medtune.cards.workers import map_in_order
 from medtune.config.loading import load_params
 from medtune.guard.classifier import Guard, encoded
 from medtune.guard.metrics import auroc, rate
@@ -27,9 +28,17 @@ logger = logging.getLogger("medtune")
 
 TRAIN = Path("data/split/train.parquet")
 METRICS = Path("metrics/guard.json")
+PART = 500  # questions that one process encodes at a time
 CHOICES = 100  # multiple-choice questions of each set that are held out for the metrics
 
 Lists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
+
+
+def encoded_in_processes(questions: list[str]) -> np.ndarray:
+    """Returns the vectors (questions, 512) of many questions, by all cores."""
+    logger.info(f"encoding {len(questions)} questions")
+    parts = [questions[start : start + PART] for start in range(0, len(questions), PART)]
+    return np.concatenate([*map_in_order(encoded, parts, alone=1)])
 
 
 def lists(role: str, side: str) -> Lists:
@@ -115,8 +124,7 @@ def main() -> dict[str, float]:
     asked = read_questions(None)[0]
     choices = {name: [row.question for row in asked if row.set == name] for name in SETS}
     examples = Examples.read(cards, choices["medical"][CHOICES:], per_template)
-    logger.info(f"encoding {len(examples.medical) + len(examples.general)} questions")
-    guard = train(examples, regularization, max_false_block_rate)
+    guard = train(examples, regularization, max_false_block_rate, encoded_in_processes)
     test, validation = ({s: lists(role, s) for s in SIDES} for role in ("test", "validation"))
     metrics = scope_metrics(guard, **test) | list_metrics(guard, **test)
     settled = scope_metrics(guard, **validation)

@@ -15,7 +15,7 @@ import numpy as np
 
 from medtune.content.encoder import DIMENSIONS
 from medtune.content.encoder import encoded as vectors_of
-from medtune.guard.conversation import kind_in_context
+from medtune.guard.emergencies_in_context import kind_in_context
 from medtune.guard.notices import caution, language_of, notice
 from medtune.guard.rules import SELF_HARM, is_excluded, kind_of, reasons
 from medtune.runtime.errors import InputError
@@ -26,6 +26,7 @@ MAX_CHARACTERS = 600  # of a question; limits the time for a long one
 LENIENCE = 0.3  # by which the score of a question about self-harm may be lower
 SURE = 0.7  # probability of self-harm, among the kinds, from which this holds
 STRICTNESS = 0.3  # by which that of a question about a dose must be higher
+CERTAIN = 0.8  # score from which no word about the past, an exam or fiction counts
 REMEMBERED = 512  # verdicts on questions, so that a conversation's earlier ones cost no time
 
 
@@ -167,7 +168,8 @@ class Guard:
     def found(self, kind: str, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Returns which questions (questions,) call for the safeguard, by rule or classifier.
 
-        The classifier is ignored for exam cases, history and the like.
+        The classifier is ignored for exam cases, history and the like, unless it is certain of an
+        emergency.
         """
         model: Kernel = getattr(self, kind)
         scores = model.scores(vectors)
@@ -179,7 +181,10 @@ class Guard:
                 scores[n] -= STRICTNESS if reasons("caution", questions[n]) else 0
         by_rule = np.array([bool(reasons(kind, q)) for q in questions], dtype=bool)
         excluded = [is_excluded(kind, q, k) for q, k in zip(questions, kinds, strict=True)]
-        return by_rule | ((scores > model.threshold) & ~np.array(excluded, dtype=bool))
+        counts = ~np.array(excluded, dtype=bool)
+        if kind == "emergency":
+            counts |= scores > CERTAIN
+        return by_rule | ((scores > model.threshold) & counts)
 
     def medical(self, questions: Sequence[str], vectors: np.ndarray) -> np.ndarray:
         """Returns which questions (questions,) are medical; a possible emergency always is."""

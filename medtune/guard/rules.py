@@ -145,6 +145,7 @@ def load(safeguard: str) -> Safeguard:
     ]
     if safeguard == "emergency":
         kinds += _in_other_languages()
+        kinds.sort(key=lambda kind: kind.name != SELF_HARM)  # a wish to die comes first
     return Safeguard(unless, although, knowledge, kinds)
 
 

@@ -1,7 +1,8 @@
 """Trains the guard's classifiers on lists of questions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -37,25 +38,41 @@ class Examples:
         return cls([*medical, *few_cards, *short[:MAX_EXAM]], general)
 
 
-def train(examples: Examples, regularization: float, max_false_block_rate: float) -> Guard:
+def train(
+    examples: Examples,
+    regularization: float,
+    max_false_block_rate: float,
+    encode: Callable[[list[str]], np.ndarray] = encoded,
+) -> Guard:
     """Fits all three classifiers and sets the threshold of the scope on the validation lists.
 
-    It is the highest threshold that blocks no more than `max_false_block_rate` of them.
+    It is the highest threshold that blocks no more than `max_false_block_rate` of them. `encode`
+    gets all questions at once.
     """
-    medical, general = encoded(examples.medical), encoded(examples.general)
+    lists = {
+        "medical": examples.medical,
+        "general": examples.general,
+        "validation": questions(LISTS / "validation/medical", 1),
+        **{f"{kind} found": phrasings(kind, "found") for kind in KINDS},
+        **{f"{kind} false": look_alikes(kind) for kind in KINDS},
+    }
+    ends = np.cumsum([len(asked) for asked in lists.values()])
+    parts = np.split(encode([*chain(*lists.values())]), ends[:-1])
+    vectors = dict(zip(lists, parts, strict=True))
+    medical, general = vectors["medical"], vectors["general"]
     scope = fit(medical, general, np.empty((0, DIMENSIONS)), regularization)
-    validation = encoded(questions(LISTS / "validation/medical", 1))
-    ordered = np.sort(scope.scores(validation))
+    ordered = np.sort(scope.scores(vectors["validation"]))
     scope = replace(
         scope, threshold=round(float(ordered[int(max_false_block_rate * len(ordered))]), 6)
     )
     others = np.concatenate([medical, general])[::OTHERS]
     safeguards = {}
     for kind in KINDS:
-        found, false = encoded(phrasings(kind, "found")), encoded(look_alikes(kind))
-        model = fit(found, false, others, regularization)
-        safeguards[kind] = replace(model, threshold=THRESHOLDS[kind])
-    return Guard(scope, **safeguards, kinds=fit_kinds())
+        found, false = vectors[f"{kind} found"], vectors[f"{kind} false"]
+        safeguards[kind] = replace(
+            fit(found, false, others, regularization), threshold=THRESHOLDS[kind]
+        )
+    return Guard(scope, **safeguards, kinds=fit_kinds(vectors["emergency found"]))
 
 
 def look_alikes(kind: str) -> list[str]:
@@ -76,15 +93,17 @@ def phrasings(kind: str, name: str, role: str = "train") -> list[str]:
     return [phrasing for path in paths for phrasing in read_list(path)]
 
 
-def fit_kinds() -> Kinds:
-    """Fits the classifier of kinds to the lists of emergencies, which are named after them."""
+def fit_kinds(vectors: np.ndarray) -> Kinds:
+    """Fits the classifier of kinds to the emergencies, whose lists are named after them.
+
+    `vectors` are those of `phrasings("emergency", "found")`.
+    """
     from sklearn.linear_model import LogisticRegression
 
     lists = sorted((LISTS / "train/emergency/found").glob("*.txt"))
-    asked = [(question, path.stem) for path in lists for question in read_list(path)]
-    questions_, names = zip(*asked, strict=True)
+    names = [path.stem for path in lists for _ in read_list(path)]
     model = LogisticRegression(C=KINDS_C, class_weight="balanced", max_iter=1000)
-    model.fit(encoded(questions_), names)
+    model.fit(vectors, names)
     return Kinds.pack([str(name) for name in model.classes_], model.coef_, model.intercept_)
 
 

@@ -72,11 +72,12 @@ def test_a_question_about_a_dose_must_score_higher() -> None:
         assert asked.emergency == found and asked.caution
 
 
-def test_a_case_of_an_examination_is_no_emergency() -> None:
-    always = guard(ALWAYS, ALWAYS, NEVER)
+def test_a_case_of_an_examination_is_no_emergency_unless_the_classifier_is_certain() -> None:
     case = "A 58-year-old man presents with crushing chest pain. What is the most likely diagnosis?"
-    assert not always.check(case).before
-    assert always.check("What is gout?").before
+    for score, found in ((0.5, False), (0.9, True)):
+        likely = guard(ALWAYS, constant(score), NEVER)
+        assert bool(likely.check(case).before) == found
+        assert likely.check("What is gout?").before
 
 
 def test_the_threshold_itself_is_inside() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medtune.guard.conversation import kind_in_context
+from medtune.guard.emergencies_in_context import kind_in_context
 from medtune.guard.rules import reasons
 
 
