@@ -26,7 +26,7 @@ from medtune.modeling.collation import by_length
 from medtune.modeling.distributed import process_count, spread
 from medtune.modeling.forward import ModelInputs
 from medtune.modeling.limits import check_length
-from medtune.modeling.losses import LOSS_BATCH, batch_losses, summed
+from medtune.modeling.losses import LOSS_BATCH, TOKENS_PER_ROW, batch_losses, summed
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.token_files import row_lengths
@@ -101,7 +101,7 @@ def batches_of(lengths: Sequence[int], params: Evaluate) -> list[list[int]]:
     A batch has at most `batch_size` rows, and fewer where rows are longer than ROW_TOKENS: its
     cache then takes no more memory than `batch_size` rows of that length.
     """
-    size = min(params.batch_size, math.ceil(len(lengths) / process_count()))
+    size = max(1, min(params.batch_size, math.ceil(len(lengths) / process_count())))
     batches = []
     for numbers in by_length(lengths, size):
         longest = lengths[numbers[-1]] + params.max_new_tokens
@@ -158,12 +158,16 @@ def reference_losses(
     """Returns the `reference_loss` of each row, after its prompt has run."""
     if isinstance(cache, SharedPrefixCache):
         return list(map(summed, cache.reference_losses))
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(prompts), LOSS_BATCH):
-            ids = prompts[start : start + LOSS_BATCH]
-            rows = [[*own, *more] for own, more in zip(ids, references[start:], strict=False)]
-            found += batch_losses(model, rows, [len(own) for own in ids])
+    scored = [n for n, reference in enumerate(references) if reference]
+    scored.sort(key=lambda n: len(prompts[n]) + len(references[n]))
+    found = [(0.0, 0)] * len(prompts)
+    with torch.inference_mode(), packed_weights(model, LOSS_BATCH * TOKENS_PER_ROW):
+        for start in range(0, len(scored), LOSS_BATCH):
+            numbers = scored[start : start + LOSS_BATCH]
+            rows = [[*prompts[n], *references[n]] for n in numbers]
+            losses = batch_losses(model, rows, [len(prompts[n]) for n in numbers])
+            for n, loss in zip(numbers, losses, strict=True):
+                found[n] = loss
     return found
 
 

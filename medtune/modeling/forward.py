@@ -12,11 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from medtune.modeling.loading import to_device
+from medtune.modeling.loading import shards_weights, to_device
 
 ModelInputs = dict[str, Any]  # keyword arguments of a model's forward pass
 LOGITS_AT_ONCE = 2**27  # 512 MiB in fp32
@@ -44,9 +43,9 @@ def losses_at(
     More logits than LOGITS_AT_ONCE are computed in parts, which the backward pass computes again.
     With FSDP they are not, because all processes must run the model equally often.
     """
-    head = unwrapped(model).get_output_embeddings().weight
-    size = max(1, LOGITS_AT_ONCE // head.shape[0])
-    if len(places) <= size or isinstance(head, DTensor):
+    vocabulary = unwrapped(model).get_output_embeddings().weight.shape[0]
+    size = max(1, LOGITS_AT_ONCE // vocabulary)
+    if len(places) <= size or shards_weights():
         return cross_entropy(logits_at(model, places, **inputs), targets, reduction="none")
     states = _states_at(model, places, **inputs)
 

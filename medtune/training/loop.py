@@ -22,7 +22,7 @@ from medtune.config.schema import Train
 from medtune.modeling.collation import Cards, by_length, padded
 from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
 from medtune.modeling.loading import autocast, device, resolve_precision
-from medtune.modeling.losses import SupervisedLoss
+from medtune.modeling.losses import TOKENS_PER_ROW, SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
 from medtune.modeling.token_files import row_lengths
 from medtune.runtime.errors import InputError
@@ -43,8 +43,6 @@ logger = logging.getLogger("medtune")
 
 Rows = Mapping[str, Sequence[Any]]
 Tensors = dict[str, torch.Tensor]
-
-TOKENS_PER_ROW = 50  # roughly; it only decides the layout of packed weights
 
 
 def train(

@@ -60,3 +60,16 @@ def test_more_logits_than_fit_are_computed_in_parts(
     assert max(rows) == 4 < len(parts)
     assert torch.allclose(parts, whole, rtol=1e-5, atol=1e-6)
     assert torch.allclose(embeddings.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_with_fsdp_all_logits_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes gather each layer together, so all must run the model equally often."""
+    model, runs = random_model("llama"), []
+    monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 1)
+    model.register_forward_hook(lambda *_: runs.append(1))
+    for setting, count in (("true", 1), ("false", 1 + len(ROWS[0]) - STARTS[0])):
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", setting)
+        runs.clear()
+        with torch.no_grad():
+            token_losses(model, padded(ROWS[:1], STARTS[:1], 0))
+        assert len(runs) == count
