@@ -26,11 +26,9 @@ FIELDS = (
 NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # of a weight with its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
-PROMPT_TOKENS, GPU_PROMPT_TOKENS = (
-    2_048,
-    16_384,
-)  # that run together, in medtune.generation.kv_cache
-MOST_LOGITS = 2**27  # LOGITS_AT_ONCE of medtune.modeling.forward
+# TOKENS_AT_ONCE and GPU_TOKENS_AT_ONCE of medtune.generation.kv_cache: prompts that run together.
+PROMPT_TOKENS, GPU_PROMPT_TOKENS = 2_048, 16_384
+SCORED_ROWS = 16  # of Batches.scored
 PROCESS = 450 * 2**20  # Python and its libraries on a CPU
 HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
 CACHE = 1.6  # of a cache that grows, old and new parts are held at the same time
@@ -152,6 +150,7 @@ def train_bytes(
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
+    from medtune.modeling.forward import LOGITS_AT_ONCE
     from medtune.modeling.onednn import MOST_PACKED
 
     width = 2 if half else 4
@@ -169,8 +168,9 @@ def train_bytes(
     if train.gradient_checkpointing:
         activations = a_layer + decoder.layers * batches.train * decoder.hidden * width
     logits = LOGIT_BYTES * batches.supervised * decoder.vocabulary
-    if not gpu or train.gradient_checkpointing or train.neftune_noise_alpha:  # no CUDA graph
-        logits = min(logits, LOGIT_BYTES * MOST_LOGITS)
+    has_graphs = gpu and not train.gradient_checkpointing and train.neftune_noise_alpha is None
+    if shards == 1 and not has_graphs:
+        logits = min(logits, LOGIT_BYTES * LOGITS_AT_ONCE)
     if gpu:
         return round(CUDA_CONTEXT + base + adapter + CUDA_HEAP * (activations + logits))
     loading = base + stored if stored != base else base
@@ -205,6 +205,8 @@ def evaluate_bytes(
     decoder: Decoder, params: Params, batches: Batches, gpu: bool, half: bool
 ) -> int:
     """Returns the peak of an evaluate process in bytes; arguments as for `train_bytes`."""
+    from medtune.modeling.forward import LOGITS_AT_ONCE
+
     width = 2 if half else 4
     weights = decoder.parameters * width + 4 * decoder.trained(params.train)
     if not gpu and not half:  # medtune.modeling.onednn packs a copy
@@ -213,12 +215,17 @@ def evaluate_bytes(
     pass_bytes = width * (2 * decoder.hidden + 2 * decoder.intermediate)  # of a token
     choices = CHOICE_TOKENS * logits if params.evaluate.choice_questions != 0 else 0
     cache = 2 * decoder.keys * decoder.layers * width * batches.answered * batches.cached
-    prompts = min(GPU_PROMPT_TOKENS if gpu else PROMPT_TOKENS, batches.answered * batches.cached)
+    at_once = GPU_PROMPT_TOKENS if gpu else PROMPT_TOKENS
+    prompts = min(max(at_once, batches.cached), batches.answered * batches.cached)
     references = min(
-        prompts * batches.scored_answers / batches.scored, MOST_LOGITS / decoder.vocabulary
+        prompts * batches.scored_answers / batches.scored, LOGITS_AT_ONCE / decoder.vocabulary
     )
+    references = max(references, batches.scored_answers / SCORED_ROWS)  # at least one row
     reading = references * logits + prompts * pass_bytes
     answering = CACHE * cache + max(reading, batches.answered * logits)
+    if params.evaluate.engine == "vllm":  # references have a pass of their own
+        scored = min(batches.scored_answers, LOGITS_AT_ONCE / decoder.vocabulary)
+        answering = max(answering, scored * logits + batches.scored * pass_bytes)
     largest = max(choices, answering)
     if gpu:
         return round(CUDA_CONTEXT + weights + CUDA_HEAP * largest)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from medtune.config.loading import read_yaml, validate
+from medtune.generation import kv_cache
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.loading import load_base
+from medtune.preflight import lengths, memory
 from medtune.preflight.memory import Batches, Decoder, evaluate_bytes, merged, train_bytes
 from medtune.runtime.errors import InputError
 
@@ -110,3 +112,8 @@ def test_a_pass_on_a_gpu_takes_a_whole_step_up_to_the_budget() -> None:
     assert tokens(gradient_accumulation_steps=4, neftune_noise_alpha=5.0) == (400, 200)
     assert tokens(gradient_accumulation_steps=4, tokens_per_pass=600) == (600, 300)
     assert tokens(tokens_per_pass=10) == (100, 50)  # the longest card
+
+
+def test_limits_are_those_of_the_code_that_keeps_them() -> None:
+    own = (memory.PROMPT_TOKENS, memory.GPU_PROMPT_TOKENS, memory.SCORED_ROWS)
+    assert own == (kv_cache.TOKENS_AT_ONCE, kv_cache.GPU_TOKENS_AT_ONCE, lengths.SCORED_ROWS)
