@@ -42,7 +42,7 @@ class Section:
 
 SECTIONS = {
     "ceilings": Section(gpu_sections.ceilings, 40),
-    "training": Section(gpu_sections.training, 120),
+    "training": Section(gpu_sections.training, 180),
     "peers": Section(gpu_sections.peers, 90),
     "equality": Section(gpu_answers.equality, 90),
     "answers": Section(gpu_answers.answers, 90),
@@ -80,10 +80,12 @@ GOALS = (
         lambda f: _speed(f, "train, 64 cards a step", "HF Trainer, 64 cards a step") >= 1.3,
     ),
     Goal(
-        "train, 64 cards a step",
+        "train, 64 cards a step, compiled",
         "tflops",
         "40 % of the bf16 product",
-        lambda f: f["train, 64 cards a step"]["tflops"] >= 0.4 * f["bf16 product"]["tflops"],
+        lambda f: (
+            f["train, 64 cards a step, compiled"]["tflops"] >= 0.4 * f["bf16 product"]["tflops"]
+        ),
     ),
     Goal("one step of 8 cards", "waits", "≤ 4", lambda f: f["one step of 8 cards"]["waits"] <= 4),
     Goal(
@@ -107,8 +109,8 @@ GOALS = (
     Goal(
         "answers, 200 at a time",
         "tokens_per_s",
-        "1.5 × transformers",
-        lambda f: _speed(f, "answers, 200 at a time", "transformers, 200 at a time") >= 1.5,
+        "3 × transformers",
+        lambda f: _speed(f, "answers, 200 at a time", "transformers, 200 at a time") >= 3,
     ),
     *(
         Goal(f"T4, {name}", "peak_gib", "runs", lambda _: True)  # an error is a goal missed

@@ -134,11 +134,16 @@ def first_rows(rows: Rows, count: int) -> Rows:
 
 
 def training_rate(
-    bench: Bench, rows: Rows, params: Train, shape: str | None = None
+    bench: Bench, rows: Rows, params: Train, shape: str | None = None, compiled: bool = False
 ) -> dict[str, Any]:
-    """Trains on the rows. The first two steps warm up; the last, which validates, is not timed."""
+    """Trains on the rows. The first two steps warm up; the last, which validates, is not timed.
+
+    `compiled` compiles parts of the model as in a longer run.
+    """
+    from medtune.modeling import fused
     from medtune.training.loop import train
 
+    fused.WORTH_COMPILING = 0 if compiled and gpu() else NEVER**2
     bench.folder(shape)  # making the weights takes more memory than loading them
     reset_peak()
     model = bench.adapted(params, shape)
@@ -180,9 +185,16 @@ def ceilings(bench: Bench) -> Results:
 
 def training(bench: Bench) -> Results:
     few = 6 if bench.tiny else 100  # steps
-    yield "train, 8 cards a step", training_rate(bench, bench.cards(8 * few), train_params())
     params = train_params(per_device_train_batch_size=64)
-    yield "train, 64 cards a step", training_rate(bench, bench.cards(64 * 7), params)
+    rows = bench.cards(64 * (6 if bench.tiny else 24))
+    yield "train, 64 cards a step, compiled", training_rate(bench, rows, params, compiled=True)
+    yield "train, 64 cards a step", training_rate(bench, rows, params)
+    rows = bench.cards(8 * few)
+    yield (
+        "train, 8 cards a step, compiled",
+        training_rate(bench, rows, train_params(), compiled=True),
+    )
+    yield "train, 8 cards a step", training_rate(bench, rows, train_params())
     changed = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
     params = train_params(**MEDICAL_EDUCATION, **changed)
     yield "train, medical-education", training_rate(bench, bench.cards(8 * few, seed=1), params)
@@ -199,19 +211,20 @@ def step_profile(bench: Bench) -> dict[str, Any]:
 
     params, rows = train_params(logging_steps=NEVER), bench.cards(80, seed=3)
     run = Trainer(bench.adapted(params), rows, first_rows(rows, 1), params, SEED, 0)
-    list(run.advance()), list(run.advance())
-    synchronize()
-    torch.cuda.set_sync_debug_mode("warn")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        list(run.advance())
-    torch.cuda.set_sync_debug_mode("default")
-    synchronize()
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
-        list(run.advance())
+    with run.faster():
+        list(run.advance()), list(run.advance())
         synchronize()
-    events = profiled.key_averages()
-    seconds = timed(lambda: list(run.advance()), 3)
+        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            list(run.advance())
+        torch.cuda.set_sync_debug_mode("default")
+        synchronize()
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
+            list(run.advance())
+            synchronize()
+        events = profiled.key_averages()
+        seconds = timed(lambda: list(run.advance()), 3)
     return {
         "waits": sum("synchroniz" in str(warning.message) for warning in caught),
         "launches": sum(event.count for event in events if "LaunchKernel" in event.key),
@@ -224,7 +237,10 @@ def peers(bench: Bench) -> Results:
     """The same cards and adapter with transformers' Trainer, in bf16 and without checkpointing."""
     few = 6 if bench.tiny else 24
     yield "HF Trainer, 8 cards a step", trainer_rate(bench, bench.cards(8 * few), 8)
-    yield "HF Trainer, 64 cards a step", trainer_rate(bench, bench.cards(64 * 7), 64)
+    yield (
+        "HF Trainer, 64 cards a step",
+        trainer_rate(bench, bench.cards(64 * (6 if bench.tiny else 12)), 64),
+    )
 
 
 def trainer_rate(bench: Bench, rows: Rows, batch_size: int) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class ContinuousBatch:
         """Adds rows after the present ones. `step` must be called before `keep`."""
         assert self.is_open
         for ids, settings, seed in zip(prompts, params, seeds, strict=True):
-            sampler = Sampler([ids], settings, [seed])
+            sampler = Sampler([ids], settings, [seed], self.model.device)
             self.samplers.append(None if sampler.is_plain else sampler)
         new = [settings.max_new_tokens for settings in params]
         if self.is_continuous:

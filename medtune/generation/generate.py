@@ -19,7 +19,7 @@ import torch
 
 from medtune.config.schema import Evaluate
 from medtune.generation.caches import make_cache
-from medtune.generation.graphs import GreedySteps, greedy_answers
+from medtune.generation.graphs import DecodingSteps, decoded_answers
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_bytes
 from medtune.generation.sampling import Sampler
 from medtune.modeling.collation import by_length
@@ -185,7 +185,7 @@ def decode(
 
     The prompts run once (prefill), then each row that has not ended runs one token a step.
     """
-    sampler = Sampler(prompts, params, seeds)
+    sampler = Sampler(prompts, params, seeds, model.device)
     new: list[list[int]] = [[] for _ in prompts]
     running = list(range(len(prompts)))  # running[row] is the number of the row's prompt
     passes: Iterable[ModelInputs] = cache.prefill_inputs()
@@ -193,9 +193,9 @@ def decode(
         while True:
             logits = torch.cat([cache.next_logits(inputs) for inputs in passes])
             tokens = sampler(logits)  # (rows,)
-            if tokens.is_cuda and sampler.is_greedy and isinstance(cache, SharedPrefixCache):
-                steps = GreedySteps(model, cache, tokens, ends, params.frequency_penalty)
-                return greedy_answers(steps, params.max_new_tokens, on_token)
+            if tokens.is_cuda and isinstance(cache, SharedPrefixCache):
+                steps = DecodingSteps(model, cache, tokens, ends, sampler)
+                return decoded_answers(steps, params.max_new_tokens, on_token)
             for prompt, token in zip(running, tokens.tolist(), strict=True):
                 new[prompt].append(token)
             on_token()

@@ -1,4 +1,4 @@
-"""Greedy answers on a GPU: a step of all rows is recorded as a CUDA graph and replayed.
+"""Answers on a GPU: a step of all rows is recorded as a CUDA graph and replayed.
 
 Starting the operations of a step takes the CPU ten times as long as the GPU needs for them; a graph
 starts them all at once. All that changes from step to step is in tensors on the GPU: the newest
@@ -13,14 +13,15 @@ from typing import Any
 import torch
 
 from medtune.generation.kv_cache import SharedPrefixCache
+from medtune.generation.sampling import Sampler
 
 logger = logging.getLogger("medtune")
 
 CHECK_EVERY = 8  # steps; each look waits for the GPU
 
 
-class GreedySteps:
-    """The state of greedy decoding on a device; `step` reads and writes these tensors in place."""
+class DecodingSteps:
+    """The state of decoding on a device; `step` reads and writes these tensors in place."""
 
     def __init__(
         self,
@@ -28,10 +29,10 @@ class GreedySteps:
         cache: SharedPrefixCache,
         tokens: torch.Tensor,
         ends: set[int],
-        frequency_penalty: float = 0.0,
+        sampler: Sampler,
     ) -> None:
         """Starts with the first new token (N,) of each row of a cache that holds the prompts."""
-        self.model, self.cache = model, cache
+        self.model, self.cache, self.sampler = model, cache, sampler
         self.ends = torch.tensor(sorted(ends), dtype=torch.long, device=tokens.device)
         columns = torch.arange(cache.capacity, device=tokens.device)
         self.tokens = tokens.clone()  # (N,)
@@ -41,21 +42,12 @@ class GreedySteps:
         for layer in cache.slot_layers:
             for buffer in layer.buffers:  # NaN would spoil attention even where it is hidden
                 buffer[:, :, cache.length :] = 0
-        steps = cache.capacity - cache.length
-        self.answers = tokens.new_zeros((len(tokens), steps))  # (N, steps)
-        self.answers[:, 0] = tokens
-        self.count = torch.ones(1, dtype=torch.long, device=tokens.device)  # (1,) of answer columns
         self.ended = torch.isin(tokens, self.ends)  # (N,)
-        self.frequency_penalty = frequency_penalty
-        vocabulary = model.get_output_embeddings().weight.shape[0] if frequency_penalty else 0
-        # (N, vocabulary) what the tokens of the answers so far take from the next logits.
-        self.penalties = torch.zeros(len(tokens), vocabulary, device=tokens.device)
-        self._penalize()
 
     @property
     def tensors(self) -> list[torch.Tensor]:
-        rows = [self.tokens, self.positions, self.mask, self.answers, self.ended, self.penalties]
-        return [*rows, self.column, self.count]
+        rows = [self.tokens, self.positions, self.mask, self.ended]
+        return [*rows, self.column, self.sampler.ids, self.sampler.count]
 
     def step(self) -> None:
         """Appends one token to each row."""
@@ -67,31 +59,18 @@ class GreedySteps:
             "position_ids": self.positions[:, None],
             "attention_mask": self.mask,
         }
-        logits = self.cache.next_logits(inputs)
-        if self.frequency_penalty:
-            logits = logits - self.penalties
-        self.tokens.copy_(logits.argmax(dim=-1))
-        self._penalize()
-        self.answers.index_copy_(1, self.count, self.tokens[:, None])
+        self.tokens.copy_(self.sampler(self.cache.next_logits(inputs)))
         self.ended |= torch.isin(self.tokens, self.ends)
         self.column += 1
-        self.count += 1
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         """Drops all rows but these. Returns the old number of each row, in its new order."""
         self.cache.length = int(self.column)
         order = self.cache.keep(rows)
+        self.sampler.keep(order)
         self.tokens, self.positions = self.tokens[order], self.positions[order]
-        self.mask, self.answers = self.mask[order], self.answers[order]
-        self.ended, self.penalties = self.ended[order], self.penalties[order]
+        self.mask, self.ended = self.mask[order], self.ended[order]
         return order
-
-    def _penalize(self) -> None:
-        """Counts the newest token of each row."""
-        if self.frequency_penalty:
-            newest = self.tokens[:, None]
-            penalties = self.penalties.gather(1, newest) + self.frequency_penalty
-            self.penalties.scatter_(1, newest, penalties)
 
     def recorded(self) -> Callable[[], None]:
         """Returns a function that does what `step` does."""
@@ -116,8 +95,8 @@ class GreedySteps:
         return graph.replay
 
 
-def greedy_answers(
-    steps: GreedySteps, max_new_tokens: int, on_token: Callable[[], object] = lambda: None
+def decoded_answers(
+    steps: DecodingSteps, max_new_tokens: int, on_token: Callable[[], object] = lambda: None
 ) -> list[list[int]]:
     """Returns each row's new ids, up to and including its first end token, if there is one."""
     is_gpu = steps.tokens.is_cuda
@@ -132,7 +111,7 @@ def greedy_answers(
             alive = [row for row, done in enumerate(ended) if not done]
             is_last = is_last or not alive
             if is_last or 2 * len(alive) <= len(running):
-                new = steps.answers[:, :count].tolist()
+                new = steps.sampler.answers[:, :count].tolist()
                 for row, answer in enumerate(running):
                     answers[answer] = new[row]
                 if is_last:

@@ -23,67 +23,80 @@ class FrequencyPenalty(LogitsProcessor):
     so that an answer may take its words from there.
     """
 
-    def __init__(self, penalty: float, prompt_width: int) -> None:
-        self.penalty, self.prompt_width = penalty, prompt_width
+    def __init__(self, penalty: float, prompt_width: int, count: torch.Tensor) -> None:
+        self.penalty, self.prompt_width, self.count = penalty, prompt_width, count
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Maps scores (rows, vocabulary); `input_ids` (rows, prompt_width + answer so far)."""
+        """Maps scores (rows, vocabulary).
+
+        `input_ids` (rows, prompt_width + new) are the prompt and the answer, of which there are
+        `count` (1,) tokens so far.
+        """
         answers = input_ids[:, self.prompt_width :]
-        return scores.scatter_add(1, answers, scores.new_full(answers.shape, -self.penalty))
+        is_taken = torch.arange(answers.shape[1], device=scores.device) < self.count  # (new,)
+        return scores.scatter_add(1, answers, (-self.penalty * is_taken).expand_as(answers))
 
 
 class Sampler:
     """Chooses the next token of each row: the likeliest, or one drawn at random.
 
-    Draws use the row's own random numbers, so that they do not depend on the batch.
+    Draws use the row's own random numbers, so that they do not depend on the batch. All that
+    changes is in tensors of fixed shapes, as a CUDA graph needs it.
     """
 
     def __init__(
-        self, prompts: Sequence[list[int]], params: Evaluate, seeds: Sequence[Any]
+        self,
+        prompts: Sequence[list[int]],
+        params: Evaluate,
+        seeds: Sequence[Any],
+        device: torch.device | str = "cpu",
     ) -> None:
-        width = max(len(ids) for ids in prompts)
+        width, new = max(len(ids) for ids in prompts), params.max_new_tokens
+        # (rows, width + new) prompt and answer so far. The first id of a row fills the rest of it,
+        # so that the repetition penalty counts no token that the row does not have.
+        filled = [[ids[0]] * (width - len(ids)) + ids + [ids[0]] * new for ids in prompts]
+        self.ids, self.width = torch.tensor(filled, device=device), width
+        self.count = torch.zeros(1, dtype=torch.long, device=device)  # (1,) tokens of each answer
         self.processors: Any = LogitsProcessorList()
         if params.repetition_penalty != 1:
             self.processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
         if params.frequency_penalty:
-            self.processors.append(FrequencyPenalty(params.frequency_penalty, width))
-        self.generators = None  # without a temperature, decoding is greedy
+            penalty = FrequencyPenalty(params.frequency_penalty, width, self.count)
+            self.processors.append(penalty)
+        self.numbers = None  # without a temperature, decoding is greedy
         if params.temperature > 0:
-            self.generators = [np.random.default_rng(seed) for seed in seeds]
+            numbers = np.stack([np.random.default_rng(seed).random(new) for seed in seeds])
+            self.numbers = torch.tensor(numbers, device=device)  # (rows, new) in [0, 1)
             self.processors.append(TemperatureLogitsWarper(params.temperature))
             if params.top_p < 1:
                 self.processors.append(TopPLogitsWarper(params.top_p))
-        # (rows, width) prompt and answer so far. The padding repeats the row's first id, so that
-        # the repetition penalty counts no token that the row does not have.
-        self.ids = torch.tensor([[ids[0]] * (width - len(ids)) + ids for ids in prompts])
-
-    @property
-    def is_greedy(self) -> bool:
-        """Whether the next token depends only on the logits and on the answer so far."""
-        others = [each for each in self.processors if not isinstance(each, FrequencyPenalty)]
-        return self.generators is None and not others
 
     @property
     def is_plain(self) -> bool:
         """Whether the next token is the likeliest one, whatever came before."""
-        return self.generators is None and not self.processors
+        return self.numbers is None and not self.processors
+
+    @property
+    def answers(self) -> torch.Tensor:
+        """The new ids (rows, new); the first `count` of each row have been chosen."""
+        return self.ids[:, self.width :]
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Maps logits (rows, vocabulary) in fp32 to the next ids (rows,)."""
-        logits = self.processors(self.ids.to(logits.device), logits)
-        if self.generators is None:
+        logits = self.processors(self.ids, logits)
+        if self.numbers is None:
             tokens = logits.argmax(dim=-1)
         else:
             # By the inverse of the cumulative distribution: one random number for each token.
             cumulative = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
-            numbers = [[generator.random()] for generator in self.generators]
-            drawn = torch.tensor(numbers, device=logits.device)  # (rows, 1) in [0, 1)
-            tokens = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)[:, 0]
-        self.ids = torch.cat([self.ids, tokens[:, None].to(self.ids.device)], dim=1)
+            drawn = self.numbers.index_select(1, self.count) * cumulative[:, -1:]  # (rows, 1)
+            tokens = torch.searchsorted(cumulative, drawn, right=True)[:, 0]
+        self.answers.index_copy_(1, self.count, tokens[:, None])
+        self.count += 1
         return tokens
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keeps only these rows, in this order."""
         self.ids = self.ids[rows]
-        if self.generators is not None:
-            self.generators = [self.generators[row] for row in rows]
+        if self.numbers is not None:
+            self.numbers = self.numbers[rows]

@@ -1,0 +1,120 @@
+"""Training with fused layers: losses and gradients are those of the layers as they are."""
+
+import logging
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+
+from medtune.config.loading import load_params
+from medtune.modeling import fused
+from medtune.modeling.adapters import add_adapter
+from medtune.modeling.collation import padded
+from medtune.modeling.fused import WORTH_COMPILING, fused_layers
+from medtune.modeling.losses import SupervisedLoss
+from tests.tiny_models import random_model
+
+SHORT, LONG = 1, int(WORTH_COMPILING)  # tokens of a run
+ROWS = [[5, 6, 7, 8, 9, 10], [5, 6, 11, 12, 13], [5, 6, 14, 15]]
+
+
+def learned(model: Any, tokens: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the loss and the gradients of one pass, fused for a run of so many tokens."""
+    loss = SupervisedLoss(model).train()
+    torch.manual_seed(1)
+    with nullcontext() if tokens is None else fused_layers(model, tokens):
+        total = loss(padded(ROWS, [3, 3, 3], 0)).sum()
+        total.backward()
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    found = torch.cat([weight.grad.flatten() for weight in trained])
+    loss.zero_grad()
+    return total.detach(), found
+
+
+def adapted(**changed: Any) -> Any:
+    model = add_adapter(random_model("llama"), load_params("train").model_copy(update=changed), 42)
+    torch.manual_seed(2)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:  # zero at first, and then A has no gradient
+            weight.data.normal_(0, 0.1)
+    return model
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The functions that are compiled; they run as they are, because compiling takes seconds."""
+    found: list[Any] = []
+
+    def compile(function: Any, **_: Any) -> Any:
+        found.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile)
+    return found
+
+
+@pytest.mark.parametrize("tokens", [SHORT, LONG])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"lora_dropout": 0.5},
+        {"use_rslora": True, "target_modules": ["q_proj", "v_proj"]},
+        {"use_dora": True},
+        {"bias": "lora_only"},
+    ],
+)
+def test_a_pass_is_the_same(compiled: list[Any], changed: dict[str, Any], tokens: int) -> None:
+    model = adapted(**changed)
+    loss, gradients = learned(model, None)
+    fused_loss, fused_gradients = learned(model, tokens)
+    torch.testing.assert_close(fused_loss, loss)
+    torch.testing.assert_close(fused_gradients, gradients)
+    assert gradients.norm() > 0
+    assert bool(compiled) == (tokens == LONG)
+
+
+def test_layers_with_an_adapter_take_one_function_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    original = fused._adapted
+
+    def counted(layer: Any, x: torch.Tensor) -> torch.Tensor:
+        calls.append(layer)
+        return original(layer, x)
+
+    monkeypatch.setattr(fused, "_adapted", counted)
+    model = adapted()
+    learned(model, SHORT)
+    assert len(calls) == 7 * model.config.num_hidden_layers
+    calls.clear()
+    learned(adapted(use_dora=True), SHORT)
+    assert not calls
+
+
+def test_norms_gates_and_rotary_embeddings_are_compiled_and_put_back(compiled: list[Any]) -> None:
+    model = adapted()
+    file = sys.modules[type(model.get_base_model()).__module__]
+    rotary = file.apply_rotary_pos_emb
+    with fused_layers(model, LONG):
+        names = [function.__qualname__ for function in compiled]
+        changed = [type(m).__name__ for m in model.modules() if "forward" in vars(m)]
+    assert {"_gate", "LlamaRMSNorm.forward", "apply_rotary_pos_emb"} == set(names)
+    assert {"Linear", "LlamaRMSNorm", "LlamaMLP"} == set(changed)
+    assert not [module for module in model.modules() if "forward" in vars(module)]
+    assert file.apply_rotary_pos_emb is rotary
+
+
+def test_a_machine_without_a_compiler_trains_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    model = adapted()
+    with caplog.at_level(logging.INFO, logger="medtune"):
+        loss, _ = learned(model, LONG)
+    assert loss.isfinite()
+    assert "Failed to find C compiler" in caplog.text
