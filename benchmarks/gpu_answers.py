@@ -76,8 +76,8 @@ def gradient_error(bench: Bench) -> float:
     import torch
 
     from medtune.modeling.collation import padded
-    from medtune.modeling.fused import fused_layers
     from medtune.modeling.losses import SupervisedLoss
+    from medtune.training.fused_layers import fused_layers
 
     params, rows = train_params(precision="fp32", lora_dropout=0.0), bench.cards(8, seed=5)
     run_tokens = NEVER**2 if gpu() else 0  # long enough to compile
@@ -128,14 +128,16 @@ def answering(model: Any, questions: list[list[int]], new: int) -> Results:
     ours(**warm)
     sampled = rate(lambda: ours(**warm), count * new)
     yield f"answers, {count} at a time, sampled", sampled
+    own = model.config._attn_implementation
     model.set_attn_implementation("sdpa")
     generated(model, questions, new)
     plain = rate(lambda: generated(model, questions, new), count * new)
     yield f"transformers, {count} at a time", plain
+    model.set_attn_implementation(own)
 
 
 def rate(work: Callable[[], Any], count: int) -> dict[str, Any]:
-    reset_peak()
+    reset_peak(empty=False)  # a second batch does not ask for memory anew either
     synchronize()
     start = time.perf_counter()
     work()
@@ -184,7 +186,7 @@ def repeated(bench: Bench) -> Results:
     """The same steps twice, and interrupted and resumed: how far apart are the adapters?"""
     import torch
 
-    from medtune.modeling import fused
+    from medtune.training import fused_layers as fused
     from medtune.training.checkpoints import Checkpoints
     from medtune.training.loop import train
 

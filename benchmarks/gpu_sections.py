@@ -92,14 +92,15 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def reset_peak() -> None:
+def reset_peak(empty: bool = True) -> None:
     import gc
 
     import torch
 
     gc.collect()
-    if gpu():
+    if gpu() and empty:
         torch.cuda.empty_cache()
+    if gpu():
         torch.cuda.reset_peak_memory_stats()
 
 
@@ -140,7 +141,7 @@ def training_rate(
 
     `compiled` compiles parts of the model as in a longer run.
     """
-    from medtune.modeling import fused
+    from medtune.training import fused_layers as fused
     from medtune.training.loop import train
 
     fused.WORTH_COMPILING = 0 if compiled and gpu() else NEVER**2
@@ -184,9 +185,9 @@ def ceilings(bench: Bench) -> Results:
 
 
 def training(bench: Bench) -> Results:
-    few = 6 if bench.tiny else 100  # steps
+    few = 6 if bench.tiny else 200  # steps
     params = train_params(per_device_train_batch_size=64)
-    rows = bench.cards(64 * (6 if bench.tiny else 24))
+    rows = bench.cards(64 * (6 if bench.tiny else 48))
     yield "train, 64 cards a step, compiled", training_rate(bench, rows, params, compiled=True)
     yield "train, 64 cards a step", training_rate(bench, rows, params)
     rows = bench.cards(8 * few)

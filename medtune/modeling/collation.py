@@ -31,11 +31,10 @@ class Cards(NamedTuple):
         """Takes all rows from the columns of a token file, without reading their ids."""
         return cls(*(rows[name] for name in cls._fields if name in rows))
 
-    @classmethod
-    def of(cls, rows: Mapping[str, Sequence[Any]], numbers: Iterable[int]) -> "Cards":
-        """Reads rows from the columns of a token file."""
-        chosen = list(numbers)
-        return cls(*([rows[name][n] for n in chosen] for name in cls._fields if name in rows))
+    def chosen(self, numbers: Iterable[int]) -> "Cards":
+        """Reads the rows of these numbers."""
+        numbers = list(numbers)
+        return Cards(*([column[n] for n in numbers] for column in self if len(column)))
 
     def supervised(self) -> list[list[range]]:
         """Returns the columns of each row that the loss covers; nothing predicts the first one.

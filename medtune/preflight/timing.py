@@ -37,7 +37,7 @@ def train_seconds(params: Train, seed: int, training: Rows, validation: Rows) ->
     tokens, seconds = [], []
     for batch in typical[middle:][: STEPS + 1]:
         start = time.perf_counter()
-        cards = Cards.of(training, batch)
+        cards = Cards.all(training).chosen(batch)
         columns = padded(cards.input_ids, cards.loss_start, 0, cards.masked_spans)
         tensors = {name: t.to(device()) for name, t in columns.items()}
         with autocast(params.precision):

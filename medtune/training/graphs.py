@@ -5,7 +5,7 @@ CPU several times as long as the GPU needs for them. A graph starts them all at 
 exactly what was recorded, in the same memory: each size of a pass has its own graph, and smaller
 passes are filled up to the next size. The filling is a sequence of its own, without loss.
 
-Graphs need a model that takes packed rows, one process, no checkpointing and no NEFTune.
+Graphs need a model that takes packed rows, one process and no checkpointing.
 """
 
 import logging
@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from medtune.modeling.collation import Cards, common_prefix_length
 from medtune.modeling.flash import flash_dtype
 from medtune.modeling.loading import to_device
-from medtune.modeling.neftune import is_noisy
+from medtune.modeling.neftune import noise_size, sized_noise
 from medtune.modeling.shared_prefix import (
     CONTEXT,
     PADDING,
@@ -60,6 +60,7 @@ class Inputs:
     places: torch.Tensor  # (targets,) of the states that predict
     targets: torch.Tensor  # (targets,) what they predict
     weights: torch.Tensor  # (targets,) of their losses; 0 for filling
+    noise: torch.Tensor  # (1,) size of NEFTune's noise
 
     @property
     def tensors(self) -> list[torch.Tensor]:
@@ -70,7 +71,7 @@ class Inputs:
             row.attention_mask,
             *row.layout.tensors().values(),
         ]
-        return [*found, self.places, self.targets, self.weights]
+        return [*found, self.places, self.targets, self.weights, self.noise]
 
 
 def rounded_up(count: int) -> int:
@@ -146,7 +147,9 @@ def filled(model: Any, cards: Cards, size: Size) -> Inputs:
             ids_of_row[prefix : prefix + len(part)] = part
             segments_of_row[: prefix + len(part)] = CONTEXT
         row = masked_row(model, padded, segments, prefix)
-    return Inputs(row, *(to_device(torch.tensor(column), model.device) for column in supervised))
+    noise = [noise_size(model.get_input_embeddings(), max(map(len, ids)))]
+    columns = (torch.tensor(column) for column in (*supervised, noise))
+    return Inputs(row, *(to_device(column, model.device) for column in columns))
 
 
 class Graphs:
@@ -163,15 +166,15 @@ class Graphs:
         autocast: Callable[[], Any],
         scaled: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
-        self.model, self.autocast, self.scaled = model, autocast, scaled
+        self.model, self.cards, self.autocast, self.scaled = model, cards, autocast, scaled
         self.trained = [weight for weight in model.parameters() if weight.requires_grad]
         self.graphs: dict[Size, tuple[torch.cuda.CUDAGraph, Inputs, Losses]] = {}
         self.sizes: dict[tuple[int, int], Size] = {}
+        self.prepared: dict[tuple[int, ...], tuple[Size, Inputs] | None] = {}
         self.prefix = 0
         self.pool: Any = None  # memory that all graphs share, because only one runs at a time
         model.train()
-        noisy = is_noisy(model.get_input_embeddings())  # its noise follows each batch's width
-        if noisy or not shares_prefixes(model) or _checkpoints(model):
+        if not shares_prefixes(model) or _checkpoints(model):
             return
         with autocast():
             dtype = flash_dtype(model)
@@ -183,15 +186,25 @@ class Graphs:
         for weight, gradient in zip(self.trained, self.gradients.split(counts), strict=True):
             weight.grad = gradient.view_as(weight)
 
-    def run(self, cards: Cards, scale: float) -> torch.Tensor | None:
-        """Adds the gradients of scale · the summed loss, and returns this sum.
+    def prepare(self, passes: Iterable[Sequence[int]]) -> None:
+        """Lays out the next passes over cards, best while the GPU is busy with the last ones."""
+        self.prepared = {tuple(numbers): self._inputs(numbers) for numbers in passes}
+
+    def _inputs(self, numbers: Sequence[int]) -> tuple[Size, Inputs] | None:
+        cards = self.cards.chosen(numbers)
+        size = self.sizes.get(_key(row_lengths(cards.input_ids), self.prefix))
+        return (size, filled(self.model, cards, size)) if size else None
+
+    def run(self, numbers: Sequence[int], scale: float) -> torch.Tensor | None:
+        """Adds the gradients of scale · the summed loss of these cards, and returns this sum.
 
         Returns None, and does nothing, if the pass has no graph.
         """
-        size = self.sizes.get(_key(row_lengths(cards.input_ids), self.prefix))
-        if size is None:
+        key = tuple(numbers)
+        prepared = self.prepared.pop(key) if key in self.prepared else self._inputs(numbers)
+        if prepared is None or not self.sizes:
             return None
-        inputs = filled(self.model, cards, size)
+        size, inputs = prepared
         if size not in self.graphs:
             try:
                 self.graphs[size] = self._recorded(inputs)
@@ -232,7 +245,7 @@ class Graphs:
         return graph, inputs, (loss, scale)
 
     def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:
-        with self.autocast():
+        with self.autocast(), sized_noise(self.model, inputs.noise):
             logits = inputs.row.logits(self.model, inputs.places)
             losses = cross_entropy(logits, inputs.targets, reduction="none") * inputs.weights
         loss = losses.sum()

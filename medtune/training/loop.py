@@ -21,7 +21,6 @@ from accelerate import Accelerator, DistributedType
 from medtune.config.schema import Train
 from medtune.modeling.collation import Cards, by_length, padded
 from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
-from medtune.modeling.fused import fused_layers
 from medtune.modeling.loading import autocast, device, resolve_precision, shards_weights
 from medtune.modeling.losses import TOKENS_PER_ROW, SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
@@ -30,6 +29,7 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.early_stopping import is_out_of_patience
+from medtune.training.fused_layers import fused_layers
 from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
 from medtune.training.optimizers import (
@@ -95,10 +95,11 @@ class Trainer:
     def __init__(
         self, model: Any, training: Rows, validation: Rows, params: Train, seed: int, pad_id: int
     ) -> None:
-        self.training, self.validation, self.params = training, validation, params
+        self.cards, self.validation, self.params = Cards.all(training), validation, params
         self.seed, self.pad_id, self.accelerator = seed, pad_id, accelerator()
-        cards, processes = Cards.all(training), self.accelerator.num_processes
-        self.lengths, self.supervised = row_lengths(cards.input_ids), cards.supervised_counts()
+        processes = self.accelerator.num_processes
+        self.lengths = row_lengths(self.cards.input_ids)
+        self.supervised = self.cards.supervised_counts()
         self.budget = token_budget(params, model.config, max(self.lengths), processes)
         self.plan = Plan(self.lengths, params, seed, processes, self.budget)
         self.model, optimizer = self.accelerator.prepare(
@@ -113,7 +114,7 @@ class Trainer:
             self.graphs = Graphs(
                 self.model.model,
                 chain.from_iterable(self.plan),
-                cards,
+                self.cards,
                 lambda: autocast(params.precision),
                 self.scaler.scale,
             )
@@ -187,17 +188,18 @@ class Trainer:
             self.graphs.clear_gradients()
         else:
             self.optimizer.zero_grad()
+        if self.graphs and self.history.step + 1 < len(self.plan):
+            self.graphs.prepare(self.plan[self.history.step + 1])
         loss_sum = float(self.accelerator.reduce(total, "sum"))  # waits for the GPU
         self._require_finite("training", loss_sum / tokens)
         return loss_sum, tokens
 
     def _pass(self, rows: list[int], scale: float) -> torch.Tensor:
         """Adds the gradients of scale · the summed loss of these rows; returns this sum."""
-        cards = Cards.of(self.training, rows)
-        if self.graphs and (loss := self.graphs.run(cards, scale)) is not None:
+        if self.graphs and (loss := self.graphs.run(rows, scale)) is not None:
             return loss
         with autocast(self.params.precision):
-            losses = self.model(_batch(cards, self.pad_id))
+            losses = self.model(_batch(self.cards.chosen(rows), self.pad_id))
         self.scaler.scale(losses.sum() * scale).backward()
         return losses.detach().sum()
 
@@ -268,7 +270,7 @@ def _mean_loss(
         autocast(params.precision),
     ):
         for numbers, weight in bar:
-            total += weight * forward(_batch(Cards.of(rows, numbers), pad_id)).sum()
+            total += weight * forward(_batch(cards.chosen(numbers), pad_id)).sum()
     tokens = sum(cards.supervised_counts())
     return float(accelerator.reduce(total, "sum")) / tokens
 

@@ -103,7 +103,7 @@ def test_each_turn_of_a_learned_conversation_gets_the_ids_of_training(
         record = {"history": [*system, *said[:4]], "question": "May.", "answer": "Rest."}
         batch = pa.RecordBatch.from_pylist([record], schema)
         (row,) = conversation_batch(batch, encoder, params, "train")[0].to_pylist()
-        cards = Cards.of({name: [value] for name, value in row.items()}, [0])
+        cards = Cards.all({name: [value] for name, value in row.items()})
         spoken.prompts = []
         for count in (1, 3, 5):
             messages = [*system, *said[:count]]

@@ -30,7 +30,7 @@ def test_masked_spans_have_no_label_and_are_not_counted() -> None:
         "masked_spans": [[[2, 3]], [], [[3, 4], [4, 5]]],
         "question": ["a", "b", "c"],
     }
-    cards = Cards.of(rows, [2, 0, 1])
+    cards = Cards.all(rows).chosen([2, 0, 1])
     assert cards.supervised_counts() == [2, 3, 1]
     assert Cards.all(rows).supervised_counts() == [3, 1, 2]
     assert [sum(map(len, own)) for own in cards.supervised()] == [2, 3, 1]

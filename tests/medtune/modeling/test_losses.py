@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,14 +51,15 @@ def test_more_logits_than_fit_are_computed_in_parts(
     (whole * torch.arange(len(whole))).sum().backward()
     expected, embeddings.grad = embeddings.grad, None
     monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 4 * len(embeddings))
-    rows = []
-    hook = model.get_output_embeddings().register_forward_hook(
+    rows, embedded = list[int](), list[Any]()
+    model.get_output_embeddings().register_forward_hook(
         lambda _, __, logits: rows.append(logits.flatten(0, -2).shape[0])
     )
+    model.get_input_embeddings().register_forward_hook(lambda *_: embedded.append(1))
     parts, _ = token_losses(model, batch)
     (parts * torch.arange(len(parts))).sum().backward()
-    hook.remove()
     assert max(rows) == 4 < len(parts)
+    assert len(embedded) == 1  # the layers have run once
     assert torch.allclose(parts, whole, rtol=1e-5, atol=1e-6)
     assert torch.allclose(embeddings.grad, expected, rtol=1e-4, atol=1e-6)
 

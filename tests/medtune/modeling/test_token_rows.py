@@ -49,7 +49,7 @@ def rows(
 def learned(row: dict[str, Any]) -> list[tuple[list[int], list[int]]]:
     """The ids before each answer that the loss covers, and the ids of the answer."""
     ids = row["input_ids"]
-    (spans,) = Cards.of({name: [value] for name, value in row.items()}, [0]).supervised()
+    (spans,) = Cards.all({name: [value] for name, value in row.items()}).supervised()
     return [(ids[: span.start], ids[span.start : span.stop]) for span in spans]
 
 

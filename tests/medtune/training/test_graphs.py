@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from medtune.modeling.collation import Cards, Spans, padded
 from medtune.modeling.losses import SupervisedLoss
-from medtune.training.graphs import Graphs, filled, plan_sizes, rounded_up, shared_prefix
+from medtune.modeling.neftune import add_neftune
+from medtune.training.graphs import Graphs, Inputs, filled, plan_sizes, rounded_up, shared_prefix
 from tests.attention_by_hand import use_attention_by_hand
 from tests.tiny_models import random_model
 
@@ -73,4 +76,54 @@ def test_models_that_cannot_take_packed_rows_have_no_graph() -> None:
     graphs = Graphs(
         random_model("llama"), PASSES, Cards(IDS, STARTS), nullcontext, lambda loss: loss
     )
-    assert graphs.run(Cards(IDS[:3], STARTS[:3]), 1.0) is None
+    graphs.prepare([[0, 1, 2]])
+    assert graphs.run([0, 1, 2], 1.0) is None
+
+
+def test_passes_may_be_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("llama")
+    SupervisedLoss(model)
+    graphs = Graphs(model, PASSES, Cards(IDS, STARTS), nullcontext, lambda loss: loss)
+    laid_out: list[Inputs] = []
+
+    def recorded(inputs: Inputs) -> Any:
+        replay = SimpleNamespace(replay=lambda: None)
+        return replay, inputs, (torch.tensor(float(len(laid_out))), torch.tensor(0.0))
+
+    def counted(*arguments: Any) -> Inputs:
+        laid_out.append(filled(*arguments))
+        return laid_out[-1]
+
+    monkeypatch.setattr(graphs, "_recorded", recorded)
+    monkeypatch.setattr("medtune.training.graphs.filled", counted)
+    graphs.prepare([[0, 1, 2], [6, 7]])
+    assert len(laid_out) == 1  # the other pass has no graph
+    assert graphs.run([0, 1, 2], 1.0) is not None
+    assert graphs.run([6, 7], 1.0) is None
+    assert len(laid_out) == 1
+    assert graphs.run([2, 0, 1], 1.0) is not None  # was not prepared
+    assert len(laid_out) == 2
+    replayed = graphs.graphs[next(iter(graphs.sizes.values()))][1]
+    assert torch.equal(replayed.row.input_ids, laid_out[1].row.input_ids)
+
+
+def test_noise_is_as_large_as_that_of_the_padded_batch() -> None:
+    model, alpha = random_model("llama"), 5.0
+    embeddings = model.get_input_embeddings()
+    add_neftune(embeddings, alpha)
+    SupervisedLoss(model)
+    graphs = Graphs(model, PASSES, Cards(IDS, STARTS), nullcontext, lambda loss: loss)
+    assert graphs.prefix == 0  # each row draws its own noise
+    noise: list[torch.Tensor] = []
+    embeddings.register_forward_hook(
+        lambda module, ids, output: noise.append(output - module.weight[ids[0]])
+    )
+    for numbers in ([0, 1, 2], [3, 4, 5]):
+        prepared = graphs._inputs(numbers)
+        if prepared is None:
+            continue
+        graphs._pass(prepared[1], torch.tensor(1.0))
+        columns = max(len(IDS[n]) for n in numbers)
+        largest = alpha / (columns * embeddings.embedding_dim) ** 0.5
+        assert 0.9 * largest < noise[-1].abs().max() <= 1.0001 * largest
+    assert noise

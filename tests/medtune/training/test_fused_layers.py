@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from medtune.config.loading import load_params
-from medtune.modeling import fused
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import padded
-from medtune.modeling.fused import WORTH_COMPILING, fused_layers
 from medtune.modeling.losses import SupervisedLoss
+from medtune.training import fused_layers as fused
+from medtune.training.fused_layers import WORTH_COMPILING, fused_layers
 from tests.tiny_models import random_model
 
 SHORT, LONG = 1, int(WORTH_COMPILING)  # tokens of a run
