@@ -33,8 +33,9 @@ class Cards(NamedTuple):
 
     def chosen(self, numbers: Iterable[int]) -> "Cards":
         """Reads the rows of these numbers."""
-        numbers = list(numbers)
-        return Cards(*([column[n] for n in numbers] for column in self if len(column)))
+        chosen = list(numbers)
+        columns: list[Any] = [[column[n] for n in chosen] for column in self if len(column)]
+        return Cards(*columns)
 
     def supervised(self) -> list[list[range]]:
         """Returns the columns of each row that the loss covers; nothing predicts the first one.

@@ -134,7 +134,8 @@ def filled(model: Any, cards: Cards, size: Size) -> Inputs:
     packed += [0] * (size.tokens - len(packed))
     rest = size.targets - len(targets)
     weights = [1.0] * len(targets) + [0.0] * rest
-    supervised = (places + [size.tokens - 1] * rest, targets + [0] * rest, weights)
+    noise = [noise_size(model.get_input_embeddings(), max(map(len, ids)))]
+    others = (places + [size.tokens - 1] * rest, targets + [0] * rest, weights, noise)
     if size.dtype:
         sequences = (torch.tensor(packed), prefix, torch.tensor(lengths))
         row = flash_row(model, *sequences, size.dtype, size.longest)
@@ -147,9 +148,7 @@ def filled(model: Any, cards: Cards, size: Size) -> Inputs:
             ids_of_row[prefix : prefix + len(part)] = part
             segments_of_row[: prefix + len(part)] = CONTEXT
         row = masked_row(model, padded, segments, prefix)
-    noise = [noise_size(model.get_input_embeddings(), max(map(len, ids)))]
-    columns = (torch.tensor(column) for column in (*supervised, noise))
-    return Inputs(row, *(to_device(column, model.device) for column in columns))
+    return Inputs(row, *(to_device(torch.tensor(values), model.device) for values in others))
 
 
 class Graphs:
