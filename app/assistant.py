@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.api.chat_bodies import FinishReason
-from app.api.errors import ApiError
+from app.api.errors import ApiError, busy, too_long
 from app.guard_remarks import GAP, Remarks, own_words
 from app.request_queue import End, Engine, Job, QueueFullError
 from app.stops import StopStrings
@@ -205,19 +205,3 @@ class Reply:
         if end.reason == "late":
             raise busy(self.assistant.engine.limits.retry_after_s)
         raise ApiError(500, "the answer failed: see the server's log", code="internal_error")
-
-
-def too_long(tokens: int, room: int, answer: int, param: str) -> ApiError:
-    text = "conversation" if param == "messages" else param
-    message = f"the {text} has {tokens} tokens, but only {room} fit beside an answer of "
-    message += f"{answer}: shorten the {text}, or ask for a shorter answer"
-    return ApiError(400, message, param, "context_length_exceeded")
-
-
-def busy(retry_after_s: int) -> ApiError:
-    return ApiError(
-        503,
-        f"too many requests are waiting: try again in {retry_after_s} seconds",
-        code="busy",
-        headers={"Retry-After": str(retry_after_s)},
-    )

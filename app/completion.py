@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.api.chat_bodies import FinishReason
-from app.api.errors import ApiError
-from app.assistant import Assistant, Reply, busy, too_long
+from app.api.errors import ApiError, busy, too_long
+from app.assistant import Assistant, Reply
 from app.guard_remarks import Remarks
 from app.request_queue import End, QueueFullError
 from app.stops import StopStrings

@@ -39,8 +39,8 @@ CARD_TOKENS, ANSWER_TOKENS = 128, 64  # of that run
 # What a GPU multiplies by its maker's word, in TFLOP/s: dense, in fp16 or bf16.
 PEAKS = {"T4": 65, "L4": 121, "A100": 312, "H100": 989}
 # The share of it that training reached on an H100 with 8 cards a step, and the tokens a second of
-# 200 answers there, both by TinyLlama-1.1B (docs/benchmarks.md, "One GPU").
-SHARE, H100_ANSWERS = 0.07, 11_528
+# the first 200 answers there, both by TinyLlama-1.1B (docs/benchmarks.md, "One GPU").
+SHARE, H100_ANSWERS = 0.09, 10_195
 BANDWIDTH = {"T4": 0.3, "L4": 0.3, "A100": 1.6, "H100": 3.35}  # TB/s, by which answers are scaled
 
 

@@ -36,8 +36,8 @@ from medtune.export.merged import Merged, merge
 from medtune.modeling.adapters import load_adapter
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
 from medtune.modeling.token_files import TOKENS, read_tokens
+from medtune.runtime.atomic_files import read_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table
 from medtune.runtime.stage import one_line_errors, set_up_logging
 from medtune.scoring.predictions import SCHEMA, prediction_table
 from medtune.scoring.scores import score_table

@@ -124,16 +124,16 @@ def answering(model: Any, questions: list[list[int]], new: int) -> Results:
 
     ours()  # prepares libraries for these shapes
     yield f"answers, {count} at a time", rate(ours, count * new)
-    warm = {"temperature": 0.7, "top_p": 0.9}
-    ours(**warm)
-    sampled = rate(lambda: ours(**warm), count * new)
+    sampling = {"temperature": 0.7, "top_p": 0.9}
+    ours(**sampling)
+    sampled = rate(lambda: ours(**sampling), count * new)
     yield f"answers, {count} at a time, sampled", sampled
-    own = model.config._attn_implementation
+    attention = model.config._attn_implementation
     model.set_attn_implementation("sdpa")
     generated(model, questions, new)
     plain = rate(lambda: generated(model, questions, new), count * new)
     yield f"transformers, {count} at a time", plain
-    model.set_attn_implementation(own)
+    model.set_attn_implementation(attention)
 
 
 def rate(work: Callable[[], Any], count: int) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def step_profile(bench: Bench) -> dict[str, Any]:
 
     params, rows = train_params(logging_steps=NEVER), bench.cards(80, seed=3)
     run = Trainer(bench.adapted(params), rows, first_rows(rows, 1), params, SEED, 0)
-    with run.faster():
+    with run.fast_layers():
         list(run.advance()), list(run.advance())
         synchronize()
         torch.cuda.set_sync_debug_mode("warn")

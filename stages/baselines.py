@@ -19,8 +19,8 @@ from medtune.baselines.asked_name import NameFinder
 from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
 from medtune.baselines.nearest import CardIndex, card_texts, renamed
 from medtune.config.loading import load_params
+from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.stage import run
 from medtune.scoring.predictions import prediction_table
 from medtune.scoring.scores import score_table

@@ -26,8 +26,8 @@ from medtune.cards.records import FIELDS, HISTORY, SCHEMA, Record, Row, Texts, b
 from medtune.cards.workers import map_in_order
 from medtune.config.loading import load_params
 from medtune.config.schema import Clean
+from medtune.runtime.atomic_files import write_csv, write_json
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_csv, write_json
 from medtune.runtime.progress import progress
 from medtune.runtime.stage import run
 

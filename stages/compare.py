@@ -16,10 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from medtune.comparison.breakdowns import compared_all
+from medtune.comparison.confidence_intervals import Settings
 from medtune.comparison.gate import check_scores
 from medtune.comparison.main_scores import main_scores
 from medtune.comparison.multiple_choice import compared_choices, read_choices
-from medtune.comparison.statistics import Settings
 from medtune.comparison.systems import Systems, best_named, compared_systems, read_systems
 from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params
@@ -32,7 +32,7 @@ from medtune.report.page import render_report
 from medtune.report.plot_data import write_plots
 from medtune.report.run_facts import read_run, read_splits
 from medtune.report.score_rows import Facts, read_curve, render_model_card, side_by_side
-from medtune.runtime.files import read_json, read_table, replacing, write_json
+from medtune.runtime.atomic_files import read_json, read_table, replacing, write_json
 from medtune.runtime.stage import run
 from medtune.scoring.systems import BASE, FINETUNED
 

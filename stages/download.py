@@ -16,8 +16,8 @@ from pathlib import Path
 
 from medtune.config.allowed_values import as_list
 from medtune.config.loading import load_params
+from medtune.runtime.atomic_files import replacing
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
 from medtune.runtime.stage import run
 from medtune.sources.conversion import write_checkpoint
 from medtune.sources.fetch import fetch, fetch_all

@@ -28,8 +28,8 @@ from medtune.modeling.limits import context_tokens
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, Lists, read_tokens, texts
+from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import multiple_choice, out_of_domain, predictions

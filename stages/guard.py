@@ -20,7 +20,7 @@ from medtune.guard.metrics import auroc, rate
 from medtune.guard.question_lists import LISTS, read_list
 from medtune.guard.rules import KINDS
 from medtune.guard.training import SIDES, Examples, phrasings, train
-from medtune.runtime.files import read_table, write_json
+from medtune.runtime.atomic_files import read_table, write_json
 from medtune.runtime.stage import run
 from medtune.scoring.choice_questions import SETS, read_questions
 

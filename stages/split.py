@@ -17,8 +17,8 @@ from pyarrow.dataset import dataset
 from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Split
+from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table, write_json, write_table
 from medtune.runtime.stage import run
 from medtune.splits.assignment import assign, over_limit
 from medtune.splits.groups import components, group_names, without_boilerplate

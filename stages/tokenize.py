@@ -35,8 +35,8 @@ from medtune.modeling.token_files import (
     token_writer,
 )
 from medtune.modeling.token_rows import card_batch, conversation_batch
+from medtune.runtime.atomic_files import replacing, write_json
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing, write_json
 from medtune.runtime.stage import run
 
 logger = logging.getLogger("medtune")

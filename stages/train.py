@@ -23,7 +23,7 @@ from medtune.modeling.launch import launch
 from medtune.modeling.loading import device, load_base, load_tokenizer, resolve_precision
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, columns, read_tokens
-from medtune.runtime.files import write_csv, write_json
+from medtune.runtime.atomic_files import write_csv, write_json
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.training.checkpoints import Checkpoints, checkpoint_root, fingerprint, prune

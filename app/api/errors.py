@@ -46,6 +46,22 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+def too_long(tokens: int, room: int, answer: int, param: str) -> ApiError:
+    text = "conversation" if param == "messages" else param
+    message = f"the {text} has {tokens} tokens, but only {room} fit beside an answer of "
+    message += f"{answer}: shorten the {text}, or ask for a shorter answer"
+    return ApiError(400, message, param, "context_length_exceeded")
+
+
+def busy(retry_after_s: int) -> ApiError:
+    return ApiError(
+        503,
+        f"too many requests are waiting: try again in {retry_after_s} seconds",
+        code="busy",
+        headers={"Retry-After": str(retry_after_s)},
+    )
+
+
 def from_validation(error: RequestValidationError) -> ApiError:
     """Says why a body does not match the schema; of several problems, the innermost."""
     problem: dict[str, Any] = max(error.errors(), key=lambda each: len(each["loc"]))

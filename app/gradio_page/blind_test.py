@@ -17,9 +17,9 @@ import gradio as gr
 from app.api.errors import ApiError
 from app.feedback_file import append_line
 from app.gradio_page.alerts import newest_alert
+from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen
 from app.gradio_page.conversations import Conversation, Conversations, Turn
 from app.gradio_page.formatting import sentence
-from app.gradio_page.pairs import Pair, ShownPair, first_unseen
 from app.guard_remarks import own_words
 from medtune.judging.votes import OWN_QUESTION, VOTES, Choice, read_votes
 from medtune.runtime.errors import InputError

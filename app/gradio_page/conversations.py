@@ -11,8 +11,9 @@ from typing import Any
 
 from app.api.errors import ApiError
 from app.assistant import Assistant, Reply
+from app.gradio_page.blind_pairs import ShownPair
+from app.gradio_page.fitting_turns import ask_with_fitting_turns
 from app.gradio_page.nearest_cards import NearestCard, NearestCards
-from app.gradio_page.pairs import ShownPair
 from app.gradio_page.quiz_round import QuizRound
 from medtune.guard.notices import Notice
 from medtune.modeling.prompts import Message
@@ -20,9 +21,7 @@ from medtune.modeling.prompts import Message
 TURNS = 30  # kept of each conversation
 READERS = 200  # whose conversations are kept
 IDLE_S = 3600.0  # after which a conversation is dropped
-CHARACTERS = 8  # per token; the few texts with more lose one turn too many
 PAUSE_S = 0.05  # between two updates of a growing answer
-SYSTEM_PROMPT = "system_prompt"
 BUSY = "An answer is being written: wait for it, or stop it first."
 
 
@@ -165,29 +164,7 @@ class Conversation:
         """
         if self.is_busy:
             raise ApiError(409, BUSY)
-        settings = dict(turn.settings)
-        prompt = settings.pop(SYSTEM_PROMPT, "").strip()
-        system = [{"role": "system", "content": prompt}] if prompt else []
-        fitting = (self.assistant.engine.limits.max_messages - len(system) - 1) // 2
-        kept = min(fitting, len(earlier))
-        room = CHARACTERS * self.assistant.engine.limits.max_prompt_tokens
-        while kept and sum(len(t.question) + len(t.answer) for t in earlier[-kept:]) > room:
-            kept -= 1
-        while True:
-            turn.unread = turn.number - 1 - kept
-            split = len(earlier) - kept
-            messages = system + _messages(earlier[split:])
-            messages.append({"role": "user", "content": turn.question})
-            first: list[Message] = [{"role": "user", "content": distress}] if distress else []
-            unread = first + _messages(earlier[:split])
-            try:
-                reply = self.assistant.ask(turn.model, messages, unread=unread, **settings)
-                turn.notice, turn.distress = reply.remarks.notice, reply.remarks.distress
-                return reply
-            except ApiError as error:
-                if error.code != "context_length_exceeded" or not kept:
-                    raise
-                kept -= 1
+        return ask_with_fitting_turns(self.assistant, turn, earlier, distress)
 
     async def _grow(self, turns: Sequence[Turn], answers: Sequence[Reply]) -> AsyncGenerator[None]:
         """Writes answers into turns as they come; yields after each pause."""
@@ -240,8 +217,3 @@ class Conversations:
         """Stops the answers that a closed page was waiting for."""
         if page in self._all:
             self._all[page].stop()
-
-
-def _messages(turns: Sequence[Turn]) -> list[Message]:
-    pairs = ((("user", turn.question), ("assistant", turn.answer)) for turn in turns)
-    return [{"role": role, "content": text} for pair in pairs for role, text in pair]

@@ -13,8 +13,9 @@ import gradio as gr
 from app.api.chat_bodies import ChatRequest
 from app.api.errors import ApiError
 from app.gradio_page.alerts import newest_alert
-from app.gradio_page.conversations import BUSY, SYSTEM_PROMPT, Conversation, Conversations, Turn
+from app.gradio_page.conversations import BUSY, Conversation, Conversations, Turn
 from app.gradio_page.feedback import FOLDER, Feedback
+from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import MESSAGES, PANES, messages, note_of, sentence, thumbs
 from app.gradio_page.history import InvalidHistoryError, read_saved, record_of
 from app.guard_remarks import own_words

@@ -10,7 +10,7 @@ import gradio as gr
 from app.gradio_page.conversations import Turn
 from app.gradio_page.markdown import html_of
 from app.gradio_page.nearest_cards import NearestCard
-from medtune.runtime.files import read_json
+from medtune.runtime.atomic_files import read_json
 
 NAMES = {"finetuned": "Fine-tuned", "base": "Base"}
 PANES = ("base", "finetuned")  # of a comparison, from left to right

@@ -6,12 +6,13 @@ from typing import Any
 import gradio as gr
 
 from app.assistant import Assistant
+from app.gradio_page.blind_pairs import Pair
 from app.gradio_page.blind_test import blind_tab
-from app.gradio_page.conversations import SYSTEM_PROMPT, Conversations
+from app.gradio_page.conversations import Conversations
 from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
+from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import NAMES, PANES, verdict_html
 from app.gradio_page.history import history_panel
-from app.gradio_page.pairs import Pair
 from app.gradio_page.quiz import quiz_tab
 from medtune.disclaimer import DISCLAIMER
 from medtune.judging.votes import adapter_digest

@@ -54,7 +54,7 @@ def _known() -> dict[str, list]:
 
 def _remember(known: dict[str, list]) -> None:
     """Writes the hashes down where that is allowed; otherwise they are computed each time."""
-    from medtune.runtime.files import replacing
+    from medtune.runtime.atomic_files import replacing
 
     if STAMPS.parent.is_dir():
         with suppress(OSError), replacing(STAMPS) as temporary:

@@ -104,7 +104,7 @@ def mend(thorough: bool = False) -> bool:
         return False
     from dvc.lock import LockError, make_lock
 
-    from medtune.runtime.files import replacing
+    from medtune.runtime.atomic_files import replacing
 
     DVC_LOCK.parent.mkdir(exist_ok=True)
     try:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medtune.runtime.files import replacing, scratch
+from medtune.runtime.atomic_files import replacing, scratch
 
 FIELDS = ("id", "question", "answer", "kind", "topic", "source")
 FACTS = [("fact_type", pa.string()), ("facts", pa.list_(pa.list_(pa.string())))]

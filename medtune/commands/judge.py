@@ -114,7 +114,7 @@ def first_pairs(table: "pa.Table", pairs: int | None) -> list[int]:
 
 def write_results(content: Mapping[str, Any], judged: Sequence["Judged"], ids: list[str]) -> None:
     from medtune.report.costs import run_mark
-    from medtune.runtime.files import read_json, replacing, write_json
+    from medtune.runtime.atomic_files import read_json, replacing, write_json
 
     verdicts = [
         {
@@ -186,7 +186,7 @@ def judge(
     """
     from medtune.config.loading import load_params
     from medtune.judging.client import KEY, Server, ask_all
-    from medtune.runtime.files import read_json
+    from medtune.runtime.atomic_files import read_json
     from medtune.scoring.systems import title
 
     server = Server(url, model, os.environ.get(KEY, ""), max_tokens)

@@ -147,7 +147,7 @@ def _text(value: float | str | None) -> str:
 def write_board(sort: str, commits: int) -> str:
     """Writes both files and returns the Markdown table with the remarks below it."""
     from medtune.report.rendering import percent
-    from medtune.runtime.files import replacing, write_csv
+    from medtune.runtime.atomic_files import replacing, write_csv
 
     runs, others = load_experiments(commits)
     said = [f"{why}: {', '.join(names)} ({REMEDIES[why]})" for why, names in others.items()]

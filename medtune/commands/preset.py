@@ -91,7 +91,7 @@ def load(name: str) -> Preset:
 
 def write(preset: Preset, dry_run: bool = False) -> list[str]:
     """Writes the preset into params.yaml, keeping its comments; returns a line per changed key."""
-    from medtune.runtime.files import replacing
+    from medtune.runtime.atomic_files import replacing
 
     content = _read_mapping(PARAMS_FILE)
     before = _flat(content)

@@ -209,7 +209,7 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
 
 def write_table(runs: Runs) -> str:
     """Writes metrics/seeds.json from the runs that are done, and returns it as a table."""
-    from medtune.runtime.files import read_json, write_json
+    from medtune.runtime.atomic_files import read_json, write_json
 
     found = by_seed(runs)
     if len(found) < 2:

@@ -68,7 +68,7 @@ def read_output(run: Experiment, path: Path, stage: str) -> "pa.Table":
     """Reads a Parquet file of a run; that of an experiment from DVC's cache or a remote."""
     import pyarrow.parquet as pq
 
-    from medtune.runtime.files import read_table
+    from medtune.runtime.atomic_files import read_table
 
     if not run.commit:
         return read_table(path, stage)
@@ -109,7 +109,7 @@ def scored(table: "pa.Table") -> "pa.Table":
     So runs with fewer training cards are measured by the same definition.
     """
     from medtune.content.columns import with_content
-    from medtune.runtime.files import read_table
+    from medtune.runtime.atomic_files import read_table
 
     folder = Path("data/split")
     cards = read_table(folder / "test.parquet", "split")
@@ -124,6 +124,6 @@ def check_rows(table: "pa.Table", first: "pa.Table", name: str) -> None:
 def best_untrained() -> dict[str, str]:
     """Returns the best system without training for each score, as picked on validation cards."""
     from medtune.comparison.systems import best_named
-    from medtune.runtime.files import read_json
+    from medtune.runtime.atomic_files import read_json
 
     return best_named(read_json(Path(SYSTEMS), "compare"))

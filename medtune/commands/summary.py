@@ -32,7 +32,7 @@ def score_table(first: bool = False) -> tuple[str, str, str]:
     from medtune.comparison.collapses import collapses
     from medtune.report.headline import FIRST_SCORES, broken, headline, system_rows
     from medtune.report.rendering import markdown_table, percent
-    from medtune.runtime.files import read_json
+    from medtune.runtime.atomic_files import read_json
 
     metrics = {name: read_json(METRICS / f"{name}.json", "compare") for name in READ}
     params = recorded_params()
@@ -86,7 +86,7 @@ def readme_block() -> str:
 
 
 def write_readme() -> None:
-    from medtune.runtime.files import replacing
+    from medtune.runtime.atomic_files import replacing
 
     text = README.read_text(encoding="utf-8") if README.exists() else ""
     if not BLOCK.search(text):
@@ -105,7 +105,7 @@ def summary(
 ) -> None:
     """Print the verdict and the scores."""
     from medtune.report.costs import write_costs
-    from medtune.runtime.files import read_json
+    from medtune.runtime.atomic_files import read_json
 
     if readme:
         write_readme()

@@ -86,7 +86,7 @@ def tokens(
     ] = None,
 ) -> None:
     """Write a page of cards as the loss sees them, token by token."""
-    from medtune.runtime.files import replacing
+    from medtune.runtime.atomic_files import replacing
 
     page = render_page(parts([split] if split else list(SPLITS), rows, id_))
     with replacing(PAGE) as temporary:

@@ -106,7 +106,7 @@ def rows_of(counts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def write_script(lines: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Writes the counts for the report that shows the present scores, if there are any."""
     from medtune.report.costs import run_mark
-    from medtune.runtime.files import read_json, replacing
+    from medtune.runtime.atomic_files import read_json, replacing
 
     if not SCORES.is_file():
         return
@@ -128,7 +128,7 @@ def votes(
     from medtune.config.loading import load_params
     from medtune.judging.votes import VOTES, read_votes
     from medtune.report.rendering import markdown_table
-    from medtune.runtime.files import read_json, write_json
+    from medtune.runtime.atomic_files import read_json, write_json
 
     cast = read_votes()
     counted = of_this_model(cast, every)

@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medtune.comparison.statistics import Settings, compare_tables
+from medtune.comparison.confidence_intervals import Settings
+from medtune.comparison.statistics import compare_tables
+from medtune.runtime.atomic_files import read_table, write_csv
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table, write_csv
 from medtune.scoring.calibration import calibration_error, reliability, sets_of
 from medtune.scoring.scores import Score
 

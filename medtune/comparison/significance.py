@@ -1,4 +1,4 @@
-"""Says when a difference counts: one rule for every verdict, and Holm's correction for several."""
+"""When a difference counts: p-values by permutation, Holm's correction, one rule for verdicts."""
 
 import math
 from collections import Counter
@@ -6,10 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
+import scipy.stats
+
+from medtune.comparison.confidence_intervals import CELLS_AT_ONCE, Settings, Sums
+from medtune.scoring.scores import Array
 
 Outcome = Literal["better", "worse", "changed", "unclear"]
 
 FEW_EFFECTIVE_GROUPS = 10  # with fewer, the coverage of a 95 % interval can fall below 93 %
+TOLERANCE = 1e-9  # relative; values that differ only by rounding are equal
 ROUNDING = 1e-9  # 1 - 0.9 is a little less than 0.1
 
 
@@ -82,3 +87,36 @@ def too_uneven(groups: Iterable[str]) -> bool:
     groups = list(groups)
     effective = effective_groups(groups)
     return effective < FEW_EFFECTIVE_GROUPS and effective < len(set(groups)) / 2
+
+
+def permutation(sums: Sequence[Sums], settings: Settings) -> Array:
+    """Returns two-sided p-values, (scores,): how often swapped models differ at least as much.
+
+    Base and fine-tuned are swapped in whole groups, in every possible way if there are at most
+    `resamples` ways. Otherwise swaps are drawn at random, and k of B draws give (k + 1) / (B + 1),
+    which is never 0 (Phipson and Smyth 2010).
+    """
+    groups = len(sums[0].base)
+    totals = [(s.base.sum(axis=0), s.finetuned.sum(axis=0)) for s in sums]
+    observed = np.array([s.difference(*total) for s, total in zip(sums, totals, strict=True)])
+    threshold = np.abs(observed) * (1 - TOLERANCE)
+
+    def as_far(first: Array, second: Array, axis: int) -> Array:
+        swapped = (first >= groups).astype(np.float64)  # (draws, groups), or (groups,)
+        found = []
+        for s, (base, finetuned) in zip(sums, totals, strict=True):
+            moved = swapped @ (s.finetuned - s.base)
+            found.append(np.abs(s.difference(base + moved, finetuned - moved)))
+        return (np.stack(found, axis=-1) >= threshold).astype(np.int64)  # (draws, scores)
+
+    result = scipy.stats.permutation_test(
+        (np.arange(groups), np.arange(groups, 2 * groups)),
+        as_far,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=settings.resamples,
+        batch=max(1, CELLS_AT_ONCE // groups),
+        alternative="greater",
+        rng=np.random.default_rng([settings.seed, 1]),
+    )
+    return np.where(np.isnan(observed), np.nan, result.pvalue)

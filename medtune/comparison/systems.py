@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medtune.comparison.confidence_intervals import Settings
 from medtune.comparison.significance import effective_groups, too_uneven
-from medtune.comparison.statistics import Settings, compare_tables
+from medtune.comparison.statistics import compare_tables
+from medtune.runtime.atomic_files import read_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_table
 from medtune.scoring.scores import SCORES, Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED, MODELS, SYSTEMS, UNTRAINED
 

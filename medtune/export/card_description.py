@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from medtune.report.figure_style import drawn_in_style, new_figure, save
-from medtune.runtime.files import DIGITS
+from medtune.runtime.atomic_files import DIGITS
 
 # The lengths of each card and their units. Token counts exist once tokenize has run.
 LENGTHS = {

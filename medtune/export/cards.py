@@ -22,7 +22,7 @@ from medtune.export import folders
 from medtune.export.card_description import draw_figures, make_tables
 from medtune.export.folders import check_folder
 from medtune.modeling.token_files import HISTORY, TOKENS, read_tokens
-from medtune.runtime.files import inert, read_table, replacing
+from medtune.runtime.atomic_files import inert, read_table, replacing
 from medtune.runtime.stage import METRICS
 
 logger = logging.getLogger("medtune")

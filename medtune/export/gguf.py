@@ -20,8 +20,8 @@ from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
 from medtune.export.provenance import GGUF_KEY, text_in_gguf
 from medtune.report.model_card import hub_name_of, package_of
+from medtune.runtime.atomic_files import replacing, scratch
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing, scratch
 
 logger = logging.getLogger("medtune")
 

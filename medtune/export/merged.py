@@ -24,8 +24,8 @@ from medtune.modeling.loading import BASE, load_base, load_tokenizer, require
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import read_tokens
+from medtune.runtime.atomic_files import replacing
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
 
 logger = logging.getLogger("medtune")
 

@@ -19,8 +19,8 @@ from medtune.export.runs import read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.adapters import FILES as ADAPTER_FILES
 from medtune.modeling.loading import BASE, require
+from medtune.runtime.atomic_files import replacing, write_json
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing, write_json
 
 PAGE = Path(__file__).with_name("space_page.py")  # read here, run in the Space
 ROOT = PAGE.parents[2]

@@ -2,8 +2,9 @@
 
 Starting the operations of a step takes the CPU ten times as long as the GPU needs for them; a graph
 starts them all at once. All that changes from step to step is in tensors on the GPU: the newest
-tokens, their positions, and the column of the cache that is written next. The CPU looks at the
-tokens every CHECK_EVERY steps only. Rows that have ended run on, unread, until half of them have.
+tokens, their positions, the column of the cache that is written next, and the sampler's state. The
+CPU looks at the tokens every CHECK_EVERY steps only. Rows that have ended run on, unread, until
+half of them have.
 """
 
 import logging

@@ -49,7 +49,7 @@ class Sampler:
         prompts: Sequence[list[int]],
         params: Evaluate,
         seeds: Sequence[Any],
-        device: torch.device | str = "cpu",
+        device: torch.device | str,
     ) -> None:
         width, new = max(len(ids) for ids in prompts), params.max_new_tokens
         # (rows, width + new) prompt and answer so far. The first id of a row fills the rest of it,
@@ -63,10 +63,10 @@ class Sampler:
         if params.frequency_penalty:
             penalty = FrequencyPenalty(params.frequency_penalty, width, self.count)
             self.processors.append(penalty)
-        self.numbers = None  # without a temperature, decoding is greedy
+        self.uniforms = None  # without a temperature, decoding is greedy
         if params.temperature > 0:
-            numbers = np.stack([np.random.default_rng(seed).random(new) for seed in seeds])
-            self.numbers = torch.tensor(numbers, device=device)  # (rows, new) in [0, 1)
+            uniforms = np.stack([np.random.default_rng(seed).random(new) for seed in seeds])
+            self.uniforms = torch.tensor(uniforms, device=device)  # (rows, new) in [0, 1)
             self.processors.append(TemperatureLogitsWarper(params.temperature))
             if params.top_p < 1:
                 self.processors.append(TopPLogitsWarper(params.top_p))
@@ -74,7 +74,7 @@ class Sampler:
     @property
     def is_plain(self) -> bool:
         """Whether the next token is the likeliest one, whatever came before."""
-        return self.numbers is None and not self.processors
+        return self.uniforms is None and not self.processors
 
     @property
     def answers(self) -> torch.Tensor:
@@ -84,12 +84,12 @@ class Sampler:
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
         """Maps logits (rows, vocabulary) in fp32 to the next ids (rows,)."""
         logits = self.processors(self.ids, logits)
-        if self.numbers is None:
+        if self.uniforms is None:
             tokens = logits.argmax(dim=-1)
         else:
             # By the inverse of the cumulative distribution: one random number for each token.
             cumulative = torch.softmax(logits.double(), dim=-1).cumsum(dim=-1)
-            drawn = self.numbers.index_select(1, self.count) * cumulative[:, -1:]  # (rows, 1)
+            drawn = self.uniforms.index_select(1, self.count) * cumulative[:, -1:]  # (rows, 1)
             tokens = torch.searchsorted(cumulative, drawn, right=True)[:, 0]
         self.answers.index_copy_(1, self.count, tokens[:, None])
         self.count += 1
@@ -98,5 +98,5 @@ class Sampler:
     def keep(self, rows: Sequence[int]) -> None:
         """Keeps only these rows, in this order."""
         self.ids = self.ids[rows]
-        if self.numbers is not None:
-            self.numbers = self.numbers[rows]
+        if self.uniforms is not None:
+            self.uniforms = self.uniforms[rows]

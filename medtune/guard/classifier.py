@@ -18,8 +18,8 @@ from medtune.content.encoder import encoded as vectors_of
 from medtune.guard.emergencies_in_context import kind_in_context
 from medtune.guard.notices import caution, language_of, notice
 from medtune.guard.rules import SELF_HARM, is_excluded, kind_of, reasons
+from medtune.runtime.atomic_files import read_json, write_json
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_json, write_json
 
 MODEL = Path("models/guard/guard.json")
 MAX_CHARACTERS = 600  # of a question; limits the time for a long one

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from medtune.runtime.atomic_files import replacing
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
 from medtune.runtime.progress import progress
 
 CACHE = Path("data/judge")

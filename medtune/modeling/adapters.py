@@ -13,8 +13,8 @@ from medtune.modeling.loading import BASE, load_tokenizer, require
 from medtune.modeling.neftune import add_neftune
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder
+from medtune.runtime.atomic_files import scratch
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import scratch
 from medtune.runtime.imports import without
 from medtune.runtime.progress import is_main_process
 

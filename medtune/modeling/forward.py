@@ -68,10 +68,12 @@ def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> tuple[torch.T
         return (states[0][:1],)
 
     model = unwrapped(model)
-    handle = model.get_decoder().register_forward_hook(lambda *all: decoded.append(all[-1]))
-    with hooked(model.get_output_embeddings(), catch):
-        model(**accepted(model, inputs))
-    handle.remove()
+    handle = model.get_decoder().register_forward_hook(lambda *call: decoded.append(call[-1]))
+    try:
+        with hooked(model.get_output_embeddings(), catch):
+            model(**accepted(model, inputs))
+    finally:
+        handle.remove()
     return states[0], decoded[0]
 
 

@@ -11,7 +11,8 @@ def add_neftune(embeddings: Any, alpha: float) -> None:
     """Adds noise of size alpha / sqrt(columns · D) to embeddings (N, columns, D) in training.
 
     The columns are those of the padded batch, also if it runs as one packed row: each token then
-    gets the noise that it would get in that batch.
+    gets the noise that it would get in that batch (`packed_noise`), or other noise of the same size
+    (`sized_noise`).
     """
     embeddings.neftune_noise_alpha = alpha
     embeddings.neftune_batch = None
@@ -21,7 +22,8 @@ def add_neftune(embeddings: Any, alpha: float) -> None:
         if not module.training:
             return output
         if module.neftune_size is not None:
-            return output + module.neftune_size * output.new_empty(output.shape).uniform_(-1, 1)
+            noise = output.new_empty(output.shape).uniform_(-1, 1)
+            return output + module.neftune_size.to(output.dtype) * noise
         shape, places = output.shape[:2], None
         if module.neftune_batch and module.neftune_batch[1].numel() == output.shape[1]:
             shape, places = module.neftune_batch

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from medtune.runtime.atomic_files import read_arrow, replacing
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import read_arrow, replacing
 from medtune.runtime.progress import progress
 
 TOKENS = Path("data/tokens")

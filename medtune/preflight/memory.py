@@ -163,7 +163,9 @@ def train_bytes(
     moments = 2 if train.optim == "paged_adamw_8bit" else 8
     best = 4 if train.load_best_model_at_end else 0
     adapter = decoder.trained(train) * (4 + 4 + moments + best)
-    a_layer = batches.train * _kept_bytes(decoder, train, batches.longest, half, gpu)
+    changed = train.use_dora or train.bias != "none" or train.lora_dropout > 0
+    is_fused = gpu and shards == 1 and train.quantization == "none" and not changed
+    a_layer = batches.train * _kept_bytes(decoder, train, batches.longest, half, is_fused)
     activations = decoder.layers * a_layer
     if train.gradient_checkpointing:
         activations = a_layer + decoder.layers * batches.train * decoder.hidden * width
@@ -179,22 +181,21 @@ def train_bytes(
     return round(PROCESS + max(loading, base + adapter + HEAP * activations + logits))
 
 
-def _kept_bytes(decoder: Decoder, train: Train, longest: int, half: bool, gpu: bool) -> int:
+def _kept_bytes(decoder: Decoder, train: Train, longest: int, half: bool, is_fused: bool) -> int:
     """Returns the bytes that autograd keeps for one token in one layer.
 
     Both norms keep their input. Attention keeps queries, its output and, repeated for each head,
     keys and values; the feed-forward layer keeps gate, activation and up. A module with an adapter
     keeps its input, which modules with the same input share. In half precision each keeps a copy
-    instead, unless medtune.training.fused_layers applies. The norms compute in fp32. Attention's
-    mask has an fp32 number for each key.
+    instead, unless medtune.training.fused_layers applies and nothing is dropped. The norms compute
+    in fp32. Attention's mask has an fp32 number for each key.
     """
     hidden, wide = decoder.hidden, decoder.intermediate
     inputs = {name: size for name, (size, _) in decoder.targets(train).items()}
     norms = 2 * hidden * 4
     width = 2 if half else 4
-    plain = train.quantization == "none" and not train.use_dora and train.bias == "none"
     read = sum(inputs.values()) * width
-    if not half or (gpu and plain):
+    if not half or is_fused:
         after_norms = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
         shared = sum(hidden for names in after_norms if inputs.keys() & set(names))
         read = width * (shared + inputs.get("o_proj", 0) + inputs.get("down_proj", 0))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.report.rendering import number
-from medtune.runtime.files import read_json, replacing
+from medtune.runtime.atomic_files import read_json, replacing
 from medtune.runtime.stage import METRICS
 
 COSTS = Path("reports/costs.js")

@@ -33,7 +33,7 @@ from medtune.report.reliability import reliability
 from medtune.report.rendering import percent
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
-from medtune.runtime.files import replacing
+from medtune.runtime.atomic_files import replacing
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.word_splitting import written_words
 

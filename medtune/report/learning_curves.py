@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medtune.comparison.learning_curve import LearningCurve
 from medtune.report.figure_style import COLORS, CURVES, drawn_in_style, new_figure
 from medtune.report.rendering import interval_text, number, percent
-from medtune.runtime.files import replacing, write_csv
+from medtune.runtime.atomic_files import replacing, write_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

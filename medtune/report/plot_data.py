@@ -13,7 +13,7 @@ from medtune.comparison.multiple_choice import write_reliability
 from medtune.comparison.verdict import CONTENT
 from medtune.report.forest import SHOWN
 from medtune.report.score_rows import Facts
-from medtune.runtime.files import write_csv
+from medtune.runtime.atomic_files import write_csv
 from medtune.scoring.scores import ROUGE
 from medtune.scoring.systems import UNTRAINED, title
 from medtune.scoring.word_splitting import written_words

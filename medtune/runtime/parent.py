@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from medtune.runtime.outputs import DVC_STAGE
+from medtune.runtime.replaced_outputs import DVC_STAGE
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

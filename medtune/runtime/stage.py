@@ -15,8 +15,13 @@ from typing import Any, NoReturn
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.out_of_memory import out_of_memory
-from medtune.runtime.outputs import check_replaced, declared_outputs, removed_by_dvc, stamps
 from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
+from medtune.runtime.replaced_outputs import (
+    check_replaced,
+    declared_outputs,
+    removed_by_dvc,
+    stamps,
+)
 
 logger = logging.getLogger("medtune")
 
@@ -120,7 +125,7 @@ def _stop(line: str) -> NoReturn:
 
 
 def _write_cost(name: str, elapsed_s: float, work: Work) -> None:
-    from medtune.runtime.files import write_json
+    from medtune.runtime.atomic_files import write_json
 
     torch: Any = sys.modules.get("torch")  # a stage that has not imported it did not use it
     on_gpu = torch is not None and torch.cuda.is_available()

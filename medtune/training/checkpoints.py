@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import load, save_file
 
-from medtune.runtime.files import scratch
+from medtune.runtime.atomic_files import scratch
 
 logger = logging.getLogger("medtune")
 

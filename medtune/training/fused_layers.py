@@ -13,7 +13,7 @@ results as they are, up to rounding:
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,8 @@ logger = logging.getLogger("medtune")
 
 Function = Callable[..., Any]
 
-WORTH_COMPILING = 2e15  # tokens of a run × weights of its model; an H100 then wins 8 seconds
+# Tokens of a run × weights of its model: an H100 then saves the 8 seconds that compiling takes.
+WORTH_COMPILING = 2e15
 ADAPTER = "default"  # peft's name for the only adapter
 ROTARY = "apply_rotary_pos_emb"  # transformers' name in each of its model files
 
@@ -42,19 +43,21 @@ def fused_layers(model: Any, tokens: int) -> Iterator[None]:
     forwards = {layer: partial(_adapted, layer) for layer in model.modules() if _is_lora(layer)}
     rotaries: dict[Any, Function] = {}  # by the file that has it
     weights = sum(parameter.numel() for parameter in model.parameters())
-    if tokens * weights >= WORTH_COMPILING and _can_compile():
+    compiles = tokens * weights >= WORTH_COMPILING and _can_compile()
+    if compiles:
         forwards |= _compiled_forwards(model)
         files = {sys.modules[type(module).__module__] for module in model.modules()}
         rotaries = {file: getattr(file, ROTARY) for file in files if hasattr(file, ROTARY)}
-    for module, forward in forwards.items():  # on the instance, it hides the class's
-        module.forward = forward
-    for file, rotary in rotaries.items():
-        setattr(file, ROTARY, torch.compile(rotary, dynamic=True))
     try:
-        yield
+        for module, forward in forwards.items():  # on the instance, it hides the class's
+            module.forward = forward
+        for file, rotary in rotaries.items():
+            setattr(file, ROTARY, _compiled(rotary))
+        with _without_errors() if compiles else nullcontext():
+            yield
     finally:
         for module in forwards:
-            del module.forward
+            vars(module).pop("forward", None)
         for file, rotary in rotaries.items():
             setattr(file, ROTARY, rotary)
 
@@ -137,13 +140,13 @@ def _compiled_forwards(model: Any) -> dict[Any, Function]:
 
     forwards: dict[Any, Function] = {}
     norms: dict[type, Function] = {}
-    gated, gate = LlamaMLP.forward.__code__, torch.compile(_gate, dynamic=True)
+    gated, gate = LlamaMLP.forward.__code__, _compiled(_gate)
     for module in model.modules():
         kind = type(module)
         code = getattr(kind.forward, "__code__", None)
         if kind.__name__.endswith("RMSNorm"):
             if kind not in norms:
-                norms[kind] = torch.compile(kind.forward, dynamic=True)
+                norms[kind] = _compiled(kind.forward)
             forwards[module] = partial(norms[kind], module)
         elif code and (code.co_code, code.co_names) == (gated.co_code, gated.co_names):
             forwards[module] = partial(_gated, gate, module)
@@ -161,11 +164,25 @@ def _gate(activation: Function, gate: torch.Tensor, up: torch.Tensor) -> torch.T
     return product
 
 
+def _compiled(function: Function) -> Function:
+    """Compiles a function for any number of tokens; a resumed run must add in the same order."""
+    compiled: Function = torch.compile(function, dynamic=True, options={"deterministic": True})
+    return compiled
+
+
+def _without_errors() -> AbstractContextManager[None]:
+    """Returns a context in which a function that cannot be compiled runs as it is."""
+    import torch._dynamo.config
+
+    context: AbstractContextManager[None] = torch._dynamo.config.patch(suppress_errors=True)
+    return context
+
+
 def _can_compile() -> bool:
     """Tries to compile: on a GPU, this needs Triton and a C compiler."""
     try:
         x = torch.ones(1, 2, 8, device=device(), requires_grad=True)
-        torch.compile(_gate, dynamic=True)(silu, x, x).sum().backward()
+        _compiled(_gate)(silu, x, x).sum().backward()
     except Exception as error:  # whatever a compiler may say
         logger.info(f"torch.compile does not work here, which is slower ({in_one_line(error)})")
         return False

@@ -187,7 +187,8 @@ class Graphs:
 
     def prepare(self, passes: Iterable[Sequence[int]]) -> None:
         """Lays out the next passes over cards, best while the GPU is busy with the last ones."""
-        self.prepared = {tuple(numbers): self._inputs(numbers) for numbers in passes}
+        if self.sizes:
+            self.prepared = {tuple(numbers): self._inputs(numbers) for numbers in passes}
 
     def _inputs(self, numbers: Sequence[int]) -> tuple[Size, Inputs] | None:
         cards = self.cards.chosen(numbers)

@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
@@ -32,12 +31,9 @@ from medtune.training.early_stopping import is_out_of_patience
 from medtune.training.fused_layers import fused_layers
 from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
-from medtune.training.optimizers import (
-    load_optimizer_state,
-    make_optimizer,
-    optimizer_state,
-)
+from medtune.training.optimizers import make_optimizer
 from medtune.training.passes import Plan, token_budget
+from medtune.training.resuming import restore, save
 from medtune.training.schedule import Schedule
 
 logger = logging.getLogger("medtune")
@@ -64,11 +60,11 @@ def train(
     """
     run = Trainer(model, training, validation, params, seed, pad_id)
     if checkpoints and (saved := from_first(checkpoints.latest)):
-        run.restore(*saved)
+        restore(run, *saved)
     yield from run.history.points
     save_every = _steps(params.save_steps, len(run.plan))
     with (
-        run.faster(),
+        run.fast_layers(),
         progress(total=len(run.plan), unit="step", initial=run.history.step) as bar,
     ):
         while not run.done():
@@ -78,7 +74,7 @@ def train(
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
             if checkpoints and (run.done() or run.history.step % save_every == 0):
-                run.save(checkpoints)
+                save(run, checkpoints)
     if run.best:
         run.load_adapter(run.best)
 
@@ -122,11 +118,12 @@ class Trainer:
         self.history = History()
         self.best: Tensors = {}  # the adapter of the lowest validation loss
 
-    def faster(self) -> AbstractContextManager[None]:
-        """Returns a context in which the frozen layers run in the form that suits the device."""
+    def fast_layers(self) -> AbstractContextManager[None]:
+        """Returns a context in which the layers run in the form that suits the device."""
         model, params = self.model, self.params
         if device() == "cuda":
             tokens = params.num_train_epochs * sum(self.lengths)
+            tokens //= self.accelerator.num_processes
             return nullcontext() if shards_weights() else fused_layers(model, tokens)
         weights = sum(parameter.numel() for parameter in model.parameters())
         tokens = params.per_device_train_batch_size * TOKENS_PER_ROW
@@ -180,6 +177,8 @@ class Trainer:
                 # DDP and FSDP average over the processes, but the sum is wanted.
                 scale = weight * self.accelerator.num_processes / tokens
                 total += weight * self._pass(rows, scale)
+        if self.graphs and self.history.step + 1 < len(self.plan):
+            self.graphs.prepare(self.plan[self.history.step + 1])
         self.scaler.unscale_(self.optimizer)
         self.accelerator.clip_grad_norm_(self._trained().values(), self.params.max_grad_norm)
         self.scaler.step(self.optimizer)
@@ -188,8 +187,6 @@ class Trainer:
             self.graphs.clear_gradients()
         else:
             self.optimizer.zero_grad()
-        if self.graphs and self.history.step + 1 < len(self.plan):
-            self.graphs.prepare(self.plan[self.history.step + 1])
         loss_sum = float(self.accelerator.reduce(total, "sum"))  # waits for the GPU
         self._require_finite("training", loss_sum / tokens)
         return loss_sum, tokens
@@ -229,30 +226,6 @@ class Trainer:
         with torch.no_grad():
             for name, parameter in self._trained().items():
                 parameter.copy_(placed(adapter[name], parameter))
-
-    def save(self, checkpoints: Checkpoints) -> None:
-        """Saves everything that the rest of the run depends on; all processes must call this."""
-        moments, rest = optimizer_state(self.optimizer)
-        kept = {"adapter": self.adapter(), "best": self.best, "optimizer": moments}
-        tensors = {f"{kind}/{name}": tensor for kind in kept for name, tensor in kept[kind].items()}
-        state = {**asdict(self.history), "optimizer": rest, "scaler": self.scaler.state_dict()}
-        if self.accelerator.is_main_process:
-            checkpoints.save(self.history.step, tensors, state)
-
-    def restore(self, step: int, tensors: Tensors, state: dict[str, Any]) -> None:
-        """Restores what `save` wrote."""
-        logger.info(f"resuming from the checkpoint of step {step}")
-        kept: dict[str, Tensors] = {"adapter": {}, "best": {}, "optimizer": {}}
-        for path, tensor in tensors.items():
-            kind, name = path.split("/", 1)
-            kept[kind][name] = tensor
-        load_optimizer_state(self.optimizer, kept["optimizer"], state.pop("optimizer"))
-        self.scaler.load_state_dict(state.pop("scaler"))
-        points = [Point(**point) for point in state.pop("points")]
-        self.history = History(points=points, **state)
-        self.schedule.replay(step, self.history.validation_losses())
-        self.load_adapter(kept["adapter"])
-        self.best = kept["best"]
 
 
 def _mean_loss(

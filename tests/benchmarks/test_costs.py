@@ -32,5 +32,5 @@ def test_a_run_is_calculated_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyP
     minutes = costs.run_table(found, tmp_path).loc["tiny"]
     # 65 TFLOP at 0.5 a second, and 2 · 200 answers of 64 tokens at 256 a second
     assert minutes["here"] == f"{(130 + 100) / 60:.1f}"
-    # 7 % of 65 TFLOP/s, and an H100's answers at 0.3 of its 3.35 TB/s
-    assert minutes["T4"] == f"{(65 / (0.07 * 65) + 25_600 / (11_528 * 0.3 / 3.35)) / 60:.1f}"
+    # 9 % of 65 TFLOP/s, and an H100's answers at 0.3 of its 3.35 TB/s
+    assert minutes["T4"] == f"{(65 / (0.09 * 65) + 25_600 / (10_195 * 0.3 / 3.35)) / 60:.1f}"

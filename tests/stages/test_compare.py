@@ -10,8 +10,8 @@ import pytest
 from dvc_render.vega import VegaRenderer
 
 from medtune.report.figures import write_figures
+from medtune.runtime.atomic_files import write_json, write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json, write_table
 from medtune.scoring.scores import SCORES
 from stages import compare
 from tests.stages.compare_inputs import (

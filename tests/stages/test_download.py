@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from medtune.runtime.atomic_files import replacing
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import replacing
 from medtune.sources import fetch
 from medtune.sources.conversion import write_random_llama
 from stages.download import main

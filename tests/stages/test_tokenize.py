@@ -24,8 +24,8 @@ from medtune.modeling.token_files import (
     token_writer,
 )
 from medtune.modeling.token_rows import card_batch
+from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_table
 from stages import tokenize as stage
 
 RECORD = {

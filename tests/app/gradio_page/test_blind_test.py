@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from app.gradio_page import blind_test
+from app.gradio_page.blind_pairs import Pair
 from app.gradio_page.blind_test import BlindTest, Parts
 from app.gradio_page.conversations import Conversations
 from app.gradio_page.nearest_cards import NearestCards
-from app.gradio_page.pairs import Pair
 from app.guard_remarks import Remarks
 from medtune.guard.notices import notice
 from medtune.judging.votes import OWN_QUESTION, Vote, read_votes

@@ -9,8 +9,8 @@ import pytest
 from medtune.commands import summary
 from medtune.report.costs import COSTS
 from medtune.report.headline import FIRST_SCORES
+from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json
 from medtune.scoring.scores import SCORES
 
 LOCK = """schema: '2.0'

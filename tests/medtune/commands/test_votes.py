@@ -12,8 +12,8 @@ import pytest
 from medtune.commands import votes as command
 from medtune.judging.votes import VOTES
 from medtune.report.costs import run_mark
+from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_json
 from tests.medtune.judging.test_votes import vote
 
 ROOT = Path(command.__file__).parents[2]

@@ -12,7 +12,7 @@ from medtune.comparison.breakdowns import (
     part_names,
     topic_parts,
 )
-from medtune.comparison.statistics import Settings
+from medtune.comparison.confidence_intervals import Settings
 
 SETTINGS = Settings(resamples=200, confidence=0.9, seed=1)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from medtune.comparison.confidence_intervals import Settings
 from medtune.comparison.multiple_choice import compared_choices, read_choices, write_reliability
-from medtune.comparison.statistics import Settings
+from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_table
 from medtune.scoring.multiple_choice import SCHEMA
 
 SETTINGS = Settings(resamples=400, confidence=0.95, seed=42)

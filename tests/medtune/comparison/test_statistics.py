@@ -6,12 +6,8 @@ import pytest
 from scipy.stats import bootstrap, kstest, norm, ttest_1samp
 from scipy.stats import t as student
 
-from medtune.comparison.statistics import (
-    Comparison,
-    Settings,
-    compare_tables,
-    degrees_of_freedom,
-)
+from medtune.comparison.confidence_intervals import Settings, degrees_of_freedom
+from medtune.comparison.statistics import Comparison, compare_tables
 from medtune.scoring.scores import SCORES, Score
 
 BY_NAME: dict[str, Score] = {score.name: score for score in SCORES}
@@ -189,7 +185,8 @@ def test_result_depends_on_the_seed_alone() -> None:
 def test_chunks_of_resamples_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = simulated(np.random.default_rng(5), 0.2)
     whole = compared(*pairs)
-    monkeypatch.setattr("medtune.comparison.statistics.CELLS_AT_ONCE", 60 * 7)
+    for module in ("confidence_intervals", "significance"):
+        monkeypatch.setattr(f"medtune.comparison.{module}.CELLS_AT_ONCE", 60 * 7)
     assert compared(*pairs).flat("rougeL") == pytest.approx(whole.flat("rougeL"))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from medtune.comparison.statistics import Settings
+from medtune.comparison.confidence_intervals import Settings
 from medtune.comparison.systems import (
     RULE_ANSWERS,
     SAME_COLUMNS,
@@ -13,8 +13,8 @@ from medtune.comparison.systems import (
     defined_scores,
     read_systems,
 )
+from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_table
 from medtune.scoring.evaluate_metrics import all_scores
 from medtune.scoring.systems import MODELS, RULES
 from medtune.scoring.text_scorer import TextScorer

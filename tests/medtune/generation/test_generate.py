@@ -202,7 +202,7 @@ def test_what_is_sampled_does_not_depend_on_the_size_of_the_batch(
 def test_sampled_tokens_come_as_often_as_they_are_likely() -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.0, "repetition_penalty": 1.0, "top_p": 0.7})
     logits = torch.tensor([0.5, 0.1, 0.3, 0.1]).log().expand(4000, 4)
-    tokens = Sampler([[0]] * 4000, warm, range(4000))(logits)
+    tokens = Sampler([[0]] * 4000, warm, range(4000), "cpu")(logits)
     shares = tokens.bincount(minlength=4) / 4000
     assert shares.tolist() == pytest.approx([5 / 8, 0, 3 / 8, 0], abs=0.03)
 
@@ -217,7 +217,8 @@ def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
 
 def test_a_frequency_penalty_counts_the_tokens_of_the_answer_but_not_those_of_the_prompt() -> None:
     plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
-    sampler = Sampler([[3, 1], [2, 2, 2]], plain.model_copy(update={"frequency_penalty": 0.5}), [])
+    params = plain.model_copy(update={"frequency_penalty": 0.5})
+    sampler = Sampler([[3, 1], [2, 2, 2]], params, [], "cpu")
     logits = torch.tensor([[0.0, 0.4, 0.9, 1.0], [0.8, 0.0, 1.7, 0.0]])
     chosen = torch.stack([sampler(logits) for _ in range(3)], dim=1)
     # 1.0 falls to 0.5 < 0.9, which falls to 0.4; 1.7 falls to 1.2, then to 0.7 < 0.8.

@@ -29,7 +29,7 @@ def answers(
     model: Any, params: Evaluate, ends: set[int], on_token: Any = lambda: None
 ) -> list[list[int]]:
     cache = SharedPrefixCache(model, PROMPTS, params.max_new_tokens)
-    sampler = Sampler(PROMPTS, params, range(len(PROMPTS)))
+    sampler = Sampler(PROMPTS, params, range(len(PROMPTS)), "cpu")
     logits = [cache.next_logits(inputs) for inputs in cache.prefill_inputs()]
     steps = DecodingSteps(model, cache, sampler(torch.cat(logits)), ends, sampler)
     return decoded_answers(steps, params.max_new_tokens, on_token)

@@ -64,6 +64,16 @@ def test_more_logits_than_fit_are_computed_in_parts(
     assert torch.allclose(embeddings.grad, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("llama")
+    monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(model.lm_head, "forward", None)
+    with pytest.raises(TypeError):
+        token_losses(model, padded(ROWS, STARTS, 0))
+    assert not model.get_decoder()._forward_hooks
+    assert not model.lm_head._forward_pre_hooks
+
+
 def test_with_fsdp_all_logits_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its processes gather each layer together, so all must run the model equally often."""
     model, runs = random_model("llama"), []

@@ -19,7 +19,7 @@ from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
-from medtune.runtime.files import write_table
+from medtune.runtime.atomic_files import write_table
 from medtune.scoring import multiple_choice, out_of_domain
 from stages import evaluate, tokenize
 from tests import chat_tokenizers

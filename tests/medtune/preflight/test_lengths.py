@@ -14,7 +14,7 @@ from medtune.modeling.losses import LOSS_BATCH
 from medtune.modeling.token_files import HISTORY
 from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
-from medtune.runtime.files import write_table
+from medtune.runtime.atomic_files import write_table
 from medtune.scoring.out_of_domain import QUESTIONS
 
 GRAPH = {  # stage: params, dependency, output

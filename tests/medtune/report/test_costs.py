@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from medtune.report.costs import COSTS, run_mark, write_costs
-from medtune.runtime.files import write_json
+from medtune.runtime.atomic_files import write_json
 
 SCORES = {"rougeL.base": 0.25, "perplexity.ci_low": None}
 

@@ -20,8 +20,8 @@ from medtune.report.run_facts import (
     read_splits,
     token_texts,
 )
+from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.files import write_table
 
 END = "<|end|>"
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -20,12 +20,15 @@ SHORT, LONG = 1, int(WORTH_COMPILING)  # tokens of a run
 ROWS = [[5, 6, 7, 8, 9, 10], [5, 6, 11, 12, 13], [5, 6, 14, 15]]
 
 
-def learned(model: Any, tokens: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+def learned(
+    model: Any, tokens: int | None, half: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the loss and the gradients of one pass, fused for a run of so many tokens."""
     loss = SupervisedLoss(model).train()
     torch.manual_seed(1)
     with nullcontext() if tokens is None else fused_layers(model, tokens):
-        total = loss(padded(ROWS, [3, 3, 3], 0)).sum()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            total = loss(padded(ROWS, [3, 3, 3], 0)).sum()
         total.backward()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     found = torch.cat([weight.grad.flatten() for weight in trained])
@@ -33,8 +36,9 @@ def learned(model: Any, tokens: int | None) -> tuple[torch.Tensor, torch.Tensor]
     return total.detach(), found
 
 
-def adapted(**changed: Any) -> Any:
-    model = add_adapter(random_model("llama"), load_params("train").model_copy(update=changed), 42)
+def adapted(base: Any = None, **changed: Any) -> Any:
+    base = base or random_model("llama")
+    model = add_adapter(base, load_params("train").model_copy(update=changed), 42)
     torch.manual_seed(2)
     for name, weight in model.named_parameters():
         if "lora_B" in name:  # zero at first, and then A has no gradient
@@ -47,11 +51,11 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The functions that are compiled; they run as they are, because compiling takes seconds."""
     found: list[Any] = []
 
-    def compile(function: Any, **_: Any) -> Any:
+    def noted(function: Any, **_: Any) -> Any:
         found.append(function)
         return function
 
-    monkeypatch.setattr(torch, "compile", compile)
+    monkeypatch.setattr(torch, "compile", noted)
     return found
 
 
@@ -64,6 +68,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         {"use_rslora": True, "target_modules": ["q_proj", "v_proj"]},
         {"use_dora": True},
         {"bias": "lora_only"},
+        {"gradient_checkpointing": True, "lora_dropout": 0.5},
     ],
 )
 def test_a_pass_is_the_same(compiled: list[Any], changed: dict[str, Any], tokens: int) -> None:
@@ -74,6 +79,27 @@ def test_a_pass_is_the_same(compiled: list[Any], changed: dict[str, Any], tokens
     torch.testing.assert_close(fused_gradients, gradients)
     assert gradients.norm() > 0
     assert bool(compiled) == (tokens == LONG)
+
+
+def test_a_pass_in_half_precision_is_the_same_up_to_rounding(compiled: list[Any]) -> None:
+    exact, expected = learned(adapted(), None)
+    errors = []
+    for tokens in (None, SHORT):
+        model = adapted(random_model("llama").bfloat16())
+        loss, gradients = learned(model, tokens, half=True)
+        assert loss.item() == pytest.approx(exact.item(), rel=0.05)
+        assert gradients.dtype == torch.float32
+        errors.append(((gradients - expected).norm() / expected.norm()).item())
+    assert errors[1] < 1.5 * errors[0]
+
+
+@torch.no_grad()
+def test_a_model_that_answers_is_the_same(compiled: list[Any]) -> None:
+    model = adapted(lora_dropout=0.5).eval()
+    ids = torch.tensor([ROWS[0]])
+    expected = model(ids).logits
+    with fused_layers(model, LONG):
+        torch.testing.assert_close(model(ids).logits, expected)
 
 
 def test_layers_with_an_adapter_take_one_function_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +128,8 @@ def test_norms_gates_and_rotary_embeddings_are_compiled_and_put_back(compiled: l
         changed = [type(m).__name__ for m in model.modules() if "forward" in vars(m)]
     assert {"_gate", "LlamaRMSNorm.forward", "apply_rotary_pos_emb"} == set(names)
     assert {"Linear", "LlamaRMSNorm", "LlamaMLP"} == set(changed)
+    with suppress(KeyError), fused_layers(model, LONG):
+        raise KeyError
     assert not [module for module in model.modules() if "forward" in vars(module)]
     assert file.apply_rotary_pos_emb is rotary
 
@@ -118,3 +146,23 @@ def test_a_machine_without_a_compiler_trains_all_the_same(
         loss, _ = learned(model, LONG)
     assert loss.isfinite()
     assert "Failed to find C compiler" in caplog.text
+
+
+def test_a_model_whose_own_functions_cannot_be_compiled_trains_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = adapted()
+    file = sys.modules[type(model.get_base_model()).__module__]
+    rotary = file.apply_rotary_pos_emb
+
+    def refuse(graph: Any, inputs: Any) -> Any:
+        raise RuntimeError("no such operation")
+
+    def compiled(function: Any) -> Any:
+        is_rotary = function is rotary
+        return torch.compile(function, backend=refuse) if is_rotary else function
+
+    monkeypatch.setattr(fused, "_compiled", compiled)
+    expected, _ = learned(model, None)
+    loss, _ = learned(model, LONG)
+    torch.testing.assert_close(loss, expected)

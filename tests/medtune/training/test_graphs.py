@@ -10,7 +10,7 @@ import torch
 
 from medtune.modeling.collation import Cards, Spans, padded
 from medtune.modeling.losses import SupervisedLoss
-from medtune.modeling.neftune import add_neftune
+from medtune.modeling.neftune import add_neftune, sized_noise
 from medtune.training.graphs import Graphs, Inputs, filled, plan_sizes, rounded_up, shared_prefix
 from tests.attention_by_hand import use_attention_by_hand
 from tests.tiny_models import random_model
@@ -127,3 +127,11 @@ def test_noise_is_as_large_as_that_of_the_padded_batch() -> None:
         largest = alpha / (columns * embeddings.embedding_dim) ** 0.5
         assert 0.9 * largest < noise[-1].abs().max() <= 1.0001 * largest
     assert noise
+
+
+def test_noise_keeps_the_precision_of_the_model() -> None:
+    model = random_model("llama").bfloat16()
+    add_neftune(model.get_input_embeddings(), 5.0)
+    model.train()
+    with sized_noise(model, torch.tensor([0.1])):
+        assert model.get_input_embeddings()(torch.tensor([[5, 6]])).dtype == torch.bfloat16

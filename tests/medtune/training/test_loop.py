@@ -21,7 +21,7 @@ from medtune.modeling.token_files import SCHEMA, Lists, columns, read_tokens, to
 from medtune.runtime.errors import InputError
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.history import Point
-from medtune.training.loop import mean_loss, train
+from medtune.training.loop import Trainer, mean_loss, train
 
 ROWS = {
     "input_ids": [[1, 10 + n % 5, *range(40, 44 + n % 7), 2] for n in range(40)],
@@ -86,6 +86,23 @@ def test_rows_of_a_mapped_file_train_the_same_adapter(base_folder: Path, tmp_pat
     model = adapted(base_folder, PARAMS)
     assert list(train(model, rows, rows, PARAMS, 1, pad_id=0)) == points
     assert torch.equal(weights(model), weights(expected))
+
+
+def test_layers_are_packed_on_a_cpu_and_fused_on_a_gpu_but_not_with_fsdp(
+    base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Trainer(adapted(base_folder, PARAMS), ROWS, ROWS, PARAMS, 1, 0)
+
+    def changed() -> set[str]:
+        with run.fast_layers():
+            layers = [module for module in run.model.modules() if "forward" in vars(module)]
+        return {type(layer).__module__.partition(".")[0] for layer in layers}
+
+    assert changed() == {"torch"}
+    monkeypatch.setattr("medtune.training.loop.device", lambda: "cuda")
+    assert changed() == {"peft"}
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert changed() == set()
 
 
 def test_warm_up_is_a_share_or_a_number_of_steps(base_folder: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from medtune.runtime.outputs import check_replaced, declared_outputs, stamps
+from medtune.runtime.replaced_outputs import check_replaced, declared_outputs, stamps
 
 ROOT = Path(__file__).parents[3]
 

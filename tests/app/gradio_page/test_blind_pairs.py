@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.gradio_page.pairs import Pair, ShownPair, first_unseen, recorded_pairs
+from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen, recorded_pairs
 from medtune.judging.votes import pair_id
 
 

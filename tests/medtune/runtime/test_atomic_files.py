@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from medtune.runtime.errors import InputError
-from medtune.runtime.files import (
+from medtune.runtime.atomic_files import (
     read_json,
     read_table,
     replacing,
@@ -15,6 +14,7 @@ from medtune.runtime.files import (
     write_json,
     write_table,
 )
+from medtune.runtime.errors import InputError
 
 
 def test_a_failed_write_leaves_the_earlier_file_and_no_trace(tmp_path: Path) -> None:
