@@ -42,6 +42,7 @@ TURNS = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}</s>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
+SAMPLE_S = 2  # between two looks at a process's memory
 STAGES = (
     ("stages.clean",),
     ("stages.split",),
@@ -102,7 +103,7 @@ def write_project(name: str, folder: Path, options: argparse.Namespace) -> None:
 
 
 def run_here(folder: Path, *command: str) -> Cost:
-    return run([sys.executable, "-m", *command], folder, PYTHONPATH=str(Path.cwd()))
+    return run([sys.executable, "-m", *command], folder, SAMPLE_S, PYTHONPATH=str(Path.cwd()))
 
 
 def measure(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
