@@ -154,7 +154,7 @@ def main() -> None:
                 rows.append(measure(name, Path(folder), options))
         figures = pd.DataFrame(rows).set_index("preset")
         packages = ("torch", "transformers", "peft", "bitsandbytes")
-        show(figures.round(1), *packages, output=options.output, rows=figures)
+        show(figures.round(1), *packages, output=options.output, rows=figures.reset_index())
 
 
 if __name__ == "__main__":
