@@ -29,6 +29,8 @@ class HubServer:
     # File path -> bytes after which the connection breaks, once; `reset` breaks it the hard way.
     drops: dict[str, int] = field(default_factory=dict)
     reset: bool = False
+    # Status and Retry-After with which the next requests for files are refused, each once.
+    refusals: list[tuple[int, str]] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     read: set[str] = field(default_factory=set)  # files of which something was sent
 
@@ -98,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "paths-info":
             known = [name for name in self.asked["paths"] if name in files]
             return self._send(json.dumps([_tree_entry(n, files[n]) for n in known]).encode())
+        if self.hub.refusals:
+            status, wait = self.hub.refusals.pop(0)
+            return self._send(b"{}", status, {"Retry-After": wait})
         if repository in self.hub.closed:
             return self._fail(*self.hub.closed[repository])
         self._send_file(files[path], path, self.hub.commit(repository))

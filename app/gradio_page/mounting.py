@@ -19,6 +19,7 @@ from app.gradio_page.nearest_cards import NearestCards
 from app.guard_remarks import Remarks
 
 HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "history.js")  # the second adds to what the first begins
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "monospace")
 
@@ -43,7 +44,7 @@ def mount_page(app: FastAPI, assistant: Assistant, key: str | None = None) -> Fa
         show_error=False,
         theme=_theme(),
         css_paths=HERE / "page.css",
-        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        head="".join(f"<script>{(HERE / name).read_text('utf-8')}</script>" for name in SCRIPTS),
     )
     mounted: Any = app.routes[-1]
     app.state.close_page = mounted.app.stop_event.set

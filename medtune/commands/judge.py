@@ -136,7 +136,7 @@ def write_results(content: Mapping[str, Any], judged: Sequence["Judged"], ids: l
 
 def told(counts: Mapping[str, Any]) -> str:
     """Returns the counts as lines for the terminal."""
-    from medtune.report.rendering import interval_text, number, percent
+    from medtune.report.number_formats import interval_text, number, percent
 
     interval = interval_text(counts["net_ci_low"], counts["net_ci_high"], 3)
     lines = [

@@ -114,7 +114,7 @@ def markdown(table: Sequence[Mapping[str, Any]], scores: Sequence["Score"], inte
 
 def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) -> dict[str, str]:
     """Returns a run's cells: a score and its fields share one, as do batch and accumulation."""
-    from medtune.report.rendering import number
+    from medtune.report.number_formats import number
 
     by_name = {score.name: score for score in scores}
     cells = {}
@@ -146,7 +146,7 @@ def _text(value: float | str | None) -> str:
 
 def write_board(sort: str, commits: int) -> str:
     """Writes both files and returns the Markdown table with the remarks below it."""
-    from medtune.report.rendering import percent
+    from medtune.report.number_formats import percent
     from medtune.runtime.atomic_files import replacing, write_csv
 
     runs, others = load_experiments(commits)

@@ -182,7 +182,8 @@ def _fields(estimate: "Estimate", with_p: bool = False) -> dict[str, float]:
 
 def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     """Returns metrics/seeds.json as a Markdown table that aligns in a terminal."""
-    from medtune.report.rendering import interval_text, markdown_table, number, p_text, percent
+    from medtune.report.number_formats import interval_text, number, p_text, percent
+    from medtune.report.rendering import markdown_table
     from medtune.scoring.evaluate_metrics import all_scores
     from medtune.scoring.systems import BASE, title
 

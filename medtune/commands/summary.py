@@ -31,7 +31,8 @@ def score_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
     from medtune.comparison.collapses import collapses
     from medtune.report.headline import FIRST_SCORES, broken, headline, system_rows
-    from medtune.report.rendering import markdown_table, percent
+    from medtune.report.number_formats import percent
+    from medtune.report.rendering import markdown_table
     from medtune.runtime.atomic_files import read_json
 
     metrics = {name: read_json(METRICS / f"{name}.json", "compare") for name in READ}

@@ -70,7 +70,7 @@ def of_this_model(votes: Sequence["Vote"], every: bool) -> list["Vote"]:
 
 def lines_of(counts: Mapping[str, Any], left_out: int, confidence: float) -> list[str]:
     """Returns the counts as sentences, the main one first."""
-    from medtune.report.rendering import number, percent
+    from medtune.report.number_formats import number, percent
 
     rate = interval(counts)
     lines = [
@@ -90,7 +90,7 @@ def lines_of(counts: Mapping[str, Any], left_out: int, confidence: float) -> lis
 
 
 def interval(counts: Mapping[str, Any]) -> str:
-    from medtune.report.rendering import number
+    from medtune.report.number_formats import number
 
     low, high = (number(counts[name], 2) for name in ("ci_low", "ci_high"))
     between = "no interval" if "n/a" in (low, high) else f"{low} to {high}"

@@ -19,7 +19,7 @@ from medtune.export.llama_quantizer import check_quantizer, quantize
 from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
 from medtune.export.provenance import GGUF_KEY, text_in_gguf
-from medtune.report.model_card import hub_name_of, package_of
+from medtune.report.licences import hub_name_of, package_of
 from medtune.runtime.atomic_files import replacing, scratch
 from medtune.runtime.errors import InputError
 

@@ -13,7 +13,9 @@ from medtune.disclaimer import DISCLAIMER
 from medtune.export.hub import ADAPTER_CONFIG, CARD, Kind, Upload
 from medtune.export.modelfile import MODELFILE
 from medtune.export.provenance import FIELD
-from medtune.report.model_card import front_matter, hub_name_of, public_sources
+from medtune.report.licences import hub_name_of
+from medtune.report.model_card import front_matter
+from medtune.report.public_sources import public_sources
 
 IN_PROJECT = "Run this in the project's folder, after `dvc repro` or `dvc pull`:"
 ANYWHERE = "Install transformers and peft, and run:"

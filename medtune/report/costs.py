@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medtune.report.rendering import number
+from medtune.report.number_formats import number
 from medtune.runtime.atomic_files import read_json, replacing
 from medtune.runtime.stage import METRICS
 

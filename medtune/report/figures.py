@@ -29,8 +29,8 @@ from medtune.report.figure_style import (
     shortened,
 )
 from medtune.report.forest import forest
+from medtune.report.number_formats import percent
 from medtune.report.reliability import reliability
-from medtune.report.rendering import percent
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
 from medtune.runtime.atomic_files import replacing

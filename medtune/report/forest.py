@@ -12,7 +12,7 @@ from medtune.report.figure_style import (
     new_figure,
     shortened,
 )
-from medtune.report.rendering import percent
+from medtune.report.number_formats import percent
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import UNTRAINED, title
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medtune.comparison.learning_curve import LearningCurve
 from medtune.report.figure_style import COLORS, CURVES, drawn_in_style, new_figure
-from medtune.report.rendering import interval_text, number, percent
+from medtune.report.number_formats import interval_text, number, percent
 from medtune.runtime.atomic_files import replacing, write_csv
 
 if TYPE_CHECKING:

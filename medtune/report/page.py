@@ -17,7 +17,8 @@ from medtune.report.headline import (
     primary_scores,
     system_rows,
 )
-from medtune.report.rendering import TEMPLATES, number
+from medtune.report.number_formats import number
+from medtune.report.rendering import TEMPLATES
 from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES

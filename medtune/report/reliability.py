@@ -14,7 +14,7 @@ from medtune.report.figure_style import (
     new_figure,
     shortened,
 )
-from medtune.report.rendering import percent
+from medtune.report.number_formats import percent
 from medtune.scoring.calibration import reliability as reliability_curve
 from medtune.scoring.calibration import sets_of
 

@@ -1,10 +1,11 @@
-"""Fills the templates of the report and the model card, and formats their numbers."""
+"""Fills the templates of the report and the model card, and makes Markdown tables."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from medtune.report.number_formats import number
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -23,27 +24,6 @@ def environment(autoescape: bool) -> Any:
     )
     templates.filters |= {"cell": cell, "number": number, "python": repr}
     return templates
-
-
-def number(value: float | None, digits: int, sign: bool = False) -> str:
-    """Formats a metric; an undefined one becomes n/a."""
-    if value is None or not math.isfinite(value):
-        return "n/a"
-    return f"{value:{'+' if sign else ''}.{digits}f}"
-
-
-def interval_text(low: float | None, high: float | None, digits: int) -> str:
-    """Formats an interval of a difference, "+0.010 to +0.110"."""
-    ends = [number(end, digits, sign=True) for end in (low, high)]
-    return "n/a" if "n/a" in ends else " to ".join(ends)
-
-
-def p_text(p_value: float | None) -> str:
-    return "< 0.001" if p_value is not None and p_value < 0.001 else number(p_value, 3)
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:g}%"
 
 
 def cell(value: Any) -> str:

@@ -20,8 +20,10 @@ from medtune.comparison.verdict import outcome_in
 from medtune.config.allowed_values import as_list
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.headline import headline, system_rows
-from medtune.report.model_card import UNKNOWN_LICENCE, front_matter, package_of
-from medtune.report.rendering import environment, interval_text, number, p_text, percent
+from medtune.report.licences import UNKNOWN_LICENCE, package_of
+from medtune.report.model_card import front_matter
+from medtune.report.number_formats import interval_text, number, p_text, percent
+from medtune.report.rendering import environment
 from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
 from medtune.scoring.evaluate_metrics import all_scores

@@ -6,7 +6,7 @@ from typing import Any
 
 from medtune.comparison.main_scores import MAIN_SCORES
 from medtune.report.headline import primary_scores
-from medtune.report.rendering import number
+from medtune.report.number_formats import number
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import (
     BASE,

@@ -13,6 +13,7 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_name, check_space
 from medtune.runtime.progress import progress
+from medtune.sources.retrying import may_pass, wait_s
 
 logger = logging.getLogger("medtune")
 
@@ -66,7 +67,7 @@ def _download(url: str, file: BinaryIO) -> None:
         progress(unit="B", description=PurePosixPath(url).name) as bar,
     ):
         while True:
-            start = file.tell()
+            start, wait = file.tell(), RETRY_WAIT_S
             try:
                 return _stream(client, url, file, bar)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -78,7 +79,9 @@ def _download(url: str, file: BinaryIO) -> None:
                     ) from None
                 bar.clear()
                 logger.info("%s: %s; resuming from byte %d", url, reason, file.tell())
-            time.sleep(RETRY_WAIT_S)
+                if isinstance(error, httpx2.HTTPStatusError):
+                    wait = wait_s(error.response.headers, RETRY_WAIT_S)
+            time.sleep(wait)
 
 
 def _stream(client: httpx2.Client, url: str, file: BinaryIO, bar: Any) -> None:
@@ -103,5 +106,5 @@ def _stream(client: httpx2.Client, url: str, file: BinaryIO, bar: Any) -> None:
 
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, httpx2.HTTPStatusError):
-        return error.response.status_code >= 500
+        return may_pass(error.response.status_code)
     return isinstance(error, httpx2.TransportError)

@@ -20,6 +20,7 @@ from medtune.sources.conversion import CHECKPOINT_FILES
 from medtune.sources.hub_address import Repository, parse_uri
 from medtune.sources.hub_rows import READERS, write_rows
 from medtune.sources.hub_splits import find_split
+from medtune.sources.retrying import may_pass, wait_s
 
 logger = logging.getLogger("medtune")
 
@@ -192,13 +193,14 @@ def call_hub(repository: Repository, call: Callable[[], T], waits_s: Iterable[fl
             reason = hidden or error
             if getattr(reason, "errno", None) is not None:
                 raise
-            status = getattr(getattr(reason, "response", None), "status_code", None)
-            final = isinstance(reason, ConnectionError) if status is None else status < 500
-            wait_s = None if final else next(waits, None)
-            if wait_s is None:
+            response: Any = getattr(reason, "response", None)
+            status = getattr(response, "status_code", None)
+            final = isinstance(reason, ConnectionError) if status is None else not may_pass(status)
+            wait = None if final else next(waits, None)
+            if wait is None:
                 raise InputError(f"{repository} {_explain(repository, reason, status)}") from None
             logger.info("%s: %s; trying again", repository, _first_line(reason))
-            time.sleep(wait_s)
+            time.sleep(wait_s(getattr(response, "headers", {}), wait))
 
 
 def _explain(repository: Repository, reason: BaseException, status: int | None) -> str:

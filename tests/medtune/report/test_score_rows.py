@@ -11,7 +11,8 @@ from medtune.config.loading import load_params
 from medtune.modeling.adapters import add_adapter, save_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.report.model_card import hub_name_of, public_source
+from medtune.report.licences import hub_name_of
+from medtune.report.public_sources import public_source
 from medtune.report.score_rows import (
     Facts,
     against_base,

@@ -46,6 +46,17 @@ def test_dropped_connection_is_resumed(
     assert reset or server.ranges == ["bytes=1000-"]
 
 
+def test_a_busy_server_is_asked_again_when_it_says(
+    server: HubServer, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("medtune.sources.https.time.sleep", waited.append)
+    server.refusals = [(429, "7"), (503, "")]
+    content = server.repositories["o/n"]["my cards.csv"]
+    assert fetched(f"{page}#sha256={sha256(content)}", tmp_path) == {"my cards.csv": content}
+    assert waited == [7.0, 0.0]
+
+
 def test_wrong_sha256_is_refused_with_both(server: HubServer, page: str, tmp_path: Path) -> None:
     found = sha256(server.repositories["o/n"]["my cards.csv"])
     said = message(f"{page}#sha256={'0' * 64}", tmp_path)

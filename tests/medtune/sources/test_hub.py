@@ -4,12 +4,15 @@ import math
 import random
 from pathlib import Path
 
+import httpx2
 import huggingface_hub.constants
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from medtune.runtime import paths
+from medtune.sources.hub import call_hub
+from medtune.sources.hub_address import parse_uri
 from tests.fetching import fetched, message
 from tests.hub_server import HubServer, git_sha1
 
@@ -180,6 +183,25 @@ def test_dropped_connection_does_not_harm_the_file(
     )
     assert not hub.drops
     assert reset or hub.ranges == ["bytes=2048-"]
+
+
+def test_a_busy_hub_is_asked_again_when_it_says(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("medtune.sources.hub.time.sleep", waited.append)
+    request = httpx2.Request("GET", hub.url)
+    answers = [httpx2.Response(429, headers={"Retry-After": "7"}, request=request)]
+    answers += [httpx2.Response(status, request=request) for status in (503, 200)]
+
+    def call() -> int:
+        return answers.pop(0).raise_for_status().status_code
+
+    repository = parse_uri("hub://o/cards@main", "dataset")
+    assert call_hub(repository, call, (1.0, 3.0)) == 200
+    assert waited == [7.0, 3.0]
+    hub.refusals = [(429, "")]  # its library asks again by itself
+    assert fetched("hub://o/cards@main/en/more.csv", tmp_path) == only(DATA, "en/more.csv")
 
 
 def test_wrong_hash_of_a_large_file_is_refused(hub: HubServer, tmp_path: Path) -> None:
