@@ -50,6 +50,7 @@ def test_a_preset_is_measured_from_its_cards_to_its_answers(
     options: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(warm_python.folder() / "python"))
+    monkeypatch.setattr(full_size, "SAMPLE_S", 0.02)
     folder = tmp_path / "project"
     folder.mkdir()
     found = full_size.measure("medical-education", folder, options)
