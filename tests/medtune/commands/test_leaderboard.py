@@ -113,7 +113,7 @@ def test_workspace_commit_and_experiment_are_rows_best_first(project: Path) -> N
     assert [row[0] for row in rows] == ["workspace", "dora", "main"]
     commit = run(project, "git", "rev-parse", "--short=7", "main").stdout.strip()
     best = "base model with 3 cards"
-    scores = [f"{value} (+0.000, -0.050 to +0.050, {best})" for value in ("0.350", "0.200")]
+    scores = [f"{value} (0.000, -0.050 to +0.050, {best})" for value in ("0.350", "0.200")]
     settings = ["main", commit, "0.001", "16", "8 × 2", "1", "false"]
     assert rows[2] == [*settings, *scores, "no change", "1.5", "cpu"]
     assert rows[1][6:8] == ["true", f"0.450 (+0.100, +0.050 to +0.150, {best})"]
