@@ -91,7 +91,7 @@ def gradient_error(bench: Bench) -> float:
         loss = SupervisedLoss(model).train()
         if attention:
             model.set_attn_implementation(attention)
-        with nullcontext() if attention else fused_layers(model, run_tokens):
+        with nullcontext() if attention else fused_layers(model, {}, run_tokens):
             for numbers in batches:
                 ids, starts = ([rows[name][n] for n in numbers] for name in rows)
                 loss(padded(ids, starts, 0)).sum().backward()

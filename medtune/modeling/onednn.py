@@ -12,23 +12,37 @@ through the frozen ones to their inputs.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 MOST_PACKED = 500_000_000  # weights to pack for training: two copies of more fill a CPU's memory
 
 
+class FrozenProduct(Protocol):
+    """A linear layer whose weight and bias are constants."""
+
+    def output(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps x (…, in) to (…, out)."""
+
+    def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Maps the gradient of the output (…, out) to that of the input (…, in)."""
+
+
 @contextmanager
-def packed_weights(model: Any, tokens: int, gradients: bool = False) -> Iterator[None]:
+def packed_weights(
+    model: Any, tokens: int, gradients: bool = False
+) -> Iterator[dict[Any, FrozenProduct]]:
     """Within this context, linear layers multiply by reordered copies of their weights.
 
     This applies to frozen fp32 weights on an x86 CPU; anything else runs as before. The copies take
     as much memory as the weights, or twice as much with `gradients`, and do not follow a weight
     that changes. `tokens` is roughly how many go through a layer at a time; oneDNN chooses the
-    layout for it. One token gains nothing.
+    layout for it. One token gains nothing. With `gradients`, the context returns the products of
+    the packed layers, for functions that contain them.
     """
     layers = []
+    products: dict[Any, FrozenProduct] = {}
     if tokens > 1 and _has_operators():
         layers = [layer for layer in model.modules() if _can_pack(layer, gradients)]
     for layer in layers:  # on the instance, a forward hides the class's
@@ -36,34 +50,40 @@ def packed_weights(model: Any, tokens: int, gradients: bool = False) -> Iterator
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, tokens)
         if gradients:
             turned = torch.ops.mkldnn._reorder_linear_weight(weight.t().contiguous(), tokens)
-            layer.forward = partial(_frozen, packed, turned, layer.bias)
+            products[layer] = _Packed(packed, turned, layer.bias)
+            layer.forward = partial(_Frozen.apply, products[layer])
         else:
             layer.forward = partial(_linear, packed, layer.bias)
     try:
-        yield
+        yield products
     finally:
         for layer in layers:
             del layer.forward
 
 
+class _Packed(NamedTuple):
+    packed: torch.Tensor  # the weight (out, in), as oneDNN stores it
+    turned: torch.Tensor  # its transpose
+    bias: torch.Tensor | None
+
+    def output(self, x: torch.Tensor) -> torch.Tensor:
+        return _linear(self.packed, self.bias, x)
+
+    def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        return _linear(self.turned, None, gradient.contiguous())
+
+
 class _Frozen(torch.autograd.Function):
-    """A linear layer whose weight and bias are constants: it passes on its input's gradient."""
+    """Applies a product and passes on its input's gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, packed: Any, turned: Any, bias: Any) -> torch.Tensor:
-        ctx.turned = turned
-        return _linear(packed, bias, x)
+    def forward(ctx: Any, product: FrozenProduct, x: torch.Tensor) -> torch.Tensor:
+        ctx.product = product
+        return product.output(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        return _linear(ctx.turned, None, gradients[0].contiguous()), None, None, None
-
-
-def _frozen(
-    packed: torch.Tensor, turned: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor
-) -> torch.Tensor:
-    """Maps x (…, in) to (…, out); `packed` is the weight (out, in), `turned` its transpose."""
-    return _Frozen.apply(x, packed, turned, bias)
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor]:
+        return None, ctx.product.input_gradient(gradients[0])
 
 
 def _linear(packed: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Fewer passes over a GPU's memory in training.
+"""Fewer passes over the memory in training.
 
-In half precision, a GPU multiplies matrices so fast that most of a training step goes to small
-operations between the products: each reads and writes a whole activation. Two changes leave the
+Between the matrix products of a training step, small operations read and write whole activations.
+In half precision, a GPU multiplies so fast that they take most of the time. Two changes leave the
 results as they are, up to rounding:
 
 - An adapted layer adds its adapter's product to the frozen one in place, as x Wᵀ + (s · x Aᵀ) Bᵀ.
@@ -12,15 +12,16 @@ results as they are, up to rounding:
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import linear, silu
 
 from medtune.modeling.loading import device
+from medtune.modeling.onednn import FrozenProduct
 from medtune.runtime.errors import in_one_line
 
 logger = logging.getLogger("medtune")
@@ -34,13 +35,21 @@ ROTARY = "apply_rotary_pos_emb"  # transformers' name in each of its model files
 
 
 @contextmanager
-def fused_layers(model: Any, tokens: int) -> Iterator[None]:
-    """Within this context, a model on a GPU trains with fewer operations.
+def fused_layers(
+    model: Any, products: Mapping[Any, FrozenProduct], tokens: int = 0
+) -> Iterator[None]:
+    """Within this context, a model trains with fewer operations.
 
-    `tokens` is how many the whole run reads. Layers for which this has no form, such as quantized
-    ones, run as before.
+    `products` are faster forms of frozen linear layers, as `packed_weights` returns them. `tokens`
+    is how many a run on a GPU reads in all; long runs compile. Layers for which this has no form,
+    such as quantized ones, run as before.
     """
-    forwards = {layer: partial(_adapted, layer) for layer in model.modules() if _is_lora(layer)}
+    forwards: dict[Any, Function] = {}
+    for layer in filter(_is_lora, model.modules()):
+        base = layer.base_layer
+        forwards[layer] = partial(
+            _adapted, layer, products.get(base) or _Weights(base.weight, base.bias)
+        )
     rotaries: dict[Any, Function] = {}  # by the file that has it
     weights = sum(parameter.numel() for parameter in model.parameters())
     compiles = tokens * weights >= WORTH_COMPILING and _can_compile()
@@ -62,6 +71,19 @@ def fused_layers(model: Any, tokens: int) -> Iterator[None]:
             setattr(file, ROTARY, rotary)
 
 
+class _Weights(NamedTuple):
+    """The product with a frozen weight (out, in) and bias (out,) in any precision."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
+    def output(self, x: torch.Tensor) -> torch.Tensor:
+        return linear(x, self.weight, self.bias)
+
+    def input_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient @ self.weight
+
+
 class _AdaptedLinear(torch.autograd.Function):
     """A frozen linear layer with an adapter."""
 
@@ -70,50 +92,49 @@ class _AdaptedLinear(torch.autograd.Function):
         context: Any,
         x: torch.Tensor,
         dropped: torch.Tensor | None,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
+        product: FrozenProduct,
         a: torch.Tensor,
         b: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
         """Maps x (tokens, in) to (tokens, out).
 
-        `dropped` (tokens, in) is what the adapter gets if that is not x; `weight` (out, in) and
-        `bias` (out,) are frozen; `a` (rank, in) and `b` (out, rank) are trained.
+        `dropped` (tokens, in) is what the adapter gets if that is not x; `a` (rank, in) and `b`
+        (out, rank) are trained.
         """
         a, b = a.to(x.dtype), b.to(x.dtype)
         adapter_input = x if dropped is None else dropped
         middle = (adapter_input @ a.t()).mul_(scale)  # (tokens, rank)
-        context.save_for_backward(adapter_input, middle, weight, a, b)
-        context.scale, context.drops = scale, dropped is not None
-        return linear(x, weight, bias).addmm_(middle, b.t())
+        context.save_for_backward(adapter_input, middle, a, b)
+        context.product, context.scale, context.drops = product, scale, dropped is not None
+        return product.output(x).addmm_(middle, b.t())
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        adapter_input, middle, weight, a, b = context.saved_tensors
+        adapter_input, middle, a, b = context.saved_tensors
         of_middle = (gradient @ b).mul_(context.scale)  # (tokens, rank)
         of_x = of_dropped = None
         if context.needs_input_grad[0]:
-            of_x = gradient @ weight
+            of_x = context.product.input_gradient(gradient)
             if not context.drops:
                 of_x.addmm_(of_middle, a)
         if context.needs_input_grad[1]:
             of_dropped = of_middle @ a
         of_a, of_b = of_middle.t() @ adapter_input, gradient.t() @ middle
-        return of_x, of_dropped, None, None, of_a.float(), of_b.float(), None
+        return of_x, of_dropped, None, of_a.float(), of_b.float(), None
 
 
-def _adapted(layer: Any, x: torch.Tensor) -> torch.Tensor:
+def _adapted(layer: Any, product: FrozenProduct, x: torch.Tensor) -> torch.Tensor:
     """Does what peft's layer does with x (…, in)."""
-    base, dropout = layer.base_layer, layer.lora_dropout[ADAPTER]
-    x = x.to(base.weight.dtype)
+    dropout = layer.lora_dropout[ADAPTER]
+    x = x.to(layer.base_layer.weight.dtype)
     dropped = None
     if layer.training and not isinstance(dropout, torch.nn.Identity):
         dropped = dropout(x).flatten(0, -2)
     a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
     with torch.autocast(x.device.type, enabled=False):
         output: torch.Tensor = _AdaptedLinear.apply(
-            x.flatten(0, -2), dropped, base.weight, base.bias, a, b, layer.scaling[ADAPTER]
+            x.flatten(0, -2), dropped, product, a, b, layer.scaling[ADAPTER]
         )
     return output.unflatten(0, x.shape[:-1])
 

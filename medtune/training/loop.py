@@ -9,7 +9,7 @@ uninterrupted one.
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -25,6 +25,7 @@ from medtune.modeling.losses import TOKENS_PER_ROW, SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
 from medtune.modeling.token_files import row_lengths
 from medtune.runtime.errors import InputError
+from medtune.runtime.freed_memory import keep_freed_memory
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.early_stopping import is_out_of_patience
@@ -118,16 +119,24 @@ class Trainer:
         self.history = History()
         self.best: Tensors = {}  # the adapter of the lowest validation loss
 
-    def fast_layers(self) -> AbstractContextManager[None]:
-        """Returns a context in which the layers run in the form that suits the device."""
+    @contextmanager
+    def fast_layers(self) -> Iterator[None]:
+        """Within this context, the layers run in the form that suits the device."""
         model, params = self.model, self.params
-        if device() == "cuda":
+        if shards_weights():
+            yield
+        elif device() == "cuda":
             tokens = params.num_train_epochs * sum(self.lengths)
-            tokens //= self.accelerator.num_processes
-            return nullcontext() if shards_weights() else fused_layers(model, tokens)
-        weights = sum(parameter.numel() for parameter in model.parameters())
-        tokens = params.per_device_train_batch_size * TOKENS_PER_ROW
-        return packed_weights(model, tokens if weights <= MOST_PACKED else 1, gradients=True)
+            with fused_layers(model, {}, tokens // self.accelerator.num_processes):
+                yield
+        else:
+            keep_freed_memory()
+            weights = sum(parameter.numel() for parameter in model.parameters())
+            tokens = params.per_device_train_batch_size * TOKENS_PER_ROW
+            most = tokens if weights <= MOST_PACKED else 1
+            packed = packed_weights(model, most, gradients=True)
+            with packed as products, fused_layers(model, products):
+                yield
 
     def done(self) -> bool:
         losses = self.history.validation_losses().values()

@@ -28,7 +28,7 @@ def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
             loraplus_weight_decay=params.weight_decay,
         )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    fused = {"fused": True} if kind is torch.optim.AdamW and device() == "cuda" else {}
+    fused = {"fused": True} if kind is torch.optim.AdamW and device() in ("cpu", "cuda") else {}
     return kind(trained, lr=params.lr, weight_decay=params.weight_decay, **fused)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from medtune.config.loading import load_params
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import padded
 from medtune.modeling.losses import SupervisedLoss
+from medtune.modeling.onednn import packed_weights
 from medtune.training import fused_layers as fused
 from medtune.training.fused_layers import WORTH_COMPILING, fused_layers
 from tests.tiny_models import random_model
@@ -21,12 +22,16 @@ ROWS = [[5, 6, 7, 8, 9, 10], [5, 6, 11, 12, 13], [5, 6, 14, 15]]
 
 
 def learned(
-    model: Any, tokens: int | None, half: bool = False
+    model: Any, tokens: int | None, half: bool = False, packed: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the loss and the gradients of one pass, fused for a run of so many tokens."""
     loss = SupervisedLoss(model).train()
     torch.manual_seed(1)
-    with nullcontext() if tokens is None else fused_layers(model, tokens):
+    with ExitStack() as layers:
+        products = layers.enter_context(packed_weights(model, 8 * packed, gradients=True))
+        assert bool(products) == packed
+        if tokens is not None:
+            layers.enter_context(fused_layers(model, products, tokens))
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             total = loss(padded(ROWS, [3, 3, 3], 0)).sum()
         total.backward()
@@ -81,6 +86,15 @@ def test_a_pass_is_the_same(compiled: list[Any], changed: dict[str, Any], tokens
     assert bool(compiled) == (tokens == LONG)
 
 
+@pytest.mark.parametrize("changed", [{}, {"lora_dropout": 0.5}, {"target_modules": ["q_proj"]}])
+def test_a_pass_through_packed_weights_is_the_same(changed: dict[str, Any]) -> None:
+    model = adapted(**changed)
+    loss, gradients = learned(model, None)
+    fused_loss, fused_gradients = learned(model, SHORT, packed=True)
+    torch.testing.assert_close(fused_loss, loss)
+    torch.testing.assert_close(fused_gradients, gradients)
+
+
 def test_a_pass_in_half_precision_is_the_same_up_to_rounding(compiled: list[Any]) -> None:
     exact, expected = learned(adapted(), None)
     errors = []
@@ -98,7 +112,7 @@ def test_a_model_that_answers_is_the_same(compiled: list[Any]) -> None:
     model = adapted(lora_dropout=0.5).eval()
     ids = torch.tensor([ROWS[0]])
     expected = model(ids).logits
-    with fused_layers(model, LONG):
+    with fused_layers(model, {}, LONG):
         torch.testing.assert_close(model(ids).logits, expected)
 
 
@@ -106,9 +120,9 @@ def test_layers_with_an_adapter_take_one_function_each(monkeypatch: pytest.Monke
     calls: list[Any] = []
     original = fused._adapted
 
-    def counted(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    def counted(layer: Any, *arguments: Any) -> torch.Tensor:
         calls.append(layer)
-        return original(layer, x)
+        return original(layer, *arguments)
 
     monkeypatch.setattr(fused, "_adapted", counted)
     model = adapted()
@@ -123,12 +137,12 @@ def test_norms_gates_and_rotary_embeddings_are_compiled_and_put_back(compiled: l
     model = adapted()
     file = sys.modules[type(model.get_base_model()).__module__]
     rotary = file.apply_rotary_pos_emb
-    with fused_layers(model, LONG):
+    with fused_layers(model, {}, LONG):
         names = [function.__qualname__ for function in compiled]
         changed = [type(m).__name__ for m in model.modules() if "forward" in vars(m)]
     assert {"_gate", "LlamaRMSNorm.forward", "apply_rotary_pos_emb"} == set(names)
     assert {"Linear", "LlamaRMSNorm", "LlamaMLP"} == set(changed)
-    with suppress(KeyError), fused_layers(model, LONG):
+    with suppress(KeyError), fused_layers(model, {}, LONG):
         raise KeyError
     assert not [module for module in model.modules() if "forward" in vars(module)]
     assert file.apply_rotary_pos_emb is rotary
