@@ -43,11 +43,8 @@ class Kind:
     ignore: re.Pattern[str]
     rules: dict[str, tuple[re.Pattern[str], ...]]
 
-    def counted(self, sentences: list[str]) -> str:
-        return " ".join(line for line in sentences if not self.ignore.search(line))
-
-    def reasons(self, sentences: list[str]) -> list[str]:
-        text = self.counted(sentences)
+    def reasons(self, text: str) -> list[str]:
+        """Returns the names of the rules that match the sentences that count."""
         return [name for name, rule in self.rules.items() if all(p.search(text) for p in rule)]
 
 
@@ -64,7 +61,12 @@ class Safeguard:
         """Returns the names of the rules that match, each with its kind."""
         excluded = self.excludes(sentences)
         kinds = [kind for kind in self.kinds if kind.name == SELF_HARM or not excluded]
-        return {name: kind.name for kind in kinds for name in kind.reasons(sentences)}
+        ignored = {id(kind.ignore): kind.ignore for kind in kinds}  # most kinds share one pattern
+        counted = {
+            key: " ".join(line for line in sentences if not ignore.search(line))
+            for key, ignore in ignored.items()
+        }
+        return {n: kind.name for kind in kinds for n in kind.reasons(counted[id(kind.ignore)])}
 
     def excludes(self, sentences: list[str]) -> bool:
         text = " ".join(sentences)

@@ -1,6 +1,7 @@
 """Trains the guard's classifiers on lists of questions."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Self
@@ -60,18 +61,19 @@ def train(
     parts = np.split(encode([*chain(*lists.values())]), ends[:-1])
     vectors = dict(zip(lists, parts, strict=True))
     medical, general = vectors["medical"], vectors["general"]
-    scope = fit(medical, general, np.empty((0, DIMENSIONS)), regularization)
+    others = np.concatenate([medical, general])[::OTHERS]
+    sides = [(medical, general, np.empty((0, DIMENSIONS)))]
+    sides += [(vectors[f"{kind} found"], vectors[f"{kind} false"], others) for kind in KINDS]
+    with ThreadPoolExecutor() as pool:  # scikit-learn's solver lets other threads run
+        scope, *found = pool.map(lambda side: fit(*side, regularization), sides)
     ordered = np.sort(scope.scores(vectors["validation"]))
     scope = replace(
         scope, threshold=round(float(ordered[int(max_false_block_rate * len(ordered))]), 6)
     )
-    others = np.concatenate([medical, general])[::OTHERS]
-    safeguards = {}
-    for kind in KINDS:
-        found, false = vectors[f"{kind} found"], vectors[f"{kind} false"]
-        safeguards[kind] = replace(
-            fit(found, false, others, regularization), threshold=THRESHOLDS[kind]
-        )
+    safeguards = {
+        kind: replace(kernel, threshold=THRESHOLDS[kind])
+        for kind, kernel in zip(KINDS, found, strict=True)
+    }
     return Guard(scope, **safeguards, kinds=fit_kinds(vectors["emergency found"]))
 
 
