@@ -68,10 +68,19 @@ def share(host: str, port: int) -> str:
         raise InputError(" ".join(problem.split())) from None
 
 
+def check_files() -> None:
+    """Raises InputError with the command that makes a missing file, before anything is loaded."""
+    from medtune.guard.classifier import MODEL
+    from medtune.modeling.adapters import ADAPTER
+    from medtune.modeling.loading import require
+    from medtune.modeling.prompts import PromptFormat
+
+    require(ADAPTER / "adapter_model.safetensors", "train")
+    PromptFormat.load(ADAPTER / "prompt.json", "train")
+    require(MODEL, "guard")
+
+
 def serve(options: Options, limits: Limits) -> None:
-    from app.api.server import create_app
-    from app.gradio_page.mounting import mount_page
-    from app.loading import check_files, load
     from medtune.config.loading import load_params
     from medtune.guard.notices import check_region
 
@@ -85,6 +94,10 @@ def serve(options: Options, limits: Limits) -> None:
         logger.warning(f"anybody who can reach {options.host} may ask: set {KEY} to require a key")
     with listen(options.host, options.port) as listener:
         logger.info("loading the models")
+        from app.api.server import create_app  # these imports take seconds
+        from app.gradio_page.mounting import mount_page
+        from app.loading import load
+
         assistant = load(params, scope, options.region, limits)
         app = create_app(assistant, key, options.cors_origin, hosts_of(options))
         mount_page(app, assistant, key)

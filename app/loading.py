@@ -9,23 +9,15 @@ from app.guard_remarks import Remarker, Scope
 from app.limits import Limits
 from app.request_queue import Engine
 from medtune.config.schema import Evaluate
-from medtune.guard.classifier import MODEL as GUARD
 from medtune.guard.classifier import Guard
 from medtune.modeling.adapters import ADAPTER, beside_base
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.loading import load_base, load_tokenizer, require
+from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 
 QUESTION = "What is gout?"
 ROWS = 8  # batch size that the weights are packed for; others work too
-
-
-def check_files() -> None:
-    """Raises InputError with the command that makes a missing file, before anything is loaded."""
-    require(ADAPTER / "adapter_model.safetensors", "train")
-    PromptFormat.load(ADAPTER / "prompt.json", "train")
-    require(GUARD, "guard")
 
 
 def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:

@@ -77,7 +77,7 @@ def test_wrong_options_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("MEDTUNE_API_KEY", raising=False)
-    monkeypatch.setattr("app.loading.check_files", lambda: None)
+    monkeypatch.setattr("app.__main__.check_files", lambda: None)
     assert chat(*arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith(line) and said.count("\n") == 1

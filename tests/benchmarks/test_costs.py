@@ -8,9 +8,9 @@ from benchmarks.shapes import random_weights
 
 
 @pytest.mark.slow
-def test_every_size_and_length_is_measured(tmp_path: Path) -> None:
-    found = costs.measure(["tiny"], [64, 96], tmp_path)
-    assert found["tokens"].tolist() == [64, 96]
+def test_training_and_answering_are_measured(tmp_path: Path) -> None:
+    found = costs.measure(["tiny"], [64], tmp_path)
+    assert found["tokens"].tolist() == [64]
     assert (found.drop(columns=["model", "tokens"]) > 0).all(axis=None)
     assert found["train_calculated_gib"].tolist() == pytest.approx(
         found["train_gib"].tolist(), rel=0.4
