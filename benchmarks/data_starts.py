@@ -54,7 +54,7 @@ def start_train() -> None:
 
 
 def start_evaluate() -> None:
-    from medtune.generation import generate
+    from medtune.generation import answering
     from medtune.modeling import losses
     from medtune.scoring.text_scorer import TextScorer
     from stages import evaluate
@@ -78,7 +78,7 @@ def start_evaluate() -> None:
 
     with (
         mock.patch.object(losses, "spread", first_losses),
-        mock.patch.object(generate, "spread", first_answers),
+        mock.patch.object(answering, "spread", first_answers),
         mock.patch.object(TextScorer, "__call__", first_scores),
         mock.patch.object(sys, "argv", ["evaluate", "base"]),
     ):

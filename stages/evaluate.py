@@ -40,7 +40,7 @@ from medtune.scoring.systems import ADAPTED, MODELS, SHOWN_CARDS, is_off
 from medtune.scoring.text_scorer import TextScorer, signatures
 
 if TYPE_CHECKING:
-    from medtune.generation.generate import Answer
+    from medtune.generation.answering import Answer
 
 logger = logging.getLogger("medtune")
 
@@ -65,7 +65,8 @@ def ask(
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
     """Returns the references' losses, the choices, and answers to cards and general questions."""
-    from medtune.generation.generate import answer_all, end_ids
+    from medtune.generation.answering import answer_all
+    from medtune.generation.generate import end_ids
 
     logger.info("loading the model")
     model = load_base()

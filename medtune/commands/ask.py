@@ -20,7 +20,7 @@ EXAMPLES = (
 
 def answers(question: str, models: Sequence[str], params: Params) -> Iterator[tuple[str, str]]:
     """Yields (model, answer) for each of `models`: base, finetuned, or both in this order."""
-    from medtune.generation.generate import answer_all
+    from medtune.generation.answering import answer_all
     from medtune.modeling.adapters import ADAPTER, load_adapter
     from medtune.modeling.loading import load_base, load_tokenizer, require
     from medtune.modeling.prompts import PromptEncoder, PromptFormat

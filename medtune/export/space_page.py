@@ -11,7 +11,7 @@ from typing import Any
 
 from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER
-from medtune.generation.generate import answer_all
+from medtune.generation.answering import answer_all
 from medtune.modeling.adapters import load_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat

@@ -8,7 +8,7 @@ import pyarrow as pa
 from medtune.modeling.prompts import PromptEncoder
 
 if TYPE_CHECKING:
-    from medtune.generation.generate import Answer
+    from medtune.generation.answering import Answer
 
 logger = logging.getLogger("medtune")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import Answer
+from medtune.generation.answering import Answer
 from medtune.modeling.loading import BASE
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError

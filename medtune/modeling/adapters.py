@@ -10,7 +10,6 @@ from typing import Any
 
 from medtune.config.schema import Train
 from medtune.modeling.loading import BASE, load_tokenizer, require
-from medtune.modeling.neftune import add_neftune
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.atomic_files import scratch
@@ -59,6 +58,8 @@ def add_adapter(model: Any, params: Train, seed: int) -> Any:
     if params.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if params.neftune_noise_alpha is not None:
+        from medtune.modeling.neftune import add_neftune
+
         add_neftune(model.get_input_embeddings(), params.neftune_noise_alpha)
     torch.manual_seed(seed)
     config = LoraConfig(

@@ -12,10 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
-from torch.utils.checkpoint import checkpoint
 
-from medtune.modeling.loading import shards_weights, to_device
+from medtune.modeling.loading import to_device
 
 ModelInputs = dict[str, Any]  # keyword arguments of a model's forward pass
 LOGITS_AT_ONCE = 2**27  # 512 MiB in fp32
@@ -33,64 +31,6 @@ def logits_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
     model = unwrapped(model)
     with hooked(model.get_output_embeddings(), select):
         return model(**accepted(model, inputs)).logits.float()
-
-
-def losses_at(
-    model: Any, places: torch.Tensor, targets: torch.Tensor, **inputs: Any
-) -> torch.Tensor:
-    """Returns the negative log-likelihoods (places,) in nats of `targets` (places,), as token ids.
-
-    More logits than LOGITS_AT_ONCE are computed in parts, which the backward pass computes again.
-    With FSDP they are not, because all processes must run the model equally often.
-    """
-    vocabulary = unwrapped(model).get_output_embeddings().weight.shape[0]
-    size = max(1, LOGITS_AT_ONCE // vocabulary)
-    if len(places) <= size or shards_weights():
-        return cross_entropy(logits_at(model, places, **inputs), targets, reduction="none")
-    states, decoded = _states_at(model, places, **inputs)
-
-    def losses(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return cross_entropy(_logits_of(model, states, decoded), targets, reduction="none")
-
-    parts = zip(states.split(size), targets.split(size), strict=True)
-    return torch.cat([checkpoint(losses, *part, use_reentrant=False) for part in parts])
-
-
-def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor, Any]:
-    """Returns the states (places, D) from which the head makes the logits at `places`.
-
-    The second result is what the model's decoder returns.
-    """
-    states, decoded = list[torch.Tensor](), list[Any]()
-
-    def catch(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        states.append(arguments[0].flatten(0, -2).index_select(0, places))
-        return (states[0][:1],)
-
-    model = unwrapped(model)
-    handle = model.get_decoder().register_forward_hook(lambda *call: decoded.append(call[-1]))
-    try:
-        with hooked(model.get_output_embeddings(), catch):
-            model(**accepted(model, inputs))
-    finally:
-        handle.remove()
-    return states[0], decoded[0]
-
-
-def _logits_of(model: Any, states: torch.Tensor, decoded: Any) -> torch.Tensor:
-    """Returns the logits (places, vocabulary) in fp32 that a model makes of states (places, D).
-
-    The model runs with what its decoder returned before, and with these states before its head.
-    """
-    model = unwrapped(model)
-    decoder = model.get_decoder()
-    ids = torch.zeros((1, 1), dtype=torch.long, device=states.device)
-    decoder.forward = lambda *_, **__: decoded  # on the instance, it hides the class's
-    try:
-        with hooked(model.get_output_embeddings(), lambda *_: (states,)):
-            return model(**accepted(model, {"input_ids": ids, "use_cache": False})).logits.float()
-    finally:
-        del decoder.forward
 
 
 @contextmanager

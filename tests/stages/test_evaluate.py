@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from medtune.generation import generate
+from medtune.generation import answering
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
 from medtune.runtime.errors import InputError
@@ -93,7 +93,7 @@ def test_thoughts_before_answers_are_counted_and_not_scored(
     thinking = copy.deepcopy(tokenizer)
     thinking.chat_template += "{# <think> </think> #}"
     texts = ["<think>\nA joint?\n</think>\n\nA joint.", "<think>\n5 µg or", "A joint."]
-    answers = [generate.Answer(text, 4, True) for text in [*texts, *texts[:1] * len(QUESTIONS)]]
+    answers = [answering.Answer(text, 4, True) for text in [*texts, *texts[:1] * len(QUESTIONS)]]
     choices = multiple_choice.SCHEMA.empty_table()
     monkeypatch.setattr(evaluate, "load_tokenizer", lambda: thinking)
     monkeypatch.setattr(evaluate, "ask", lambda *_: ([(1.0, 2)] * 3, choices, answers))
@@ -119,13 +119,13 @@ def test_a_model_that_is_shown_cards_answers_only_the_cards_questions(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    answer_all = generate.answer_all
+    answer_all = answering.answer_all
 
     def recorded(model: Any, encoder: Any, prompts: Any, *rest: Any) -> Any:
         asked.extend(encoder.tokenizer.decode(ids) for ids in prompts)
         return answer_all(model, encoder, prompts, *rest)
 
-    monkeypatch.setattr(generate, "answer_all", recorded)
+    monkeypatch.setattr(answering, "answer_all", recorded)
     monkeypatch.setattr(sys, "argv", ["evaluate", "few_shot"])
     assert evaluate.main() > 0
     assert len(asked) == 3

@@ -7,16 +7,11 @@ import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.generate import (
-    ROW_TOKENS,
-    answer_all,
-    batches_of,
-    fitting_rows,
-    generate,
-)
+from medtune.generation.answering import ROW_TOKENS, answer_all, batches_of, fitting_rows
+from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
 from medtune.generation.padded_cache import PaddedCache
-from medtune.generation.sampling import Sampler
+from medtune.generation.sampling import Sampler, likeliest
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import load_base
 from medtune.modeling.losses import summed_losses
@@ -233,3 +228,8 @@ def test_batches_of_long_prompts_have_fewer_rows() -> None:
     batches = batches_of([9, longest, 8, 7, longest, longest, 6], params)
     assert batches == [[6, 3, 2, 0], [1, 4], [5]]
     assert batches_of([9 * ROW_TOKENS] * 2, params) == [[0], [1]]
+
+
+def test_of_several_likeliest_tokens_the_first_is_chosen() -> None:
+    logits = torch.tensor([[0.0, 3.0, 3.0], [2.0, 1.0, 2.0]])
+    assert likeliest(logits).tolist() == logits.argmax(dim=-1).tolist() == [1, 0]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from medtune.modeling import forward
+from medtune.modeling import losses
 from medtune.modeling.collation import padded
 from medtune.modeling.loading import load_base
 from medtune.modeling.losses import token_losses
@@ -50,7 +50,7 @@ def test_more_logits_than_fit_are_computed_in_parts(
     whole, _ = token_losses(model, batch)
     (whole * torch.arange(len(whole))).sum().backward()
     expected, embeddings.grad = embeddings.grad, None
-    monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 4 * len(embeddings))
+    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 4 * len(embeddings))
     rows, embedded = list[int](), list[Any]()
     model.get_output_embeddings().register_forward_hook(
         lambda _, __, logits: rows.append(logits.flatten(0, -2).shape[0])
@@ -66,7 +66,7 @@ def test_more_logits_than_fit_are_computed_in_parts(
 
 def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model("llama")
-    monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 1)
     monkeypatch.setattr(model.lm_head, "forward", None)
     with pytest.raises(TypeError):
         token_losses(model, padded(ROWS, STARTS, 0))
@@ -77,7 +77,7 @@ def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_fsdp_all_logits_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its processes gather each layer together, so all must run the model equally often."""
     model, runs = random_model("llama"), []
-    monkeypatch.setattr(forward, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 1)
     model.register_forward_hook(lambda *_: runs.append(1))
     for setting, count in (("true", 1), ("false", 1 + len(ROWS[0]) - STARTS[0])):
         monkeypatch.setenv("ACCELERATE_USE_FSDP", setting)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medtune.commands import ask
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params, read_yaml, validate
-from medtune.generation import generate as generation
+from medtune.generation import answering
 from medtune.modeling import loading, losses
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_tokenizer
@@ -236,9 +236,9 @@ def test_training_evaluation_and_chat_get_equal_prompts(
 
     def answer_all(model: Any, encoder: Any, prompts: Sequence[list[int]], *rest: Any) -> list[Any]:
         asked.extend(prompts)
-        return [generation.Answer("", 0, True) for _ in prompts]
+        return [answering.Answer("", 0, True) for _ in prompts]
 
-    monkeypatch.setattr(generation, "answer_all", answer_all)
+    monkeypatch.setattr(answering, "answer_all", answer_all)
     monkeypatch.setattr(losses, "summed_losses", lambda *_: [])
     monkeypatch.setattr(multiple_choice, "answer_choices", lambda *_: None)
     for module in (loading, evaluate):

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import Params
-from medtune.generation.generate import ROW_TOKENS
+from medtune.generation.answering import ROW_TOKENS
 from medtune.modeling.losses import LOSS_BATCH
 from medtune.modeling.token_files import HISTORY
 from medtune.preflight import lengths
