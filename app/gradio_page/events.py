@@ -1,11 +1,9 @@
 """Handles the events of the page; each handler returns what changes."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -13,15 +11,12 @@ import gradio as gr
 from app.api.chat_bodies import ChatRequest
 from app.api.errors import ApiError
 from app.gradio_page.alerts import newest_alert
-from app.gradio_page.conversations import BUSY, Conversation, Conversations, Turn
-from app.gradio_page.feedback import FOLDER, Feedback
+from app.gradio_page.conversations import BUSY, LONGEST, Conversation, Conversations, Turn
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
-from app.gradio_page.formatting import MESSAGES, PANES, messages, note_of, sentence, thumbs
+from app.gradio_page.formatting import PANES, messages, note_of, sentence
 from app.gradio_page.history import InvalidHistoryError, read_saved, record_of
-from app.guard_remarks import own_words
 from medtune.runtime.errors import InputError
 
-LONGEST = 4000  # characters of a question; two texts of this length fit into a request
 NOTHING_SAID = "There is no question yet."
 NOTHING_CHOSEN = "Choose a conversation first."
 
@@ -60,14 +55,6 @@ class Alerts:
         return {self.component: alert}
 
 
-class Rating(NamedTuple):
-    """The panel that asks what is good or wrong about an answer."""
-
-    panel: Any
-    comment: Any
-    problem: Any
-
-
 class Components(NamedTuple):
     """The components of the page that events read or change."""
 
@@ -79,16 +66,14 @@ class Components(NamedTuple):
     tools: Any  # the buttons for the last answer
     record: Any  # the conversation as JSON, which the browser keeps
     settings: dict[str, Any]  # by the name that the engine knows them by
-    rating: Rating
+    rating_panel: Any  # asks about a rating; hidden when the rated answer is gone
 
 
 class Events:
-    """The handlers; `folder` is where ratings are kept."""
+    """The handlers of the chat and of the comparison."""
 
-    def __init__(
-        self, conversations: Conversations, page: Components, folder: Path = FOLDER
-    ) -> None:
-        self.conversations, self.page, self.folder = conversations, page, folder
+    def __init__(self, conversations: Conversations, page: Components) -> None:
+        self.conversations, self.page = conversations, page
 
     async def chat(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates]:
         conversation, page, asking = self._of(request), self.page, self.page.chat_asking
@@ -139,7 +124,7 @@ class Events:
         if last is None:
             return {asking.note: BUSY if conversation.is_busy else NOTHING_SAID}
         note = {asking.question: last.question, asking.note: "Change your question and send it."}
-        return {**self._shown(conversation), **note, self.page.rating.panel: HIDE}
+        return {**self._shown(conversation), **note, self.page.rating_panel: HIDE}
 
     async def restore(self, saved: str | None, request: gr.Request) -> Updates:
         """Goes on with a conversation that the browser has kept."""
@@ -151,7 +136,7 @@ class Events:
             return {asking.note: problem}
         conversation.restore(name, said)
         alert = newest_alert(conversation.turns)
-        note = {asking.alert: alert, asking.note: "", self.page.rating.panel: HIDE}
+        note = {asking.alert: alert, asking.note: "", self.page.rating_panel: HIDE}
         return {**self._shown(conversation), **note}
 
     def _shown(self, conversation: Conversation) -> Updates:
@@ -193,48 +178,13 @@ class Events:
         return {
             **self._shown(conversation),
             self.page.chat: gr.update(value=[], feedback_value=None),
-            self.page.rating.panel: HIDE,
+            self.page.rating_panel: HIDE,
             self.page.chat_asking.note: "",
             self.page.chat_asking.alert: "",
         }
 
     def take_example(self, chosen: gr.SelectData) -> str:
         return str(chosen.value["text"])[:LONGEST]
-
-    async def rate(self, given: gr.LikeData, request: gr.Request) -> Updates:
-        conversation, rating = self._of(request), self.page.rating
-        turn = _rated(conversation, given)
-        if turn is None or turn.liked is not None or not isinstance(given.liked, bool):
-            conversation.rated = None
-            return {rating.panel: HIDE}
-        conversation.rated = turn, given.liked
-        asked = "What is good about it?" if given.liked else "What is wrong with it?"
-        comment = gr.update(label=f"{asked} (optional)", value="")
-        return {rating.panel: SHOW, rating.comment: comment, rating.problem: ""}
-
-    async def save(self, comment: str | None, request: gr.Request) -> Updates:
-        conversation, rating = self._of(request), self.page.rating
-        rated, conversation.rated = conversation.rated, None
-        if rated is None:
-            return {rating.panel: HIDE}
-        turn, liked = rated
-        feedback = Feedback(
-            question=turn.question,
-            answer=own_words(turn.answer),
-            liked=liked,
-            comment=(comment or "").strip()[:LONGEST],
-            model=turn.model,
-            settings=turn.settings,
-            turn=turn.number,
-        )
-        try:
-            await asyncio.to_thread(feedback.save, self.folder)
-        except OSError as error:
-            conversation.rated = rated
-            return {rating.problem: f"The rating could not be saved ({error.strerror})."}
-        turn.liked = liked
-        compared = {self.page.panes[each.model]: thumbs([each]) for each in conversation.compared}
-        return {rating.panel: HIDE, self.page.chat: thumbs(conversation.turns), **compared}
 
     def _of(self, request: gr.Request) -> Conversation:
         return self.conversations.of(str(request.session_hash))
@@ -262,16 +212,3 @@ def _refusal(conversation: Conversation, question: str | None) -> str | None:
     if conversation.is_busy:
         return BUSY
     return None if question and question.strip() else "Type a question first."
-
-
-def _rated(conversation: Conversation, given: gr.LikeData) -> Turn | None:
-    """Returns the turn that was rated, if it has ended and a model here has said anything."""
-    model = str(getattr(given.target, "elem_id", "")).removeprefix("answer-")
-    if model in PANES:
-        turn = next((turn for turn in conversation.compared if turn.model == model), None)
-    else:
-        index = given.index if isinstance(given.index, int) else -1
-        turn = dict(enumerate(conversation.turns)).get(index // MESSAGES)
-    if turn is None or turn.nearest_cards is None or turn.is_restored:
-        return None
-    return turn if own_words(turn.answer) else None

@@ -8,22 +8,19 @@ import gradio as gr
 from app.assistant import Assistant
 from app.gradio_page.blind_pairs import Pair
 from app.gradio_page.blind_test import blind_tab
-from app.gradio_page.conversations import Conversations
-from app.gradio_page.events import LONGEST, Asking, Components, Events, Rating
+from app.gradio_page.conversations import LONGEST, Conversations
+from app.gradio_page.events import Asking, Components, Events
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import NAMES, PANES, verdict_html
 from app.gradio_page.history import history_panel
 from app.gradio_page.quiz import quiz_tab
+from app.gradio_page.ratings import rating_panel
 from medtune.disclaimer import DISCLAIMER
 from medtune.judging.votes import adapter_digest
 
 HEADER = """<h1>medtune</h1>
 <p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""
 KEYS = "Enter sends, Shift+Enter starts a new line, Esc stops."
-STORED = (
-    "Ratings stay on the computer that runs this page (data/feedback). They contain the question, "
-    "the answer, your rating and comment, the model and its settings, and nothing about you."
-)
 HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
 
@@ -53,7 +50,7 @@ def build_page(
             with gr.Tab("Quiz", elem_id="quiz"):
                 quiz_tab(conversations)
         settings = _settings(assistant)
-        rating, save, drop = _rating()
+        rating = rating_panel(conversations, chat, panes)
         components = Components(
             model=model,
             chat=chat,
@@ -63,18 +60,17 @@ def build_page(
             tools=tools,
             record=record,
             settings=settings,
-            rating=rating,
+            rating_panel=rating,
         )
         events = Events(conversations, components)
         _connect_asking(events, again)
-        shown = [chat, tools, record, rating.panel, chat_asking.note, chat_asking.alert]
+        shown = [chat, tools, record, rating, chat_asking.note, chat_asking.alert]
         clear.click(events.clear, None, shown, **FREE)
         opening.click(events.restore, saved, shown, **FREE)
         edit.click(events.edit, None, [*shown, chat_asking.question], **FREE).then(
             None, js="() => medtune.focusQuestion()", **HIDDEN
         )
         copy.click(None, record, chat_asking.note, js="(text) => medtune.copy(text)", **HIDDEN)
-        _connect_rating(events, save, drop)
         page.load(None, None, history, js="() => medtune.start()", **HIDDEN)
         page.unload(events.leave)
     page.queue(default_concurrency_limit=None, api_open=False)
@@ -104,16 +100,6 @@ def _connect_asking(events: Events, again: gr.Button) -> None:
     changed = [*page.panes.values(), *asking]
     gr.on([asking.question.submit, asking.send.click], events.compare, given, changed, **FREE)
     gr.on([page.chat_asking.stop.click, asking.stop.click], events.stop, **FREE)
-
-
-def _connect_rating(events: Events, save: gr.Button, drop: gr.Button) -> None:
-    rating, answers = events.page.rating, [events.page.chat, *events.page.panes.values()]
-    gr.on([each.like for each in answers], events.rate, None, [*rating], **FREE).then(
-        None, js="() => medtune.focusRating()", **HIDDEN
-    )
-    saved = [rating.panel, rating.problem, *answers]
-    gr.on([save.click, rating.comment.submit], events.save, rating.comment, saved, **FREE)
-    drop.click(lambda: gr.update(visible=False), None, rating.panel, **FREE)
 
 
 def _model(assistant: Assistant) -> gr.Radio:
@@ -209,14 +195,3 @@ def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
         "max_new_tokens": longest,
         SYSTEM_PROMPT: system_prompt,
     }
-
-
-def _rating() -> tuple[Rating, gr.Button, gr.Button]:
-    """Returns the panel that asks for a comment, its Save button and its Cancel button."""
-    with gr.Column(visible=False, elem_id="rating") as panel:
-        comment = gr.Textbox(label="Comment", info=STORED, max_length=LONGEST // 2, autofocus=True)
-        with gr.Row():
-            save = gr.Button("Save rating", variant="primary", size="sm")
-            drop = gr.Button("Cancel", size="sm")
-        problem = gr.HTML(elem_classes="note")
-    return Rating(panel, comment, problem), save, drop

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from app.gradio_page.conversations import Conversations
-from app.gradio_page.events import Asking, Components, Events, Rating
+from app.gradio_page.events import Asking, Components, Events
 from app.gradio_page.nearest_cards import NearestCards
+from app.gradio_page.ratings import Rating, Ratings
 from medtune.guard.classifier import Verdict
 from medtune.modeling.prompts import PromptEncoder
 
@@ -30,7 +31,7 @@ PAGE = Components(
     tools="tools",
     record="record",
     settings={name: name for name in SETTINGS},
-    rating=Rating("panel", "comment", "problem"),
+    rating_panel="panel",
 )
 
 
@@ -41,7 +42,7 @@ def spoken(batch: Any, encoder: PromptEncoder) -> Any:
 
 
 @pytest.fixture
-def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Events]]:
+def make(build: Callable[..., Any]) -> Iterator[Callable[..., Events]]:
     """Makes the handlers over batches; the engine is stopped after the test."""
     engines = []
 
@@ -49,7 +50,7 @@ def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., Ev
         assistant = build(*batches, **settings).state.assistant
         engines.append((assistant.engine, batches))
         assistant.engine.start()
-        return Events(Conversations(assistant, NearestCards([CARD])), PAGE, tmp_path)
+        return Events(Conversations(assistant, NearestCards([CARD])), PAGE)
 
     yield made
     for engine, batches in engines:
@@ -70,6 +71,12 @@ def chat(events: Events, question: str, *settings: Any) -> Any:
 
 def compare(events: Events, question: str) -> Any:
     return events.compare(given(question), ME)  # type: ignore[arg-type]
+
+
+def ratings_of(events: Events, folder: Path) -> Ratings:
+    """Returns the handlers of ratings on the same page, which keep them in the folder."""
+    rating = Rating("panel", "comment", "problem")
+    return Ratings(events.conversations, PAGE.chat, PAGE.panes, rating, folder)
 
 
 async def gather(updates: AsyncIterator[Any]) -> list[Any]:

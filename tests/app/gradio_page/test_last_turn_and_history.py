@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.app.gradio_page.conftest import (
     chat,
     check,
     given,
+    ratings_of,
     run,
     texts,
 )
@@ -78,7 +80,7 @@ def test_a_question_that_was_edited_away_still_shows_its_distress(make: Any, spo
 
 
 def test_a_kept_conversation_goes_on_with_its_alert_but_cannot_be_rated(
-    make: Any, spoken: Any
+    make: Any, spoken: Any, tmp_path: Path
 ) -> None:
     events = make(spoken, remarks=Remarker(check, "block").remarks)
     record = run(chat(events, "My <chest> hurts"))[-1]["record"]
@@ -88,7 +90,8 @@ def test_a_kept_conversation_goes_on_with_its_alert_but_cannot_be_rated(
     assert texts(restored["chat"])[0] == "My &lt;chest&gt; hurts"
     assert json.loads(restored["record"])["id"] == json.loads(record)["id"]
     liked = SimpleNamespace(target=SimpleNamespace(elem_id="chat"), index=1, liked=True)
-    rated = asyncio.run(events.rate(liked, ME))  # type: ignore[arg-type]
+    ratings = ratings_of(events, tmp_path)
+    rated = asyncio.run(ratings.rate(liked, ME))  # type: ignore[arg-type]
     assert rated["panel"]["visible"] is False
     run(chat(events, "And now?"))
     assert len(events.conversations.of("me").turns) == 2

@@ -1,40 +1,108 @@
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
+from app.gradio_page.ratings import Feedback, Ratings
 from app.guard_remarks import GAP
+from medtune.cards.readers import read_records
+from medtune.config.loading import load_params
+from medtune.config.schema import Columns
 from medtune.guard.notices import caution, notice
-from tests.app.gradio_page.conftest import ANSWER, ME, chat, compare, run
+from medtune.sources.fetch import fetch
+from tests.app.gradio_page.conftest import ANSWER, ME, chat, compare, ratings_of, run
+
+SETTINGS = {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 96, "system_prompt": "Be brief."}
+
+
+def feedback(**changes: Any) -> Feedback:
+    fields: dict[str, Any] = {
+        "question": "What is gout?",
+        "answer": "A disease of joints.",
+        "liked": True,
+        "comment": "",
+        "model": "finetuned",
+        "settings": SETTINGS,
+        "turn": 1,
+    }
+    return Feedback(**fields | changes)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_rating_is_one_line_with_what_was_rated_and_nothing_about_who(tmp_path: Path) -> None:
+    feedback(comment='"Grüße"\nµg\u2028\x85').save(tmp_path / "new/folder")
+    feedback(liked=False).save(tmp_path / "new/folder")
+    (line,) = (tmp_path / "new/folder/liked.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    assert json.loads(line) == {
+        "question": "What is gout?",
+        "answer": "A disease of joints.",
+        "liked": True,
+        "comment": '"Grüße"\nµg\u2028\x85',
+        "model": "finetuned",
+        "settings": SETTINGS,
+        "turn": 1,
+    }
+    assert len(lines(tmp_path / "new/folder/disliked.jsonl")) == 1
+
+
+def test_ratings_that_come_together_do_not_mix(tmp_path: Path) -> None:
+    given = [feedback(question=f"{n}? " + "long " * 2_000) for n in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: each.save(tmp_path), given))
+    found = {line["question"] for line in lines(tmp_path / "liked.jsonl")}
+    assert found == {each.question for each in given}
+
+
+def test_the_pipeline_reads_liked_answers_as_cards(tmp_path: Path) -> None:
+    feedback(answer="Zeile\nzwei, ≥ 3 µg", comment="a\u2028b\x85").save(tmp_path)
+    feedback(question="Why?", settings={}).save(tmp_path)
+    feedback(question="Bad?", liked=False).save(tmp_path)
+    fetch(f"file://{tmp_path / 'liked.jsonl'}", "dataset", tmp_path / "raw")
+    columns = Columns(question="question", answer="answer", kind=None, topic=None)
+    clean = load_params("clean").model_copy(update={"reader": "columns", "columns": columns})
+    records = list(read_records(tmp_path / "raw", clean))
+    assert [(record.question, record.answer) for record in records] == [
+        ("What is gout?", "Zeile\nzwei, ≥ 3 µg"),
+        ("Why?", "A disease of joints."),
+    ]
+
+
+def test_half_a_character_does_not_stop_a_rating(tmp_path: Path) -> None:
+    feedback(comment="\ud800 ok").save(tmp_path)
+    assert lines(tmp_path / "liked.jsonl")[0]["comment"] == "? ok"
 
 
 def thumb(liked: Any, index: Any = 1, pane: str = "chat") -> Any:
     return SimpleNamespace(target=SimpleNamespace(elem_id=pane), index=index, liked=liked)
 
 
-def rate(events: Events, given: Any, comment: str = "") -> Any:
+def rate(ratings: Ratings, given: Any, comment: str = "") -> Any:
     async def rated() -> Any:
-        return await events.rate(given, ME), await events.save(comment, ME)  # type: ignore[arg-type]
+        return await ratings.rate(given, ME), await ratings.save(comment, ME)  # type: ignore[arg-type]
 
     return asyncio.run(rated())
 
 
 def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Path) -> None:
     events = make(spoken, type(spoken)(spoken.reply))
+    ratings = ratings_of(events, tmp_path)
     run(chat(events, "What is gout?"))
     run(chat(events, "And now?", 0.0, 0.5, 64, "Be long."))
-    asked, saved = rate(events, thumb(True, MESSAGES + 1), " Good. ")
+    asked, saved = rate(ratings, thumb(True, MESSAGES + 1), " Good. ")
     assert asked["panel"]["visible"] is True
     assert asked["comment"]["label"] == "What is good about it? (optional)"
     assert saved["panel"]["visible"] is False
     assert saved["chat"]["feedback_value"] == [None, "Like"]
     run(compare(events, "Why?"))
-    rate(events, thumb(False, 0, "answer-base"))
+    rate(ratings, thumb(False, 0, "answer-base"))
     assert json.loads((tmp_path / "liked.jsonl").read_text()) == {
         "question": "And now?",
         "answer": ANSWER,
@@ -61,7 +129,7 @@ def test_a_saved_answer_holds_the_models_words_alone(
     (turn,) = events.conversations.of("me").turns
     for answer in (f"{ANSWER}{GAP}{caution()}", notice("heart").plain, ""):
         turn.answer, turn.liked = answer, None
-        rate(events, thumb(True))
+        rate(ratings_of(events, tmp_path), thumb(True))
     assert json.loads((tmp_path / "liked.jsonl").read_text())["answer"] == ANSWER
 
 
@@ -75,7 +143,7 @@ def test_what_is_not_there_or_taken_back_is_not_saved(
     events = make(spoken)
     if given.liked == "" or given.target.elem_id == "chat":
         run(chat(events, "Hi"))
-    asked, _ = rate(events, given)
+    asked, _ = rate(ratings_of(events, tmp_path), given)
     assert asked["panel"]["visible"] is False and not list(tmp_path.iterdir())
 
 
@@ -84,15 +152,16 @@ def test_an_answer_is_rated_once_and_a_full_disk_is_said(
 ) -> None:
     events = make(spoken)
     run(chat(events, "Hi"))
-    events.folder = tmp_path / "file"
-    events.folder.write_text("")
-    assert rate(events, thumb(True))[1]["problem"] == "The rating could not be saved (File exists)."
-    events.folder = tmp_path
-    asyncio.run(events.rate(thumb(True), ME))  # type: ignore[arg-type]
+    ratings = ratings_of(events, tmp_path / "file")
+    ratings.folder.write_text("")
+    _, failed = rate(ratings, thumb(True))
+    assert failed["problem"] == "The rating could not be saved (File exists)."
+    ratings.folder = tmp_path
+    asyncio.run(ratings.rate(thumb(True), ME))  # type: ignore[arg-type]
 
     async def hurried() -> None:
-        await asyncio.gather(*(events.save("", ME) for _ in range(2)))  # type: ignore[arg-type]
+        await asyncio.gather(*(ratings.save("", ME) for _ in range(2)))  # type: ignore[arg-type]
 
     asyncio.run(hurried())
-    rate(events, thumb(True))
+    rate(ratings, thumb(True))
     assert (tmp_path / "liked.jsonl").read_text().count("\n") == 1
