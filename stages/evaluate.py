@@ -65,8 +65,7 @@ def ask(
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
     """Returns the references' losses, the choices, and answers to cards and general questions."""
-    from medtune.generation.answering import answer_all
-    from medtune.generation.generate import end_ids
+    from medtune.generation import answering, generate
 
     logger.info("loading the model")
     model = load_base()
@@ -84,13 +83,13 @@ def ask(
     all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])
     asked, references = Lists(all_ids, ends=lengths), Lists(all_ids, starts=lengths)
     if params.engine == "medtune":
-        answers = answer_all(model, encoder, asked, params, seed, references)
+        answers = answering.answer_all(model, encoder, asked, params, seed, references)
         return [answer.reference_loss for answer in answers[: len(cards)]], choices, answers
     from medtune.generation import vllm
     from medtune.modeling.losses import summed_losses
 
     losses = summed_losses(model, Lists(ids), lengths[: len(cards)])
-    ends, adapter = end_ids(model, encoder), ADAPTER if name in ADAPTED else None
+    ends, adapter = generate.end_ids(model, encoder), ADAPTER if name in ADAPTED else None
     del model  # vLLM needs the memory
     return losses, choices, vllm.answer_all(encoder, asked, params, seed, ends, adapter)
 
