@@ -21,12 +21,12 @@ import pandas as pd
 from benchmarks.measured import OURS, compare, show
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.generation.freed_memory import keep_freed_memory
 from medtune.modeling.collation import by_length
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, read_tokens
 from medtune.runtime.errors import InputError
-from medtune.runtime.freed_memory import keep_freed_memory
 from medtune.runtime.stage import one_line_errors, set_up_logging
 
 logger = logging.getLogger("medtune")

@@ -21,6 +21,7 @@ from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.answer_columns import answer_columns, warn_of_thoughts
+from medtune.generation.freed_memory import keep_freed_memory
 from medtune.modeling.adapters import ADAPTER, load_adapter
 from medtune.modeling.launch import launch
 from medtune.modeling.limits import context_tokens
@@ -29,7 +30,6 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, Lists, read_tokens, texts
 from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
-from medtune.runtime.freed_memory import keep_freed_memory
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import multiple_choice, out_of_domain, predictions

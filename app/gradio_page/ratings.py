@@ -152,4 +152,4 @@ def _connect(ratings: Ratings, save: gr.Button, drop: gr.Button) -> None:
     )
     saved = [rating.panel, rating.problem, *answers]
     gr.on([save.click, rating.comment.submit], ratings.save, rating.comment, saved, **FREE)
-    drop.click(lambda: gr.update(visible=False), None, rating.panel, **FREE)
+    drop.click(lambda: HIDE, None, rating.panel, **FREE)

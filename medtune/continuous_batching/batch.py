@@ -13,7 +13,7 @@ from medtune.config.schema import Evaluate
 from medtune.continuous_batching.cache import ContinuousCache, enable_continuous_batching
 from medtune.continuous_batching.log_probabilities import TokenScores, token_scores
 from medtune.generation.caches import make_cache
-from medtune.generation.sampling import Sampler, likeliest
+from medtune.generation.sampling import Sampler, likeliest_ids
 from medtune.modeling.forward import ModelInputs
 
 
@@ -73,7 +73,7 @@ class ContinuousBatch:
         self.select()
         passes = self.prefill or [self.cache.next_inputs(self.tokens)]
         logits = torch.cat([self.cache.next_logits(inputs) for inputs in passes])
-        self.tokens, self.prefill = likeliest(logits), None
+        self.tokens, self.prefill = likeliest_ids(logits), None
         for row, sampler in enumerate(self.samplers):
             if sampler:
                 self.tokens[row] = sampler(logits[row : row + 1])[0]

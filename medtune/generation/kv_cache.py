@@ -34,7 +34,8 @@ from torch.nn.functional import cross_entropy
 from transformers.cache_utils import Cache, DynamicLayer
 
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.forward import LOGITS_AT_ONCE, ModelInputs, logits_at
+from medtune.modeling.forward import ModelInputs, logits_at
+from medtune.modeling.losses import LOGITS_AT_ONCE
 from medtune.modeling.shared_prefix import CONTEXT, PADDING, Layout, PackedRow, masked_row
 
 # Tokens of prompts that run together: enough for full speed.

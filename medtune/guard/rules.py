@@ -61,12 +61,14 @@ class Safeguard:
         """Returns the names of the rules that match, each with its kind."""
         excluded = self.excludes(sentences)
         kinds = [kind for kind in self.kinds if kind.name == SELF_HARM or not excluded]
-        ignored = {id(kind.ignore): kind.ignore for kind in kinds}  # most kinds share one pattern
+        patterns = {id(kind.ignore): kind.ignore for kind in kinds}  # most kinds share one pattern
         counted = {
             key: " ".join(line for line in sentences if not ignore.search(line))
-            for key, ignore in ignored.items()
+            for key, ignore in patterns.items()
         }
-        return {n: kind.name for kind in kinds for n in kind.reasons(counted[id(kind.ignore)])}
+        return {
+            rule: kind.name for kind in kinds for rule in kind.reasons(counted[id(kind.ignore)])
+        }
 
     def excludes(self, sentences: list[str]) -> bool:
         text = " ".join(sentences)

@@ -16,7 +16,6 @@ import torch
 from medtune.modeling.loading import to_device
 
 ModelInputs = dict[str, Any]  # keyword arguments of a model's forward pass
-LOGITS_AT_ONCE = 2**27  # 512 MiB in fp32
 
 
 def logits_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:

@@ -12,7 +12,6 @@ from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import spread
 from medtune.modeling.forward import (
-    LOGITS_AT_ONCE,
     accepted,
     hooked,
     logits_at,
@@ -27,6 +26,7 @@ from medtune.modeling.token_files import row_lengths
 from medtune.runtime.progress import progress
 
 LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
+LOGITS_AT_ONCE = 2**27  # 512 MiB in fp32
 TOKENS_PER_ROW = 50  # roughly; it only decides the memory layout
 
 

@@ -38,8 +38,8 @@ def packed_weights(
     This applies to frozen fp32 weights on an x86 CPU; anything else runs as before. The copies take
     as much memory as the weights, or twice as much with `gradients`, and do not follow a weight
     that changes. `tokens` is roughly how many go through a layer at a time; oneDNN chooses the
-    layout for it. One token gains nothing. With `gradients`, the context returns the products of
-    the packed layers, for functions that contain them.
+    layout for it. One token gains nothing. With `gradients`, it yields the product of each
+    packed layer, so that a larger function can use it.
     """
     layers = []
     products: dict[Any, FrozenProduct] = {}
@@ -74,7 +74,7 @@ class _Packed(NamedTuple):
 
 
 class _Frozen(torch.autograd.Function):
-    """Applies a product and passes on its input's gradient."""
+    """A frozen layer: applies its product, and passes the gradient on to its input."""
 
     @staticmethod
     def forward(ctx: Any, product: FrozenProduct, x: torch.Tensor) -> torch.Tensor:

@@ -150,7 +150,7 @@ def train_bytes(
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
-    from medtune.modeling.forward import LOGITS_AT_ONCE
+    from medtune.modeling.losses import LOGITS_AT_ONCE
     from medtune.modeling.onednn import MOST_PACKED
 
     width = 2 if half else 4
@@ -208,7 +208,7 @@ def evaluate_bytes(
     decoder: Decoder, params: Params, batches: Batches, gpu: bool, half: bool
 ) -> int:
     """Returns the peak of an evaluate process in bytes; arguments as for `train_bytes`."""
-    from medtune.modeling.forward import LOGITS_AT_ONCE
+    from medtune.modeling.losses import LOGITS_AT_ONCE
 
     width = 2 if half else 4
     weights = decoder.parameters * width + 4 * decoder.trained(params.train)

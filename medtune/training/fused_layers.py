@@ -6,8 +6,8 @@ results as they are, up to rounding:
 
 - An adapted layer adds its adapter's product to the frozen one in place, as x Wᵀ + (s · x Aᵀ) Bᵀ.
   peft casts the input to fp32 first, and scales and adds in operations of their own.
-- Norms, gated activations and rotary embeddings are compiled to one kernel each. This takes some
-  seconds at the start, so it is done only for runs that are long enough.
+- On a GPU, norms, gated activations and rotary embeddings are compiled to one kernel each. This
+  takes some seconds at the start, so it is done only for runs that are long enough.
 """
 
 import logging
@@ -41,14 +41,14 @@ def fused_layers(
     """Within this context, a model trains with fewer operations.
 
     `products` are faster forms of frozen linear layers, as `packed_weights` returns them. `tokens`
-    is how many a run on a GPU reads in all; long runs compile. Layers for which this has no form,
-    such as quantized ones, run as before.
+    is how many the whole run reads: long runs are compiled, and 0 never is. Layers for which this
+    has no form, such as quantized ones, run as before.
     """
     forwards: dict[Any, Function] = {}
     for layer in filter(_is_lora, model.modules()):
         base = layer.base_layer
         forwards[layer] = partial(
-            _adapted, layer, products.get(base) or _Weights(base.weight, base.bias)
+            _adapted, layer, products.get(base, _Weights(base.weight, base.bias))
         )
     rotaries: dict[Any, Function] = {}  # by the file that has it
     weights = sum(parameter.numel() for parameter in model.parameters())

@@ -25,7 +25,6 @@ from medtune.modeling.losses import TOKENS_PER_ROW, SupervisedLoss
 from medtune.modeling.onednn import MOST_PACKED, packed_weights
 from medtune.modeling.token_files import row_lengths
 from medtune.runtime.errors import InputError
-from medtune.runtime.freed_memory import keep_freed_memory
 from medtune.runtime.progress import progress
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.early_stopping import is_out_of_patience
@@ -130,11 +129,9 @@ class Trainer:
             with fused_layers(model, {}, tokens // self.accelerator.num_processes):
                 yield
         else:
-            keep_freed_memory()
             weights = sum(parameter.numel() for parameter in model.parameters())
             tokens = params.per_device_train_batch_size * TOKENS_PER_ROW
-            most = tokens if weights <= MOST_PACKED else 1
-            packed = packed_weights(model, most, gradients=True)
+            packed = packed_weights(model, tokens if weights <= MOST_PACKED else 1, gradients=True)
             with packed as products, fused_layers(model, products):
                 yield
 

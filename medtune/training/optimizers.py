@@ -13,10 +13,11 @@ from medtune.modeling.loading import device
 def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
     """Returns AdamW; with LoRA+ (arXiv 2402.12354), matrix B learns faster than matrix A."""
     kind: Any = torch.optim.AdamW
+    fused = {"fused": True} if device() in ("cpu", "cuda") else {}
     if params.optim == "paged_adamw_8bit":
         from bitsandbytes.optim import PagedAdamW8bit
 
-        kind = PagedAdamW8bit
+        kind, fused = PagedAdamW8bit, {}
     if params.loraplus_lr_ratio is not None:
         from peft.optimizers import create_loraplus_optimizer
 
@@ -26,9 +27,9 @@ def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
             lr=params.lr,
             loraplus_lr_ratio=params.loraplus_lr_ratio,
             loraplus_weight_decay=params.weight_decay,
+            **fused,
         )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    fused = {"fused": True} if kind is torch.optim.AdamW and device() in ("cpu", "cuda") else {}
     return kind(trained, lr=params.lr, weight_decay=params.weight_decay, **fused)
 
 

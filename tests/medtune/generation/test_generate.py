@@ -11,7 +11,7 @@ from medtune.generation.answering import ROW_TOKENS, answer_all, batches_of, fit
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
 from medtune.generation.padded_cache import PaddedCache
-from medtune.generation.sampling import Sampler, likeliest
+from medtune.generation.sampling import Sampler, likeliest_ids
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import load_base
 from medtune.modeling.losses import summed_losses
@@ -232,4 +232,4 @@ def test_batches_of_long_prompts_have_fewer_rows() -> None:
 
 def test_of_several_likeliest_tokens_the_first_is_chosen() -> None:
     logits = torch.tensor([[0.0, 3.0, 3.0], [2.0, 1.0, 2.0]])
-    assert likeliest(logits).tolist() == logits.argmax(dim=-1).tolist() == [1, 0]
+    assert likeliest_ids(logits).tolist() == logits.argmax(dim=-1).tolist() == [1, 0]

@@ -9,8 +9,8 @@ NEVER = -1
 def keep_freed_memory() -> None:
     """Has the C library hand no memory back to the system before the process ends (glibc only).
 
-    Otherwise each tensor of more than 32 MiB gets new pages, which the system must clear first.
-    That takes an eighth of the time of long prompts, and a tenth of a training step's.
+    Otherwise each tensor of more than 32 MiB gets new pages, which the system must clear first:
+    for long prompts, that takes an eighth of the time.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

@@ -8,7 +8,7 @@ import pytest
 
 KEPT = """
 import sys, numpy, psutil
-from medtune.runtime.freed_memory import keep_freed_memory
+from medtune.generation.freed_memory import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()
