@@ -18,7 +18,7 @@ from app.api.errors import ApiError
 from app.feedback_file import append_line
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen
-from app.gradio_page.conversations import Conversation, Conversations, Turn
+from app.gradio_page.conversations import LONGEST, Conversation, Conversations, Turn
 from app.gradio_page.formatting import sentence
 from app.guard_remarks import own_words
 from medtune.judging.votes import OWN_QUESTION, VOTES, Choice, read_votes
@@ -26,7 +26,6 @@ from medtune.runtime.errors import InputError
 
 LONGEST_NAME = 40
 SOONEST_S = 0.5  # an earlier vote was meant for the pair before
-LONGEST = 4000  # characters of a question
 CHOICES: dict[str, str] = {
     "a": "A is better (1)",
     "b": "B is better (2)",

@@ -1,4 +1,4 @@
-"""Handles the events of the page; each handler returns what changes."""
+"""Handles the events of the chat and the comparison; each handler returns what changes."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -68,9 +69,10 @@ def test_help_shows_each_limit_with_its_default(capsys: pytest.CaptureFixture[st
         (["--max-rows", "0"], "chat: --max-rows must be greater than 0, got 0\n"),
         (["--region", "XX"], "chat: there are no numbers for the region XX: choose from US"),
         (["--share"], "chat: --share opens the server to everybody: set MEDTUNE_API_KEY"),
+        (["--port", "99999"], "chat: could not listen on 127.0.0.1:99999"),
     ],
 )
-def test_wrong_options_are_one_line(
+def test_wrong_options_are_one_line_before_the_server_is_imported(
     arguments: list[str],
     line: str,
     capsys: pytest.CaptureFixture[str],
@@ -78,6 +80,7 @@ def test_wrong_options_are_one_line(
 ) -> None:
     monkeypatch.delenv("MEDTUNE_API_KEY", raising=False)
     monkeypatch.setattr("app.__main__.check_files", lambda: None)
+    monkeypatch.setitem(sys.modules, "app.api.server", None)  # importing it would fail
     assert chat(*arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith(line) and said.count("\n") == 1
