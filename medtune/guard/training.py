@@ -62,10 +62,12 @@ def train(
     vectors = dict(zip(lists, parts, strict=True))
     medical, general = vectors["medical"], vectors["general"]
     others = np.concatenate([medical, general])[::OTHERS]
-    sides = [(medical, general, np.empty((0, DIMENSIONS)))]
+    no_others = np.empty((0, DIMENSIONS))
+    sides: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(medical, general, no_others)]
     sides += [(vectors[f"{kind} found"], vectors[f"{kind} false"], others) for kind in KINDS]
     with ThreadPoolExecutor() as pool:  # scikit-learn's solver lets other threads run
-        scope, *found = pool.map(lambda side: fit(*side, regularization), sides)
+        jobs = [pool.submit(fit, *side, regularization) for side in sides]
+        scope, *found = (job.result() for job in jobs)
     ordered = np.sort(scope.scores(vectors["validation"]))
     scope = replace(
         scope, threshold=round(float(ordered[int(max_false_block_rate * len(ordered))]), 6)
