@@ -66,7 +66,8 @@ def decode(
     passes: Iterable[ModelInputs] = cache.prefill_inputs()
     with packed_weights(model, len(prompts)):
         while True:
-            logits = torch.cat([cache.next_logits(inputs) for inputs in passes])
+            found = [cache.next_logits(inputs) for inputs in passes]
+            logits = found[0] if len(found) == 1 else torch.cat(found)
             tokens = sampler(logits)  # (rows,)
             if tokens.is_cuda and isinstance(cache, SharedPrefixCache):
                 steps = DecodingSteps(model, cache, tokens, ends, sampler)

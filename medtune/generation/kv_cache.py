@@ -260,8 +260,10 @@ class _SharedPrefixLayer(SlotLayer):
         """Copies packed keys and values (1, H, P + T, E) into the slots of their rows."""
         cache, prefix = self.cache, self.cache.prefix_length
         if not self.buffers:
-            shapes = [(cache.row_count, s.shape[1], cache.capacity, s.shape[3]) for s in states]
-            self.buffers = [new.new_empty(s) for new, s in zip(states, shapes, strict=True)]
+            # In memory, the heads of a column are neighbours: a row is then read faster.
+            shapes = [(cache.row_count, cache.capacity, s.shape[1], s.shape[3]) for s in states]
+            empty = [new.new_empty(s) for new, s in zip(states, shapes, strict=True)]
+            self.buffers = [buffer.transpose(1, 2) for buffer in empty]
             for buffer in self.buffers:  # NaN in padding would spoil attention even where hidden
                 buffer[:, :, prefix : cache.length] = 0
         columns = max(len(ids) for ids in cache.prompts[cache.group]) - prefix  # R

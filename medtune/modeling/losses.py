@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, log_softmax
 from torch.utils.checkpoint import checkpoint
 
 from medtune.modeling.agreement import enable_prefix_sharing
@@ -26,7 +26,8 @@ from medtune.modeling.token_files import row_lengths
 from medtune.runtime.progress import progress
 
 LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
-LOGITS_AT_ONCE = 2**27  # 512 MiB in fp32
+# 512 MiB in fp32. On a CPU, 16 MiB: larger blocks of memory come fresh from the system each time.
+LOGITS_AT_ONCE, CPU_LOGITS_AT_ONCE = 2**27, 2**22
 TOKENS_PER_ROW = 50  # roughly; it only decides the memory layout
 
 
@@ -71,20 +72,52 @@ def losses_at(
 ) -> torch.Tensor:
     """Returns the negative log-likelihoods (places,) in nats of `targets` (places,), as token ids.
 
-    More logits than LOGITS_AT_ONCE are computed in parts, which the backward pass computes again.
-    With FSDP they are not, because all processes must run the model equally often.
+    Only as many logits as are fast are computed at once; their gradients are taken with them.
+    With FSDP it is all of them, because all processes must run the model equally often.
     """
-    vocabulary = unwrapped(model).get_output_embeddings().weight.shape[0]
-    size = max(1, LOGITS_AT_ONCE // vocabulary)
+    head = unwrapped(model).get_output_embeddings()
+    at_once = LOGITS_AT_ONCE if places.device.type == "cuda" else CPU_LOGITS_AT_ONCE
+    size = max(1, at_once // head.weight.shape[0])
     if len(places) <= size or shards_weights():
         return cross_entropy(logits_at(model, places, **inputs), targets, reduction="none")
     states, decoded = _states_at(model, places, **inputs)
 
+    def logits(states: torch.Tensor) -> torch.Tensor:
+        return _logits_of(model, states, decoded)
+
     def losses(states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return cross_entropy(_logits_of(model, states, decoded), targets, reduction="none")
+        return cross_entropy(logits(states), targets, reduction="none")
 
     parts = zip(states.split(size), targets.split(size), strict=True)
-    return torch.cat([checkpoint(losses, *part, use_reentrant=False) for part in parts])
+    if any(parameter.requires_grad for parameter in head.parameters()):
+        return torch.cat([checkpoint(losses, *part, use_reentrant=False) for part in parts])
+    return torch.cat([_WithGradient.apply(logits, *part) for part in parts])
+
+
+class _WithGradient(torch.autograd.Function):
+    """Losses whose gradients are taken at once, so that no logits wait for the backward pass."""
+
+    @staticmethod
+    def forward(
+        context: Any, logits_of: Any, states: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """Maps states (places, D) and targets (places,) to negative log-likelihoods (places,)."""
+        with torch.set_grad_enabled(context.needs_input_grad[1]):
+            states = states.detach().requires_grad_(context.needs_input_grad[1])
+            logits = logits_of(states)  # (places, vocabulary)
+        logs = log_softmax(logits.detach(), dim=-1)
+        losses = -logs.gather(1, targets[:, None])[:, 0]
+        if context.needs_input_grad[1]:
+            of_logits = logs.exp_()
+            places = torch.arange(len(targets), device=targets.device)
+            of_logits[places, targets] -= 1
+            context.save_for_backward(*torch.autograd.grad(logits, states, of_logits))
+        return losses
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[None, torch.Tensor, None]:
+        (of_states,) = context.saved_tensors
+        return None, of_states * gradients[0][:, None], None
 
 
 def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor, Any]:

@@ -255,19 +255,18 @@ def _attend(
     if isinstance(layout, Sequences):
         return layout.attend(query, key, value, options.get("scaling")), None
     prefix = layout.prefix
-    prefix_query, prefix_key, prefix_value = (s[:, :, :prefix] for s in (query, key, value))
+    parts = [s.split([prefix, s.shape[2] - prefix], dim=2) for s in (query, key, value)]
+    (prefix_query, query), (prefix_key, key), (prefix_value, value) = parts
 
-    def suffixes_of(states: torch.Tensor) -> torch.Tensor:
-        tokens = states[0, :, prefix:].transpose(0, 1)  # (T, H, E)
-        return layout.unpack(tokens).transpose(1, 2)  # (N, H, R, E)
+    def unpacked(states: torch.Tensor) -> torch.Tensor:
+        return layout.unpack(states[0].transpose(0, 1)).transpose(1, 2)  # (N, H, R, E)
 
-    def rows_of(states: torch.Tensor) -> torch.Tensor:
-        prefixes = states[:, :, :prefix].expand(layout.shape[0], -1, -1, -1)  # (N, H, P, E)
-        return torch.cat([prefixes, suffixes_of(states)], dim=2)  # (N, H, P + R, E)
+    def rows_of(prefix_states: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        prefixes = prefix_states.expand(layout.shape[0], -1, -1, -1)  # (N, H, P, E)
+        return torch.cat([prefixes, unpacked(states)], dim=2)  # (N, H, P + R, E)
 
-    output, _ = sdpa_attention_forward(
-        module, suffixes_of(query), rows_of(key), rows_of(value), attention_mask, **options
-    )  # (N, R, H, E)
+    rows = unpacked(query), rows_of(prefix_key, key), rows_of(prefix_value, value)
+    output, _ = sdpa_attention_forward(module, *rows, attention_mask, **options)  # (N, R, H, E)
     output = layout.pack(output)[None]  # (1, T, H, E)
     if prefix:
         prefix_output, _ = sdpa_attention_forward(

@@ -150,7 +150,7 @@ def train_bytes(
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
-    from medtune.modeling.losses import LOGITS_AT_ONCE
+    from medtune.modeling.losses import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE
     from medtune.modeling.onednn import MOST_PACKED
 
     width = 2 if half else 4
@@ -172,7 +172,7 @@ def train_bytes(
     logits = LOGIT_BYTES * batches.supervised * decoder.vocabulary
     has_graphs = gpu and not train.gradient_checkpointing
     if shards == 1 and not has_graphs:
-        logits = min(logits, LOGIT_BYTES * LOGITS_AT_ONCE)
+        logits = min(logits, LOGIT_BYTES * (LOGITS_AT_ONCE if gpu else CPU_LOGITS_AT_ONCE))
     if gpu:
         return round(CUDA_CONTEXT + base + adapter + CUDA_HEAP * (activations + logits))
     loading = base + stored if stored != base else base

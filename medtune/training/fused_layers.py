@@ -120,7 +120,8 @@ class _AdaptedLinear(torch.autograd.Function):
                 of_x.addmm_(of_middle, a)
         if context.needs_input_grad[1]:
             of_dropped = of_middle @ a
-        of_a, of_b = of_middle.t() @ adapter_input, gradient.t() @ middle
+        of_a = of_middle.t() @ adapter_input
+        of_b = (middle.t() @ gradient).t()  # on a CPU twice as fast as its transpose
         return of_x, of_dropped, None, of_a.float(), of_b.float(), None
 
 

@@ -50,7 +50,7 @@ def test_more_logits_than_fit_are_computed_in_parts(
     whole, _ = token_losses(model, batch)
     (whole * torch.arange(len(whole))).sum().backward()
     expected, embeddings.grad = embeddings.grad, None
-    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 4 * len(embeddings))
+    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 4 * len(embeddings))
     rows, embedded = list[int](), list[Any]()
     model.get_output_embeddings().register_forward_hook(
         lambda _, __, logits: rows.append(logits.flatten(0, -2).shape[0])
@@ -64,9 +64,33 @@ def test_more_logits_than_fit_are_computed_in_parts(
     assert torch.allclose(embeddings.grad, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "cohere", "granite"])
+def test_a_frozen_head_runs_once_for_each_part(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model(kind)
+    for frozen in (model.get_input_embeddings(), model.get_output_embeddings()):
+        frozen.requires_grad_(False)
+    batch, runs = padded(ROWS, STARTS, 0), list[int]()
+
+    def gradients() -> tuple[torch.Tensor, torch.Tensor]:
+        model.zero_grad()
+        losses, _ = token_losses(model, batch)
+        (losses * torch.arange(len(losses))).sum().backward()
+        trained = [weight.grad for weight in model.parameters() if weight.requires_grad]
+        return losses, torch.cat([gradient.flatten() for gradient in trained])
+
+    expected = gradients()
+    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 4 * len(model.get_output_embeddings().weight))
+    model.get_output_embeddings().register_forward_hook(
+        lambda _, __, logits: runs.append(logits.flatten(0, -2).shape[0])
+    )
+    for ours, whole in zip(gradients(), expected, strict=True):
+        assert (ours - whole).norm() < 1e-5 * whole.norm()
+    assert runs == [1, 4, 4, 4]  # the decoder's own run has one row
+
+
 def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model("llama")
-    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 1)
     monkeypatch.setattr(model.lm_head, "forward", None)
     with pytest.raises(TypeError):
         token_losses(model, padded(ROWS, STARTS, 0))
@@ -77,7 +101,7 @@ def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_fsdp_all_logits_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its processes gather each layer together, so all must run the model equally often."""
     model, runs = random_model("llama"), []
-    monkeypatch.setattr(losses, "LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 1)
     model.register_forward_hook(lambda *_: runs.append(1))
     for setting, count in (("true", 1), ("false", 1 + len(ROWS[0]) - STARTS[0])):
         monkeypatch.setenv("ACCELERATE_USE_FSDP", setting)

@@ -34,7 +34,7 @@ MEASURED: dict[str, tuple[Decoder, dict[str, Any], Batches, float, float]] = {
         replace(MID, layers=4, vocabulary=128000),
         {},
         Batches(721, 721, 96, 1452, 684, 24, 56),
-        2.3,
+        1.54,
         1.38,
     ),
     "long": (
