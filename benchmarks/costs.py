@@ -71,11 +71,13 @@ def training(root: Path, shape: str, length: int) -> dict[str, float]:
 
 
 def answering(root: Path, shape: str, length: int) -> dict[str, float]:
-    """Returns seconds a card for its likelihood, tokens a second of answers, and the peak."""
+    """Returns seconds to load, and a card for its likelihood, tokens a second, and the peak."""
     from medtune.generation.generate import generate
     from medtune.modeling.losses import summed_losses
 
-    model, rows = Bench(root, tiny=False).model(shape=shape), cards_of(shape, length, ANSWERED)
+    start = time.perf_counter()
+    model = Bench(root, tiny=False).model(shape=shape)
+    loaded, rows = time.perf_counter() - start, cards_of(shape, length, ANSWERED)
     # The questions are half as long as the cards.
     questions = [ids[: length // 2] for ids in rows["input_ids"]]
     params = evaluate_params(max_new_tokens=NEW)
@@ -84,6 +86,7 @@ def answering(root: Path, shape: str, length: int) -> dict[str, float]:
     generate(model, questions, params, set())
     answered = time.perf_counter() - start
     return {
+        "load_s": loaded,
         "likelihood_s": scored / ANSWERED,
         "answers_tokens_per_s": ANSWERED * NEW / answered,
         "answer_gib": used_gib(),
@@ -111,6 +114,7 @@ def measured_table(found: pd.DataFrame) -> pd.DataFrame:
     table["TFLOP/s"] = found["train_tflops"].map("{:.2f}".format)
     memory = zip(found["train_gib"], found["train_calculated_gib"], strict=True)
     table["peak, calculated"] = [f"{peak:.1f} GiB, {said:.1f}" for peak, said in memory]
+    table["loading, s"] = found["load_s"].map("{:.1f}".format)
     table["likelihood, s a card"] = found["likelihood_s"].map("{:.3f}".format)
     table["answers, tokens/s"] = found["answers_tokens_per_s"].map("{:,.0f}".format)
     table["peak"] = found["answer_gib"].map("{:.1f} GiB".format)

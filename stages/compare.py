@@ -25,13 +25,15 @@ from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params
 from medtune.config.schema import Compare
 from medtune.content.columns import with_content
+from medtune.report.answers import side_by_side
+from medtune.report.facts import Facts, read_curve
 from medtune.report.figures import write_figures
 from medtune.report.headline import headline
+from medtune.report.model_card import render_model_card
 from medtune.report.page import render_report
 from medtune.report.plot_data import write_plots
 from medtune.report.public_sources import public_params
 from medtune.report.run_facts import read_run, read_splits
-from medtune.report.score_rows import Facts, read_curve, render_model_card, side_by_side
 from medtune.runtime.atomic_files import read_json, read_table, replacing, write_json
 from medtune.runtime.stage import run
 from medtune.scoring.systems import BASE, FINETUNED

@@ -28,7 +28,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
-MOST_ARROWS = 57
+MOST_ARROWS = 58
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medtune.cards.column_names import Layout, recognise
-from medtune.cards.hpo import read_hpo
+from medtune.cards.hpo_cards import read_hpo
 from medtune.cards.layout_rows import Card, cards_of_row
 from medtune.cards.mondo_file import FILE_NAME as MONDO_NAME
 from medtune.cards.ontologies import read_ontologies

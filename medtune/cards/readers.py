@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.cards.auto_reader import read_recognised
-from medtune.cards.hpo import read_hpo
+from medtune.cards.hpo_cards import read_hpo
 from medtune.cards.ontologies import read_ontologies
 from medtune.cards.records import DEFAULT_KIND, Record
 from medtune.cards.table_errors import MissingColumnsError, check_columns, require

@@ -16,12 +16,11 @@ from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TOKENS, columns, read_tokens, row_lengths
 from medtune.modeling.token_rows import conversation_batch
-from medtune.preflight.memory import Batches
+from medtune.preflight.memory import SCORED_ROWS, Batches
 from medtune.training.passes import training_order
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
-SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
 ROW_TOKENS = 256  # of medtune.generation.answering, which takes seconds to import, too
 GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
 SAMPLE = 2000  # records that are encoded; more take longer and change little

@@ -26,12 +26,10 @@ FIELDS = (
 NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # of a weight with its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
-# TOKENS_AT_ONCE and GPU_TOKENS_AT_ONCE of medtune.generation.kv_cache: prompts that run together.
-PROMPT_TOKENS, GPU_PROMPT_TOKENS = 2_048, 16_384
-SCORED_ROWS = 16  # of Batches.scored
+SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
 PROCESS = 450 * 2**20  # Python and its libraries on a CPU
 HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
-CACHE = 1.6  # of a cache that grows, old and new parts are held at the same time
+CACHE = 1.1  # what it holds for each byte of the cache, which is reserved at the start
 CHOICE_TOKENS = 550  # of the options of eight questions, the longest of MMLU
 CUDA_CONTEXT = 600 * 2**20
 CUDA_HEAP = 1.1
@@ -208,6 +206,7 @@ def evaluate_bytes(
     decoder: Decoder, params: Params, batches: Batches, gpu: bool, half: bool
 ) -> int:
     """Returns the peak of an evaluate process in bytes; arguments as for `train_bytes`."""
+    from medtune.generation.kv_cache import GPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE
     from medtune.modeling.losses import LOGITS_AT_ONCE
 
     width = 2 if half else 4
@@ -218,7 +217,7 @@ def evaluate_bytes(
     pass_bytes = width * (2 * decoder.hidden + 2 * decoder.intermediate)  # of a token
     choices = CHOICE_TOKENS * logits if params.evaluate.choice_questions != 0 else 0
     cache = 2 * decoder.keys * decoder.layers * width * batches.answered * batches.cached
-    at_once = GPU_PROMPT_TOKENS if gpu else PROMPT_TOKENS
+    at_once = GPU_TOKENS_AT_ONCE if gpu else TOKENS_AT_ONCE
     prompts = min(max(at_once, batches.cached), batches.answered * batches.cached)
     references = min(
         prompts * batches.scored_answers / batches.scored, LOGITS_AT_ONCE / decoder.vocabulary

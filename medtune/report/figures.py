@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from medtune.comparison.breakdowns import part_names
+from medtune.report.facts import Facts
 from medtune.report.figure_style import (
     COLORS,
     CURVES,
@@ -32,7 +33,7 @@ from medtune.report.forest import forest
 from medtune.report.number_formats import percent
 from medtune.report.reliability import reliability
 from medtune.report.run_facts import KindCounts
-from medtune.report.score_rows import Facts, ScoreRow, against_base, compared_scores
+from medtune.report.score_rows import ScoreRow, against_base, compared_scores
 from medtune.runtime.atomic_files import replacing
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.word_splitting import written_words

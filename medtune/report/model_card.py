@@ -1,11 +1,30 @@
-"""The front matter of the model card: what the Hugging Face hub reads of it."""
+"""The model card, and its front matter, which the Hugging Face hub reads."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from medtune.config.allowed_values import as_list
-from medtune.report.licences import hub_name_of, package_of
+from medtune.report.facts import Facts
+from medtune.report.licences import UNKNOWN_LICENCE, hub_name_of, package_of
+from medtune.report.rendering import render
+from medtune.report.score_rows import parts
 from medtune.scoring.scores import SCORES
+
+
+def render_model_card(facts: Facts) -> str:
+    sources = [
+        (name, uri, package_of(uri))
+        for name, source in facts.params["download"].items()
+        for uri in as_list(source)
+    ]
+    return render(
+        "model_card.md.jinja",
+        facts,
+        kinds=parts(facts.metrics["compare_kinds"], facts.confidence),
+        front_matter=front_matter(facts.params, facts.metrics),
+        sources=sources,
+        unknown_licence=UNKNOWN_LICENCE,
+    )
 
 
 def front_matter(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

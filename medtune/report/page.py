@@ -9,7 +9,9 @@ from typing import Any
 
 from medtune.comparison.breakdowns import KIND_SCORES, OTHER_TOPICS
 from medtune.comparison.significance import fewest_groups, too_few_groups
+from medtune.report.answers import answer_row
 from medtune.report.costs import run_mark
+from medtune.report.facts import Facts
 from medtune.report.figures import DrawnPicture
 from medtune.report.headline import (
     FIRST_SCORES,
@@ -18,11 +20,10 @@ from medtune.report.headline import (
     system_rows,
 )
 from medtune.report.number_formats import number
-from medtune.report.rendering import TEMPLATES
-from medtune.report.score_rows import Facts, ScoredPart, against_base, choice_rows, parts, render
+from medtune.report.rendering import TEMPLATES, render
+from medtune.report.score_rows import ScoredPart, against_base, choice_rows, parts
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
-from medtune.scoring.word_splitting import joined, repetition, written_words
 
 SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of the page
     "systems": "Against answers without training",
@@ -42,10 +43,6 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
 }
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
 OUTCOMES = ("better", "worse", "same")
-SAME = 0.0005  # smaller differences are shown as 0.000
-LOOPING = 0.2  # share of repeated 4-grams from which an answer is folded
-MOST_SHOWN = 60  # words of a folded answer
-LEAST_HIDDEN = 10  # words; to fold fewer saves no room
 
 
 class IntervalAxis:
@@ -163,28 +160,6 @@ def verdicts(facts: Facts) -> dict[str, list[str]]:
     return {
         name: found[name] for name in ("better", "worse", "changed", "unclear") if name in found
     }
-
-
-def answer_row(row: dict[str, Any]) -> dict[str, Any]:
-    outcome = "better" if row["difference"] > 0 else "worse"
-    return row | {
-        "outcome": "same" if abs(row["difference"]) < SAME else outcome,
-        "words": len(written_words(row["reference"])),
-        "looping": {model: looping(row[model]) for model in ("base", "finetuned")},
-    }
-
-
-def looping(answer: str) -> tuple[str, int] | None:
-    """Returns an answer up to its first repeated 4-gram and the number of all its words.
-
-    Returns None unless the answer repeats itself and is long enough to be worth folding.
-    """
-    words = written_words(answer)
-    shown = next((n for n in range(len(words)) if repetition(words[:n]) > 0), len(words))
-    shown = min(shown, MOST_SHOWN)
-    if repetition(words) < LOOPING or len(words) - shown < LEAST_HIDDEN:
-        return None
-    return joined(words[:shown]), len(words)
 
 
 def reasons(facts: Facts) -> dict[str, int]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from medtune.comparison.breakdowns import part_names
 from medtune.comparison.multiple_choice import write_reliability
 from medtune.comparison.verdict import CONTENT
+from medtune.report.facts import Facts
 from medtune.report.forest import SHOWN
-from medtune.report.score_rows import Facts
 from medtune.runtime.atomic_files import write_csv
 from medtune.scoring.scores import ROUGE
 from medtune.scoring.systems import UNTRAINED, title

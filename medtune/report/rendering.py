@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medtune.report.number_formats import number
+from medtune.disclaimer import DISCLAIMER
+from medtune.report.facts import Facts, versions
+from medtune.report.headline import headline, system_rows
+from medtune.report.number_formats import number, percent
+from medtune.report.score_rows import against_base, choice_rows
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,3 +49,21 @@ def markdown_table(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
         for row in (rows[0], rules, *rows[1:])
     ]
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def render(template: str, facts: Facts, **more: Any) -> str:
+    """Fills a template with the facts and with what the report and the model card share."""
+    compare, confidence = facts.metrics["compare_scores"], facts.confidence
+    filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
+    return filled.render(
+        facts=facts,
+        metrics=facts.metrics,
+        system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
+        rows=against_base(facts.metrics, confidence, facts.scores),
+        choices=choice_rows(compare, confidence),
+        headline=headline(facts.metrics, facts.params),
+        confidence=percent(confidence),
+        versions=versions(),
+        disclaimer=DISCLAIMER,
+        **more,
+    )

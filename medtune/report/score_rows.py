@@ -1,35 +1,19 @@
-"""Makes the rows of the score tables, and collects the facts for the report and the model card.
+"""The rows of the score tables.
 
 The report, the model card and the summary in the terminal use the same flat metrics, so they
 cannot disagree.
 """
 
-import csv
-import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
-
-import pyarrow as pa
 
 from medtune.comparison.breakdowns import KIND_SCORES, part_names
 from medtune.comparison.verdict import outcome_in
-from medtune.config.allowed_values import as_list
-from medtune.disclaimer import DISCLAIMER
-from medtune.report.headline import headline, system_rows
-from medtune.report.licences import UNKNOWN_LICENCE, package_of
-from medtune.report.model_card import front_matter
-from medtune.report.number_formats import interval_text, number, p_text, percent
-from medtune.report.rendering import environment
-from medtune.report.run_facts import KindCounts, RunFacts
-from medtune.runtime.errors import InputError
-from medtune.scoring.evaluate_metrics import all_scores
+from medtune.report.number_formats import interval_text, number, p_text
 from medtune.scoring.scores import SCORES, Score
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 CHOICES = re.compile(r"choices\.(.+)\.accuracy\.base")
 
 
@@ -51,42 +35,6 @@ class ScoreRow:
     outcome: str
     verdict: str
     best: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Everything that the report and the model card show of a run.
-
-    `params` holds each section's parameters, `metrics` each file's flat metrics, and `curves` each
-    split's (step, loss) points. `answers` has one mapping per test record, worst regression first.
-    `choices` holds each model's answers to multiple-choice questions. If `run` is None, the report
-    leaves its sections out.
-    """
-
-    preset: str
-    seed: int
-    params: dict[str, dict[str, Any]]
-    metrics: dict[str, dict[str, Any]]
-    curves: dict[str, list[tuple[float, float]]]
-    answers: list[dict[str, Any]]
-    prompt: dict[str, Any]
-    adapter: dict[str, Any]
-    splits: KindCounts = field(default_factory=dict)
-    choices: dict[str, pa.Table] = field(default_factory=dict)
-    run: RunFacts | None = None
-
-    @property
-    def confidence(self) -> float:
-        return self.params["compare"]["confidence"]
-
-    @property
-    def scores(self) -> tuple[Score, ...]:
-        return all_scores(self.params["evaluate"].get("metrics", ()))
-
-    @property
-    def few_shot(self) -> int:
-        """The number of cards that the systems "with cards" see before a question."""
-        return self.params["evaluate"]["few_shot"]
 
 
 @dataclass(frozen=True)
@@ -204,68 +152,4 @@ def _score_row(metrics: Mapping[str, Any], score: Score, key: str, confidence: f
         outcome="" if None in counts else " / ".join(map(str, counts)),
         verdict=outcome_in(metrics, key, score, confidence),
         best=number(metrics.get(f"{key}.best"), score.digits),
-    )
-
-
-def read_curve(path: Path) -> list[tuple[float, float]]:
-    """Reads the (step, loss) points from a CSV of the train stage."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run dvc repro train") from None
-
-
-def side_by_side(tables: dict[str, pa.Table]) -> list[dict[str, Any]]:
-    """Returns one mapping per test record with both answers, worst ROUGE-L regression first."""
-    rows = tables["base"].select(["id", "kind", "topic", "question", "reference"]).to_pylist()
-    for model, table in tables.items():
-        answers = table.select(["prediction", "rougeL", "stopped"]).to_pylist()
-        for row, answer in zip(rows, answers, strict=True):
-            row[model] = answer["prediction"]
-            row[f"{model}_score"] = answer["rougeL"]
-            row[f"{model}_stopped"] = answer["stopped"]
-    for row in rows:
-        row["difference"] = row["finetuned_score"] - row["base_score"]
-    return sorted(rows, key=lambda row: (row["difference"], row["id"]))
-
-
-def versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        **{name: version(name).partition("+")[0] for name in PACKAGES},
-    }
-
-
-def render_model_card(facts: Facts) -> str:
-    sources = [
-        (name, uri, package_of(uri))
-        for name, source in facts.params["download"].items()
-        for uri in as_list(source)
-    ]
-    return render(
-        "model_card.md.jinja",
-        facts,
-        kinds=parts(facts.metrics["compare_kinds"], facts.confidence),
-        front_matter=front_matter(facts.params, facts.metrics),
-        sources=sources,
-        unknown_licence=UNKNOWN_LICENCE,
-    )
-
-
-def render(template: str, facts: Facts, **more: Any) -> str:
-    """Fills a template with the facts and with what the report and the model card share."""
-    compare, confidence = facts.metrics["compare_scores"], facts.confidence
-    filled = environment(autoescape=template.endswith(".html.jinja")).get_template(template)
-    return filled.render(
-        facts=facts,
-        metrics=facts.metrics,
-        system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
-        rows=against_base(facts.metrics, confidence, facts.scores),
-        choices=choice_rows(compare, confidence),
-        headline=headline(facts.metrics, facts.params),
-        confidence=percent(confidence),
-        versions=versions(),
-        disclaimer=DISCLAIMER,
-        **more,
     )

@@ -7,8 +7,8 @@ import pytest
 
 from medtune.__main__ import command_line
 from medtune.config.loading import load_params
+from medtune.report.facts import Facts
 from medtune.report.run_facts import InputFile, RunFacts, Token
-from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
 SECTIONS = ("download", "clean", "split", "tokenize", "train", "evaluate", "compare")

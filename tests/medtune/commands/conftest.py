@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 
 from medtune.commands import push, summary
 from medtune.config.loading import read_params
-from medtune.report.score_rows import Facts, render_model_card
+from medtune.report.facts import Facts
+from medtune.report.model_card import render_model_card
 from tests.upload_server import TOKEN, UploadServer, running_upload_hub
 
 ROOT = Path(push.__file__).parents[2]

@@ -12,7 +12,7 @@ import huggingface_hub.constants
 import pytest
 
 from medtune.commands import summary
-from medtune.report.score_rows import Facts
+from medtune.report.facts import Facts
 from tests.medtune.commands.conftest import (
     ADAPTER,
     PUSH,

@@ -16,7 +16,8 @@ from medtune.modeling.adapters import save_tokenizer
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.report.score_rows import Facts, render_model_card
+from medtune.report.facts import Facts
+from medtune.report.model_card import render_model_card
 from medtune.runtime.errors import InputError
 from tests.chat_templates import CHATML, FAMILIES, LLAMA2, MISTRAL, chatml, qwen3
 from tests.chat_tokenizers import smollm2

@@ -13,6 +13,7 @@ from matplotlib import font_manager
 from PIL import Image
 
 from medtune.report import figures
+from medtune.report.facts import Facts
 from medtune.report.figure_style import (
     FORMATS,
     MOST_LETTERS,
@@ -34,7 +35,6 @@ from medtune.report.figures import (
     write_figures,
 )
 from medtune.report.page import SECTIONS
-from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
 KIND = 'co$t of a < b & "c" -- a kind with quite a long name'

@@ -2,8 +2,8 @@ from typing import Any
 
 from matplotlib.text import Text
 
+from medtune.report.facts import Facts
 from medtune.report.forest import forest, rivals
-from medtune.report.score_rows import Facts
 
 
 def texts(figure: Any) -> list[str]:

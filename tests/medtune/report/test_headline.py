@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
+from medtune.report.facts import Facts
 from medtune.report.headline import FIRST_SCORES, headline, system_rows
-from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 
 

@@ -10,19 +10,18 @@ from pathlib import Path
 import pytest
 
 from medtune.disclaimer import DISCLAIMER
+from medtune.report.answers import MOST_SHOWN, looping
 from medtune.report.costs import run_mark
+from medtune.report.facts import Facts
 from medtune.report.figures import DrawnPicture
 from medtune.report.page import (
-    MOST_SHOWN,
     SECTIONS,
     IntervalAxis,
     content_hash,
-    looping,
     numbers,
     render_report,
 )
 from medtune.report.rendering import TEMPLATES
-from medtune.report.score_rows import Facts
 from medtune.scoring.scores import SCORES
 from tests.chromium import CHROMIUM, OPTIONS
 

@@ -1,5 +1,5 @@
+from medtune.report.facts import Facts
 from medtune.report.plot_data import forest_points, histogram
-from medtune.report.score_rows import Facts
 
 
 def test_histogram_keeps_empty_bins_between_full_ones() -> None:

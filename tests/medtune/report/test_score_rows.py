@@ -11,16 +11,16 @@ from medtune.config.loading import load_params
 from medtune.modeling.adapters import add_adapter, save_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.report.facts import Facts
 from medtune.report.licences import hub_name_of
+from medtune.report.model_card import render_model_card
+from medtune.report.number_formats import number
 from medtune.report.public_sources import public_source
 from medtune.report.score_rows import (
-    Facts,
     against_base,
     choice_rows,
     compared_scores,
-    number,
     parts,
-    render_model_card,
     score_rows,
 )
 from medtune.scoring.evaluate_metrics import all_scores

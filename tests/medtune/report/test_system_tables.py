@@ -1,6 +1,6 @@
 from typing import Any
 
-from medtune.report.score_rows import Facts
+from medtune.report.facts import Facts
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 
 

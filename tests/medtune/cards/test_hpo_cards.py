@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from medtune.cards.hpo import MODES, QUESTIONS, disease_family, read_hpo
+from medtune.cards.hpo_cards import MODES, QUESTIONS, disease_family, read_hpo
 from medtune.cards.hpo_files import read_diseases, read_terms
 from medtune.runtime.errors import InputError
 

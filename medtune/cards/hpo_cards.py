@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from medtune.cards.hpo_features import TYPICAL
 from medtune.cards.hpo_files import Disease, Term, read_diseases, read_terms
 from medtune.cards.records import Record
 from medtune.runtime.errors import InputError
 
 TOPIC_DEPTH = 4  # a finding's topic is its ancestor this many steps below the root
 MAX_FEATURES = 5
-TYPICAL = 0.3  # a feature is typical of a disease when at least this share of patients has it
 
 QUESTIONS = {
     "definition": (
