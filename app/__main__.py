@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated, Any
 
@@ -68,6 +69,13 @@ def share(host: str, port: int) -> str:
         raise InputError(" ".join(problem.split())) from None
 
 
+def check_packages() -> None:
+    """Raises ModuleNotFoundError for a missing package, before others are imported for seconds."""
+    for name in ("fastapi", "gradio", "uvicorn"):
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def check_files() -> None:
     """Raises InputError with the command that makes a missing file, before anything is loaded."""
     from medtune.guard.classifier import MODEL
@@ -86,6 +94,7 @@ def serve(options: Options, limits: Limits) -> None:
 
     check_region(options.region)
     params, scope = load_params("evaluate", "guard.scope")
+    check_packages()
     check_files()
     key = os.environ.get(KEY)
     if options.share and not key:
