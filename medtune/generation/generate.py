@@ -68,6 +68,7 @@ def decode(
         while True:
             found = [cache.next_logits(inputs) for inputs in passes]
             logits = found[0] if len(found) == 1 else torch.cat(found)
+            del found
             tokens = sampler(logits)  # (rows,)
             if tokens.is_cuda and isinstance(cache, SharedPrefixCache):
                 steps = DecodingSteps(model, cache, tokens, ends, sampler)

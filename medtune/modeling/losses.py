@@ -25,7 +25,7 @@ from medtune.modeling.shared_prefix import pack, shares_prefixes
 from medtune.modeling.token_files import row_lengths
 from medtune.runtime.progress import progress
 
-LOSS_BATCH = 16  # rows; the logits of more rows do not fit into a CPU's caches
+LOSS_BATCH = 16  # rows
 # 512 MiB in fp32. On a CPU, 16 MiB: larger blocks of memory come fresh from the system each time.
 LOGITS_AT_ONCE, CPU_LOGITS_AT_ONCE = 2**27, 2**22
 TOKENS_PER_ROW = 50  # roughly; it only decides the memory layout
@@ -72,8 +72,9 @@ def losses_at(
 ) -> torch.Tensor:
     """Returns the negative log-likelihoods (places,) in nats of `targets` (places,), as token ids.
 
-    Only as many logits as are fast are computed at once; their gradients are taken with them.
-    With FSDP it is all of them, because all processes must run the model equally often.
+    More than a few logits are computed in parts. The gradient of a part is taken immediately; if
+    the head is trained, the backward pass computes the part again. With FSDP there are no parts,
+    because all processes must run the model equally often.
     """
     head = unwrapped(model).get_output_embeddings()
     at_once = LOGITS_AT_ONCE if places.device.type == "cuda" else CPU_LOGITS_AT_ONCE
@@ -89,7 +90,7 @@ def losses_at(
         return cross_entropy(logits(states), targets, reduction="none")
 
     parts = zip(states.split(size), targets.split(size), strict=True)
-    if any(parameter.requires_grad for parameter in head.parameters()):
+    if torch.is_grad_enabled() and any(p.requires_grad for p in head.parameters()):
         return torch.cat([checkpoint(losses, *part, use_reentrant=False) for part in parts])
     return torch.cat([_WithGradient.apply(logits, *part) for part in parts])
 
@@ -132,7 +133,7 @@ def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> tuple[torch.T
         return (states[0][:1],)
 
     model = unwrapped(model)
-    handle = model.get_decoder().register_forward_hook(lambda *call: decoded.append(call[-1]))
+    handle = _decoder_of(model).register_forward_hook(lambda *call: decoded.append(call[-1]))
     try:
         with hooked(model.get_output_embeddings(), catch):
             model(**accepted(model, inputs))
@@ -147,7 +148,7 @@ def _logits_of(model: Any, states: torch.Tensor, decoded: Any) -> torch.Tensor:
     The model runs with what its decoder returned before, and with these states before its head.
     """
     model = unwrapped(model)
-    decoder = model.get_decoder()
+    decoder = _decoder_of(model)
     ids = torch.zeros((1, 1), dtype=torch.long, device=states.device)
     decoder.forward = lambda *_, **__: decoded  # on the instance, it hides the class's
     try:
@@ -155,6 +156,12 @@ def _logits_of(model: Any, states: torch.Tensor, decoded: Any) -> torch.Tensor:
             return model(**accepted(model, {"input_ids": ids, "use_cache": False})).logits.float()
     finally:
         del decoder.forward
+
+
+def _decoder_of(model: Any) -> Any:
+    """Returns what makes the states; ModernBERT calls its head the decoder."""
+    decoder = model.get_decoder()
+    return model.base_model if decoder is model.get_output_embeddings() else decoder
 
 
 class SupervisedLoss(torch.nn.Module):

@@ -21,7 +21,7 @@ from medtune.training.passes import training_order
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
-ROW_TOKENS = 256  # of medtune.generation.answering, which takes seconds to import, too
+ROW_TOKENS = 256  # of medtune.generation.answering, which takes seconds to import
 GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
 SAMPLE = 2000  # records that are encoded; more take longer and change little
 

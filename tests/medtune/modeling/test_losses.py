@@ -39,12 +39,13 @@ def test_gradients_of_a_padded_batch_equal_the_sum_of_its_rows(base_folder: Path
 
 
 @pytest.mark.parametrize(
-    "kind", ["llama", "gemma2", "cohere", "granite", "gpt2", "opt", "qwen3_moe"]
+    "kind",
+    ["llama", "gemma2", "cohere", "granite", "gpt2", "opt", "qwen3_moe", "modernbert-decoder"],
 )
 def test_more_logits_than_fit_are_computed_in_parts(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = random_model(kind)
+    model = random_model(kind, pad_token_id=0)
     embeddings = model.get_input_embeddings().weight
     batch = padded(ROWS, STARTS, 0)
     whole, _ = token_losses(model, batch)

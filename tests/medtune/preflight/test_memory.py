@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from medtune.config.loading import read_yaml, validate
-from medtune.modeling import losses
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.loading import load_base
-from medtune.preflight import memory
 from medtune.preflight.memory import Batches, Decoder, evaluate_bytes, merged, train_bytes
 from medtune.runtime.errors import InputError
 
@@ -112,7 +110,3 @@ def test_a_pass_on_a_gpu_takes_a_whole_step_up_to_the_budget() -> None:
     assert tokens(gradient_accumulation_steps=4, neftune_noise_alpha=5.0) == (400, 200)
     assert tokens(gradient_accumulation_steps=4, tokens_per_pass=600) == (600, 300)
     assert tokens(tokens_per_pass=10) == (100, 50)  # the longest card
-
-
-def test_rows_that_are_scored_together_are_those_of_the_code_that_scores_them() -> None:
-    assert memory.SCORED_ROWS == losses.LOSS_BATCH
