@@ -1,10 +1,9 @@
 """Answers the validation and test questions with a model and scores the answers.
 
 Reads data/tokens/{validation,test}.arrow, data/tokens/prompt.json, data/choices/, models/base/,
-models/adapter/ (`finetuned` models) and data/split/train.parquet (`few_shot` models, which see
-training cards before the question); writes data/predictions/<name>.parquet (test questions),
-<name>_validation.parquet, <name>_choices.parquet (multiple choice), <name>_general.parquet
-(questions that are not medical) and metrics/evaluate_<name>.json.
+models/adapter/ (`finetuned`) and data/split/train.parquet (`few_shot`); writes in
+data/predictions/ <name>.parquet (test questions), <name>_validation.parquet, <name>_choices.parquet
+(multiple choice) and <name>_general.parquet (not medical), and metrics/evaluate_<name>.json.
 Run: python -m stages.evaluate base (or few_shot, finetuned, finetuned_few_shot)
 """
 
@@ -65,8 +64,10 @@ def ask(
     seed: int,
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
     """Returns the references' losses, the choices, and answers to cards and general questions."""
-    from medtune.generation import answering, generate
+    from medtune.generation import answering, engines, generate
+    from medtune.modeling.losses import summed_losses
 
+    engine = engines.find_engine(params.engine)  # fails before the model answers
     logger.info("loading the model")
     model = load_base()
     if name in SHOWN_CARDS:
@@ -82,16 +83,15 @@ def ask(
     lengths += map(len, more)
     all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])
     asked, references = Lists(all_ids, ends=lengths), Lists(all_ids, starts=lengths)
-    if params.engine == "medtune":
+    if engine is None:
         answers = answering.answer_all(model, encoder, asked, params, seed, references)
         return [answer.reference_loss for answer in answers[: len(cards)]], choices, answers
-    from medtune.generation import vllm
-    from medtune.modeling.losses import summed_losses
-
     losses = summed_losses(model, Lists(ids), lengths[: len(cards)])
     ends, adapter = generate.end_ids(model, encoder), ADAPTER if name in ADAPTED else None
-    del model  # vLLM needs the memory
-    return losses, choices, vllm.answer_all(encoder, asked, params, seed, ends, adapter)
+    del model  # the engine needs the memory
+    if not is_main_process():  # the engine divides the work itself
+        return losses, choices, []
+    return losses, choices, engine.answer_all(encoder, asked, params, seed, ends, adapter)
 
 
 def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
@@ -114,17 +114,17 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     columns = (answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False))
     table = predictions.prediction_table(texts(cards), columns, scorer)
     warn_of_thoughts(name, table)
-    asked = [
+    rows = [
         {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
         for q, a in zip(general, answers[len(losses) :], strict=True)
     ]
-    general_table = pa.Table.from_pylist(asked, out_of_domain.SCHEMA)
+    asked = pa.Table.from_pylist(rows, out_of_domain.SCHEMA)
     tested = table[: len(test)]
     scores = score_table(tested, scorer.scores)
-    counts = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
-    counts |= scores | signatures(params.use_stemmer, table["reference"].to_pylist())
-    metrics = counts | dropped | choice_metrics(choices)
-    write(name, [tested, table[len(test) :], choices, general_table], metrics)
+    metrics = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
+    metrics |= signatures(params.use_stemmer, table["reference"].to_pylist())
+    metrics |= scores | dropped | choice_metrics(choices)
+    write(name, [tested, table[len(test) :], choices, asked], metrics)
     found = f"ROUGE-L {scores['rougeL']:.3f}, perplexity {scores['perplexity']:.2f}"
     logger.info(f"{name}: {len(test)} questions → {found}: {PREDICTIONS / name}.parquet")
     return sum(answer.tokens for answer in answers)

@@ -227,7 +227,7 @@ class Metric(Section):
 
 class Evaluate(Section):
     launch: Launch
-    engine: Literal["medtune", "vllm"]
+    engine: Literal["medtune", "openvino", "vllm"]
     max_new_tokens: Count
     batch_size: Count
     temperature: Annotated[float, Field(ge=0)]

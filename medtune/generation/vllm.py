@@ -29,14 +29,9 @@ def answer_all(
     adapter: Path | None = None,
 ) -> list[Answer]:
     """Returns the answers of the base model, or of `adapter` on it, to prompts (token ids)."""
-    try:
-        from vllm import LLM, SamplingParams
-        from vllm.lora.request import LoRARequest
-    except ImportError:
-        raise InputError(
-            "evaluate.engine is vllm, which is not installed: pip install vllm on a machine with "
-            "a GPU, or set evaluate.engine to medtune"
-        ) from None
+    from vllm import LLM, SamplingParams
+    from vllm.lora.request import LoRARequest
+
     lora: dict[str, Any] = {}
     if adapter:
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
@@ -59,6 +54,16 @@ def answer_all(
     )
     rows = [list(output.outputs[0].token_ids) for output in outputs]
     return [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
+
+
+def check_installed() -> None:
+    try:
+        import vllm  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "evaluate.engine is vllm, which is not installed: pip install vllm on a machine with "
+            "a GPU, or set evaluate.engine to medtune"
+        ) from None
 
 
 def _max_lora_rank(rank: int) -> int:

@@ -225,7 +225,7 @@ def evaluate_bytes(
     references = max(references, batches.scored_answers / SCORED_ROWS)  # at least one row
     reading = references * logits + prompts * pass_bytes
     answering = CACHE * cache + max(reading, batches.answered * logits)
-    if params.evaluate.engine == "vllm":  # references have a pass of their own
+    if params.evaluate.engine != "medtune":  # references have a pass of their own
         scored = min(batches.scored_answers, LOGITS_AT_ONCE / decoder.vocabulary)
         answering = max(answering, scored * logits + batches.scored * pass_bytes)
     largest = max(choices, answering)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.scoring.word_splitting import joined, repetition, written_words
+from medtune.scoring.text_scorer import repetition
+from medtune.scoring.word_splitting import joined, written_words
 
 SAME = 0.0005  # smaller differences are shown as 0.000
 LOOPING = 0.2  # share of repeated 4-grams from which an answer is folded

@@ -1,4 +1,4 @@
-"""Everything that the report and the model card show of a run."""
+"""Collects what the report and the model card show of a run."""
 
 import csv
 import platform

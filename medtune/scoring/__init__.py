@@ -1,4 +1,4 @@
 """Scores answers: overlap, perplexity, repetition, numbers without support, further metrics of the
 library evaluate, and multiple-choice questions with their calibration. Imports runtime, config and
-modeling. Used by evaluation, comparison and report.
+modeling. Used by the evaluate stage, comparison and report.
 """

@@ -14,7 +14,6 @@ from medtune.scoring.word_splitting import (
     UnicodeTokenizer,
     beyond_ascii,
     has_unspaced,
-    repetition,
     with_spaces,
     written_words,
 )
@@ -93,3 +92,13 @@ def signatures(use_stemmer: bool, references: Iterable[str]) -> dict[str, str]:
         "chrf_signature": str(chrf.get_signature()),
         "rouge_signature": rouge,
     }
+
+
+def repetition(words: list[str], n: int = 4) -> float:
+    """Returns the share of word n-grams that occurred earlier in the same text, 0 (none) to 1.
+
+    >>> round(repetition("a b c d a b c d".split()), 3)
+    0.2
+    """
+    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0

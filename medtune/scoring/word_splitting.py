@@ -94,13 +94,3 @@ class UnicodeTokenizer:
         if self._stemmer is None:
             return words
         return [self._stemmer.stem(word) if len(word) > 3 else word for word in words]
-
-
-def repetition(words: list[str], n: int = 4) -> float:
-    """Returns the share of word n-grams that occurred earlier in the same text, 0 (none) to 1.
-
-    >>> round(repetition("a b c d a b c d".split()), 3)
-    0.2
-    """
-    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0

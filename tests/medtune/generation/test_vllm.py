@@ -10,6 +10,7 @@ import pytest
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.generation.engines import find_engine
 from medtune.generation.vllm import answer_all
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
@@ -76,9 +77,7 @@ def test_an_adapter_of_too_high_a_rank_is_refused(
         answer_all(encoder, [[65, 66]], PARAMS, 4, {2}, tmp_path)
 
 
-def test_without_vllm_the_error_says_what_to_do(
-    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_vllm_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(InputError, match=r"evaluate\.engine is vllm, which is not installed: pip"):
-        answer_all(encoder, [[65, 66]], PARAMS, 4, {2})
+        find_engine("vllm")

@@ -3,7 +3,7 @@ import pytest
 import sacrebleu
 
 from medtune.scoring.scores import bleu
-from medtune.scoring.text_scorer import TextScorer, signatures
+from medtune.scoring.text_scorer import TextScorer, repetition, signatures
 
 CHINESE = {"prediction": "高血压是一种慢性疾病。", "reference": "高血压是常见的慢性疾病。"}
 THAI = {"prediction": "โรคนี้เป็นโรคเรื้อรัง", "reference": "โรคนี้เป็นโรคปอดเรื้อรัง"}
@@ -64,3 +64,10 @@ def test_signatures_are_those_that_sacrebleu_prints() -> None:
     assert found["bleu_signature"] == str(metric.get_signature())
     assert found["chrf_signature"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0")
     assert found["rouge_signature"].startswith("stem:yes|tok:a-z0-9|version:")
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("a b c d a b c d", 0.2), ("a b c d", 0.0), ("", 0.0), ("a a a a a", 0.5)]
+)
+def test_repetition_is_the_share_of_4_grams_seen_before(text: str, share: float) -> None:
+    assert repetition(text.split()) == pytest.approx(share)

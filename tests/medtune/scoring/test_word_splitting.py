@@ -8,7 +8,6 @@ from medtune.scoring.word_splitting import (
     UnicodeTokenizer,
     beyond_ascii,
     joined,
-    repetition,
     with_spaces,
     written_words,
 )
@@ -42,13 +41,6 @@ def test_ascii_text_gives_the_words_of_rouge(use_stemmer: bool, text: str) -> No
 )
 def test_signs_without_a_letter_are_not_beyond_ascii(text: str, beyond: bool) -> None:
     assert beyond_ascii(text) is beyond
-
-
-@pytest.mark.parametrize(
-    ("text", "share"), [("a b c d a b c d", 0.2), ("a b c d", 0.0), ("", 0.0), ("a a a a a", 0.5)]
-)
-def test_repetition_is_the_share_of_4_grams_seen_before(text: str, share: float) -> None:
-    assert repetition(text.split()) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(

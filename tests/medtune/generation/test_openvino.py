@@ -1,0 +1,160 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from medtune.config.loading import load_params
+from medtune.config.schema import Evaluate
+from medtune.generation import openvino
+from medtune.generation.engines import find_engine
+from medtune.generation.generate import generate
+from medtune.generation.openvino import answer_all
+from medtune.modeling.adapters import load_adapter
+from medtune.modeling.loading import load_base
+from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.runtime.errors import InputError
+from tests.tiny_models import random_model
+
+PARAMS: Evaluate = load_params("evaluate").model_copy(update={"max_new_tokens": 12})
+PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
+
+
+@pytest.fixture
+def encoder(tokenizer: Any) -> PromptEncoder:
+    return PromptEncoder(tokenizer, PromptFormat("chat", None))
+
+
+def some_ends(model: Any, params: Evaluate) -> set[int]:
+    """Tokens that end the answers of a random model at different steps."""
+    free = generate(model, PROMPTS, params, {-1})
+    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "qwen3", "gpt_neox"])
+@pytest.mark.parametrize(("repetition", "frequency"), [(9.0, 0.0), (1.0, 0.5), (1.0, -0.5)])
+def test_greedy_answers_equal_those_of_the_engine_medtune(
+    encoder: PromptEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    repetition: float,
+    frequency: float,
+) -> None:
+    params = PARAMS.model_copy(
+        update={"repetition_penalty": repetition, "frequency_penalty": frequency}
+    )
+    model = random_model(kind)
+    monkeypatch.setattr(openvino, "load_base", lambda precision: model)
+    ends = some_ends(model, params)
+    expected = generate(model, PROMPTS, params, ends)
+    answers = answer_all(encoder, PROMPTS, params, 0, ends)
+    assert [answer.text for answer in answers] == [encoder.decode(ids) for ids in expected]
+    assert [answer.tokens for answer in answers] == [len(ids) for ids in expected]
+    assert [answer.stopped for answer in answers] == [ids[-1] in ends for ids in expected]
+
+
+def lowered(model: Any) -> Any:
+    """Gives all tokens negative logits, of which OpenVINO's penalty alone would raise some."""
+    head = model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.full((300,), -1000.0))
+    return model
+
+
+def test_a_frequency_penalty_lowers_negative_logits_too(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = lowered(random_model("llama", tie_word_embeddings=False))
+    monkeypatch.setattr(openvino, "load_base", lambda precision: model)
+    expected = generate(model, PROMPTS[:4], PARAMS, {0})
+    answers = answer_all(encoder, PROMPTS[:4], PARAMS, 0, {0})
+    assert [answer.text for answer in answers] == [encoder.decode(ids) for ids in expected]
+
+
+@pytest.fixture
+def adapter(base_folder: Path, tmp_path: Path) -> Path:
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    config = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
+    adapted = get_peft_model(load_base(folder=base_folder), config)
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    adapted.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_the_adapter_answers_if_there_is_one(
+    encoder: PromptEncoder, base_folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = load_base(folder=base_folder)
+    monkeypatch.setattr(openvino, "load_base", lambda precision: load_base(folder=base_folder))
+    without = generate(base, PROMPTS, PARAMS, {0})
+    expected = generate(load_adapter(base, adapter), PROMPTS, PARAMS, {0})
+    answers = answer_all(encoder, PROMPTS, PARAMS, 0, {0}, adapter)
+    assert [answer.text for answer in answers] == [encoder.decode(ids) for ids in expected]
+    assert expected != without
+
+
+def test_answers_are_sampled_with_a_temperature(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model("llama")
+    monkeypatch.setattr(openvino, "load_base", lambda precision: model)
+    params = PARAMS.model_copy(update={"temperature": 2.0})
+    once, again, other = (
+        [answer.text for answer in answer_all(encoder, PROMPTS, params, seed, {0})]
+        for seed in (1, 1, 2)
+    )
+    assert once == again != other
+
+
+@pytest.mark.parametrize("kind", ["mamba", "bloom"])
+def test_a_model_that_cannot_be_converted_is_refused(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(openvino, "load_base", lambda precision: random_model(kind))
+    message = rf"OpenVINO cannot run a model of type {kind} \(.+\): set evaluate.engine to medtune"
+    with pytest.raises(InputError, match=message):
+        answer_all(encoder, PROMPTS, PARAMS, 0, {0})
+
+
+def test_a_window_that_is_shorter_than_prompt_and_answer_is_refused(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model("mistral", sliding_window=16)
+    monkeypatch.setattr(openvino, "load_base", lambda precision: model)
+    with pytest.raises(InputError, match="not all of its layers attend to 20 tokens"):
+        answer_all(encoder, PROMPTS, PARAMS, 0, {0})
+
+
+def test_a_model_that_answers_otherwise_once_converted_is_refused(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert, other = openvino.convert, random_model("llama", num_hidden_layers=1)
+    monkeypatch.setattr(openvino, "load_base", lambda precision: random_model("llama"))
+    monkeypatch.setattr(openvino, "convert", lambda model, *rest: convert(other, *rest))
+    with pytest.raises(InputError, match="its answers begin with other tokens"):
+        answer_all(encoder, PROMPTS, PARAMS, 0, {0})
+
+
+def test_two_penalties_together_are_refused(encoder: PromptEncoder) -> None:
+    params = PARAMS.model_copy(update={"repetition_penalty": 1.2})
+    with pytest.raises(InputError, match=r"openvino takes one of evaluate\.frequency_penalty and"):
+        answer_all(encoder, PROMPTS, params, 0, {0})
+
+
+def test_without_openvino_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino_genai", None)
+    with pytest.raises(InputError, match=r"which is not installed: pip install openvino-genai, or"):
+        find_engine("openvino")
+
+
+def test_conversions_are_not_reported_to_the_makers_of_openvino(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "load_base", lambda precision: random_model("llama"))
+    answer_all(encoder, PROMPTS[:1], PARAMS, 0, {0})
+    assert "openvino_telemetry" not in sys.modules
