@@ -6,8 +6,7 @@ The model is converted first, which takes about as long as answering a hundred q
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,9 +48,9 @@ def answer_all(
             "to medtune"
         )
     logger.info("converting the model for OpenVINO")
-    with _engine(prompts, params, ends, adapter) as engine:
-        logger.info(f"answering {len(prompts)} questions")
-        rows = _generate(engine, prompts, _sampling(params, seed, ends))
+    engine = load_engine(prompts, params, ends, adapter)
+    logger.info(f"answering {len(prompts)} questions")
+    rows = generate(engine, prompts, sampling(params, seed, ends))
     return [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
 
 
@@ -66,9 +65,11 @@ def check_installed() -> None:
         ) from None
 
 
-@contextmanager
-def _engine(prompts: Ids, params: Evaluate, ends: set[int], adapter: Path | None) -> Iterator[Any]:
-    """Yields a pipeline of OpenVINO GenAI whose first tokens were compared with the model's."""
+def load_engine(prompts: Ids, params: Evaluate, ends: set[int], adapter: Path | None = None) -> Any:
+    """Returns a pipeline of OpenVINO GenAI for these prompts.
+
+    Raises InputError if the model cannot be converted, or then begins the first answers otherwise.
+    """
     from openvino_genai import ContinuousBatchingPipeline
 
     model = load_base("fp32").cpu()
@@ -86,8 +87,8 @@ def _engine(prompts: Ids, params: Evaluate, ends: set[int], adapter: Path | None
             engine = ContinuousBatchingPipeline(folder, _scheduler(params), "CPU", options)
         except Exception as error:  # of the tracer, the converter or the compiler
             raise _refusal(kind, in_one_line(error)) from None
-        _compare(kind, logits, _generate(engine, checked, _greedy(1, ends)))
-        yield engine
+    _compare(kind, logits, generate(engine, checked, _greedy(1, ends)))
+    return engine
 
 
 def _scheduler(params: Evaluate) -> Any:
@@ -120,7 +121,7 @@ def _greedy(tokens: int, ends: set[int]) -> Any:
     return config
 
 
-def _sampling(params: Evaluate, seed: int, ends: set[int]) -> Any:
+def sampling(params: Evaluate, seed: int, ends: set[int]) -> Any:
     config = _greedy(params.max_new_tokens, ends)
     config.repetition_penalty = params.repetition_penalty
     config.frequency_penalty = params.frequency_penalty
@@ -130,7 +131,7 @@ def _sampling(params: Evaluate, seed: int, ends: set[int]) -> Any:
     return config
 
 
-def _generate(engine: Any, prompts: Ids, config: Any) -> list[list[int]]:
+def generate(engine: Any, prompts: Ids, config: Any) -> list[list[int]]:
     """Returns each prompt's new ids, up to and including the one that ended it."""
     from openvino import Tensor
 
