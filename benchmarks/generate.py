@@ -1,7 +1,8 @@
 """Compares the speed of greedy answers with several ways of transformers and with OpenVINO.
 
-In each round every arm answers the same questions, in rotating order. The slow arm, one question at a
-time as published systems do it, answers only a share of them, a different one in each round. Reads
+In each round every arm answers the same questions, in rotating order. The slow arm, one question
+at a time as published systems do it, answers only a share of them, a different one in each round.
+OpenVINO takes part if it is installed; its conversion of the model does not count. Reads
 data/tokens/ and models/base/; prints a table.
 
     python -m benchmarks.generate

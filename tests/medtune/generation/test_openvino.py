@@ -33,8 +33,17 @@ def some_ends(model: Any, params: Evaluate) -> set[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "qwen3", "gpt_neox"])
-@pytest.mark.parametrize(("repetition", "frequency"), [(9.0, 0.0), (1.0, 0.5), (1.0, -0.5)])
+@pytest.mark.parametrize(
+    ("kind", "repetition", "frequency"),
+    [
+        ("llama", 9.0, 0.0),
+        ("llama", 1.0, 0.5),
+        ("llama", 1.0, -0.5),
+        ("gemma3_text", 9.0, 0.0),
+        ("qwen3", 1.0, 0.5),
+        ("gpt_neox", 9.0, 0.0),
+    ],
+)
 def test_greedy_answers_equal_those_of_the_engine_medtune(
     encoder: PromptEncoder,
     monkeypatch: pytest.MonkeyPatch,
