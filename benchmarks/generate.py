@@ -1,8 +1,7 @@
-"""Compares the speed of greedy answers with several ways of transformers and with OpenVINO.
+"""Compares the speed of greedy answers with several ways of transformers, on the same questions.
 
-In each round every arm answers the same questions, in rotating order. The slow arm, one question
-at a time as published systems do it, answers only a share of them, a different one in each round.
-OpenVINO takes part if it is installed; its conversion of the model does not count. Reads
+In each round every arm answers the questions, in rotating order. The slow arm, one question at a
+time as published systems do it, answers only a share of them, a different one in each round. Reads
 data/tokens/ and models/base/; prints a table.
 
     python -m benchmarks.generate
@@ -13,7 +12,6 @@ import argparse
 import logging
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,6 @@ from medtune.runtime.stage import one_line_errors, set_up_logging
 logger = logging.getLogger("medtune")
 
 ONE_BY_ONE = "transformers, one at a time"
-OPENVINO = "OpenVINO GenAI (`evaluate.engine: openvino`)"
 Ids = list[list[int]]
 
 
@@ -45,7 +42,6 @@ class Answering:
     model: Any
     params: Evaluate
     ends: set[int]
-    engine: Any = None
 
     def one_by_one(self, prompts: Ids) -> Ids:
         return [self.batch([ids])[0] for ids in prompts]
@@ -78,18 +74,6 @@ class Answering:
             rows = generate(self.model, [prompts[n] for n in numbers], self.params, self.ends)
             answers |= dict(zip(numbers, rows, strict=True))
         return [answers[number] for number in range(len(prompts))]
-
-    def openvino(self, prompts: Ids) -> Ids:
-        from medtune.generation.openvino import generate, sampling
-
-        return generate(self.engine, prompts, sampling(self.params, 0, self.ends))
-
-    def convert(self, prompts: Ids) -> None:
-        """Prepares the arm of OpenVINO, which answers on a CPU."""
-        from medtune.generation.openvino import check_installed, load_engine
-
-        check_installed()
-        self.engine = load_engine(prompts, self.params, self.ends)
 
     def batch(self, prompts: Ids) -> Ids:
         """Returns the answers of transformers' `generate` to one batch, padded on the left."""
@@ -124,7 +108,6 @@ ARMS = {
     "transformers, batches in the file's order": Answering.unsorted,
     "transformers, batches by length": Answering.sorted,
     "transformers, continuous batching": Answering.continuous,
-    OPENVINO: Answering.openvino,
     OURS: Answering.ours,
 }
 
@@ -151,7 +134,7 @@ def questions(count: int) -> Ids:
 
 def measure(answering: Answering, prompts: Ids, rounds: int) -> tuple[pd.DataFrame, dict[str, Ids]]:
     """Returns a row for each arm and round, and each arm's answers."""
-    rows, arms = [], [arm for arm in ARMS if arm != OPENVINO or answering.engine]
+    rows, arms = [], list(ARMS)
     answers: dict[str, Ids] = {arm: [[] for _ in prompts] for arm in arms}
     for number in range(rounds):
         shift = number % len(arms)
@@ -196,10 +179,8 @@ def main() -> None:
     set_up_logging("benchmark")
     keep_freed_memory()  # as evaluate does; all arms run in this process
     with one_line_errors():
-        answering, prompts = load(BASE, options.batch_size), questions(options.questions)
-        if find_spec("openvino_genai"):
-            answering.convert(prompts)
-        rows, answers = measure(answering, prompts, options.rounds)
+        answering = load(BASE, options.batch_size)
+        rows, answers = measure(answering, questions(options.questions), options.rounds)
         show(summary(rows, answers), "torch", "transformers", output=options.output, rows=rows)
 
 
