@@ -45,7 +45,6 @@ logger = logging.getLogger("medtune")
 
 TRAINING = Path("data/split/train.parquet")
 PREDICTIONS = Path("data/predictions")
-METRICS = Path("metrics")
 SCHEMAS = {  # of the tables that are written, by the end of the file's name
     "": predictions.SCHEMA,
     "_validation": predictions.SCHEMA,
@@ -67,7 +66,7 @@ def ask(
     from medtune.generation import answering, engines, generate
     from medtune.modeling.losses import summed_losses
 
-    engine = engines.find_engine(params.engine)  # fails before the model answers
+    engine = engines.find_engine(params)  # fails before the model answers
     logger.info("loading the model")
     model = load_base()
     if name in SHOWN_CARDS:
@@ -86,10 +85,11 @@ def ask(
     if engine is None:
         answers = answering.answer_all(model, encoder, asked, params, seed, references)
         return [answer.reference_loss for answer in answers[: len(cards)]], choices, answers
+    answering.longest_answer(model, asked, params)  # fails if it does not fit
     losses = summed_losses(model, Lists(ids), lengths[: len(cards)])
     ends, adapter = generate.end_ids(model, encoder), ADAPTER if name in ADAPTED else None
     del model  # the engine needs the memory
-    if not is_main_process():  # the engine divides the work itself
+    if not is_main_process():  # the engine answers all questions in one
         return losses, choices, []
     return losses, choices, engine.answer_all(encoder, asked, params, seed, ends, adapter)
 
@@ -97,7 +97,7 @@ def ask(
 def write(name: str, tables: list[pa.Table], metrics: dict[str, Any]) -> None:
     for suffix, table in zip(SCHEMAS, tables, strict=True):
         write_table(PREDICTIONS / f"{name}{suffix}.parquet", table)
-    write_json(METRICS / f"evaluate_{name}.json", metrics)
+    write_json(Path("metrics") / f"evaluate_{name}.json", metrics)
 
 
 def answer(name: str, params: Evaluate, seed: int) -> int:

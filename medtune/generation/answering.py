@@ -44,6 +44,13 @@ class Answer:
     reference_loss: tuple[float, int] = (0.0, 0)
 
 
+def longest_answer(model: Any, prompts: Sequence[list[int]], params: Evaluate) -> int:
+    """Returns the most tokens that a prompt and its answer have; refuses what does not fit."""
+    longest = max(row_lengths(prompts), default=0) + params.max_new_tokens
+    check_length(model.config, longest, "the longest question with its answer", SHORTER)
+    return longest
+
+
 def answer_all(
     model: Any,
     encoder: PromptEncoder,
@@ -58,9 +65,7 @@ def answer_all(
     similar length go together, and the batches are divided between the processes.
     """
     ends = end_ids(model, encoder)
-    lengths = row_lengths(prompts)
-    longest = max(lengths, default=0) + params.max_new_tokens
-    check_length(model.config, longest, "the longest question with its answer", SHORTER)
+    lengths, longest = row_lengths(prompts), longest_answer(model, prompts, params)
     batches = batches_of(lengths, params)
     if model.device.type == "cuda" and process_count() == 1:  # batches must be equal in all
         free_bytes, _ = torch.cuda.mem_get_info()

@@ -159,7 +159,7 @@ class SharedPrefixCache(SlotCache):
         padding = (self.length - lengths)[:, None]  # (N, 1) columns between prefix and suffix
         # (N, C) bool: every column but padding; columns to come count as well
         self.key_mask = (columns < self.prefix_length) | (columns >= self.prefix_length + padding)
-        self.group = slice(0, 0)  # the rows of the present prefill pass
+        self.group = slice(0, 0)  # the rows of the present prefill pass; none in a decode pass
         self.layout = Layout(0, (0, 0), lengths[:0])  # of that pass
         # (1,) where a decode pass writes, if all columns shall take part; else the last in use
         self.column: torch.Tensor | None = None
@@ -208,6 +208,7 @@ class SharedPrefixCache(SlotCache):
 
     def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
         if "layout" not in inputs:
+            self.group = slice(0, 0)
             places = torch.arange(len(inputs["input_ids"]), device=self.device)
             return cached_logits(self.model, self, places, inputs)
         references = self.references[self.group]
@@ -242,7 +243,7 @@ class _SharedPrefixLayer(SlotLayer):
         A prefill pass gives and gets (1, H, P + T, E). A decode pass gives (N, H, 1, E) and
         gets (N, H, length, E), or all columns if the cache names the one to write.
         """
-        if key_states.shape[0] == 1 and key_states.shape[2] > 1:
+        if self.cache.group.stop:
             self._store_prompts(key_states, value_states)
             return key_states, value_states
         rows, length, column = self.cache.row_count, self.cache.length, self.cache.column

@@ -15,9 +15,9 @@ from torch import nn
 class _Step(nn.Module):
     """A pass of the model whose cache is a list of inputs and outputs, as a conversion needs it."""
 
-    def __init__(self, model: Any, positive: bool, tokens: int) -> None:
+    def __init__(self, model: Any, shift_logits: bool, tokens: int) -> None:
         super().__init__()
-        self.model, self.positive, self.tokens = model, positive, tokens
+        self.model, self.shift_logits, self.tokens = model, shift_logits, tokens
 
     def forward(
         self,
@@ -42,7 +42,7 @@ class _Step(nn.Module):
             past_key_values=cache,
             use_cache=True,
         ).logits
-        if self.positive:  # OpenVINO adds the frequency penalty to negative logits
+        if self.shift_logits:  # OpenVINO adds the frequency penalty to negative logits
             logits = logits - logits.amin(-1, keepdim=True)
         return logits, *(tensor for layer in cache.layers for tensor in (layer.keys, layer.values))
 
@@ -60,10 +60,10 @@ def _empty_cache(model: Any, tokens: int) -> Any:
     return cache
 
 
-def convert(model: Any, folder: Path, positive: bool, tokens: int) -> None:
+def convert(model: Any, folder: Path, shift_logits: bool, tokens: int) -> None:
     """Writes the model in OpenVINO's format, for prompts and answers of at most `tokens` together.
 
-    `positive` moves the logits of a row so that the least is 0. Raises ValueError if the model
+    `shift_logits` makes the least logit of a row 0. Raises ValueError if the model
     has layers that GenAI's cache does not fit.
     """
     from openvino import convert_model, save_model
@@ -75,9 +75,9 @@ def convert(model: Any, folder: Path, positive: bool, tokens: int) -> None:
     past = [tensor.clone() for layer in cache.layers for tensor in (layer.keys, layer.values)]
     example = (ids, torch.ones(2, 4, dtype=torch.long), ids + torch.tensor([2, 3]), *past)
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):  # of the tracer
-        graph = convert_model(_Step(model, positive, tokens), example_input=example)
+        graph = convert_model(_Step(model, shift_logits, tokens), example_input=example)
     _name(graph, [(tensor.shape[1], tensor.shape[3]) for tensor in past])
-    _keep_cache(graph, graph.inputs[3:])
+    _make_stateful(graph, graph.inputs[3:])
     save_model(graph, folder / "openvino_model.xml", compress_to_fp16=False)
 
 
@@ -93,7 +93,7 @@ def _name(graph: Any, sizes: list[tuple[int, int]]) -> None:
     graph.reshape(dict(zip(graph.inputs, shapes, strict=True)))
 
 
-def _keep_cache(graph: Any, cached: list[Any]) -> None:
+def _make_stateful(graph: Any, cached: list[Any]) -> None:
     """Turns the cache's inputs and outputs into states, whose rows the input `beam_idx` chooses."""
     import openvino
     from openvino import opset13 as operations
@@ -114,8 +114,8 @@ def _keep_cache(graph: Any, cached: list[Any]) -> None:
     for state in graph.get_ops():
         if state.get_type_name() == "ReadValue":  # of no tokens at first
             sizes = state.output(0).partial_shape
-            rest = operations.constant([sizes[1].get_length(), 0, sizes[3].get_length()])
-            first = operations.concat([rows, rest], 0)
+            heads, head_dim = sizes[1].get_length(), sizes[3].get_length()
+            first = operations.concat([rows, operations.constant([heads, 0, head_dim])], 0)
             state.set_arguments(
                 [operations.broadcast(operations.constant(0.0, openvino.Type.f32), first)]
             )

@@ -56,7 +56,8 @@ def answer_all(
     return [Answer(encoder.decode(ids), len(ids), ids[-1] in ends) for ids in rows]
 
 
-def check_installed() -> None:
+def check(params: Evaluate) -> None:
+    """Raises InputError if vLLM is not installed."""
     try:
         import vllm  # noqa: F401
     except ImportError:

@@ -147,6 +147,32 @@ def test_a_model_that_is_switched_off_writes_empty_tables_without_a_model(
     assert json.loads(Path("metrics/evaluate_finetuned_few_shot.json").read_text()) == {"n": 0}
 
 
+def tables() -> list[list[dict[str, Any]]]:
+    paths = [Path(f"data/predictions/base{end}.parquet") for end in evaluate.SCHEMAS]
+    return [pq.read_table(path).to_pylist() for path in paths]
+
+
+def test_another_engine_gives_the_same_answers_likelihoods_and_choices(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate", "base"])
+    evaluate.main()
+    expected = tables()
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("engine: medtune", "engine: openvino"), "utf-8")
+    monkeypatch.setattr(answering, "answer_all", pytest.fail)
+    evaluate.main()
+    losses = [[row.pop("nll", 0.0) for row in table] for table in tables()]
+    assert losses == [
+        [pytest.approx(row.pop("nll", 0.0), rel=1e-4) for row in table] for table in expected
+    ]
+    got = tables()
+    for table in got:
+        for row in table:
+            row.pop("nll", None)
+    assert got == expected
+
+
 def test_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["evaluate", "both"])
     with pytest.raises(InputError, match=r"takes one of base, few_shot, finetuned, .*, got 'both'"):

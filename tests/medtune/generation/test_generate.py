@@ -59,6 +59,13 @@ def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
     assert len({len(ids) for ids in expected}) > 2
 
 
+def test_a_prompt_may_have_one_token_and_a_pass_of_its_own(model: Any, ends: set[int]) -> None:
+    long = [*range(100, 200)] * 30  # too many tokens for a pass with another prompt
+    for prompts in ([[5]], [[5], [6]], [long, [5], [6]]):
+        expected = [by_transformers(model, prompt, ends) for prompt in prompts]
+        assert generate(model, prompts, PARAMS, ends) == expected
+
+
 @pytest.mark.parametrize("prefix", [0, 1, 2, 9, 30])
 def test_prompts_may_share_a_prefix_and_one_may_be_the_prefix_of_another(
     model: Any, ends: set[int], prefix: int

@@ -93,6 +93,7 @@ def test_the_last_rows_move_into_the_slots_of_rows_that_leave(cache: SharedPrefi
         [1, 1, 0, 0, 1, 1],
     ]
     new = torch.tensor([70.0, 71.0])[:, None, None, None]
+    cache.group = slice(0, 0)  # as next_logits does
     keys, values = layer.update(new, new)
     assert keys[:, 0, :, 0].tolist() == [[90, 80, 0, 5, 6, 70], [90, 80, 0, 0, 4, 71]]
     assert torch.equal(keys, values)

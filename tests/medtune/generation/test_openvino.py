@@ -1,6 +1,6 @@
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import torch
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation import openvino
-from medtune.generation.engines import find_engine
+from medtune.generation.engines import ENGINES, find_engine
 from medtune.generation.generate import generate
 from medtune.generation.openvino import answer_all
 from medtune.modeling.adapters import load_adapter
@@ -107,25 +107,45 @@ def test_the_adapter_answers_if_there_is_one(
     assert expected != without
 
 
-def test_answers_are_sampled_with_a_temperature(
+@pytest.mark.slow
+def test_each_answer_is_sampled_by_itself_with_a_temperature(
     encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = random_model("llama")
     monkeypatch.setattr(openvino, "load_base", lambda precision: model)
     params = PARAMS.model_copy(update={"temperature": 2.0})
+    prompts = [*PROMPTS, *PROMPTS]
     once, again, other = (
-        [answer.text for answer in answer_all(encoder, PROMPTS, params, seed, {0})]
-        for seed in (1, 1, 2)
+        [answer.text for answer in answer_all(encoder, prompts, params, seed, {0})]
+        for seed in (1, 1, 100)
     )
     assert once == again != other
+    assert once[: len(PROMPTS)] != once[len(PROMPTS) :]
 
 
-@pytest.mark.parametrize("kind", ["mamba", "bloom"])
+def test_prompts_may_have_one_token_share_a_long_beginning_or_be_missing(
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model("llama")
+    monkeypatch.setattr(openvino, "load_base", lambda precision: model)
+    prompts = [[5], *([*range(100, 200), n] for n in range(40)), [*range(100, 200)] * 30]
+    expected = generate(model, prompts, PARAMS, {0})
+    answers = answer_all(encoder, prompts, PARAMS, 0, {0})
+    assert [answer.text for answer in answers] == [encoder.decode(ids) for ids in expected]
+    assert answer_all(encoder, [], PARAMS, 0, {0}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("mamba", "not all of its layers attend to 20 tokens"), ("bloom", "TorchScript")],
+)
 def test_a_model_that_cannot_be_converted_is_refused(
-    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch, kind: str
+    encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch, kind: str, reason: str
 ) -> None:
     monkeypatch.setattr(openvino, "load_base", lambda precision: random_model(kind))
-    message = rf"OpenVINO cannot run a model of type {kind} \(.+\): set evaluate.engine to medtune"
+    message = (
+        rf"OpenVINO cannot run a model of type {kind} \(.*{reason}.*\): set evaluate.engine to"
+    )
     with pytest.raises(InputError, match=message):
         answer_all(encoder, PROMPTS, PARAMS, 0, {0})
 
@@ -149,16 +169,36 @@ def test_a_model_that_answers_otherwise_once_converted_is_refused(
         answer_all(encoder, PROMPTS, PARAMS, 0, {0})
 
 
-def test_two_penalties_together_are_refused(encoder: PromptEncoder) -> None:
-    params = PARAMS.model_copy(update={"repetition_penalty": 1.2})
-    with pytest.raises(InputError, match=r"openvino takes one of evaluate\.frequency_penalty and"):
-        answer_all(encoder, PROMPTS, params, 0, {0})
+@pytest.mark.parametrize(
+    ("engine", "missing", "remedy"),
+    [("openvino", "openvino_genai", "pip install openvino-genai"), ("vllm", "vllm", "pip install")],
+)
+def test_an_engine_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, engine: str, missing: str, remedy: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    params = PARAMS.model_copy(update={"engine": engine})
+    with pytest.raises(InputError, match=rf"evaluate\.engine is {engine}, which is not .*{remedy}"):
+        find_engine(params)
 
 
-def test_without_openvino_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openvino_genai", None)
-    with pytest.raises(InputError, match=r"which is not installed: pip install openvino-genai, or"):
-        find_engine("openvino")
+def test_what_openvino_cannot_do_is_refused_before_the_model_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    params = PARAMS.model_copy(update={"engine": "openvino"})
+    with pytest.raises(
+        InputError, match=r"one penalty, got two: set evaluate\.frequency_penalty to"
+    ):
+        find_engine(params.model_copy(update={"repetition_penalty": 1.2}))
+    monkeypatch.setattr(openvino, "device", lambda: "cuda")
+    with pytest.raises(InputError, match="computes on the CPU, but this machine has a GPU"):
+        find_engine(params)
+
+
+def test_all_engines_are_known_to_the_parameters() -> None:
+    names = get_args(Evaluate.model_fields["engine"].annotation)
+    assert set(names) == {"medtune", *ENGINES}
+    assert find_engine(PARAMS) is None
 
 
 def test_conversions_are_not_reported_to_the_makers_of_openvino(

@@ -10,7 +10,6 @@ import pytest
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.engines import find_engine
 from medtune.generation.vllm import answer_all
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
@@ -75,9 +74,3 @@ def test_an_adapter_of_too_high_a_rank_is_refused(
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 600}))
     with pytest.raises(InputError, match="up to rank 512, but this one has 600"):
         answer_all(encoder, [[65, 66]], PARAMS, 4, {2}, tmp_path)
-
-
-def test_without_vllm_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(InputError, match=r"evaluate\.engine is vllm, which is not installed: pip"):
-        find_engine("vllm")
