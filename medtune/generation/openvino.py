@@ -124,12 +124,6 @@ def _scheduler(params: Evaluate) -> Any:
     return scheduler
 
 
-def _compare(kind: str, logits: list[torch.Tensor], rows: list[list[int]]) -> None:
-    for row, (token,) in zip(logits, rows, strict=True):
-        if row[token] < row.max() - TOLERANCE:
-            raise _refusal(kind, "its answers begin with other tokens")
-
-
 def _refusal(model_type: str, reason: str) -> InputError:
     return InputError(
         f"OpenVINO cannot run a model of type {model_type} ({reason}): "
