@@ -8,11 +8,11 @@ from typing import Any
 from app.api.chat_bodies import FinishReason
 from app.api.errors import ApiError, busy, too_long
 from app.assistant import Assistant, Reply
+from app.continuous_batching.log_probabilities import TokenScores
 from app.guard_remarks import Remarks
 from app.request_queue import End, QueueFullError
 from app.stops import StopStrings
 from medtune.config.schema import Evaluate
-from medtune.continuous_batching.log_probabilities import TokenScores
 from medtune.guard.notices import Notice
 
 

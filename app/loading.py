@@ -32,7 +32,7 @@ def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> 
 
 
 def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
-    from medtune.continuous_batching.batch import ContinuousBatch
+    from app.continuous_batching.batch import ContinuousBatch
     from medtune.generation.generate import end_ids
     from medtune.modeling.limits import context_tokens
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from app.continuous_batching.log_probabilities import TokenScores
 from app.limits import Limits
 from medtune.config.schema import Evaluate
-from medtune.continuous_batching.log_probabilities import TokenScores
 
 logger = logging.getLogger("medtune")
 
@@ -21,7 +21,7 @@ TOKENS_AT_ONCE = 1024  # of prompts, padding included, that join in one turn; ot
 
 
 class Batch(Protocol):
-    """What the engine needs of medtune.continuous_batching.batch.ContinuousBatch."""
+    """What the engine needs of app.continuous_batching.batch.ContinuousBatch."""
 
     @property
     def is_open(self) -> bool: ...

@@ -106,6 +106,14 @@ def environment(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
+def is_resource_tracker(process: psutil.Process) -> bool:
+    """Whether this process of multiprocessing runs, which ends after the one that it serves."""
+    try:
+        return "multiprocessing" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_is_left_behind() -> Iterator[None]:
     """Fails if a test has left a process running, names that test and kills the process."""
@@ -114,8 +122,7 @@ def no_process_is_left_behind() -> Iterator[None]:
     inherited = ("MEDTUNE_TEST_SESSION", SESSION)
     marked = {p for p in psutil.process_iter() if inherited in environment(p).items()}
     started = marked | set(psutil.Process().children(recursive=True))  # a forked child has no mark
-    _, running = psutil.wait_procs(started, timeout=5)
-    left = [p for p in running if "multiprocessing" not in " ".join(p.cmdline())]
+    _, left = psutil.wait_procs({p for p in started if not is_resource_tracker(p)}, timeout=5)
     tests = {environment(p).get("PYTEST_CURRENT_TEST", " ".join(p.cmdline())) for p in left}
     for process in left:
         process.kill()

@@ -202,6 +202,7 @@ def test_experiments_of_a_shallow_clone_are_pushed(clone: Path) -> None:
     assert run(clone, "git", "show", "FETCH_HEAD:params.yaml").stdout == "lr: 2\n"
 
 
+@pytest.mark.slow
 def test_a_job_of_an_array_runs_its_own_experiment(clone: Path) -> None:
     script = clone / "deploy/experiments.sh"
     script.write_text('#!/bin/sh\nprintf "<%s>" "$(dvc cache dir)" "$@"\n')
@@ -210,6 +211,7 @@ def test_a_job_of_an_array_runs_its_own_experiment(clone: Path) -> None:
     assert done.stdout == f"<{clone}/.dvc/cache><lr=3 wd=0>", done.stderr
 
 
+@pytest.mark.slow
 def test_without_a_dvc_remote_nothing_is_computed(clone: Path) -> None:
     (clone / ".dvc/config").write_text("[core]\n    analytics = false\n")
     done = attempt(clone, "deploy/experiments.sh", "lr=2")

@@ -184,6 +184,7 @@ def test_commands_are_found_on_many_pages() -> None:
     assert all(counts.values()) and counts["dvc"] > 20 and counts["medtune"] > 10, counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_command_can_be_typed(words: tuple[str, ...], tmp_path: Path) -> None:
     program, *rest = words
@@ -292,6 +293,7 @@ def stages() -> tuple[Any, list[Any]]:
         return networkx.relabel_nodes(index.graph, lambda stage: stage.name), list(index.stages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changed", "promise"), rows())
 def test_the_table_of_what_runs_again_is_true(changed: str, promise: str) -> None:
     from networkx import ancestors
@@ -361,6 +363,7 @@ def test_the_figures_of_the_guard_are_those_of_the_committed_metrics() -> None:
     assert f"{100 * metrics['emergency.medical_rate']:.1f} % get the notice" in text
 
 
+@pytest.mark.slow
 def test_the_figures_of_multiple_choice_are_those_of_the_committed_metrics() -> None:
     metrics = json.loads((ROOT / "metrics/compare_scores.json").read_text())
     for name in ("medical", "general"):

@@ -11,6 +11,8 @@ import vl_convert
 
 from tests.chromium import CHROMIUM, OPTIONS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MARKS = """() => Object.fromEntries([...document.querySelectorAll("body > div")].map((plot) => [
   plot.id, plot.querySelectorAll("svg.marks .role-mark path").length]))"""
@@ -41,7 +43,6 @@ def test_make_writes_the_script_that_the_page_loads(page: Path) -> None:
     assert 'src="../.dvc/plots/vega.js"' in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
 def test_every_plot_is_drawn_without_a_network_or_the_page_says_what_to_do(page: Path) -> None:
     from playwright.sync_api import sync_playwright

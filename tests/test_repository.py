@@ -4,8 +4,9 @@ import ast
 from pathlib import Path
 
 import pytest
-from check_jsonschema import main as check
 from click.testing import CliRunner
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -19,6 +20,8 @@ FILES = {
 
 @pytest.mark.parametrize(("schema", "pattern"), FILES.items())
 def test_a_file_follows_its_schema(schema: str, pattern: str) -> None:
+    from check_jsonschema import main as check
+
     files = [str(path) for path in ROOT.glob(pattern)]
     assert files
     done = CliRunner().invoke(check, ["--builtin-schema", f"vendor.{schema}", *files])

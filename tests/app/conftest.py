@@ -14,12 +14,12 @@ from fastapi.testclient import TestClient
 from app.__main__ import listen as open_port
 from app.api.server import create_app
 from app.assistant import Assistant
+from app.continuous_batching.log_probabilities import TokenScores
 from app.guard_remarks import Remarks
 from app.limits import Limits
 from app.request_queue import Engine
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.continuous_batching.log_probabilities import TokenScores
 from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
 
 END = 0

@@ -122,6 +122,7 @@ def guarded(build: Any, encoder: Any, spoken: Any) -> Callable[..., Any]:
     return built
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["finetuned", "base"])
 @pytest.mark.parametrize(("question", "scope", "expected", "tokens"), CASES)
 def test_the_openai_client_gets_the_fixed_texts(
@@ -152,6 +153,7 @@ def sent(question: str, stream: bool) -> dict[str, Any]:
     return {"model": "finetuned", "messages": messages, "stream": stream}
 
 
+@pytest.mark.slow
 def test_an_emergency_is_answered_before_the_first_token(
     guarded: Any, spoken: Any, listen: Any
 ) -> None:
@@ -192,6 +194,7 @@ def test_an_emergency_is_answered_though_the_model_fails(guarded: Any, spoken: A
         assert client.post(URL, json=sent("What is gout?", False)).status_code == 500
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_left_before_it_is_generated_costs_nothing(
     guarded: Any, spoken: Any, listen: Any
 ) -> None:

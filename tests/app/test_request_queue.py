@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.continuous_batching.log_probabilities import TokenScores
 from app.request_queue import End, Engine, Job, QueueFullError
 from medtune.config.schema import Evaluate
-from medtune.continuous_batching.log_probabilities import TokenScores
 from tests.waiting import until
 
 Start = Callable[..., Engine]

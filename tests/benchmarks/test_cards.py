@@ -46,6 +46,7 @@ def made(real: list[Card]) -> list[Card]:
     return list(make_cards(real, SIZE, seed=1))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_cards_and_fewer_are_the_beginning(
     real: list[Card], made: list[Card]
 ) -> None:

@@ -51,6 +51,7 @@ def test_memory_beyond_the_start_is_the_difference_of_the_peaks() -> None:
     assert table.index.tolist() == ["clean", "train"]
 
 
+@pytest.mark.slow
 def test_memory_of_children_counts_and_shared_memory_counts_once(tmp_path: Path) -> None:
     starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"
     forks = "import os, time; x = bytearray(200 << 20); os.fork(); time.sleep(0.7)"

@@ -12,6 +12,8 @@ from medtune.config.loading import read_yaml
 from medtune.modeling.loading import BASE, load_tokenizer
 from tests import warm_python
 
+pytestmark = pytest.mark.slow
+
 WORDS = 512
 
 
@@ -45,7 +47,6 @@ def test_a_project_has_the_settings_of_its_preset(options: Namespace, tmp_path: 
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-@pytest.mark.slow
 def test_a_preset_is_measured_from_its_cards_to_its_answers(
     options: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ def answering(base_folder: Path) -> Answering:
     return Answering(load_base(folder=base_folder), params, {3, 200})
 
 
+@pytest.mark.slow
 def test_all_arms_answer_the_same_questions_alike(
     answering: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:

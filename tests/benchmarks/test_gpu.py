@@ -43,6 +43,7 @@ def test_arithmetic_of_a_step_is_counted_by_hand(tmp_path: Path) -> None:
     assert train_flops(folder, rows, params) == expected
 
 
+@pytest.mark.slow
 def test_batches_equal_rows_one_by_one(bench: Bench) -> None:
     found = dict(gpu_answers.equality(bench))
     assert found["equality, fp32"]["loss_error"] < 1e-5

@@ -58,6 +58,7 @@ def name_of(command: str) -> str:
     return " ".join(word for word in words if word.islower() and word != "smoke")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["preset", "--list"], ["leaderboard", "--help"]])
 def test_help_and_lists_are_instant(arguments: list[str]) -> None:
     code = (
@@ -110,6 +111,7 @@ def test_elsewhere_than_in_a_project_a_command_says_so(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("packages", "module", "arguments", "line"),
     [
@@ -130,6 +132,7 @@ def test_a_command_without_its_packages_names_the_target_that_installs_them(
     assert done.stderr.startswith(line) and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_missing_module_of_ours_is_a_bug_and_keeps_its_traceback(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").touch()
     done = python(tmp_path, without(("medtune.report.headline",), "medtune"), "summary")

@@ -3,10 +3,9 @@
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests import warm_python
 
@@ -38,22 +37,25 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def cell_with(notebook: nbformat.NotebookNode, text: str) -> int:
+def cell_with(notebook: Any, text: str) -> int:
     (number,) = [n for n, cell in enumerate(notebook.cells) if text in cell.source]
     return number
 
 
-def set_parameter(notebook: nbformat.NotebookNode, old: str, new: str) -> None:
+def set_parameter(notebook: Any, old: str, new: str) -> None:
     cell = notebook.cells[cell_with(notebook, old)]
     cell.source = cell.source.replace(old, new)
 
 
-def printed(notebook: nbformat.NotebookNode) -> str:
+def printed(notebook: Any) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
+@pytest.mark.slow  # nbformat takes seconds to import
 def test_notebook_is_committed_without_outputs() -> None:
+    import nbformat
+
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -64,6 +66,9 @@ def test_notebook_is_committed_without_outputs() -> None:
 def test_notebook_runs_from_the_clone_to_the_chat(
     smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
     monkeypatch.delenv("PYTEST_CURRENT_TEST")  # the kernel would not show what processes print
     reader = tmp_path / "reader"
     reader.mkdir()

@@ -82,6 +82,7 @@ def test_no_training_cards_are_one_clear_error(project: Path) -> None:
         baselines.main()
 
 
+@pytest.mark.slow
 def test_no_model_library_is_imported() -> None:
     code = "import sys, stages.baselines; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PARAMS.parent).returncode == 0

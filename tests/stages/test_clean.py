@@ -240,6 +240,7 @@ def test_nothing_kept_is_an_error_with_the_reasons(project):
     assert before.items() <= outputs().items()
 
 
+@pytest.mark.slow
 def test_the_command_stops_with_one_line_and_leaves_earlier_outputs(project):
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     Path("params.yaml").write_text(

@@ -22,6 +22,8 @@ from tests.stages.compare_inputs import (
     write_run_files,
 )
 
+pytestmark = pytest.mark.slow
+
 OUTS = (
     "metrics/compare.json",
     "metrics/compare_kinds.json",
@@ -170,7 +172,6 @@ def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> Non
         assert "<DVC_METRIC" not in renderer.partial_html(), template
 
 
-@pytest.mark.slow
 def test_two_runs_write_the_same_bytes_without_paths_of_the_machine(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +193,6 @@ def test_report_escapes_what_comes_from_the_data(project: Path) -> None:
     assert files == ["costs.js", "judge.js", "votes.js"], "the report needs no other file"
 
 
-@pytest.mark.slow
 def test_different_rows_stop_the_stage_and_keep_its_earlier_outputs(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +253,6 @@ def test_the_gate_stops_a_worse_adapter_after_everything_is_written(project: Pat
     assert all(Path(name).stat().st_size for name in OUTS if "figures" not in name)
 
 
-@pytest.mark.slow
 def test_report_shows_every_picture_that_was_drawn(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_sources_with_the_same_file_are_refused(
     assert tree(Path("data")) == {"raw/earlier.csv": b"earlier"}
 
 
+@pytest.mark.slow
 def test_model_of_a_hub_becomes_the_base_model(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

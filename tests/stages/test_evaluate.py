@@ -61,6 +61,7 @@ def project(
     return tmp_path
 
 
+@pytest.mark.slow
 def test_metrics_hold_every_score_and_how_it_is_computed(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +153,7 @@ def tables() -> list[list[dict[str, Any]]]:
     return [pq.read_table(path).to_pylist() for path in paths]
 
 
+@pytest.mark.slow
 def test_another_engine_gives_the_same_answers_likelihoods_and_choices(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

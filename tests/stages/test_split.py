@@ -105,6 +105,7 @@ def test_no_topic_straddles_splits_and_the_metrics_say_so(run: Callable[..., Par
     assert 0 <= found["kind_deviation"] < 0.1
 
 
+@pytest.mark.slow
 def test_a_random_split_of_copies_leaks(run: Callable[..., Parts]) -> None:
     copies = [card(f"copy {n}", text(n), f"topic {n // 3}") for n in range(300)]
     run(findings(300) + copies)
@@ -113,6 +114,7 @@ def test_a_random_split_of_copies_leaks(run: Callable[..., Parts]) -> None:
     assert metrics()["leak.answer"] == metrics()["leak_random_split.question"] == 0
 
 
+@pytest.mark.slow
 def test_boilerplate_empties_no_split_and_leaks_nothing(run: Callable[..., Parts]) -> None:
     parts = run(diseases(300))
     found = metrics()
@@ -131,6 +133,7 @@ def test_boilerplate_empties_no_split_and_leaks_nothing(run: Callable[..., Parts
     }
 
 
+@pytest.mark.slow
 def test_records_added_to_a_cut_component_move_no_others(run: Callable[..., Parts]) -> None:
     before, after = places(run(diseases(300))), places(run(diseases(330)))
     assert all(after[name] == split for name, split in before.items() if name in after)
@@ -138,6 +141,7 @@ def test_records_added_to_a_cut_component_move_no_others(run: Callable[..., Part
     assert len(set(before) - set(after)) <= 3
 
 
+@pytest.mark.slow
 def test_templates_that_are_near_duplicates_stay_in_train(run: Callable[..., Parts]) -> None:
     template = "An abnormality of the {} of the hand, foot or spine that is seen at birth."
     templates = [card(f"bone {n}", template.format(WORDS[n]), f"bone {n}") for n in range(200)]
@@ -149,6 +153,7 @@ def test_templates_that_are_near_duplicates_stay_in_train(run: Callable[..., Par
     assert {place for name, place in places(parts).items() if "bone" in name} == {"train"}
 
 
+@pytest.mark.slow
 def test_a_chain_of_shared_sentences_is_cut(run: Callable[..., Parts]) -> None:
     links = [f"{text(n, 24)} {text(n + 1, 24)}" for n in range(300)]
     parts = run([card(f"link {n}", answer, f"topic {n}") for n, answer in enumerate(links)])
@@ -159,6 +164,7 @@ def test_a_chain_of_shared_sentences_is_cut(run: Callable[..., Parts]) -> None:
     assert len(parts["test"]) > 5 and len(parts["train"]) > 200
 
 
+@pytest.mark.slow
 def test_a_topic_of_half_of_the_data_goes_to_train(run: Callable[..., Parts]) -> None:
     giant = [card(f"giant {n}", text(f"giant {n}"), "giant") for n in range(300)]
     parts = run(giant + findings(300))
@@ -181,6 +187,7 @@ def test_one_record_cannot_fill_three_splits(run: Callable[..., Parts]) -> None:
     assert not stage.SPLIT.exists()
 
 
+@pytest.mark.slow
 def test_records_over_a_limit_are_listed(run: Callable[..., Parts]) -> None:
     parts = run(findings(600), max_records=ALL | {"test": 10})
     left_out = parts["left_out"]
@@ -188,6 +195,7 @@ def test_records_over_a_limit_are_listed(run: Callable[..., Parts]) -> None:
     assert set(left_out["reason"]) == {"over_limit"} and left_out["shares_with"].isna().all()
 
 
+@pytest.mark.slow
 def test_shares_may_be_counts(run: Callable[..., Parts]) -> None:
     counts = {"train": 200, "validation": 20, "test": 25}
     parts = run(findings(600), shares=counts)
@@ -196,6 +204,7 @@ def test_shares_may_be_counts(run: Callable[..., Parts]) -> None:
         run(findings(600), shares=counts | {"train": 556})
 
 
+@pytest.mark.slow
 def test_a_count_that_whole_groups_cannot_meet_is_reported(
     run: Callable[..., Parts], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -206,6 +215,7 @@ def test_a_count_that_whole_groups_cannot_meet_is_reported(
     )
 
 
+@pytest.mark.slow
 def test_chunks_change_no_byte(run: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
     files = [*(stage.SPLIT / f"{name}.parquet" for name in (*SPLITS, "left_out")), stage.METRICS]
     run(diseases(100))

@@ -143,6 +143,7 @@ def test_counts_are_those_of_the_files(run_stage: Main) -> None:
     assert metrics["train.supervised_tokens"] == supervised
 
 
+@pytest.mark.slow
 def test_a_prompt_without_room_for_an_answer_is_an_error(run_stage: Main, tokenizer: Any) -> None:
     run_stage(RECORD)
     before = {path: path.read_bytes() for path in TOKENS.iterdir()}
@@ -187,6 +188,7 @@ def test_the_disclaimer_is_learned_but_not_tested(run_stage: Main) -> None:
     assert json.loads(PROMPT_FORMAT.read_text())["disclaimer"] == "Ask a doctor."
 
 
+@pytest.mark.slow
 def test_threads_change_no_byte_and_batches_no_row(
     run_stage: Main, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.app.api.conftest import URL, Serve, question
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", [None, "Bearer", "Bearer wrong", "Bearer ", "Basic sesame", b"Bearer \xff\xfe"]
 )

@@ -35,6 +35,7 @@ def test_nothing_else_is_served(serve: Callable[..., Any], batch: Any, path: str
     assert serve(batch).get(path).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_document_says_what_needs_the_key(build: Callable[..., Any], batch: Any) -> None:
     paths = build(batch, key="sesame").openapi()["paths"]
     asking = {

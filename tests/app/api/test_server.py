@@ -24,6 +24,7 @@ def events(text: str) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_an_answer_comes_whole(serve: Serve, spoken: Any, encoder: PromptEncoder) -> None:
     response = serve(spoken).post(URL, json=question())
     assert response.status_code == 200
@@ -125,6 +126,7 @@ def test_system_messages_are_one_at_the_beginning(
     assert spoken.prompts == [plain.prompt_ids([joined, *others])]
 
 
+@pytest.mark.slow
 def test_an_answer_that_the_time_limit_cuts_says_so(serve: Serve, spoken: Any) -> None:
     spoken.reply, spoken.step_s = [65] * 10**6, 0.01
     client = serve(spoken, time_limit_s=0.1, max_new_tokens=10**5, context=10**6)
@@ -306,6 +308,7 @@ def test_the_same_size_limit_applies_to_pages(build: Any, spoken: Any) -> None:
         assert client.get("/page/data").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_full_queue_says_when_to_come_again(serve: Serve, spoken: Any) -> None:
     client = serve(spoken, max_rows=1, max_waiting=1, time_limit_s=0.2, retry_after_s=7)
     spoken.gate.clear()
@@ -348,6 +351,7 @@ def test_health_and_readiness_are_told_apart(serve: Serve, spoken: Any) -> None:
     assert client.post(URL, json=question()).status_code == 503
 
 
+@pytest.mark.slow
 def test_the_document_knows_models_and_limits_whatever_is_mounted_later(
     build: Any, spoken: Any
 ) -> None:

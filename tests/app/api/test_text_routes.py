@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.continuous_batching.batch import ContinuousBatch
 from app.guard_remarks import Remarks
-from medtune.continuous_batching.batch import ContinuousBatch
 from medtune.guard.notices import notice
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder
@@ -196,6 +196,7 @@ def log_likelihood(client: TestClient, prompt: list[int], option: list[int]) -> 
     return math.fsum(own)
 
 
+@pytest.mark.slow
 def test_multiple_choice_through_the_server_agrees_with_the_evaluate_stage(
     build: Callable[..., Any], base_folder: Path, encoder: PromptEncoder
 ) -> None:

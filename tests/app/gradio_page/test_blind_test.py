@@ -91,6 +91,7 @@ def sides(vote: Vote) -> tuple[str, str]:
     return ("base", "finetuned") if vote.a == "base" else ("finetuned", "base")
 
 
+@pytest.mark.slow
 def test_nothing_that_the_page_gets_tells_the_models_apart(make: Any, batch: Any) -> None:
     pair = Pair("0", "sign", "Why?", "one text", "other text")
     test = make(batch, type(batch)(), pairs=[pair])

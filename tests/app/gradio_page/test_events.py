@@ -30,6 +30,7 @@ from tests.app.gradio_page.conftest import (
 )
 
 
+@pytest.mark.slow
 def test_an_answer_grows_and_ends_with_its_nearest_cards(make: Any, spoken: Any) -> None:
     spoken.step_s = 0.01
     updates = run(chat(make(spoken), "What is gout?"))
@@ -115,6 +116,7 @@ async def interrupted(events: Events, updates: Any, batch: Any, end: Callable[[]
     return taken
 
 
+@pytest.mark.slow
 def test_stop_ends_the_computation_and_keeps_what_was_said(make: Any, spoken: Any) -> None:
     spoken.reply, spoken.step_s = [65] * 500, 0.01
     events = make(spoken)

@@ -18,6 +18,8 @@ from app.gradio_page.mounting import mount_page
 from app.gradio_page.nearest_cards import NearestCards
 from medtune.disclaimer import DISCLAIMER
 
+pytestmark = pytest.mark.slow
+
 JOIN = "/gradio_api/queue/join"
 
 

@@ -78,6 +78,7 @@ def accepted_by_dvc(text: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_file_cut_at_any_length_is_accepted_by_dvc() -> None:
     counts = {"left": 0, "kept": 0, "removed": 0}
     for length in range(len(TEXT)):
@@ -109,12 +110,14 @@ def test_a_file_that_is_left_has_whole_hashes_only() -> None:
                 assert f"md5: {out['md5']}\n" in TEXT
 
 
+@pytest.mark.slow
 def test_the_whole_file_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     LOCK.write_text(TEXT)
     assert not mend() and not mend(thorough=True)
     assert LOCK.read_text() == TEXT and not caplog.records
 
 
+@pytest.mark.slow
 def test_damage_before_the_end_is_found_by_the_thorough_check() -> None:
     text = TEXT.replace("size: 12\n", 'size: "12\n')
     LOCK.write_text(text)
@@ -132,6 +135,7 @@ def test_mending_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_merge_conflict_is_left_to_the_user() -> None:
     text = TEXT[:SECOND] + "<<<<<<< HEAD\n" + TEXT[SECOND:]
     LOCK.write_text(text)
@@ -159,6 +163,7 @@ def test_a_cut_list_of_files_in_use_is_removed_and_a_whole_one_stays(text: str) 
     assert IN_USE.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thorough", [False, True])
 def test_a_folder_of_the_run_cache_without_a_run_is_removed(
     thorough: bool, caplog: pytest.LogCaptureFixture
@@ -186,6 +191,7 @@ def test_the_outputs_are_read_alike_from_the_file_of_dvc_and_from_an_edited_one(
     assert recorded_files(edited + "x") == []
 
 
+@pytest.mark.slow
 def test_a_dependency_outside_the_project_is_no_damage() -> None:
     text = TEXT.replace(
         "    - path: data/raw\n      hash: md5\n      md5: 0123456789abcdef0123456789abcdef.dir\n",
@@ -210,6 +216,7 @@ def test_what_dvc_cannot_read_is_named_with_its_remedy() -> None:
         require_whole()
 
 
+@pytest.mark.slow
 def test_a_folder_without_dvc_is_left_alone() -> None:
     Path(".dvc/tmp").rmdir()
     Path(".dvc").rmdir()

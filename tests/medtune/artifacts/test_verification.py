@@ -70,6 +70,7 @@ def test_intact_files_are_silent() -> None:
     check_recorded("models", "data", "metrics")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("break_it", [flip, truncate])
 def test_flipped_bits_and_truncations_of_every_output_are_named(
     break_it: Callable[[Path, int], None],
@@ -85,6 +86,7 @@ def test_flipped_bits_and_truncations_of_every_output_are_named(
             Path(name).write_bytes(intact)
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_every_file_in_the_cache_are_named() -> None:
     paths = [path for path in dvc_cache.objects().rglob("*") if path.is_file()]
     assert len(paths) == 5

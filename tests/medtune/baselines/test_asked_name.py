@@ -52,6 +52,7 @@ def test_different_questions_have_no_names() -> None:
     assert finder.find("Is malaria painful?") is None
 
 
+@pytest.mark.slow
 def test_of_many_questions_a_sample_is_compared() -> None:
     questions = [f"What is disease {n}?" for n in range(100_000)]
     start = time.process_time()

@@ -70,6 +70,7 @@ def test_the_texts_that_have_a_word_are_counted() -> None:
     assert CardIndex([]).frequency("gout") == 0
 
 
+@pytest.mark.slow
 def test_many_cards_take_few_bytes_each_if_the_questions_are_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

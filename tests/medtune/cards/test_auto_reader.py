@@ -170,6 +170,7 @@ def test_squads_own_file_gives_every_question_of_every_paragraph(tmp_path: Path)
     assert records[2].answer == "Who"
 
 
+@pytest.mark.slow
 def test_medquad_and_medical_meadow_give_what_their_own_readers_give(tmp_path: Path) -> None:
     rows = [{"qtype": "exams and tests", "Question": GOUT["q"], "Answer": GOUT["a"]}]
     assert read(tmp_path, *rows) == list(read_records(tmp_path, choose("medquad")))

@@ -117,6 +117,7 @@ def test_cleaning_the_clean_changes_nothing(text, rules):
         assert changed or cleaned == text
 
 
+@pytest.mark.slow
 @given(
     st.text(st.characters(max_codepoint=0x7E)).filter(lambda text: not set(text) & set("&<")),
     SOME_RULES,
@@ -171,6 +172,7 @@ def test_hostile_text_takes_only_a_moment(text, settles):
 MARKS = [char for char in map(chr, range(0x300, 0x20000)) if unicodedata.combining(char)]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

@@ -93,6 +93,7 @@ def test_one_check_digit_of_ten_is_right(form):
     assert found.count(["national_id"]) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([*(text for text, _, _ in FINDS), *NOT_FOUND, " ", "1", "-"])))
 def test_masking_what_is_masked_changes_nothing(parts):
     masked, _ = mask_personal_data(" ".join(parts))

@@ -250,6 +250,7 @@ def test_columns_that_nobody_asked_for_are_not_read(tmp_path, name, write):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -307,6 +308,7 @@ def long_table(rows):
     return pa.table({"q": ["What is it?"] * rows, "a": ["It is long."] * rows})
 
 
+@pytest.mark.slow
 def test_the_place_of_a_fault_far_into_a_file_is_exact(tmp_path):
     lines = '{"q": "1", "a": "2"}\n' * 100_000
     (tmp_path / "a.jsonl").write_text(lines + "{\n")

@@ -106,6 +106,7 @@ def test_a_damaged_workbook_is_one_line(tmp_path: Path, damage: str) -> None:
     assert "\n" not in str(said.value)
 
 
+@pytest.mark.slow
 def test_a_workbook_that_expands_without_measure_is_refused(tmp_path: Path) -> None:
     with ZipFile(tmp_path / "cards.xlsx", "w", ZIP_DEFLATED) as bomb:
         bomb.writestr("xl/worksheets/sheet1.xml", bytes(2**27))

@@ -40,6 +40,7 @@ def count(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.slow
 def test_results_are_in_order_for_any_number_of_processes(count):
     results = list(map_in_order(math.factorial, (n % 300 for n in range(1000)), alone=10))
     assert results == [math.factorial(n % 300) for n in range(1000)]
@@ -62,6 +63,7 @@ def test_few_items_are_taken_ahead(monkeypatch):
     results.close()
 
 
+@pytest.mark.slow
 def test_an_error_in_work_or_items_comes_through(count):
     with pytest.raises(ZeroDivisionError):
         list(map_in_order(partial(operator.floordiv, 1), [1, 2, 0, 3], alone=1))

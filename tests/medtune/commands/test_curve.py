@@ -61,6 +61,7 @@ def test_too_few_cards_are_refused() -> None:
         sizes(runs(15))
 
 
+@pytest.mark.slow
 def test_the_picture_and_a_sentence_for_each_score_are_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

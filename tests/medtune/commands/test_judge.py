@@ -71,6 +71,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServ
         yield server
 
 
+@pytest.mark.slow
 def test_both_files_tell_the_same_of_the_best_opponent(
     judge: JudgeServer, medtune: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_both_files_tell_the_same_of_the_best_opponent(
     assert len(judge.bodies) == 2 * 6 and set(judge.keys) == {"Bearer secret"}
 
 
+@pytest.mark.slow
 def test_a_judge_that_only_chats_is_called_unfit(
     judge: JudgeServer, medtune: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_judge_that_only_chats_is_called_unfit(
     assert "m cannot judge: most of its replies are no verdict" in said
 
 
+@pytest.mark.slow
 def test_the_same_command_asks_nobody_twice_and_writes_the_same_bytes(
     judge: JudgeServer, medtune: Run
 ) -> None:

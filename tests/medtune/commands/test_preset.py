@@ -64,6 +64,7 @@ def test_default_names_every_key():
     assert overlay == presets._flat(read_yaml(Path("params.yaml")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_preset_writes_its_values_and_nothing_else(name):
     overlay = read_yaml(Path(f"presets/{name}.yaml"))
@@ -75,6 +76,7 @@ def test_preset_writes_its_values_and_nothing_else(name):
     assert validate(written).preset == name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_preset_keeps_comments_order_and_unchanged_lines(name):
     presets.write(presets.load("default"))
@@ -113,6 +115,7 @@ def test_the_default_of_version_0_1_is_kept_with_all_that_decides_its_cards_and_
     assert presets.load("hpo").values.items() >= earlier.items()
 
 
+@pytest.mark.slow
 def test_default_undoes_hand_edits_and_what_dvc_wrote():
     presets.write(presets.load("default"))
     shipped = params_text()
@@ -144,6 +147,7 @@ def test_long_values_are_not_wrapped():
     assert f"  system_prompt: {sentence}\n" in params_text()
 
 
+@pytest.mark.slow
 def test_command_prints_one_line_per_changed_key(medtune, capsys):
     write_preset(
         "mine",
@@ -172,6 +176,7 @@ def test_dry_run_prints_and_writes_nothing(medtune, monkeypatch, capsys):
     assert params_text() == before
 
 
+@pytest.mark.slow
 def test_list_shows_name_description_model_and_data(medtune, capsys):
     write_preset("mine", "# What it is for\npreset: mine\ndownload:\n  model: m\n  dataset: d\n")
     medtune("preset", "--list")
@@ -209,6 +214,7 @@ def test_queue_writes_the_preset_and_queues_each_configuration(medtune, monkeypa
     assert capsys.readouterr().out.endswith("4 experiments queued: start with `dvc queue start`\n")
 
 
+@pytest.mark.slow
 def test_texts_and_lists_of_a_sweep_reach_dvc_whole():
     prompt = 'Answer: short, "plain"'
     configuration = f"tokenize.system_prompt: '{prompt}', train.target_modules: [q_proj, v_proj]"
@@ -309,6 +315,7 @@ def test_folder_without_presets_is_refused_with_one_line(medtune, capsys):
     assert said.count("\n") == 1 and "run the command in the root of the project" in said
 
 
+@pytest.mark.slow
 def test_readme_has_a_row_per_preset_and_an_example_that_works():
     readme = Path("presets/README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([\w-]+)` \|.* \|.* \|.* \|.* \|.* \|.* \|$", readme, re.M) == [

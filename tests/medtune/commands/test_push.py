@@ -30,6 +30,8 @@ from tests.medtune.commands.conftest import (
 from tests.projects import run
 from tests.upload_server import READ_ONLY, UploadServer
 
+pytestmark = pytest.mark.slow
+
 
 def test_without_yes_it_lists_the_files_and_sends_nothing(
     project: Path, hub: UploadServer, medtune: Run, capsys: Output

@@ -111,6 +111,7 @@ def test_readme_without_block_is_left_alone(project: Path) -> None:
     assert Path("README.md").read_text(encoding="utf-8") == "# T\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "missing", ["metrics/compare_systems.json", "metrics/compare_kinds.json", "dvc.lock"]
 )
@@ -122,6 +123,7 @@ def test_missing_results_give_one_line_that_says_what_to_run(project: Path, miss
     assert f"{missing} is missing: run dvc repro" in done.stderr
 
 
+@pytest.mark.slow
 def test_command_prints_the_table(project: Path) -> None:
     done = run_summary(project)
     assert done.returncode == 0, done.stderr

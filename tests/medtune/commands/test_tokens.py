@@ -95,6 +95,7 @@ def test_learned_control_and_plain_tokens_have_their_own_markup() -> None:
     assert "the answer is cut" in render_page(parts(["train"], 1, "train:0"))
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_page_twice(medtune: Run) -> None:
     def run(*arguments: str) -> str:
         assert medtune("tokens", *arguments) == 0

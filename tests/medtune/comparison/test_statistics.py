@@ -45,6 +45,7 @@ def simulated(
     return list(base), list(base + shift + noise), [str(code) for code in codes]
 
 
+@pytest.mark.slow
 def test_interval_is_the_stretched_one_of_scipy_where_every_row_is_its_own_group() -> None:
     generator = np.random.default_rng(0)
     base, finetuned = generator.random(80), generator.random(80) + 0.1
@@ -182,6 +183,7 @@ def test_result_depends_on_the_seed_alone() -> None:
     assert compared(*pairs) != compared(*pairs, settings=Settings(2000, 0.95, 43))
 
 
+@pytest.mark.slow
 def test_chunks_of_resamples_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = simulated(np.random.default_rng(5), 0.2)
     whole = compared(*pairs)
@@ -190,6 +192,7 @@ def test_chunks_of_resamples_do_not_change_the_result(monkeypatch: pytest.Monkey
     assert compared(*pairs).flat("rougeL") == pytest.approx(whole.flat("rougeL"))
 
 
+@pytest.mark.slow
 def test_without_a_difference_p_values_are_uniform() -> None:
     generator = np.random.default_rng(7)
     settings = Settings(300, 0.95, 0)

@@ -77,6 +77,7 @@ def test_systems_without_rows_are_left_out(both: dict[str, dict[str, pa.Table]])
         assert found[split]["echo"]["id"].to_pylist() == [f"{split} {n}" for n in range(3)]
 
 
+@pytest.mark.slow
 def test_systems_that_answered_other_cards_stop_the_comparison(
     both: dict[str, dict[str, pa.Table]],
 ) -> None:

@@ -208,6 +208,7 @@ def test_a_broken_file_gets_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_refused_change_says_how_to_undo_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def predictions(*answers: str) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+@pytest.mark.slow
 def test_rows_get_the_counts_of_the_scores_of_content() -> None:
     answers = predictions("It belongs to the metabolic diseases.", "Fever", "")
     scored = with_content(answers, CARDS, TRAINING)

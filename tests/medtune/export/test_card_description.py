@@ -91,6 +91,7 @@ def test_only_the_largest_topics_are_listed() -> None:
     assert len(found) == LARGEST and found[0] == ("t0", 2, "train") and found[-1][1] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("longest", [1, 30, 31, 5000])
 def test_histograms_of_lengths_have_few_bins_and_cover_all_cards(longest: int) -> None:
     cards = make_cards([("train", "Q?", "A", "k", "t", "g", n) for n in (1, 1, longest)])
@@ -100,6 +101,7 @@ def test_histograms_of_lengths_have_few_bins_and_cover_all_cards(longest: int) -
     assert sum(areas) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_limit_is_a_line_unless_it_is_far_away() -> None:
     near, far = (draw_lengths(make_cards(), "tokens", limit) for limit in (32, 4096))
     assert len(near.axes[0].lines) == 2 and len(far.axes[0].lines) == 1
@@ -113,6 +115,7 @@ def test_sizes_are_points_even_where_no_card_has_a_topic() -> None:
     assert not topics.collections
 
 
+@pytest.mark.slow
 def test_bars_show_every_number_of_a_table() -> None:
     tables = make_tables(make_cards(), METRICS)
     (axes,) = draw_bars(tables["kinds"], "cards").axes

@@ -99,6 +99,7 @@ def read_back(folder: str) -> set[tuple[str | None, str | None, str, str]]:
     return {(record.question, record.answer, record.kind, record.topic) for record in records}
 
 
+@pytest.mark.slow
 def test_every_format_is_a_data_set_again(exported: Path) -> None:
     cards = {card[1:5] for card in CARDS}
     assert read_back("exports/jsonl") == cards
@@ -120,6 +121,7 @@ def test_datasets_loads_the_folder_as_a_dict_of_splits(exported: Path) -> None:
     assert loaded["test"].split == "test"
 
 
+@pytest.mark.slow
 def test_conversations_keep_their_history_in_every_format(project: Path) -> None:
     said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "µ"}]
     for split in SPLITS:
@@ -157,6 +159,7 @@ def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(exported: Pa
     assert contents(Path("exports")) == first
 
 
+@pytest.mark.slow
 def test_what_no_stage_has_made_is_left_out_with_a_message(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -181,6 +184,7 @@ def test_only_cells_that_begin_like_formulas_get_an_apostrophe(tmp_path: Path) -
     assert cells == ["text", *(f"'{text}" for text in FORMULAS), *HARMLESS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", ["stranger", "beside", "file"])
 def test_files_of_others_are_left_alone(project: Path, make: str) -> None:
     folder = Path("exports")

@@ -17,6 +17,8 @@ from medtune.runtime.errors import InputError
 from tests.chat_tokenizers import smollm2, tinyllama
 from tests.medtune.export.conftest import CARDS, SYSTEM, MakeRun
 
+pytestmark = pytest.mark.slow
+
 MODELS = [
     ("llama", {"tie_word_embeddings": True}),
     ("llama", {"tie_word_embeddings": False, "use_dora": True}),

@@ -40,6 +40,7 @@ def test_a_type_that_llama_cpp_does_not_have_is_refused() -> None:
         check_quantizer("q9_k", Path("full.gguf"), Path("small.gguf"), "")
 
 
+@pytest.mark.slow
 def test_a_k_quant_comes_with_the_types_that_its_rows_fell_back_to(
     make_run: MakeRun, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_k_quant_comes_with_the_types_that_its_rows_fell_back_to(
     assert sorted(each.name for each in path.parent.iterdir()) == ["Modelfile", path.name]
 
 
+@pytest.mark.slow
 def test_a_type_that_needs_more_than_weights_leaves_no_file(make_run: MakeRun) -> None:
     pytest.importorskip("cyllama", reason="is in requirements-dev.txt")
     make_run(hidden_size=256, intermediate_size=256)

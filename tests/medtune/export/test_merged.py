@@ -15,6 +15,8 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 from tests.medtune.export.conftest import CARDS, SYSTEM, MakeRun, write_params
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = ["What is gout?", "Is a fever of 38.5 °C dangerous?"]
 OUT = Path("out")
 
@@ -50,7 +52,6 @@ def test_the_reloaded_folder_has_the_logits_of_base_and_adapter(
         assert not torch.allclose(base(torch.tensor([CARDS[0]])).logits[0], trained, atol=0.1)
 
 
-@pytest.mark.slow
 def test_an_adapter_of_quantised_weights_is_measured_on_the_full_ones(
     make_run: MakeRun, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -77,6 +77,7 @@ def test_braces_of_a_template_are_text_in_the_other() -> None:
     assert rendered('a {{ "{{" }} b', {}) == "a {{ b"
 
 
+@pytest.mark.slow
 def test_the_modelfile_says_how_the_answers_were_measured(make_run: MakeRun) -> None:
     make_run()
     params = read_yaml(PARAMS_FILE)
@@ -97,6 +98,7 @@ def test_the_modelfile_says_how_the_answers_were_measured(make_run: MakeRun) -> 
     ]
 
 
+@pytest.mark.slow
 def test_without_a_system_prompt_there_is_none(make_run: MakeRun) -> None:
     make_run(prompt_format=PromptFormat("chat", None))
     assert "SYSTEM " not in modelfile(merge(Path()), "x.gguf")

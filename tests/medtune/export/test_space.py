@@ -58,6 +58,7 @@ def front_matter(folder: Path) -> Any:
     return YAML(typ="safe").load((folder / "README.md").read_text().split("---\n")[1])
 
 
+@pytest.mark.slow
 def test_the_folder_says_what_a_space_needs_to_know(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "space"
     export(folder, None, None)
@@ -72,6 +73,7 @@ def test_the_folder_says_what_a_space_needs_to_know(project: Path, tmp_path: Pat
     assert read_upload(folder).kind == "Space"
 
 
+@pytest.mark.slow
 def test_the_folder_is_replaced_and_its_bytes_stay_the_same(project: Path) -> None:
     export(project / "space", None, None)
     first = {path: path.read_bytes() for path in (project / "space").rglob("*") if path.is_file()}
@@ -93,6 +95,7 @@ def test_only_the_modules_that_the_page_imports_are_copied() -> None:
     assert not any(name.startswith(("medtune/training", "medtune/report")) for name in names)
 
 
+@pytest.mark.slow
 def test_models_of_a_hub_are_named_and_not_copied(project: Path) -> None:
     export(project / "space", "me/adapter", "org/base@0f0f")
     settings = json.loads((project / "space/space.json").read_text())
@@ -101,6 +104,7 @@ def test_models_of_a_hub_are_named_and_not_copied(project: Path) -> None:
     assert not list((project / "space").rglob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_a_base_model_that_came_from_a_hub_comes_from_there(project: Path) -> None:
     text = re.sub("model: pypi:.*", "model: hub://org/base@0f0f", Path("params.yaml").read_text())
     Path("params.yaml").write_text(text)

@@ -29,6 +29,7 @@ def test_the_fastest_cache_that_is_right_is_taken(attention: str, kind: type) ->
     assert type(make_cache(model_with(attention), PROMPTS, 6)) is kind
 
 
+@pytest.mark.slow
 def test_a_model_whose_cache_is_wrong_answers_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = {ids[2] for ids in generate(model_with("sdpa"), PROMPTS, PARAMS, {-1})[::2]}
     expected = generate(model_with("sdpa"), PROMPTS, PARAMS, ends)

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KEPT = """
 import sys, numpy, psutil
 from medtune.generation.freed_memory import keep_freed_memory

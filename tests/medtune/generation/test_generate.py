@@ -51,6 +51,7 @@ def by_transformers(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
     return output[0, len(prompt) :].tolist()
 
 
+@pytest.mark.slow
 def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
     model: Any, ends: set[int]
 ) -> None:
@@ -59,6 +60,7 @@ def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
     assert len({len(ids) for ids in expected}) > 2
 
 
+@pytest.mark.slow
 def test_a_prompt_may_have_one_token_and_a_pass_of_its_own(model: Any, ends: set[int]) -> None:
     long = [*range(100, 200)] * 30  # too many tokens for a pass with another prompt
     for prompts in ([[5]], [[5], [6]], [long, [5], [6]]):
@@ -66,6 +68,7 @@ def test_a_prompt_may_have_one_token_and_a_pass_of_its_own(model: Any, ends: set
         assert generate(model, prompts, PARAMS, ends) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", [0, 1, 2, 9, 30])
 def test_prompts_may_share_a_prefix_and_one_may_be_the_prefix_of_another(
     model: Any, ends: set[int], prefix: int
@@ -91,12 +94,14 @@ def test_models_with_local_attention_answer_as_in_transformers(
     assert len({tuple(ids) for ids in expected}) > 10
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_who_else_is_in_the_batch(model: Any, ends: set[int]) -> None:
     together = generate(model, PROMPTS, PARAMS, ends)
     assert generate(model, PROMPTS[::-1], PARAMS, ends) == together[::-1]
     assert [generate(model, [prompt], PARAMS, ends)[0] for prompt in PROMPTS] == together
 
 
+@pytest.mark.slow
 def test_answers_come_in_the_order_of_the_questions(model: Any, tokenizer: Any) -> None:
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
     prompts = [encoder.question_ids("long question " * n) for n in (5, 1, 3)]
@@ -107,6 +112,7 @@ def test_answers_come_in_the_order_of_the_questions(model: Any, tokenizer: Any) 
     assert all(answer.tokens == 12 and not answer.stopped for answer in answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3, 8, 200])
 def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
     model: Any, tokenizer: Any, ends: set[int], size: int
@@ -121,6 +127,7 @@ def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
     assert shuffled == [answers[n] for n in order]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["shared prefix", "padded", "none"])
 def test_references_get_their_losses_with_every_cache(
     tokenizer: Any, cache: str, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +184,7 @@ def test_an_answer_that_ends_itself_has_stopped(model: Any, tokenizer: Any) -> N
     assert answer.stopped and answer.tokens == 1
 
 
+@pytest.mark.slow
 def test_sampling_is_a_function_of_the_seed(model: Any, tokenizer: Any) -> None:
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
     warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9})
@@ -187,6 +195,7 @@ def test_sampling_is_a_function_of_the_seed(model: Any, tokenizer: Any) -> None:
     assert first != answer_all(model, encoder, prompts, PARAMS, seed=1)
 
 
+@pytest.mark.slow
 def test_what_is_sampled_does_not_depend_on_the_size_of_the_batch(
     model: Any, tokenizer: Any
 ) -> None:
@@ -209,6 +218,7 @@ def test_sampled_tokens_come_as_often_as_they_are_likely() -> None:
     assert shares.tolist() == pytest.approx([5 / 8, 0, 3 / 8, 0], abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_repetition_penalty_leaves_fewer_repeated_tokens(model: Any) -> None:
     def repeated(penalty: float) -> int:
         params = PARAMS.model_copy(update={"repetition_penalty": penalty, "max_new_tokens": 40})

@@ -14,6 +14,8 @@ from medtune.generation.sampling import Sampler
 from medtune.modeling.agreement import enable_prefix_sharing
 from tests.tiny_models import random_model
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [[257, 5, *range(n, n + 2 + n % 4)] for n in range(60, 71)]
 
 

@@ -71,6 +71,7 @@ def lowered(model: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_a_frequency_penalty_lowers_negative_logits_too(
     encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def adapter(base_folder: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_adapter_answers_if_there_is_one(
     encoder: PromptEncoder, base_folder: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +125,7 @@ def test_each_answer_is_sampled_by_itself_with_a_temperature(
     assert once[: len(PROMPTS)] != once[len(PROMPTS) :]
 
 
+@pytest.mark.slow
 def test_prompts_may_have_one_token_share_a_long_beginning_or_be_missing(
     encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +162,7 @@ def test_a_window_that_is_shorter_than_prompt_and_answer_is_refused(
         answer_all(encoder, PROMPTS, PARAMS, 0, {0})
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_otherwise_once_converted_is_refused(
     encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +205,7 @@ def test_all_engines_are_known_to_the_parameters() -> None:
     assert find_engine(PARAMS) is None
 
 
+@pytest.mark.slow
 def test_conversions_are_not_reported_to_the_makers_of_openvino(
     encoder: PromptEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

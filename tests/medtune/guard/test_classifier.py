@@ -25,6 +25,7 @@ def guard(scope: Kernel, emergency: Kernel, caution: Kernel) -> Guard:
     return Guard(scope, emergency, caution, HEART)
 
 
+@pytest.mark.slow
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
     verdict = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
     assert (verdict.medical, verdict.before, verdict.after) == (False, None, None)
@@ -122,6 +123,7 @@ def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:
     assert not np.allclose(together[0], together[1], atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", ["", " ", "🙂", "\x00", "a" * 100_000, "gout\n" * 9_999])
 def test_any_text_is_a_question(question: str) -> None:
     assert guard(ALWAYS, NEVER, NEVER).check(question).medical

@@ -33,6 +33,7 @@ def test_auroc_is_that_of_scikit_learn_with_ties() -> None:
     assert auroc("a", positive, negative)["a"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     generator = np.random.default_rng(1)
     truth = 0.5 * (1 + math.erf(1.5 / 2))  # P(N(1.5, 1) > N(0, 1))

@@ -7,6 +7,7 @@ from medtune.guard.rules import KINDS, is_excluded, kind_of, load, normalized, r
 from medtune.guard.training import phrasings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "share"), [("emergency", 0.55), ("caution", 0.85)])
 def test_the_rules_find_most_phrasings_that_they_were_written_from(kind: str, share: float) -> None:
     found = phrasings(kind, "found")
@@ -15,6 +16,7 @@ def test_the_rules_find_most_phrasings_that_they_were_written_from(kind: str, sh
     assert len(missed) <= (1 - share) * len(found), missed  # the classifier finds others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_rules_ignore_phrasings_that_only_sound_alike(kind: str) -> None:
     others = phrasings(kind, "false")

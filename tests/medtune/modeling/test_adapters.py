@@ -34,6 +34,7 @@ def save(model: Any, tokenizer: Any, folder: Path, style: str = "chat") -> None:
     save_adapter(model, PromptEncoder(tokenizer, PromptFormat(style, None)), folder)
 
 
+@pytest.mark.slow
 def test_a_fresh_adapter_changes_nothing_and_a_loaded_one_what_it_learned(
     base_folder: Path, tokenizer: Any, trained: Any, tmp_path: Path
 ) -> None:

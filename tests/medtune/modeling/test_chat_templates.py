@@ -94,6 +94,7 @@ def test_the_saved_tokenizer_makes_the_trained_ids_with_transformers_alone(
     check(encoder, FAMILIES[family].ending, tmp_path / "adapter")
 
 
+@pytest.mark.slow
 def test_the_code_of_the_model_card_makes_the_trained_prompt(
     encoder: PromptEncoder, facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

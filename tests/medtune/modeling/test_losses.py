@@ -38,6 +38,7 @@ def test_gradients_of_a_padded_batch_equal_the_sum_of_its_rows(base_folder: Path
     assert torch.allclose(together, weight.grad, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["llama", "gemma2", "cohere", "granite", "gpt2", "opt", "qwen3_moe", "modernbert-decoder"],

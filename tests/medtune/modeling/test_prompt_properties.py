@@ -94,6 +94,7 @@ def content(draw: st.DrawFn, tokenizer: Any) -> str:
     return "".join(draw(st.lists(pieces, max_size=4)))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_content_brings_no_control_token_and_decodes_to_itself(
@@ -121,6 +122,7 @@ def test_no_special_token_can_be_written_by_content(encoder: PromptEncoder) -> N
         assert text in encoder.tokenizer.decode(prompt)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)
 def test_the_system_prompt_is_content_too(encoder: PromptEncoder, data: st.DataObject) -> None:
@@ -131,6 +133,7 @@ def test_the_system_prompt_is_content_too(encoder: PromptEncoder, data: st.DataO
     assert as_decoded(encoder, system) in encoder.tokenizer.decode(ids)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
 def test_a_prompt_continues_the_conversation_that_was_learned(
@@ -157,6 +160,7 @@ def test_a_prompt_has_one_bos_where_the_model_wants_one(encoder: PromptEncoder) 
         assert bos_id not in ids
 
 
+@pytest.mark.slow
 def test_a_plain_chat_gets_the_ids_of_the_models_own_template(family: Any) -> None:
     encoder = PromptEncoder(family, PromptFormat("chat", SYSTEM))
     turns = [("user", "What is gout?"), ("assistant", "A joint disease."), ("user", "Why? β")]
@@ -172,6 +176,7 @@ def test_a_plain_chat_gets_the_ids_of_the_models_own_template(family: Any) -> No
     assert encoder.prompt_ids(messages) == expected
 
 
+@pytest.mark.slow
 def test_the_end_of_turn_is_the_models_own(family: Any) -> None:
     ends = {style: PromptEncoder(family, PromptFormat(style, None)).end_id for style in STYLES}
     assert ends["question_answer"] == family.eos_token_id
@@ -214,6 +219,7 @@ def test_the_settings_of_a_published_tokenizer_do_not_cut_or_pad(tmp_path: Path)
     assert encoder.tokenizer.decode(encoder.answer_ids("A joint disease.")) == "A joint disease."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_training_evaluation_and_chat_get_equal_prompts(
     family: Any, style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

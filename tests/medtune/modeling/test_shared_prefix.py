@@ -112,6 +112,7 @@ def test_recipes_with_noise_run_the_prefix_in_each_row(
     assert tokens == expected
 
 
+@pytest.mark.slow
 def test_recomputed_activations_give_the_same_gradients(params: Train) -> None:
     gradients = []
     for checkpointing in (False, True):

@@ -73,6 +73,7 @@ def large_file(tmp_path: Path) -> Path:
     return tmp_path / "large.arrow"
 
 
+@pytest.mark.slow
 def test_a_large_file_stays_on_the_disk(large_file: Path) -> None:
     before = pa.total_allocated_bytes()
     tracemalloc.start()

@@ -89,6 +89,7 @@ def test_an_unknown_device_or_launch_names_those_that_there_are(
         list(findings(with_values(params, train={"launch": "gpus"}), project, None, False))
 
 
+@pytest.mark.slow
 def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text().replace("lr: 1.0e-3", "lr: -1")
     (tmp_path / "params.yaml").write_text(text)

@@ -71,6 +71,7 @@ def test_what_saves_memory_takes_less() -> None:
     assert peak(optim="paged_adamw_8bit") < peak() < peak(r=64) < peak(r=64, use_dora=True)
 
 
+@pytest.mark.slow
 def test_parameters_are_counted_without_weights(base_folder: Path, tmp_path: Path) -> None:
     trained, everything = add_adapter(
         load_base(folder=base_folder), PARAMS.train, 0

@@ -89,6 +89,7 @@ def test_pip_resolves_a_wheel_without_downloading_it(
     assert "w.whl has sha256 aaaa" in message(f"pypi://cards==1.0/a.csv#sha256={'b' * 64}")
 
 
+@pytest.mark.slow
 def test_an_unknown_version_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")

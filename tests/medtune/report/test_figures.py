@@ -125,6 +125,7 @@ def test_eight_pictures_are_written_with_the_same_bytes_whatever_the_user_has_se
         )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
 def test_fonts_that_a_machine_has_change_no_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +183,7 @@ def texts(picture: Any) -> str:
     return "\n".join(text.get_text() for text in picture.findobj(Text))
 
 
+@pytest.mark.slow
 def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
     metrics = facts.metrics["compare_scores"] | compared("choices.medical.accuracy")
     metrics |= compared("length ratio", finetuned=1.5) | {"choices.a.ece.difference": 0.1}
@@ -197,6 +199,7 @@ def test_scores_of_one_unit_share_an_axis(facts: Facts) -> None:
     assert "90% interval, n = 9" in texts(figure)
 
 
+@pytest.mark.slow
 def test_every_axis_says_what_it_shows(facts: Facts) -> None:
     metrics = facts.metrics
     pictures: dict[str, Callable[[], Any]] = {
@@ -216,6 +219,7 @@ def test_questions_say_how_many_got_better_and_worse(facts: Facts) -> None:
     assert "1 worse" in text and "2 better" in text and "1 unchanged" in text
 
 
+@pytest.mark.slow
 def test_only_the_largest_kinds_are_shown_and_the_others_are_counted() -> None:
     counts = {f"kind {n:02}": n + 1 for n in range(MOST_PARTS + 3)}
     metrics: dict[str, Any] = {}
@@ -234,6 +238,7 @@ def test_long_labels_lose_their_middle() -> None:
     assert shortened("x" * MOST_LETTERS) == "x" * MOST_LETTERS
 
 
+@pytest.mark.slow
 def test_lengths_of_any_size_fit_into_thirty_bins() -> None:
     for words in (0, 1, 29, 30, 4000):
         figure = answer_words([answer(0.0, words)])
@@ -241,6 +246,7 @@ def test_lengths_of_any_size_fit_into_thirty_bins() -> None:
         assert 1 <= len(bars) <= 31 and sum(bar.get_height() for bar in bars) == 1, words
 
 
+@pytest.mark.slow
 def test_text_of_the_data_is_no_formula_and_breaks_nothing(
     facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,12 @@
 from typing import Any
 
+import pytest
 from matplotlib.text import Text
 
 from medtune.report.facts import Facts
 from medtune.report.forest import forest, rivals
+
+pytestmark = pytest.mark.slow
 
 
 def texts(figure: Any) -> list[str]:

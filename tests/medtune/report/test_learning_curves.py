@@ -2,6 +2,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from medtune.comparison.learning_curve import LearningCurve, learning_curve
 from medtune.report.learning_curves import sentence, write_curves
@@ -18,6 +19,7 @@ def curves() -> list[LearningCurve]:
     return made
 
 
+@pytest.mark.slow
 def test_picture_and_table_have_the_same_bytes_each_time(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_curves(curves(), 0.95, tmp_path / f"{name}.png")

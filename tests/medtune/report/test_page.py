@@ -25,6 +25,8 @@ from medtune.report.rendering import TEMPLATES
 from medtune.scoring.scores import SCORES
 from tests.chromium import CHROMIUM, OPTIONS
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "input", "br", "line", "img"}
 Attributes = dict[str, str | None]
 # Cells beyond the right edge that no box with a hint scrolls to.
@@ -267,7 +269,6 @@ def test_an_answer_that_loops_is_folded_at_its_first_repetition(facts: Facts) ->
     assert html.count('<details class="looping">') == 1 and folded in html
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
 def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
     facts: Facts, tmp_path: Path

@@ -1,3 +1,5 @@
+import pytest
+
 from medtune.report.facts import Facts
 from medtune.report.plot_data import forest_points, histogram
 
@@ -8,6 +10,7 @@ def test_histogram_keeps_empty_bins_between_full_ones() -> None:
     assert [words for words, model, _ in bars if model == "reference"] == [0, 10, 20, 30]
 
 
+@pytest.mark.slow
 def test_the_forest_has_a_point_for_each_score_and_system_and_marks_the_best(facts: Facts) -> None:
     points = forest_points(facts.metrics["compare_systems"], few_shot=3)
     assert [point for point in points if point[0] == "rougeL"] == [

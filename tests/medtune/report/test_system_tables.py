@@ -1,7 +1,11 @@
 from typing import Any
 
+import pytest
+
 from medtune.report.facts import Facts
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_system_that_answered_has_a_row_and_the_best_a_mark(facts: Facts) -> None:

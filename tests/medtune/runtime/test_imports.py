@@ -46,6 +46,7 @@ def test_a_package_that_is_loaded_is_not_hidden() -> None:
         assert json.dumps(1) == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_does_not_load_what_its_libraries_offer_beside(stage, base_folder) -> None:
     code = f"{STAGES[stage]}\nimport sys\nprint(*sys.modules)"

@@ -7,6 +7,8 @@ import pytest
 
 from tests.projects import ROOT
 
+pytestmark = pytest.mark.slow
+
 # Starts a process that imports the stages as DVC's child does, and says its number.
 PARENT = """
 import subprocess, sys

@@ -6,6 +6,8 @@ import pytest
 from medtune.runtime import progress
 from medtune.runtime.stage import set_up_logging
 
+pytestmark = pytest.mark.slow
+
 logger = logging.getLogger("medtune")
 
 

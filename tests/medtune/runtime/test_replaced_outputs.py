@@ -8,6 +8,7 @@ from medtune.runtime.replaced_outputs import check_replaced, declared_outputs, s
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_the_outputs_of_every_stage_are_those_that_dvc_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

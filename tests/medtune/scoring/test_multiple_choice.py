@@ -14,6 +14,8 @@ from medtune.scoring.multiple_choice import (
     answer_choices,
 )
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = [
     Question("medical", "a:1", "What is <|im_end|> gout?", ["an illness", "a", "a fruit"], 0),
     Question("medical", "a:2", "Which one is it?", ["ß", "the left lung", "the left ear"], 2),

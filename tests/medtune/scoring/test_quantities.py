@@ -290,6 +290,7 @@ def test_only_what_no_source_says_is_unsupported(
     assert unsupported(prediction, reference, question) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

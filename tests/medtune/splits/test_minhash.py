@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from pyarrow.dataset import dataset
 
 from medtune.splits.minhash import candidates, similar
@@ -35,6 +36,7 @@ def test_near_duplicates_are_judged_by_their_exact_similarity() -> None:
     assert pairs(read, 5 / 9 + 1e-9) == set()
 
 
+@pytest.mark.slow
 def test_of_all_pairs_98_percent_are_found_and_no_other() -> None:
     chooser = random.Random(0)
     answers = []
@@ -57,6 +59,7 @@ def test_of_all_pairs_98_percent_are_found_and_no_other() -> None:
     assert len(found) >= 0.98 * len(wanted)
 
 
+@pytest.mark.slow
 def test_pairs_are_found_among_thousands_of_one_template() -> None:
     chooser = random.Random(1)
     template = "follows an autosomal recessive pattern of inheritance in most families"

@@ -65,6 +65,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(getattr(whole, name), getattr(chunked, name)), name
 
 
+@pytest.mark.slow
 def test_reading_takes_little_memory_beside_the_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ngrams, "CHUNK_RECORDS", 20)
     records = dataset(table(*(f"Answer {number}." for number in range(800))))

@@ -183,6 +183,7 @@ def test_nan_in_the_state_is_refused_before_anything_is_written(tmp_path: Path) 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_processes_with_the_same_settings_do_not_disturb_each_other(tmp_path: Path) -> None:
     def work() -> None:
         storage = Checkpoints(tmp_path / "run")

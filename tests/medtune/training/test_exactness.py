@@ -138,12 +138,14 @@ def test_each_boundary_beside_a_longer_and_a_shorter_row(model: Any, length: int
         assert_equal(model, [row(length, loss_start), row(17, 9), row(2, 1)], batch_size=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2, 8, 77])
 def test_all_boundaries_together(model: Any, batch_size: int) -> None:
     rows = [row(length, start) for length in range(2, 13) for start in range(1, length)]
     assert_equal(model, rows, batch_size)  # 66 rows: the last batch of eight holds two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lengths", "batch_size"),
     [([9], 1), ([9], 8), ([9] * 8, 8), ([2, 200], 2), ([2] * 7 + [300], 8), ([64, 5, 64], 2)],

@@ -95,6 +95,7 @@ def test_a_pass_through_packed_weights_is_the_same(changed: dict[str, Any]) -> N
     torch.testing.assert_close(fused_gradients, gradients)
 
 
+@pytest.mark.slow
 def test_a_pass_in_half_precision_is_the_same_up_to_rounding(compiled: list[Any]) -> None:
     exact, expected = learned(adapted(), None)
     errors = []
@@ -116,6 +117,7 @@ def test_a_model_that_answers_is_the_same(compiled: list[Any]) -> None:
         torch.testing.assert_close(model(ids).logits, expected)
 
 
+@pytest.mark.slow
 def test_layers_with_an_adapter_take_one_function_each(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     original = fused._adapted
@@ -162,6 +164,7 @@ def test_a_machine_without_a_compiler_trains_all_the_same(
     assert "Failed to find C compiler" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_model_whose_own_functions_cannot_be_compiled_trains_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

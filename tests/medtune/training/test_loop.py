@@ -47,6 +47,7 @@ def weights(model: Any) -> torch.Tensor:
     return torch.cat([p.flatten() for p in model.parameters() if p.requires_grad])
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_curves_have_their_points(base_folder: Path) -> None:
     _, points = run(base_folder)
     training = [point for point in points if point.curve == "train"]
@@ -57,6 +58,7 @@ def test_the_loss_falls_and_the_curves_have_their_points(base_folder: Path) -> N
     assert validation[-1].loss < validation[0].loss < training[0].loss
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_adapter_and_another_seed_another(base_folder: Path) -> None:
     first, points = run(base_folder, lora_dropout=0.1, neftune_noise_alpha=5.0)
     again, same = run(base_folder, lora_dropout=0.1, neftune_noise_alpha=5.0)
@@ -66,6 +68,7 @@ def test_two_runs_give_the_same_adapter_and_another_seed_another(base_folder: Pa
     assert not torch.equal(weights(first), weights(other))
 
 
+@pytest.mark.slow
 def test_accumulated_batches_step_like_one_large_batch(base_folder: Path) -> None:
     large, _ = run(base_folder, num_train_epochs=1, per_device_train_batch_size=40)
     small, _ = run(
@@ -77,6 +80,7 @@ def test_accumulated_batches_step_like_one_large_batch(base_folder: Path) -> Non
     assert torch.allclose(weights(large), weights(small), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_rows_of_a_mapped_file_train_the_same_adapter(base_folder: Path, tmp_path: Path) -> None:
     with token_writer(tmp_path / "train.arrow") as writer:
         writer.write_table(pa.Table.from_pylist(pa.table(ROWS).to_pylist(), SCHEMA))
@@ -105,6 +109,7 @@ def test_layers_are_packed_on_a_cpu_and_fused_everywhere_but_not_with_fsdp(
     assert changed() == set()
 
 
+@pytest.mark.slow
 def test_warm_up_is_a_share_or_a_number_of_steps(base_folder: Path) -> None:
     for warmup in (0.5, 5):
         _, points = run(base_folder, warmup_steps=warmup, logging_steps=1)
@@ -113,6 +118,7 @@ def test_warm_up_is_a_share_or_a_number_of_steps(base_folder: Path) -> None:
         assert max(rates) == rates[5] == PARAMS.lr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
@@ -155,6 +161,7 @@ def test_trained_weights_are_fp32_in_half_precision_too(base_folder: Path) -> No
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_lora_plus_takes_larger_steps_in_b_alone(base_folder: Path) -> None:
     changed = {"num_train_epochs": 1, "per_device_train_batch_size": 40, "warmup_steps": 0}
     plain, _ = run(base_folder, **changed)
@@ -202,6 +209,7 @@ def test_a_scheduler_without_what_it_needs_is_refused(base_folder: Path) -> None
         run(base_folder, lr_scheduler_type="cosine_with_min_lr")
 
 
+@pytest.mark.slow
 def test_training_stops_when_the_loss_no_longer_falls_and_keeps_the_best(base_folder: Path) -> None:
     changed = {"lr": 1.0, "lr_scheduler_type": "constant", "eval_steps": 1.0, "logging_steps": 3}
     model, points = run(base_folder, early_stopping_patience=2, num_train_epochs=4, **changed)

@@ -25,6 +25,7 @@ def test_on_a_cpu_passes_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> No
     assert within_budget([[3, 1], [2]], [9] * 4, None) == [[3, 1], [2]]
 
 
+@pytest.mark.slow
 def test_auto_depends_on_the_recipe_and_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medtune.training.passes.device", lambda: "cuda")
     tokens = budget(per_device_train_batch_size=1)

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from medtune.continuous_batching import log_probabilities
-from medtune.continuous_batching.batch import ContinuousBatch
+from app.continuous_batching import log_probabilities
+from app.continuous_batching.batch import ContinuousBatch
 from medtune.modeling.loading import load_base
 from tests.tiny_models import random_model
 

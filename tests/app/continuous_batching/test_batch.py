@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.continuous_batching import cache
+from app.continuous_batching.batch import ContinuousBatch
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.continuous_batching import cache
-from medtune.continuous_batching.batch import ContinuousBatch
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.modeling.loading import load_base
@@ -78,6 +78,7 @@ def ends(model: Any) -> set[int]:
     return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arrivals",
     [[0] * 20, [0, 3] * 10, list(range(20)), list(range(20))[::-1], [n * 30 for n in range(20)]],
@@ -91,6 +92,7 @@ def test_greedy_answers_do_not_depend_on_who_comes_when(
     assert len({len(ids) for ids in expected}) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", [PROMPTS[3], PROMPTS[3][:2], [257, 1, 2], [1]])
 def test_a_saved_prefix_changes_no_answer(model: Any, small: None, prefix: list[int]) -> None:
     expected = generate(model, PROMPTS, PARAMS, {-1})
@@ -121,6 +123,7 @@ def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, smal
     assert slots == [8, 2]
 
 
+@pytest.mark.slow
 def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.5, "top_p": 0.9, "max_new_tokens": 7})
     plain = PARAMS.model_copy(update={"repetition_penalty": 1.0})
@@ -140,6 +143,7 @@ def test_a_cleared_batch_starts_anew(model: Any) -> None:
     assert drive(batch, [0] * 20, [PARAMS] * 20, {-1}) == expected
 
 
+@pytest.mark.slow
 def test_models_with_local_attention_take_rows_only_when_they_have_none() -> None:
     model = random_model("mistral", sliding_window=8)
     expected = generate(model, PROMPTS, PARAMS, ends(model))
@@ -149,6 +153,7 @@ def test_models_with_local_attention_take_rows_only_when_they_have_none() -> Non
     assert not batch.is_open
 
 
+@pytest.mark.slow
 def test_a_model_whose_cache_gives_other_logits_takes_rows_only_when_it_has_none(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,6 +176,7 @@ def test_a_model_whose_cache_gives_other_logits_takes_rows_only_when_it_has_none
     assert drive(batch, list(range(20)), [PARAMS] * 20, ends(model)) == expected
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_not_continuous_takes_many_rows_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from app.continuous_batching.cache import ContinuousCache, enable_continuous_batching
+from app.continuous_batching.log_probabilities import TokenScores, token_scores
 from medtune.config.schema import Evaluate
-from medtune.continuous_batching.cache import ContinuousCache, enable_continuous_batching
-from medtune.continuous_batching.log_probabilities import TokenScores, token_scores
 from medtune.generation.caches import make_cache
 from medtune.generation.sampling import Sampler, likeliest_ids
 from medtune.modeling.forward import ModelInputs
