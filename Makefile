@@ -1,5 +1,6 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # else each of the tests' hundreds of commands compiles medtune again
 PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
 PYTEST := python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe

@@ -1,6 +1,7 @@
 """What all tests share: a tiny model, a finished smoke run, a check for processes left behind."""
 
 import fcntl
+import gc
 import os
 import signal
 import uuid
@@ -20,6 +21,15 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for e
 os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 # `nohup make test &` ignores SIGINT, which children inherit: tests could not interrupt them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+gc.disable()  # the modules that collection imports stay: to look through them again takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """Collects garbage from here on, and only what tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

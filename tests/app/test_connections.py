@@ -12,6 +12,8 @@ from app.connections import protocol_with
 from app.limits import Limits
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -64,7 +66,6 @@ def whole_answer(connection: socket.socket) -> bytes:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 def test_headers_that_do_not_come_are_not_waited_for(sent: bytes) -> None:
     with listening(head_time_limit_s=0.2) as (port, server):
@@ -84,7 +85,6 @@ def test_headers_that_trickle_in_are_not_waited_for_either() -> None:
         connection.close()
 
 
-@pytest.mark.slow
 def test_a_request_that_is_whole_has_all_the_time_it_needs() -> None:
     post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na"
     with listening(head_time_limit_s=1.0) as (port, _), connect(port, post) as connection:

@@ -56,6 +56,7 @@ def test_the_page_may_load_nothing_from_elsewhere(built: FastAPI) -> None:
         assert unchanged.status_code == 304
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

@@ -54,6 +54,7 @@ def test_the_same_seed_gives_the_same_cards_and_fewer_are_the_beginning(
     assert list(islice(make_cards(real, SIZE, seed=2), 50)) != made[:50]
 
 
+@pytest.mark.slow
 def test_copies_boilerplate_and_dirt_come_at_their_rates(
     real: list[Card], made: list[Card]
 ) -> None:

@@ -124,6 +124,7 @@ def test_stages_and_alternatives_run_on_made_cards(
     assert "pandas `apply`" in printed and "datasketch" not in printed
 
 
+@pytest.mark.slow
 def test_a_run_of_the_default_must_be_there_before_anything_is_measured(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

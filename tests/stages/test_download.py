@@ -50,6 +50,7 @@ def test_dataset_of_a_hub_replaces_the_earlier_one(
     assert tree(Path("data")) == {"raw/a.csv": b"question,answer\n"}
 
 
+@pytest.mark.slow
 def test_files_of_several_sources_lie_in_one_folder(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ def test_model_of_a_hub_becomes_the_base_model(
     }
 
 
+@pytest.mark.slow
 def test_random_model_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     uri = "random://llama?hidden_size=32&num_hidden_layers=1&seed=3"
     download("model", uri, monkeypatch)
@@ -90,6 +92,7 @@ def test_random_model_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert "base/model.safetensors" in first
 
 
+@pytest.mark.slow
 def test_choices_are_files_as_they_are_and_an_empty_folder_for_null(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

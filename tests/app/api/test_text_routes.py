@@ -34,6 +34,7 @@ def ids_of(encoder: PromptEncoder, text: str) -> list[int]:
     return list(encoder.tokenizer.encode(text))
 
 
+@pytest.mark.slow
 def test_a_prompt_is_continued_as_it_is(serve: Serve, spoken: Any, encoder: PromptEncoder) -> None:
     client = serve(spoken)
     for prompt in ("Gout is", ids_of(encoder, "Gout is")):

@@ -24,7 +24,10 @@ PROMPTS = [[257, *range(n, n + 3 + 7 * n % 19)] for n in range(30, 50)]
 
 @pytest.fixture(scope="module")
 def model(base_folder: Path) -> Any:
-    return load_base(folder=base_folder)
+    """A model that has passed the checks of continuous batching, which run it."""
+    model = load_base(folder=base_folder)
+    assert cache.enable_continuous_batching(model)
+    return model
 
 
 @pytest.fixture
@@ -135,6 +138,7 @@ def test_each_row_has_its_own_settings(model: Any, small: None) -> None:
     assert len({tuple(answer) for answer in answers}) > 10
 
 
+@pytest.mark.slow
 def test_a_cleared_batch_starts_anew(model: Any) -> None:
     batch = ContinuousBatch(model)
     batch.join(PROMPTS[:3], [PARAMS] * 3, range(3))

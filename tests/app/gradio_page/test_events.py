@@ -147,6 +147,7 @@ def test_a_question_stopped_before_its_first_token_comes_back(make: Any, spoken:
     assert last["chat"] == [] and last["question"] == "Hi" and last["note"] == "Stopped."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["leaves", "closes", "clears"])
 def test_a_reader_who_goes_stops_the_computation(make: Any, spoken: Any, how: str) -> None:
     spoken.reply, spoken.step_s = [65] * 500, 0.01

@@ -118,6 +118,7 @@ def test_the_same_command_asks_nobody_twice_and_writes_the_same_bytes(
     assert len(judge.bodies) == 2 * 6
 
 
+@pytest.mark.slow
 def test_another_opponent_and_fewer_pairs_can_be_asked_for(
     judge: JudgeServer, medtune: Run
 ) -> None:

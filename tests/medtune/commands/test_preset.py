@@ -188,6 +188,7 @@ def test_list_shows_name_description_model_and_data(medtune, capsys):
     assert all(presets.load(name).description for name in presets.names())
 
 
+@pytest.mark.slow
 def test_queue_writes_the_preset_and_queues_each_configuration(medtune, monkeypatch, capsys):
     calls = []
 

@@ -97,6 +97,7 @@ def test_readme_keeps_everything_around_the_block(project: Path) -> None:
     assert "| ROUGE-L" in rows and "| words per answer" not in rows
 
 
+@pytest.mark.slow
 def test_readme_shows_the_first_scores_and_the_terminal_all_of_them(project: Path) -> None:
     titles = re.findall(r"^\| ([^|]+)\| +\d", summary.readme_block(), re.MULTILINE)
     names = {score.title: score.name for score in SCORES}

@@ -32,6 +32,7 @@ def cast(*votes: Any) -> None:
     VOTES.write_text("".join(lines), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_win_rate_is_told_with_interval_agreement_and_kinds(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_busy_server_is_asked_again_and_no_key_is_written(
     assert "secret" not in kept.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_refusal_is_one_line_and_replies_before_it_are_kept(judge: JudgeServer) -> None:
     server = Server(judge.url, "m")
     ask_all(server, ASKED[:1], at_once=1)

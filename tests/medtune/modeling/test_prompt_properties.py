@@ -110,6 +110,7 @@ def test_content_brings_no_control_token_and_decodes_to_itself(
     assert as_decoded(encoder, question) in encoder.tokenizer.decode(prompt)
 
 
+@pytest.mark.slow
 def test_no_special_token_can_be_written_by_content(encoder: PromptEncoder) -> None:
     tokens = special_tokens(encoder.tokenizer)
     written = [text for token in tokens for text in (token, f"a{token}b", f" {token}\n{token}")]

@@ -7,6 +7,8 @@ from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import Params
 from medtune.preflight.timing import evaluate_seconds, train_seconds
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def params(base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
@@ -22,7 +24,6 @@ def rows(count: int) -> dict[str, list[Any]]:
     return {"input_ids": ids, "loss_start": [20] * count, "prompt_length": [20] * count}
 
 
-@pytest.mark.slow
 def test_a_few_steps_are_scaled_to_all_cards(params: Params) -> None:
     few = train_seconds(params.train, 0, rows(40), rows(8))
     assert 0 < few < 60
@@ -34,7 +35,6 @@ def test_one_batch_is_enough_to_time(params: Params) -> None:
     assert train_seconds(params.train, 0, rows(3), rows(3)) > 0
 
 
-@pytest.mark.slow
 def test_time_of_answers_grows_with_their_number_and_that_of_choices(params: Params) -> None:
     none = params.evaluate.model_copy(update={"choice_questions": 0, "batch_size": 8})
     one = evaluate_seconds(none, rows(8))

@@ -148,6 +148,7 @@ def test_fonts_that_a_machine_has_change_no_picture(
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.slow
 def test_a_picture_without_data_is_left_out_and_an_old_one_goes(
     facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

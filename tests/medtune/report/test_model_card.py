@@ -15,8 +15,9 @@ from medtune.report.facts import Facts
 from medtune.report.model_card import render_model_card
 from tests.medtune.report.test_score_rows import choices
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_front_matter_is_what_the_hub_reads(facts: Facts) -> None:
     data = ModelCard(render_model_card(facts)).data
     assert data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -35,7 +36,6 @@ def test_card_of_a_local_base_model_names_neither_hub_model_nor_licence(facts: F
     assert "| base model | file://models/mine | see the source | see the source |" in card
 
 
-@pytest.mark.slow
 def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) -> None:
     card = render_model_card(facts)
     assert "| &lt;b>a\\|b&lt;/b> | 9 |" in card
@@ -43,7 +43,6 @@ def test_card_tables_keep_their_columns_whatever_the_data_holds(facts: Facts) ->
     assert "| lr | 0.001 |" in card and "| answer | 0.250 | 0.250 |" in card
 
 
-@pytest.mark.slow
 def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) -> None:
     assert "did not measure what the model forgot" in render_model_card(facts)
     facts.metrics["compare_scores"] |= choices("general", -0.15, -0.05)
@@ -52,7 +51,6 @@ def test_card_says_what_was_forgotten_or_that_it_was_not_measured(facts: Facts) 
     assert "did not measure" not in card
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("style", ["chat", "question_answer"])
 @pytest.mark.parametrize("system", [None, "Say \"hi\"\nand 'bye'."])
 def test_code_of_the_card_loads_the_adapter_and_asks_as_in_training(

@@ -155,6 +155,7 @@ def test_equal_and_very_different_lengths(model: Any, lengths: list[int], batch_
     assert_equal(model, [row(length, length // 2) for length in lengths], batch_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("prefix", [0, 5])
 def test_conversations_whose_loss_leaves_out_what_lies_between_answers(

@@ -64,6 +64,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [SHORT, LONG])
 @pytest.mark.parametrize(
     "changed",
@@ -86,6 +87,7 @@ def test_a_pass_is_the_same(compiled: list[Any], changed: dict[str, Any], tokens
     assert bool(compiled) == (tokens == LONG)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{}, {"lora_dropout": 0.5}, {"target_modules": ["q_proj"]}])
 def test_a_pass_through_packed_weights_is_the_same(changed: dict[str, Any]) -> None:
     model = adapted(**changed)
