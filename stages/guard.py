@@ -29,6 +29,7 @@ logger = logging.getLogger("medtune")
 TRAIN = Path("data/split/train.parquet")
 METRICS = Path("metrics/guard.json")
 PART = 500  # questions that one process encodes at a time
+FEW_PARTS = 8  # take less time to encode than processes to start
 CHOICES = 100  # multiple-choice questions of each set that are held out for the metrics
 
 Lists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
@@ -38,7 +39,8 @@ def encoded_in_processes(questions: list[str]) -> np.ndarray:
     """Returns the vectors (questions, 512) of many questions, by all cores."""
     logger.info(f"encoding {len(questions)} questions")
     parts = [questions[start : start + PART] for start in range(0, len(questions), PART)]
-    return np.concatenate([*map_in_order(encoded, parts, alone=1)])
+    alone = 1 if len(parts) > FEW_PARTS else len(parts)
+    return np.concatenate([*map_in_order(encoded, parts, alone)])
 
 
 def lists(role: str, side: str) -> Lists:

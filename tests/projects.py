@@ -31,11 +31,11 @@ def copy_project(folder: Path) -> None:
     run(folder, "git", "commit", "-qm", "copy")
 
 
-def shorten_questions(lists: Path) -> None:
-    """Keeps each tenth question of the lists, and all words for their templates."""
+def shorten_questions(lists: Path, every: int = 10) -> None:
+    """Keeps one of `every` so many questions of the lists, and all words for their templates."""
     for path in lists.rglob("*.txt"):
         lines = path.read_text().splitlines()
-        kept = [line for n, line in enumerate(lines) if n % 10 == 1 or " = " in line]
+        kept = [line for n, line in enumerate(lines) if n % every == 1 or " = " in line]
         path.write_text("\n".join(kept) + "\n")
 
 

@@ -29,6 +29,7 @@ PACKAGES = (
     "judging",
     "commands",
 )
+BELOW_ALL = {"runtime", "config"}
 MOST_ARROWS = 55
 
 
@@ -86,6 +87,26 @@ def test_no_arrow_points_up_and_few_point_down() -> None:
 
 
 @pytest.mark.slow
+def drawn_arrows() -> set[tuple[str, str]]:
+    """The arrows of CONTRIBUTING.md, whose lines are `one & another --> a third & a fourth`."""
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawing = text.partition("```mermaid\ngraph LR\n")[2].partition("```")[0]
+    lines = [line.partition("-->") for line in drawing.splitlines()]
+    return {(a.strip(), b.strip()) for x, _, y in lines for a in x.split("&") for b in y.split("&")}
+
+
+def test_the_drawing_has_each_arrow_that_does_not_follow_from_others() -> None:
+    found = arrows()
+    below: dict[str, set[str]] = {}
+    to_draw = set()
+    for package in PACKAGES:
+        direct = {b for a, b in found if a == package} - BELOW_ALL
+        further = set[str]().union(*(below[name] for name in direct))
+        to_draw |= {(package, name) for name in direct - further}
+        below[package] = direct | further
+    assert drawn_arrows() == to_draw
+
+
 def test_a_progress_bar_ends_also_when_its_work_fails() -> None:
     """A bar that stays open tears the line that says what failed."""
     files = [*ROOT.rglob("*.py"), *ROOT.with_name("stages").glob("*.py")]

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,8 +162,10 @@ def test_a_remote_without_its_package_names_the_command_that_installs_it(
     """As on a machine where only the pipeline's requirements are installed."""
     hidden = first / "hidden"
     hidden.mkdir()
-    hidden.joinpath("sitecustomize.py").write_text("import sys\nsys.modules['dvc_s3'] = None\n")
+    hidden.joinpath("without_s3.py").write_text(
+        "import sys\nfrom medtune.__main__ import main\nsys.modules['dvc_s3'] = None\nmain()\n"
+    )
     monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(hidden))
     add_remote(first, "s3://bucket/medtune")
-    said = attempt(first, sys.executable, "-m", "medtune", "check").stdout
+    said = attempt(first, "python", "-m", "without_s3", "check").stdout
     assert "s3://bucket/medtune needs the package dvc-s3: run `make .venv/remotes`" in said

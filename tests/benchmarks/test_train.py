@@ -10,6 +10,7 @@ from benchmarks import train
 from benchmarks.trainers import Clock, Job
 from medtune.modeling.token_files import SCHEMA, token_writer
 from medtune.runtime.errors import InputError
+from tests import warm_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,7 @@ def test_arms_train_on_the_same_tokens_to_the_same_loss(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "executable", str(warm_python.folder() / "python"))
     options = f"--arms hf_dynamic --cards 32 --rounds 1 --threads 1 --model {base_folder}"
     arguments = [*options.split(), "--tokens", str(tokens), "--output", str(tokens / "rows.csv")]
     monkeypatch.setattr(sys, "argv", ["train", *arguments])
@@ -50,9 +52,10 @@ def test_an_arm_that_fails_stops_the_comparison(
     base_folder: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
+    python = str(warm_python.folder() / "python")
     job = Job("ours", str(base_folder), str(tokens / "missing"), cards=16, threads=1)
     with pytest.raises(InputError, match="the arm ours stopped: see its error above"):
-        train.run(sys.executable, job)
+        train.run(python, job)
 
 
 def test_a_missing_package_is_reported_with_the_command_that_installs_it(

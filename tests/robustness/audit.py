@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,8 @@ def _named(arguments: str, project: Path) -> list[str]:
 
 
 def _may_read(path: str, project: Path, stage: Stage) -> bool:
+    if path.endswith(".pyc"):  # earlier commands may have left the compiled code
+        path = source_from_cache(path)
     if any(_below(path, folder) for folder in _provided()):
         return True
     return any(_below(path, str(project / own)) for own in stage.reads) or _may_write(

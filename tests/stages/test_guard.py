@@ -1,4 +1,4 @@
-"""What the guard stage writes with all of its lists and the cards of the smoke run."""
+"""What the guard stage writes with a third of its lists and the cards of the smoke run."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from medtune.guard.classifier import Guard
 from medtune.guard.question_lists import LISTS
 from stages import guard as stage
-from tests.projects import ROOT, run
+from tests.projects import ROOT, run, shorten_questions
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shutil.copytree(smoke, tmp_path_factory.mktemp("guard") / "project", symlinks=True)
     shutil.copytree(LISTS, folder / LISTS.relative_to(ROOT), dirs_exist_ok=True)
+    shorten_questions(folder / LISTS.relative_to(ROOT), every=3)  # all of them take a minute
     run(folder, "python", "-m", "stages.guard")
     return folder
 
@@ -38,6 +39,14 @@ def test_the_metrics_hold_each_source_with_its_interval(metrics: dict[str, Any])
     for kind in ("emergency", "caution"):
         assert metrics[f"{kind}.found_rate"] > 0.85 > 0.1 > metrics[f"{kind}.false_rate"]
         assert metrics[f"{kind}.medical_rate"] < 0.1
+
+
+def test_the_recorded_run_asked_all_lists_and_tells_questions_apart() -> None:
+    metrics = json.loads((ROOT / stage.METRICS).read_text())
+    assert metrics["auroc"] > 0.97
+    assert metrics["block_rate"] > 0.85 and metrics["false_block_rate"] < 0.05
+    for kind in ("emergency", "caution"):
+        assert metrics[f"{kind}.found_rate"] > 0.85 > 0.1 > metrics[f"{kind}.false_rate"]
         asked = metrics[f"{kind}.found_rate.n"] + metrics[f"validation.{kind}.found_rate.n"]
         assert asked >= 100
 
