@@ -32,5 +32,6 @@ RUN pip install --no-index --no-deps --no-build-isolation --editable . \
     && chmod -R g=u /medtune
 
 USER 1000
+# The port of `medtune chat`, whose options are in app/__main__.py.
 EXPOSE 8000
 CMD ["sh", "-c", "dvc repro && medtune summary"]

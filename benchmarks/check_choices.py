@@ -18,8 +18,8 @@ from medtune.modeling.loading import BASE, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT
 from medtune.scoring.calibration import choice_metrics
+from medtune.scoring.choice_answers import answer_choices, log_likelihoods
 from medtune.scoring.choice_questions import Question, read_questions
-from medtune.scoring.multiple_choice import answer_choices, log_likelihoods
 
 
 def harness(encoder: PromptEncoder, questions: list[Question]) -> dict[str, Any]:

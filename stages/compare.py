@@ -16,10 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from medtune.comparison.breakdowns import compared_all
+from medtune.comparison.choice_accuracy import compared_choices, read_choices
 from medtune.comparison.confidence_intervals import Settings
 from medtune.comparison.gate import check_scores
 from medtune.comparison.main_scores import main_scores
-from medtune.comparison.multiple_choice import compared_choices, read_choices
 from medtune.comparison.systems import Systems, best_named, compared_systems, read_systems
 from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params

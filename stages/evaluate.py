@@ -31,7 +31,7 @@ from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
-from medtune.scoring import multiple_choice, out_of_domain, predictions
+from medtune.scoring import choice_answers, out_of_domain, predictions
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
 from medtune.scoring.scores import score_table
@@ -48,7 +48,7 @@ PREDICTIONS = Path("data/predictions")
 SCHEMAS = {  # of the tables that are written, by the end of the file's name
     "": predictions.SCHEMA,
     "_validation": predictions.SCHEMA,
-    "_choices": multiple_choice.SCHEMA,
+    "_choices": choice_answers.SCHEMA,
     "_general": out_of_domain.SCHEMA,
 }
 
@@ -77,7 +77,7 @@ def ask(
     if name in ADAPTED:
         model = load_adapter(model)
     ids, lengths = cards["input_ids"], cards["prompt_length"].to_pylist()
-    choices = multiple_choice.answer_choices(model, encoder, questions)
+    choices = choice_answers.answer_choices(model, encoder, questions)
     more = encoder.batch_question_ids(general)
     lengths += map(len, more)
     all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])

@@ -29,14 +29,14 @@ logger = logging.getLogger("medtune")
 TRAIN = Path("data/split/train.parquet")
 METRICS = Path("metrics/guard.json")
 PART = 500  # questions that one process encodes at a time
-FEW_PARTS = 8  # take less time to encode than processes to start
+FEW_PARTS = 4  # for these, starting processes costs more than it saves
 CHOICES = 100  # multiple-choice questions of each set that are held out for the metrics
 
 Lists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
 
 
 def encoded_in_processes(questions: list[str]) -> np.ndarray:
-    """Returns the vectors (questions, 512) of many questions, by all cores."""
+    """Returns the vectors (questions, 512), of many questions by all cores."""
     logger.info(f"encoding {len(questions)} questions")
     parts = [questions[start : start + PART] for start in range(0, len(questions), PART)]
     alone = 1 if len(parts) > FEW_PARTS else len(parts)

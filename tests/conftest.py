@@ -23,11 +23,12 @@ os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-gc.disable()  # the modules that collection imports stay: to look through them again takes seconds
+if "PYTEST_XDIST_WORKER" in os.environ:
+    gc.disable()  # what collection imports stays: to look through it again and again takes seconds
 
 
 def pytest_collection_finish() -> None:
-    """Collects garbage from here on, and only what tests make."""
+    """Looks for garbage from here on, and only among what tests make."""
     gc.freeze()
     gc.enable()
 
@@ -116,12 +117,13 @@ def environment(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
-def is_resource_tracker(process: psutil.Process) -> bool:
-    """Whether this process of multiprocessing runs, which ends after the one that it serves."""
+def is_helper(process: psutil.Process) -> bool:
+    """Whether this is a process of multiprocessing that ends after the one that it serves."""
     try:
-        return "multiprocessing" in " ".join(process.cmdline())
+        command = " ".join(process.cmdline())
     except psutil.Error:
         return False
+    return any(f"multiprocessing.{name} " in command for name in ("forkserver", "resource_tracker"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -132,7 +134,7 @@ def no_process_is_left_behind() -> Iterator[None]:
     inherited = ("MEDTUNE_TEST_SESSION", SESSION)
     marked = {p for p in psutil.process_iter() if inherited in environment(p).items()}
     started = marked | set(psutil.Process().children(recursive=True))  # a forked child has no mark
-    _, left = psutil.wait_procs({p for p in started if not is_resource_tracker(p)}, timeout=5)
+    _, left = psutil.wait_procs({p for p in started if not is_helper(p)}, timeout=5)
     tests = {environment(p).get("PYTEST_CURRENT_TEST", " ".join(p.cmdline())) for p in left}
     for process in left:
         process.kill()

@@ -32,7 +32,7 @@ def copy_project(folder: Path) -> None:
 
 
 def shorten_questions(lists: Path, every: int = 10) -> None:
-    """Keeps one of `every` so many questions of the lists, and all words for their templates."""
+    """Keeps one question in `every` of the lists, and all words for their templates."""
     for path in lists.rglob("*.txt"):
         lines = path.read_text().splitlines()
         kept = [line for n, line in enumerate(lines) if n % every == 1 or " = " in line]

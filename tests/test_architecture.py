@@ -4,8 +4,6 @@ import ast
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1] / "medtune"
 # From the ground up: a package imports only those before it.
 PACKAGES = (
@@ -34,10 +32,15 @@ MOST_ARROWS = 55
 
 
 @cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imported(path: Path) -> frozenset[str]:
     """The names that a file imports, also within functions, as `medtune.package.module.name`."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -72,7 +75,6 @@ def test_a_module_outside_the_packages_is_no_way_around_the_order() -> None:
         assert all(name.startswith("medtune.runtime.") for name in names), path
 
 
-@pytest.mark.slow
 def test_medtune_and_the_stages_never_import_the_app() -> None:
     files = [*ROOT.rglob("*.py"), *ROOT.with_name("stages").glob("*.py")]
     assert len(files) > 80
@@ -86,7 +88,6 @@ def test_no_arrow_points_up_and_few_point_down() -> None:
     assert 20 < len(arrows()) <= MOST_ARROWS
 
 
-@pytest.mark.slow
 def drawn_arrows() -> set[tuple[str, str]]:
     """The arrows of CONTRIBUTING.md, whose lines are `one & another --> a third & a fourth`."""
     text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -112,7 +113,7 @@ def test_a_progress_bar_ends_also_when_its_work_fails() -> None:
     files = [*ROOT.rglob("*.py"), *ROOT.with_name("stages").glob("*.py")]
     made, closed = set[tuple[Path, int]](), set[tuple[Path, int]]()
     for path in files:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "progress":
                 made.add((path, node.lineno))
             if isinstance(node, ast.With):

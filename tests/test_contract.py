@@ -100,7 +100,6 @@ def covering(path: Path) -> str:
     return "/".join(relative.parts[:2]) if in_a_package else str(relative)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_code_deps_are_the_folders_imported_and_the_lock(name: str) -> None:
     expected = {covering(path) for path in imports(ROOT / f"stages/{name}.py")}
@@ -137,7 +136,6 @@ def test_what_people_compare_between_runs_is_one_metrics_file() -> None:
     assert [list(output) for output in metrics] == [["metrics/compare.json"]]
 
 
-@pytest.mark.slow
 def test_the_app_and_the_stages_stay_apart() -> None:
     files = [*ROOT.glob("medtune/**/*.py"), *ROOT.glob("app/**/*.py")]
     assert len(files) > 20

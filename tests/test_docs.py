@@ -363,7 +363,6 @@ def test_the_figures_of_the_guard_are_those_of_the_committed_metrics() -> None:
     assert f"{100 * metrics['emergency.medical_rate']:.1f} % get the notice" in text
 
 
-@pytest.mark.slow
 def test_the_figures_of_multiple_choice_are_those_of_the_committed_metrics() -> None:
     metrics = json.loads((ROOT / "metrics/compare_scores.json").read_text())
     for name in ("medical", "general"):

@@ -26,7 +26,6 @@ def test_the_differences_over_seeds_are_those_of_the_committed_table() -> None:
         assert f" to {gain['ci_high']:+.3f}, p" in README
 
 
-@pytest.mark.slow
 def test_the_scores_are_those_of_the_committed_metrics() -> None:
     from medtune.commands.summary import BLOCK, readme_block
 

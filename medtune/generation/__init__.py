@@ -1,4 +1,4 @@
 """Generates answers: one loop for evaluation and terminal, its key-value cache, and OpenVINO
 and vLLM as other engines. Imports runtime, config and modeling. Used by the evaluate stage, by
-continuous_batching and by `medtune ask`.
+the app's continuous batching and by `medtune ask`.
 """

@@ -192,6 +192,8 @@ class Preflight:
         """Adds up base weights, adapter and checkpoints; DVC's cache has a second copy."""
         if self.decoder is None:
             return NO_MODEL
+        from medtune.training.checkpoints import KEPT
+
         train, trained = self.params.train, self.decoder.trained(self.params.train)
         here = self.outputs.has(BASE)
         base = 0 if here else 2 * self.decoder.parameters * self.decoder.stored_bytes
@@ -199,9 +201,10 @@ class Preflight:
         outputs = 2 * adapter
         moments = (2 if train.optim == "paged_adamw_8bit" else 8) * trained
         checkpoint = adapter + moments + (adapter if train.load_best_model_at_end else 0)
-        needed = base + outputs + 3 * checkpoint  # two are kept while the next is written
+        checkpoints = (KEPT + 1) * checkpoint  # those that are kept, while the next is written
+        needed = base + outputs + checkpoints
         free = shutil.disk_usage(".").free
-        text = f"adapter {_size(outputs)}, checkpoints {_size(3 * checkpoint)}"
+        text = f"adapter {_size(outputs)}, checkpoints {_size(checkpoints)}"
         text += f", base model {_size(base)}" if base else ""
         return _verdict(needed, free), f"{text}; {_size(free)} free"
 

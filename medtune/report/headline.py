@@ -32,6 +32,9 @@ ENDINGS = {
 }
 
 
+COLUMNS = ("score", "base", "best without training", "fine-tuned", "difference")  # and interval
+
+
 @dataclass(frozen=True)
 class SystemRow:
     """One line of the main table, formatted: fine-tuned against the best without training."""
@@ -47,6 +50,7 @@ class SystemRow:
     verdict: str
 
     def cells(self) -> list[str]:
+        """Returns the cells of COLUMNS and the interval."""
         shown = self.best_title.replace(" model with", ",")  # "base, 3 cards": the table is wide
         best = f"{self.best} ({shown})" if shown else ""
         return [self.title, self.base, best, self.finetuned, self.difference, self.interval]

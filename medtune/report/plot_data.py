@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.comparison.breakdowns import part_names
-from medtune.comparison.multiple_choice import write_reliability
+from medtune.comparison.choice_accuracy import write_reliability
 from medtune.comparison.verdict import CONTENT
 from medtune.report.facts import Facts
 from medtune.report.forest import SHOWN

@@ -7,7 +7,7 @@ from typing import Any
 
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.facts import Facts, versions
-from medtune.report.headline import headline, system_rows
+from medtune.report.headline import COLUMNS, headline, system_rows
 from medtune.report.number_formats import number, percent
 from medtune.report.score_rows import against_base, choice_rows
 
@@ -58,6 +58,7 @@ def render(template: str, facts: Facts, **more: Any) -> str:
     return filled.render(
         facts=facts,
         metrics=facts.metrics,
+        columns=COLUMNS,
         system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
         rows=against_base(facts.metrics, confidence, facts.scores),
         choices=choice_rows(compare, confidence),

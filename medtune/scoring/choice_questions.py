@@ -1,4 +1,4 @@
-"""Reads the multiple-choice questions in data/choices."""
+"""Reads the multiple-choice questions in data/choices, which choice_answers asks."""
 
 import hashlib
 import json

@@ -26,13 +26,14 @@ from medtune.runtime.atomic_files import scratch
 
 logger = logging.getLogger("medtune")
 
+KEPT = 2  # of a run; older checkpoints are removed
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 
 class Checkpoints:
     """The checkpoints of one training run: the newest `keep`, in the run's own folder."""
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
+    def __init__(self, folder: Path, keep: int = KEPT) -> None:
         self.folder, self.keep = folder, keep
 
     def save(self, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import source_from_cache
@@ -153,7 +154,7 @@ def _named(arguments: str, project: Path) -> list[str]:
 
 
 def _may_read(path: str, project: Path, stage: Stage) -> bool:
-    if path.endswith(".pyc"):  # earlier commands may have left the compiled code
+    with suppress(ValueError):  # an earlier command may have left the compiled code
         path = source_from_cache(path)
     if any(_below(path, folder) for folder in _provided()):
         return True

@@ -111,7 +111,7 @@ def saved_with_shard(name: str) -> Build:
     return both(raw("state.json", json.dumps({"_data_files": [{"filename": name}]})), arrow)
 
 
-def zip_bomb(name: str) -> Build:
+def gzip_bomb(name: str) -> Build:
     return lambda folder: (folder / name).write_bytes(gzip.compress(bytes(50_000_000)))
 
 

@@ -25,7 +25,7 @@ needs_strace = pytest.mark.skipif(not traces(), reason="needs strace")
 
 PROJECT = Path("/project")
 ADAPTER = "models/adapter/adapter_config.json"
-TRAIN = Stage("train", "python -m stages.train", ("models/base",), (ADAPTER,))
+TRAIN = Stage("train", "python -m stages.train", ("models/base", "stages/train.py"), (ADAPTER,))
 COMPARE = Stage("compare", "python -m stages.compare", (ADAPTER,), ("models/adapter/README.md",))
 PLANTED = """
 import socket
@@ -62,6 +62,7 @@ def findings(line: str, stage: Stage) -> list[str]:
     "line",
     [
         opened("models/base/config.json", "O_RDONLY"),
+        opened("stages/__pycache__/train.cpython-311.pyc", "O_RDONLY"),
         opened(ADAPTER, "O_WRONLY|O_CREAT"),
         opened("models/.adapter.partial/tokenizer.json", "O_WRONLY|O_CREAT"),
         opened("models/.adapter.partial/tokenizer.json", "O_RDONLY"),
@@ -82,6 +83,8 @@ def test_a_stage_may_write_beside_its_outputs_and_urllib3_may_try_ipv6(line: str
         (opened("models/adapter/README.md", "O_WRONLY|O_CREAT"), TRAIN),
         (opened("models/.adapter.partial/x", "O_WRONLY|O_CREAT"), COMPARE),
         (opened("data/raw/cards.csv", "O_RDONLY"), TRAIN),
+        (opened("stages/__pycache__/split.cpython-311.pyc", "O_RDONLY"), TRAIN),
+        (opened("stages/train.pyc", "O_RDONLY"), TRAIN),
         (bound("::1", 80), TRAIN),
         (bound("::", 0), TRAIN),
         (bound("::1", 0, "UDPv6"), TRAIN),

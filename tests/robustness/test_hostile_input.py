@@ -226,8 +226,8 @@ COLUMNAR = [
 ]  # fmt: skip
 
 FOLDERS = [
-    refused("bomb_named_gz", files.zip_bomb("cards.csv.gz"), "has no table, only cards.csv.gz: "),
-    refused("bomb_named_csv", files.zip_bomb("cards.csv"), "cards.csv is compressed (gzip): "),
+    refused("bomb_named_gz", files.gzip_bomb("cards.csv.gz"), "has no table, only cards.csv.gz: "),
+    refused("bomb_named_csv", files.gzip_bomb("cards.csv"), "cards.csv is compressed (gzip): "),
     refused("zip", files.archive, "only cards.zip: unpack it, and name the file"),
     refused("link_out", files.link("/etc/passwd"), "a.csv is a link to /etc/passwd, not to a file"),
     refused("link_loop", both(files.link("b.csv"), files.link("a.csv", "b.csv")), "is a link to b"),

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
 from medtune.modeling.token_files import token_writer
 from medtune.runtime.atomic_files import write_csv, write_json, write_table
-from medtune.scoring.multiple_choice import SCHEMA
+from medtune.scoring.choice_answers import SCHEMA
 from medtune.scoring.systems import MODELS, RULES
 from medtune.scoring.text_scorer import TextScorer
 

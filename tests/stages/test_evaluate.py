@@ -13,7 +13,7 @@ from medtune.generation import answering
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
 from medtune.runtime.errors import InputError
-from medtune.scoring import multiple_choice
+from medtune.scoring import choice_answers
 from medtune.scoring.out_of_domain import QUESTIONS
 from medtune.scoring.scores import SCORES
 from stages import evaluate
@@ -61,7 +61,6 @@ def project(
     return tmp_path
 
 
-@pytest.mark.slow
 def test_metrics_hold_every_score_and_how_it_is_computed(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +94,7 @@ def test_thoughts_before_answers_are_counted_and_not_scored(
     thinking.chat_template += "{# <think> </think> #}"
     texts = ["<think>\nA joint?\n</think>\n\nA joint.", "<think>\n5 µg or", "A joint."]
     answers = [answering.Answer(text, 4, True) for text in [*texts, *texts[:1] * len(QUESTIONS)]]
-    choices = multiple_choice.SCHEMA.empty_table()
+    choices = choice_answers.SCHEMA.empty_table()
     monkeypatch.setattr(evaluate, "load_tokenizer", lambda: thinking)
     monkeypatch.setattr(evaluate, "ask", lambda *_: ([(1.0, 2)] * 3, choices, answers))
     monkeypatch.setattr(sys, "argv", ["evaluate", "base"])

@@ -7,7 +7,6 @@ import pytest
 from tests.app.api.conftest import URL, Serve, question
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", [None, "Bearer", "Bearer wrong", "Bearer ", "Basic sesame", b"Bearer \xff\xfe"]
 )
@@ -23,7 +22,6 @@ def test_a_key_is_asked_for_where_there_is_one(serve: Serve, spoken: Any, given:
     assert client.post(URL, json=question(), headers=right).status_code == 200
 
 
-@pytest.mark.slow
 def test_the_key_is_compared_in_constant_time(
     serve: Serve, spoken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,6 @@ def events(text: str) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
-@pytest.mark.slow
 def test_an_answer_comes_whole(serve: Serve, spoken: Any, encoder: PromptEncoder) -> None:
     response = serve(spoken).post(URL, json=question())
     assert response.status_code == 200

@@ -12,8 +12,8 @@ from app.guard_remarks import Remarks
 from medtune.guard.notices import notice
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder
+from medtune.scoring.choice_answers import answer_choices
 from medtune.scoring.choice_questions import Question
-from medtune.scoring.multiple_choice import answer_choices
 
 Serve = Callable[..., TestClient]
 URL = "/v1/completions"
@@ -34,7 +34,6 @@ def ids_of(encoder: PromptEncoder, text: str) -> list[int]:
     return list(encoder.tokenizer.encode(text))
 
 
-@pytest.mark.slow
 def test_a_prompt_is_continued_as_it_is(serve: Serve, spoken: Any, encoder: PromptEncoder) -> None:
     client = serve(spoken)
     for prompt in ("Gout is", ids_of(encoder, "Gout is")):

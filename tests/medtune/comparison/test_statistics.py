@@ -232,9 +232,6 @@ def share_held(
     return sum(result.ci_low <= true <= result.ci_high for result in found) / len(pairs)
 
 
-# 95 % of 1,000 has a standard error of 0.7 %: a sound interval stays inside with 99.6 %.
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("groups", "largest"), [(5, 3), (20, 3), (100, 3), (50, 20)])
 def test_interval_holds_a_mean_in_93_to_97_of_100_draws(groups: int, largest: int) -> None:
@@ -244,6 +241,7 @@ def test_interval_holds_a_mean_in_93_to_97_of_100_draws(groups: int, largest: in
         pairs = [simulated(generator, 0.3, codes) for _ in range(10)]
         columns = [[{"rougeL": values} for values in pair] for pair in pairs]
         held.append(share_held([str(c) for c in codes], columns, BY_NAME["rougeL"], 0.3))
+    # 95 % of 1,000 has a standard error of 0.7 %: a sound interval stays inside with 99.6 %.
     assert 0.93 <= np.mean(held) <= 0.97
 
 

@@ -25,7 +25,6 @@ def guard(scope: Kernel, emergency: Kernel, caution: Kernel) -> Guard:
     return Guard(scope, emergency, caution, HEART)
 
 
-@pytest.mark.slow
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
     verdict = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
     assert (verdict.medical, verdict.before, verdict.after) == (False, None, None)

@@ -295,7 +295,6 @@ def test_letters_limes_and_dying_phones_are_no_emergency() -> None:
         assert not reasons("emergency", question), question
 
 
-@pytest.mark.slow
 def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
     assert list(reasons("caution", "How much Gaviscon can I take?")) == ["how much or how often"]
     assert not reasons("caution", "How much cheese can I take?")

@@ -20,7 +20,7 @@ from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
 from medtune.runtime.atomic_files import write_table
-from medtune.scoring import multiple_choice, out_of_domain
+from medtune.scoring import choice_answers, out_of_domain
 from stages import evaluate, tokenize
 from tests import chat_tokenizers
 
@@ -247,7 +247,7 @@ def test_training_evaluation_and_chat_get_equal_prompts(
 
     monkeypatch.setattr(answering, "answer_all", answer_all)
     monkeypatch.setattr(losses, "summed_losses", lambda *_: [])
-    monkeypatch.setattr(multiple_choice, "answer_choices", lambda *_: None)
+    monkeypatch.setattr(choice_answers, "answer_choices", lambda *_: None)
     for module in (loading, evaluate):
         monkeypatch.setattr(module, "load_base", lambda: None)
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from medtune.scoring.calibration import calibration_error, choice_metrics, reliability
-from medtune.scoring.multiple_choice import SCHEMA
+from medtune.scoring.choice_answers import SCHEMA
 
 
 def answers(*rows: tuple[str, float, bool]) -> pa.Table:

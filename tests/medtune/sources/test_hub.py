@@ -48,7 +48,6 @@ def only(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
     return {name: files[name] for name in names}
 
 
-@pytest.mark.slow
 def test_dataset_gives_its_tables_and_nothing_else(hub: HubServer, tmp_path: Path) -> None:
     wanted = only(DATA, "en/train.parquet", "en/more.csv", "english.jsonl", "de/train.json")
     assert fetched("hub://o/cards@main", tmp_path) == wanted

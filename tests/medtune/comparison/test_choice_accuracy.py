@@ -4,11 +4,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from medtune.comparison.choice_accuracy import compared_choices, read_choices, write_reliability
 from medtune.comparison.confidence_intervals import Settings
-from medtune.comparison.multiple_choice import compared_choices, read_choices, write_reliability
 from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.scoring.multiple_choice import SCHEMA
+from medtune.scoring.choice_answers import SCHEMA
 
 SETTINGS = Settings(resamples=400, confidence=0.95, seed=42)
 

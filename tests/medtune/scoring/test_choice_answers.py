@@ -7,12 +7,12 @@ import torch
 
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.scoring.choice_questions import Question
-from medtune.scoring.multiple_choice import (
+from medtune.scoring.choice_answers import (
     BATCH,
     SCHEMA,
     answer_choices,
 )
+from medtune.scoring.choice_questions import Question
 
 pytestmark = pytest.mark.slow
 
