@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+TIMEOUT_MS = 20_000  # of whatever a page is waited for
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
 OPTIONS = [

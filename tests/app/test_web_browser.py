@@ -13,7 +13,7 @@ from app.guard_remarks import Remarks
 from medtune.disclaimer import DISCLAIMER
 from medtune.guard.notices import notice
 from medtune.modeling.prompts import Message, PromptEncoder
-from tests.chromium import CHROMIUM, OPTIONS, violations
+from tests.chromium import CHROMIUM, OPTIONS, TIMEOUT_MS, violations
 from tests.waiting import until
 
 ANSWER = "Grüße, 😀 <img src=x onerror=alert(1)> ![x](http://x.example/x.png)"
@@ -39,7 +39,7 @@ def page(
     with listen(build(batch, remarks=on_a_rope)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(TIMEOUT_MS)
         asked: list[str] = []
         errors: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

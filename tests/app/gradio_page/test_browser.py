@@ -20,7 +20,7 @@ from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER
 from medtune.guard.classifier import Verdict
 from medtune.modeling.prompts import PromptEncoder
-from tests.chromium import CHROMIUM, OPTIONS, violations
+from tests.chromium import CHROMIUM, OPTIONS, TIMEOUT_MS, violations
 from tests.waiting import until
 
 HOSTILE = (
@@ -79,7 +79,7 @@ def show(
             viewport={"width": width, "height": 800}, color_scheme="light"
         )
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(TIMEOUT_MS)
         ends.append((context, server))
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
