@@ -1,4 +1,7 @@
-"""Ends a text before the first of its stop strings, also where the text comes piece by piece."""
+"""Ends a text before the first of its stop strings, also where the text comes piece by piece.
+
+The field `stop` of a request is read in app/api/.
+"""
 
 from collections.abc import Sequence
 

@@ -41,7 +41,7 @@ def test_the_wheel_holds_the_two_packages_with_their_files(wheel: zipfile.ZipFil
     }
     assert {
         "medtune/guard/patterns/emergency.toml",
-        "medtune/report/templates/report.html.jinja",
+        "medtune/report/templates/page.html.jinja",
     } < wanted
     assert held == wanted | {"app/web/dist/assets/index.js"}
 

@@ -68,9 +68,9 @@ def queue_commands(runs: Runs) -> list[list[str]]:
 
 def draw(found: Mapping[int, Experiment], confidence: float) -> str:
     """Draws the runs, smallest first, and returns a line for each score."""
-    from medtune.comparison.learning_curve import learning_curve
+    from medtune.comparison.score_by_cards import learning_curve
     from medtune.comparison.statistics import group_numbers
-    from medtune.report.learning_curves import sentence, write_curves
+    from medtune.report.score_by_cards_figure import sentence, write_curves
     from medtune.scoring.scores import statistics
 
     tables = finetuned_answers(list(found.values()))

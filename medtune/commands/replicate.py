@@ -182,6 +182,7 @@ def _fields(estimate: "Estimate", with_p: bool = False) -> dict[str, float]:
 
 def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     """Returns metrics/seeds.json as a Markdown table that aligns in a terminal."""
+    from medtune.comparison.verdict import sample
     from medtune.report.number_formats import interval_text, number, p_text, percent
     from medtune.report.rendering import markdown_table
     from medtune.scoring.evaluate_metrics import all_scores
@@ -204,7 +205,7 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
             p_text(gain["p_value"]),
         ])  # fmt: skip
     seeds = ", ".join(map(str, content["seeds"]))
-    origin = f"n = {content['n']} in {content['groups']} groups; training seeds {seeds}"
+    origin = f"{sample(content['n'], content['groups'])}; training seeds {seeds}"
     return f"{markdown_table(rows)}\n\n{origin}"
 
 

@@ -30,6 +30,7 @@ BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
 def score_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
     from medtune.comparison.collapses import collapses
+    from medtune.comparison.verdict import sample
     from medtune.report.headline import COLUMNS, FIRST_SCORES, broken, headline, system_rows
     from medtune.report.number_formats import percent
     from medtune.report.rendering import markdown_table
@@ -41,7 +42,7 @@ def score_table(first: bool = False) -> tuple[str, str, str]:
     systems = metrics["compare_systems"]
     rows = system_rows(systems, params, FIRST_SCORES if first else None)
     origin = (
-        f"n = {systems['n']} in {systems['groups']} groups, seed {params['seed']}, "
+        f"{sample(systems['n'], systems['groups'])}, seed {params['seed']}, "
         f"preset {params['preset']}, commit {commit()}"
     )
     table = markdown_table([header, *(row.cells() for row in rows)])

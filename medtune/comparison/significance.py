@@ -1,4 +1,7 @@
-"""When a difference counts: p-values by permutation, Holm's correction, one rule for verdicts."""
+"""When a difference counts: p-values by permutation, Holm's correction, one rule for verdicts.
+
+Which p-values are corrected together is decided by `evidence_of` in verdict.
+"""
 
 import math
 from collections import Counter

@@ -86,10 +86,18 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
             if others
             else "not closer than answers that need no training."
         ),
-        Verdict.NO_CHANGE: "The fine-tuning made no change that "
-        f"{n} test cards in {groups} {'group' if groups == 1 else 'groups'} could show.",
+        Verdict.NO_CHANGE: f"The fine-tuning made no change that {sample(n, groups)} could show.",
         Verdict.WORSE: f"The fine-tuned model is worse than the base model in {joined(worse)}.",
     }[found]
+
+
+def sample(n: int, groups: int) -> str:
+    """Says how much a score rests on, also for the report, the model card and the terminal.
+
+    >>> sample(14, 7)
+    '14 test cards in 7 groups'
+    """
+    return f"{n} test cards in {groups} {'group' if groups == 1 else 'groups'}"
 
 
 def joined(titles: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""The device of a run: the best one of this machine, or a common GPU by its name."""
+"""The device of a run: the best one of this machine, or a common GPU by its name.
+
+What is said of it, such as that it is needed and missing, is in checks.
+"""
 
 from dataclasses import dataclass
 

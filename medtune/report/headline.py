@@ -1,7 +1,7 @@
 """Says in words and in one table what the fine-tuning brought beyond answers without training.
 
 The report, the model card, README.md and the terminal take their headline here, so they cannot
-disagree.
+disagree. The verdict itself, and the number of cards behind it, are worded in comparison.verdict.
 """
 
 from collections.abc import Collection, Mapping, Sequence

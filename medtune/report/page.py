@@ -88,7 +88,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     training = {name.replace("_", " "): figure(n) for name, n in facts.metrics["train"].items()}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return render(
-        "report.html.jinja",
+        "page.html.jinja",
         facts,
         sections=present(facts, tables),
         pictures=shown,

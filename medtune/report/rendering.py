@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medtune.comparison.verdict import sample
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.facts import Facts, versions
 from medtune.report.headline import COLUMNS, headline, system_rows
@@ -64,6 +65,7 @@ def render(template: str, facts: Facts, **more: Any) -> str:
         choices=choice_rows(compare, confidence),
         headline=headline(facts.metrics, facts.params),
         confidence=percent(confidence),
+        sample=sample(compare["n"], compare["groups"]),
         versions=versions(),
         disclaimer=DISCLAIMER,
         **more,

@@ -33,7 +33,7 @@ from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
 from medtune.training.optimizers import make_optimizer
 from medtune.training.passes import Plan, token_budget
-from medtune.training.resuming import restore, save
+from medtune.training.run_state import restore, save
 from medtune.training.schedule import Schedule
 
 logger = logging.getLogger("medtune")

@@ -1,4 +1,4 @@
-"""The learning-rate schedule of a training run."""
+"""The learning-rate schedule of a training run; SchedulerName in config has the names."""
 
 import logging
 import warnings

@@ -155,4 +155,4 @@ def test_the_table_names_the_best_system_and_the_seeds(content: dict[str, Any]) 
         *("ROUGE-L", "0.200", "0.400 (question echoed)", "0.500", "0.1414"),
         *("+0.100", "-1.171 to +1.371", "0.500"),
     ]
-    assert origin == "n = 3 in 3 groups; training seeds 42, 43"
+    assert origin == "3 test cards in 3 groups; training seeds 42, 43"

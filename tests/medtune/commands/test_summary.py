@@ -72,7 +72,7 @@ def test_table_shows_scores_with_their_digits_and_where_they_come_from(project: 
     assert ["ROUGE-L", "2.500", best, "1.500", "-0.500", "-0.750 to -0.250"] in lines
     assert ["perplexity", "2.50", "2.00 (base, 3 cards)"] in [line[:3] for line in lines]
     assert table.startswith("- It is better.\n- Onset cards (n = 7): 50% of the answers do not end")
-    assert "n = 200 in 180 groups, seed 7, preset default, commit uncommitted" in table
+    assert "200 test cards in 180 groups, seed 7, preset default, commit uncommitted" in table
     assert table.endswith("report: reports/report.html")
 
 

@@ -1,5 +1,6 @@
 """What a training run is resumed from: all that the rest of the run depends on.
 
+Which checkpoint is taken, and what is said of a damaged one, is decided in checkpoints.
 Noise needs no state: each step seeds its own (see Trainer).
 """
 

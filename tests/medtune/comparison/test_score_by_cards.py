@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medtune.comparison.learning_curve import LearningCurve, learning_curve
+from medtune.comparison.score_by_cards import LearningCurve, learning_curve
 from medtune.scoring.scores import Array, Score
 
 MEAN = Score(name="mean", title="mean", higher_is_better=True, columns=())

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medtune.comparison.learning_curve import LearningCurve, learning_curve
-from medtune.report.learning_curves import sentence, write_curves
+from medtune.comparison.score_by_cards import LearningCurve, learning_curve
+from medtune.report.score_by_cards_figure import sentence, write_curves
 from medtune.scoring.scores import SCORES
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medtune.comparison.learning_curve import LearningCurve
+from medtune.comparison.score_by_cards import LearningCurve
 from medtune.report.figure_style import COLORS, CURVES, drawn_in_style, new_figure
 from medtune.report.number_formats import interval_text, number, percent
 from medtune.runtime.atomic_files import replacing, write_csv
