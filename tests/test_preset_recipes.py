@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from medtune.commands import experiments
 from medtune.commands import preset as presets
 from medtune.modeling.loading import load_tokenizer
+from tests import warm_python
 from tests.projects import copy_project, run
 
 pytestmark = pytest.mark.slow
@@ -66,19 +67,32 @@ def test_a_published_preset_trains(project: Path, name: str) -> None:
     assert f"quantization {values['train.quantization']}" in log
 
 
+@pytest.fixture(scope="module")
+def queueing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of one stage and few files, which DVC looks through for each experiment."""
+    folder = tmp_path_factory.mktemp("queueing")
+    copy_project(folder)
+    run(folder, "git", "rm", "-rq", "app", "benchmarks", "docs", "metrics", "plots", "tests")
+    stage = "cmd: python -m stages.train\n    params: [train]"
+    (folder / "dvc.yaml").write_text(f"stages:\n  train:\n    {stage}\n")
+    run(folder, "git", "commit", "-qam", "a short pipeline")
+    return folder
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_its_sweep_queues(project: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_sweep_queues(queueing: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def dvc_here(command: list[str], **_: bool) -> SimpleNamespace:
         """Runs `python -m dvc …` in this process: importing it takes longer than queueing."""
         return SimpleNamespace(returncode=dvc(command[3:]))
 
+    warm_python.remember_yaml()
     preset = presets.load(name)
-    run(project, "python", "-m", "medtune", "preset", name)
-    monkeypatch.chdir(project)
+    run(queueing, "python", "-m", "medtune", "preset", name)
+    monkeypatch.chdir(queueing)
     monkeypatch.setattr(experiments.subprocess, "run", dvc_here)
     experiments.queue_experiments(presets.queue_commands(preset))
     monkeypatch.undo()
-    queued = run(project, "dvc", "queue", "status").stdout
+    queued = run(queueing, "dvc", "queue", "status").stdout
     commands = presets.queue_commands(preset)
     assert len(commands) > 2
     for command in commands:

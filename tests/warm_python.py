@@ -10,11 +10,10 @@ import atexit
 import gc
 import io
 import json
-import multiprocessing.connection
+import multiprocessing
 import os
+import pickle
 import runpy
-import select
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +21,10 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
+from typing import Any
 
 LIBRARIES = (
     "accelerate",
@@ -113,19 +115,32 @@ def serve(address: str) -> None:
     for name in LIBRARIES:
         import_module(name)
     load()
+    remember_yaml()
     sys.executable = str(Path(address).with_name("python"))
     gc.freeze()  # else the forks' collections would copy the memory that they share
+    running: dict[Any, tuple[Process, socket.socket]] = {}  # by what tells of an end
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
         print("ready", flush=True)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
-        while listener in select.select([listener, sys.stdin], [], [])[0]:
-            connection, _ = listener.accept()
-            if not os.fork():
-                answer(connection)
-                os._exit(0)
-            connection.close()
+        while sys.stdin not in (ready := wait([listener, sys.stdin, *running])):
+            for source in ready:
+                if source is listener:
+                    process, connection = started(listener)
+                    end = os.pidfd_open(process.pid)  # its sentinel tells of an exec, too
+                    running[end] = running[connection] = process, connection
+                elif source in running:
+                    process, connection = running.pop(source)
+                    if source is connection:  # whoever waited for it has been killed
+                        process.terminate()
+                        continue
+                    process.join()
+                    running.pop(connection, None)
+                    with suppress(BrokenPipeError):
+                        connection.sendall(str(process.exitcode).encode())
+                    connection.close()
+                    os.close(source)
+    os._exit(0)  # at once, also if something still runs
 
 
 def load() -> None:
@@ -150,19 +165,36 @@ def load() -> None:
     del sys.path[0]
 
 
-def answer(connection: socket.socket) -> None:
-    """Runs what is asked for in a further fork, and sends its exit code."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+@cache
+def remember_yaml() -> None:
+    """Lets DVC parse a text once in this process: it reads params.yaml again for each stage."""
+    from dvc.utils import serialize, strictyaml
+    from dvc.utils.serialize import _yaml
+
+    parse = _yaml.parse_yaml
+
+    @cache
+    def parsed(text: str, path: str) -> bytes:
+        return pickle.dumps(parse(text, path))
+
+    def remembered(text: str, path: str, typ: str = "safe") -> Any:
+        return pickle.loads(parsed(text, path)) if typ == "safe" else parse(text, path, typ)
+
+    for module in (_yaml, serialize, strictyaml):
+        module.parse_yaml = remembered
+
+
+def started(listener: socket.socket) -> tuple[Process, socket.socket]:
+    """Forks for what the next connection asks for; the connection then waits for the exit code."""
+    connection, _ = listener.accept()
     _, files, *_ = socket.recv_fds(connection, 1, 3)
     with connection.makefile() as request:
         asked = json.loads(request.readline())
     process = multiprocessing.get_context("fork").Process(target=work, args=(files, *asked))
     process.start()
-    if connection in multiprocessing.connection.wait([process.sentinel, connection]):
-        process.terminate()  # whoever waited for it has been killed
-    process.join()
-    with suppress(BrokenPipeError):
-        connection.sendall(str(process.exitcode).encode())
+    for file in files:
+        os.close(file)
+    return process, connection
 
 
 def work(

@@ -14,6 +14,7 @@ from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
 from medtune.modeling.token_files import token_writer
 from medtune.runtime.errors import InputError
 from tests import warm_python
+from tests.projects import shorten_questions
 from tests.stages.compare_inputs import cards, write_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +79,10 @@ def project(tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "models/adapter/adapter_model.safetensors").write_bytes(b"weights")
     shutil.copy(base_folder / "tokenizer.json", tmp_path / "models/adapter")
     (tmp_path / "models/base").symlink_to(base_folder)
-    linked = ("benchmarks", "custom_metrics", "dvc.yaml", "launch", "medtune", "presets", "stages")
-    for name in linked:
+    for name in ("benchmarks", "custom_metrics", "dvc.yaml", "launch", "presets", "stages"):
         (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "medtune", tmp_path / "medtune")
+    shorten_questions(tmp_path / "medtune/guard/questions")
     (tmp_path / "data/clean").mkdir(parents=True)
     names = [f"{a}{b}{c}ia" for a in "bdfgklmn" for b in "aeiou" for c in "prstvxz"]
     rows = [

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the outputs of a training that was left alone."""
     folder = tmp_path_factory.mktemp("project")
-    prepare(folder)
-    forget(folder)  # the committed model card too
+    prepare(smoke, folder)
+    forget(folder)
     run(folder, "python", "-m", "stages.train")
     return folder
 
