@@ -63,7 +63,8 @@ def save(figure: "Figure", folder: Path, name: str) -> None:
     The positions that the layout engine finds differ in their last digits from run to run, and
     with them the names of an SVG's clip paths. So the positions are rounded.
     """
-    figure.draw_without_rendering()
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
     figure.set_layout_engine(None)  # not "none", which would draw each format twice
     for axes in figure.axes:
         bounds = axes.get_position(original=True).bounds
