@@ -106,12 +106,20 @@ def run(command: Sequence[str], folder: Path, sample_s: float = SAMPLE_S, **vari
 
 
 def _memory_bytes(process: psutil.Process) -> int:
-    total = 0
+    """Returns the sum over a process and its children.
+
+    It is 0 if one of them ended meanwhile, because the pages that it shared would count twice.
+    """
+
+    def runs(each: psutil.Process) -> bool:
+        return each.status() != psutil.STATUS_ZOMBIE
+
     with suppress(psutil.NoSuchProcess):
-        for each in (process, *process.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                total += each.memory_full_info().pss
-    return total
+        processes = list(filter(runs, (process, *process.children(recursive=True))))
+        total = sum(each.memory_full_info().pss for each in processes)
+        if all(map(runs, processes)):
+            return total
+    return 0
 
 
 class Project:

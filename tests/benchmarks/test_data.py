@@ -1,9 +1,11 @@
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -60,6 +62,27 @@ def test_memory_of_children_counts_and_shared_memory_counts_once(tmp_path: Path)
         cost = data.run([sys.executable, "-c", code], tmp_path)
         assert 0.195 < cost.peak_memory_gib < 0.25
         assert 0.7 < cost.seconds < 20
+
+
+class EndsWhenMeasured:
+    """A process that shares 100 bytes with its child and ends once they were counted."""
+
+    ended = False
+
+    def status(self) -> str:
+        return psutil.STATUS_ZOMBIE if self.ended else psutil.STATUS_RUNNING
+
+    def memory_full_info(self) -> SimpleNamespace:
+        self.ended = True
+        return SimpleNamespace(pss=50)
+
+    def children(self, recursive: bool) -> list[SimpleNamespace]:
+        child = {"status": lambda: psutil.STATUS_RUNNING}
+        return [SimpleNamespace(memory_full_info=lambda: SimpleNamespace(pss=100), **child)]
+
+
+def test_a_sample_in_which_a_process_ended_does_not_count() -> None:
+    assert data._memory_bytes(EndsWhenMeasured()) == 0  # type: ignore[arg-type]
 
 
 def test_a_command_that_fails_is_one_line(tmp_path: Path) -> None:
