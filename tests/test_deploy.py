@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ DEVCONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text()
 TASK: dict[str, Any] = YAML(typ="safe").load((ROOT / "deploy/skypilot.yaml").read_text())
 PYTHON = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
 MAKEFILE = (ROOT / "Makefile").read_text()
+Ended = tuple[Path, subprocess.CompletedProcess[str], Path]
 SCRIPTS = sorted((ROOT / "deploy").glob("*.s[bh]*"))
 
 
@@ -131,9 +133,8 @@ def test_bash_can_read_the_scripts() -> None:
     assert os.access(ROOT / "deploy/experiments.sh", os.X_OK)
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A clone of a pipeline of one stage, with this environment and a remote of each kind."""
+def make_clone(tmp_path: Path) -> Path:
+    """Makes a clone of a pipeline of one stage, with this environment and a remote of each kind."""
     run(tmp_path, "git", "init", "-q", "--bare", "origin.git")
     folder = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", "origin.git", "clone")
@@ -160,6 +161,11 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    return make_clone(tmp_path)
+
+
 def submit(clone: Path, *experiments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs the batch script as Slurm does, from a copy elsewhere."""
     script = clone.with_name("slurm_script")
@@ -174,9 +180,33 @@ def submit(clone: Path, *experiments: str, **variables: str) -> subprocess.Compl
     )
 
 
+def push_from_shallow_clone(clone: Path) -> None:
+    """SkyPilot clones so; DVC runs an experiment there and then finds none to push."""
+    run(clone, "git", "commit", "-qm", "second", "--allow-empty")
+    run(clone, "git", "push", "-q", "origin", "HEAD")
+    origin = clone.with_name("origin.git")
+    run(clone.parent, "git", "clone", "-q", "--depth", "1", origin.as_uri(), "shallow")
+    shallow = clone.with_name("shallow")
+    (shallow / ".venv").symlink_to(clone / ".venv")
+    run(shallow, "deploy/experiments.sh", "lr=2")
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The clone of a job, how that ended, and a clone whose shallow clone pushed experiments.
+
+    Both ran at once, because they mostly wait for DVC's queue.
+    """
+    job, whole = (make_clone(tmp_path_factory.mktemp(name)) for name in ("job", "whole"))
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(submit, job, "lr=2", "lr=9")
+        pool.submit(push_from_shallow_clone, whole).result()
+        return job, done.result(), whole
+
+
 @pytest.mark.slow
-def test_a_job_runs_its_experiments_and_pushes_what_they_made(clone: Path) -> None:
-    done = submit(clone, "lr=2", "lr=9")
+def test_a_job_runs_its_experiments_and_pushes_what_they_made(ended: Ended) -> None:
+    clone, done, _ = ended
     assert done.returncode == 1, "one of the experiments fails"
     assert "at least one failed, the others were pushed" in done.stderr
     (ref,) = run(clone, "git", "ls-remote", "origin", "refs/exps/*").stdout.split()[1::2]
@@ -188,15 +218,8 @@ def test_a_job_runs_its_experiments_and_pushes_what_they_made(clone: Path) -> No
 
 
 @pytest.mark.slow
-def test_experiments_of_a_shallow_clone_are_pushed(clone: Path) -> None:
-    """SkyPilot clones so; DVC runs an experiment there and then finds none to push."""
-    run(clone, "git", "commit", "-qm", "second", "--allow-empty")
-    run(clone, "git", "push", "-q", "origin", "HEAD")
-    origin = clone.with_name("origin.git")
-    run(clone.parent, "git", "clone", "-q", "--depth", "1", origin.as_uri(), "shallow")
-    shallow = clone.with_name("shallow")
-    (shallow / ".venv").symlink_to(clone / ".venv")
-    run(shallow, "deploy/experiments.sh", "lr=2")
+def test_experiments_of_a_shallow_clone_are_pushed(ended: Ended) -> None:
+    *_, clone = ended
     (ref,) = run(clone, "git", "ls-remote", "origin", "refs/exps/*").stdout.split()[1::2]
     run(clone, "git", "fetch", "-q", "origin", ref)
     assert run(clone, "git", "show", "FETCH_HEAD:params.yaml").stdout == "lr: 2\n"
