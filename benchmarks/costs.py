@@ -95,7 +95,7 @@ def answering(root: Path, shape: str, length: int) -> dict[str, float]:
 
 def measure(shapes: list[str], lengths: list[int], root: Path) -> pd.DataFrame:
     """Returns a row for each shape and length."""
-    context, rows = multiprocessing.get_context("spawn"), []
+    context, rows = multiprocessing.get_context("forkserver"), []
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
         for shape in shapes:
             pool.submit(Bench(root, tiny=False).folder, shape).result()
