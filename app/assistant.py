@@ -1,4 +1,4 @@
-"""Answers conversations, for the API and for the pages of the server."""
+"""Answers conversations, for the API and the pages of the server, and refuses what is too long."""
 
 import asyncio
 import secrets

@@ -95,6 +95,7 @@ def answering(root: Path, shape: str, length: int) -> dict[str, float]:
 
 def measure(shapes: list[str], lengths: list[int], root: Path) -> pd.DataFrame:
     """Returns a row for each shape and length."""
+    # Its processes come from one without threads, so they may fork.
     context, rows = multiprocessing.get_context("forkserver"), []
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
         for shape in shapes:

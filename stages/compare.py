@@ -25,7 +25,7 @@ from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params
 from medtune.config.schema import Compare
 from medtune.content.columns import with_content
-from medtune.report.answers import side_by_side
+from medtune.report.answer_rows import side_by_side
 from medtune.report.facts import Facts, read_curve
 from medtune.report.figures import write_figures
 from medtune.report.headline import headline

@@ -19,11 +19,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
 # Every process that a test starts inherits this variable, and keeps it when its parent ends.
 os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 # `nohup make test &` ignores SIGINT, which children inherit: tests could not interrupt them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if "PYTEST_XDIST_WORKER" in os.environ:
+if WORKER:
     gc.disable()  # what collection imports stays: to look through it again and again takes seconds
 
 
@@ -96,7 +97,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.projects import copy_project, run
 
     base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    base = base.parent if WORKER else base
     folder, done = base / "smoke", base / "smoke.done"
     with (base / "smoke.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -105,8 +106,13 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
             copy_project(folder)
             run(folder, "python", "-m", "medtune", "preset", "smoke")
             run(folder, "dvc", "repro")
-            done.write_text(os.environ.get("PYTEST_XDIST_WORKER", ""))
+            done.write_text(WORKER)
     return folder
+
+
+def was_made_here(smoke: Path) -> bool:
+    """Whether this process of pytest-xdist ran the pipeline of the fixture `smoke`."""
+    return smoke.with_name("smoke.done").read_text() == WORKER
 
 
 def environment(process: psutil.Process) -> dict[str, str]:

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from ruamel.yaml import YAML
@@ -22,7 +23,6 @@ DEVCONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text()
 TASK: dict[str, Any] = YAML(typ="safe").load((ROOT / "deploy/skypilot.yaml").read_text())
 PYTHON = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
 MAKEFILE = (ROOT / "Makefile").read_text()
-Ended = tuple[Path, subprocess.CompletedProcess[str], Path]
 SCRIPTS = sorted((ROOT / "deploy").glob("*.s[bh]*"))
 
 
@@ -191,22 +191,27 @@ def push_from_shallow_clone(clone: Path) -> None:
     run(shallow, "deploy/experiments.sh", "lr=2")
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """The clone of a job, how that ended, and a clone whose shallow clone pushed experiments.
+class Jobs(NamedTuple):
+    """Two clones, and what was started in each."""
 
-    Both ran at once, because they mostly wait for DVC's queue.
-    """
-    job, whole = (make_clone(tmp_path_factory.mktemp(name)) for name in ("job", "whole"))
+    clone: Path
+    submitted: Future[subprocess.CompletedProcess[str]]
+    other_clone: Path
+    pushed: Future[None]
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    """Jobs that run at once, because they mostly wait for DVC's queue."""
+    one, other = (make_clone(tmp_path_factory.mktemp(name)) for name in ("one", "other"))
     with ThreadPoolExecutor() as pool:
-        done = pool.submit(submit, job, "lr=2", "lr=9")
-        pool.submit(push_from_shallow_clone, whole).result()
-        return job, done.result(), whole
+        submitted = pool.submit(submit, one, "lr=2", "lr=9")
+        yield Jobs(one, submitted, other, pool.submit(push_from_shallow_clone, other))
 
 
 @pytest.mark.slow
-def test_a_job_runs_its_experiments_and_pushes_what_they_made(ended: Ended) -> None:
-    clone, done, _ = ended
+def test_a_job_runs_its_experiments_and_pushes_what_they_made(jobs: Jobs) -> None:
+    clone, done = jobs.clone, jobs.submitted.result()
     assert done.returncode == 1, "one of the experiments fails"
     assert "at least one failed, the others were pushed" in done.stderr
     (ref,) = run(clone, "git", "ls-remote", "origin", "refs/exps/*").stdout.split()[1::2]
@@ -218,8 +223,9 @@ def test_a_job_runs_its_experiments_and_pushes_what_they_made(ended: Ended) -> N
 
 
 @pytest.mark.slow
-def test_experiments_of_a_shallow_clone_are_pushed(ended: Ended) -> None:
-    *_, clone = ended
+def test_experiments_of_a_shallow_clone_are_pushed(jobs: Jobs) -> None:
+    jobs.pushed.result()
+    clone = jobs.other_clone
     (ref,) = run(clone, "git", "ls-remote", "origin", "refs/exps/*").stdout.split()[1::2]
     run(clone, "git", "fetch", "-q", "origin", ref)
     assert run(clone, "git", "show", "FETCH_HEAD:params.yaml").stdout == "lr: 2\n"

@@ -1,7 +1,6 @@
 """The whole graph on the smoke preset: what it writes, and what runs again after a change."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests import warm_python
+from tests.conftest import was_made_here
 from tests.projects import ROOT, attempt, run
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ AFTER_RECORDS = {"split", "tokenize", "baselines", "guard", *AFTER_TOKENS}
 @pytest.fixture(scope="module")
 def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the smoke run, which the tests change and put back."""
-    if smoke.with_name("smoke.done").read_text() == os.environ.get("PYTEST_XDIST_WORKER", ""):
+    if was_made_here(smoke):
         warm_python.stop()  # so that stages run here with another hash seed than in the smoke run
     return shutil.copytree(smoke, tmp_path_factory.mktemp("graph") / "project", symlinks=True)
 
@@ -53,8 +53,8 @@ def would_run(folder: Path) -> set[str]:
     import networkx
     from dvc.repo import Repo
 
-    warm_python.remember_yaml()
     with pytest.MonkeyPatch.context() as patch, Repo(str(folder)) as repo:
+        warm_python.remember_yaml(patch.setattr)
         patch.chdir(folder)  # the names of stages are relative to it
         graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.name)
         changed = set(repo.status())

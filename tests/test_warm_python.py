@@ -1,11 +1,13 @@
 """Commands that start at once do what a new interpreter does."""
 
+import socket
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests import warm_python
 from tests.projects import attempt, run, warm_environment
 from tests.waiting import until
 
@@ -39,3 +41,10 @@ def test_the_process_of_a_killed_command_ends(tmp_path: Path) -> None:
         assert number != asking.pid and psutil.pid_exists(number)
         asking.kill()
     until(lambda: not psutil.pid_exists(number))
+
+
+def test_a_client_that_is_killed_before_it_asks_harms_no_other(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(warm_python.folder() / "socket"))
+    (tmp_path / "stage.py").write_text("print('here')\n")
+    assert run(tmp_path, "python", "-m", "stage").stdout == "here\n"

@@ -3,14 +3,13 @@
 Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
 imports them; the commands ask it to fork, and the fork runs the module, with the code of the
 folder that it runs in. What it starts with `sys.executable -m` is forked as well. Whatever else
-Python is asked for, it does as always.
+Python is asked for, it does as always. DVC parses equal YAML only once in a fork.
 """
 
 import atexit
 import gc
 import io
 import json
-import multiprocessing
 import os
 import pickle
 import runpy
@@ -18,11 +17,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkProcess as Process
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def serve(address: str) -> None:
     remember_yaml()
     sys.executable = str(Path(address).with_name("python"))
     gc.freeze()  # else the forks' collections would copy the memory that they share
-    running: dict[Any, tuple[Process, socket.socket]] = {}  # by what tells of an end
+    running: dict[Any, tuple[ForkProcess, socket.socket]] = {}  # by pidfd, and by connection
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -126,9 +126,9 @@ def serve(address: str) -> None:
         while sys.stdin not in (ready := wait([listener, sys.stdin, *running])):
             for source in ready:
                 if source is listener:
-                    process, connection = started(listener)
-                    end = os.pidfd_open(process.pid)  # its sentinel tells of an exec, too
-                    running[end] = running[connection] = process, connection
+                    if fork := fork_for(listener):
+                        end = os.pidfd_open(fork[0].pid)  # a sentinel also becomes ready on exec
+                        running[end] = running[fork[1]] = fork
                 elif source in running:
                     process, connection = running.pop(source)
                     if source is connection:  # whoever waited for it has been killed
@@ -140,7 +140,9 @@ def serve(address: str) -> None:
                         connection.sendall(str(process.exitcode).encode())
                     connection.close()
                     os.close(source)
-    os._exit(0)  # at once, also if something still runs
+    for process, _ in running.values():
+        process.terminate()
+    os._exit(0)  # without waiting for them
 
 
 def load() -> None:
@@ -166,34 +168,53 @@ def load() -> None:
 
 
 @cache
-def remember_yaml() -> None:
-    """Lets DVC parse a text once in this process: it reads params.yaml again for each stage."""
-    from dvc.utils import serialize, strictyaml
+def remembering() -> Callable[..., Any]:
+    """Returns DVC's function that parses YAML, which here parses equal texts once."""
     from dvc.utils.serialize import _yaml
 
     parse = _yaml.parse_yaml
 
-    @cache
+    @lru_cache(100)
     def parsed(text: str, path: str) -> bytes:
         return pickle.dumps(parse(text, path))
 
     def remembered(text: str, path: str, typ: str = "safe") -> Any:
         return pickle.loads(parsed(text, path)) if typ == "safe" else parse(text, path, typ)
 
+    return remembered
+
+
+def remember_yaml(replace: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Lets DVC parse params.yaml once, which it reads for each stage; a test gives its setattr."""
+    from dvc.utils import serialize, strictyaml
+    from dvc.utils.serialize import _yaml
+
+    function = remembering()
     for module in (_yaml, serialize, strictyaml):
-        module.parse_yaml = remembered
+        replace(module, "parse_yaml", function)
 
 
-def started(listener: socket.socket) -> tuple[Process, socket.socket]:
-    """Forks for what the next connection asks for; the connection then waits for the exit code."""
+def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | None:
+    """Forks for what the next connection asks for; the connection then waits for the exit code.
+
+    Returns None if whoever connected was killed before it had asked.
+    """
     connection, _ = listener.accept()
-    _, files, *_ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile() as request:
-        asked = json.loads(request.readline())
-    process = multiprocessing.get_context("fork").Process(target=work, args=(files, *asked))
-    process.start()
-    for file in files:
-        os.close(file)
+    connection.settimeout(10)
+    files: list[int] = []
+    try:
+        _, files, *_ = socket.recv_fds(connection, 1, 3)
+        with connection.makefile() as request:
+            asked = json.loads(request.readline())
+        process = ForkProcess(target=work, args=(files, *asked))
+        process.start()
+    except (OSError, ValueError):
+        connection.close()
+        return None
+    finally:
+        for file in files:
+            os.close(file)
+    connection.settimeout(None)
     return process, connection
 
 

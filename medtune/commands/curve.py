@@ -68,8 +68,8 @@ def queue_commands(runs: Runs) -> list[list[str]]:
 
 def draw(found: Mapping[int, Experiment], confidence: float) -> str:
     """Draws the runs, smallest first, and returns a line for each score."""
+    from medtune.comparison.paired_scores import group_numbers
     from medtune.comparison.score_by_cards import learning_curve
-    from medtune.comparison.statistics import group_numbers
     from medtune.report.score_by_cards_figure import sentence, write_curves
     from medtune.scoring.scores import statistics
 

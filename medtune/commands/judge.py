@@ -50,8 +50,8 @@ def judge_tables(
     """Returns a judge's verdict on each pair, and their counts with intervals and agreement."""
     import numpy as np
 
+    from medtune.comparison.paired_scores import group_numbers
     from medtune.comparison.seeds import estimate, jackknife
-    from medtune.comparison.statistics import group_numbers
     from medtune.judging.verdicts import judge_pairs, kappa, preferences, summary
     from medtune.scoring.scores import SCORES, Score
 

@@ -117,7 +117,7 @@ def answers_sha256() -> dict[str, str]:
 
 def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, Any]:
     """Returns each score over all seeds: fine-tuned, and less each untrained system to beat."""
-    from medtune.comparison.statistics import group_numbers
+    from medtune.comparison.paired_scores import group_numbers
     from medtune.scoring.systems import BASE
 
     best = best_untrained()

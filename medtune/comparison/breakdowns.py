@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from medtune.comparison.confidence_intervals import Settings
-from medtune.comparison.statistics import compare_tables
+from medtune.comparison.paired_scores import compare_tables
 from medtune.comparison.systems import Systems, defined_scores
 from medtune.scoring.scores import Score, score_table
 from medtune.scoring.systems import BASE, FINETUNED

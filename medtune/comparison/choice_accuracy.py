@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medtune.comparison.confidence_intervals import Settings
-from medtune.comparison.statistics import compare_tables
+from medtune.comparison.paired_scores import compare_tables
 from medtune.runtime.atomic_files import read_table, write_csv
 from medtune.runtime.errors import InputError
 from medtune.scoring.calibration import calibration_error, reliability, sets_of

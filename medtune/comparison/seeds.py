@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from medtune.comparison.statistics import per_group
+from medtune.comparison.paired_scores import per_group
 from medtune.scoring.scores import Array, Score
 
 

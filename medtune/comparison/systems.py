@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medtune.comparison.confidence_intervals import Settings
+from medtune.comparison.paired_scores import compare_tables
 from medtune.comparison.significance import effective_groups, too_uneven
-from medtune.comparison.statistics import compare_tables
 from medtune.runtime.atomic_files import read_table
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score, score_table

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medtune.export.gguf_tokenizer import add_tokenizer, is_describable
-from medtune.export.llama_quantizer import QUANTIZED, check_quantizer, quantize
+from medtune.export.llama_quantizer import LLAMA_CPP_TYPE, check_quantizer, quantize
 from medtune.export.merged import Merged, merge
 from medtune.export.modelfile import MODELFILE, check_modelfile, modelfile
 from medtune.export.provenance import GGUF_KEY, text_in_gguf
@@ -67,7 +67,7 @@ def export_gguf(root: Path, target: Path, type_: str, experiment: str | None = N
 def check_type(type_: str, path: Path, option: str) -> None:
     if type_ in TYPES:
         return
-    if not QUANTIZED.fullmatch(type_):
+    if not LLAMA_CPP_TYPE.fullmatch(type_):
         raise InputError(
             f"--type must be one of {', '.join(TYPES)}, or a type of llama.cpp such as q4_k_m, "
             f"got {type_}"

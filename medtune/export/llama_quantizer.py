@@ -14,7 +14,7 @@ from medtune.runtime.errors import InputError
 logger = logging.getLogger("medtune")
 
 PACKAGE = "cyllama"  # has wheels with llama.cpp's quantizer
-QUANTIZED = re.compile(r"bf16|(i?q|tq)\d_\w+", re.IGNORECASE)
+LLAMA_CPP_TYPE = re.compile(r"bf16|(i?q|tq)\d_\w+", re.IGNORECASE)
 K_BLOCK = 256  # weights of a row that share a block of a K-quant
 
 

@@ -1,6 +1,6 @@
 """The device of a run: the best one of this machine, or a common GPU by its name.
 
-What is said of it, such as that it is needed and missing, is in checks.
+The messages about a missing one are in checks.
 """
 
 from dataclasses import dataclass

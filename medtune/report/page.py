@@ -9,7 +9,7 @@ from typing import Any
 
 from medtune.comparison.breakdowns import KIND_SCORES, OTHER_TOPICS
 from medtune.comparison.significance import fewest_groups, too_few_groups
-from medtune.report.answers import answer_row
+from medtune.report.answer_rows import answer_row
 from medtune.report.costs import run_mark
 from medtune.report.facts import Facts
 from medtune.report.figures import DrawnPicture
@@ -86,7 +86,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     for picture in pictures:
         shown[picture.section].append(picture)
     training = {name.replace("_", " "): figure(n) for name, n in facts.metrics["train"].items()}
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return render(
         "page.html.jinja",
         facts,

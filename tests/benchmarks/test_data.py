@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +15,6 @@ from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
 from medtune.modeling.token_files import token_writer
 from medtune.runtime.errors import InputError
 from tests import warm_python
-from tests.projects import shorten_questions
 from tests.stages.compare_inputs import cards, write_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -69,16 +67,16 @@ class EndsWhenMeasured:
 
     ended = False
 
-    def status(self) -> str:
-        return psutil.STATUS_ZOMBIE if self.ended else psutil.STATUS_RUNNING
+    def memory_info(self) -> SimpleNamespace:
+        return SimpleNamespace(rss=0 if self.ended else 100)
 
     def memory_full_info(self) -> SimpleNamespace:
         self.ended = True
         return SimpleNamespace(pss=50)
 
     def children(self, recursive: bool) -> list[SimpleNamespace]:
-        child = {"status": lambda: psutil.STATUS_RUNNING}
-        return [SimpleNamespace(memory_full_info=lambda: SimpleNamespace(pss=100), **child)]
+        sizes = SimpleNamespace(rss=100, pss=100)
+        return [SimpleNamespace(memory_info=lambda: sizes, memory_full_info=lambda: sizes)]
 
 
 def test_a_sample_in_which_a_process_ended_does_not_count() -> None:
@@ -102,10 +100,9 @@ def project(tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "models/adapter/adapter_model.safetensors").write_bytes(b"weights")
     shutil.copy(base_folder / "tokenizer.json", tmp_path / "models/adapter")
     (tmp_path / "models/base").symlink_to(base_folder)
-    for name in ("benchmarks", "custom_metrics", "dvc.yaml", "launch", "presets", "stages"):
+    linked = ("benchmarks", "custom_metrics", "dvc.yaml", "launch", "medtune", "presets", "stages")
+    for name in linked:
         (tmp_path / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "medtune", tmp_path / "medtune")
-    shorten_questions(tmp_path / "medtune/guard/questions")
     (tmp_path / "data/clean").mkdir(parents=True)
     names = [f"{a}{b}{c}ia" for a in "bdfgklmn" for b in "aeiou" for c in "prstvxz"]
     rows = [

@@ -30,7 +30,7 @@ CHECKPOINT, OUTPUTS = "writing a checkpoint", "writing outputs"
 
 
 def prepare(smoke: Path, folder: Path) -> None:
-    """Makes a project from the smoke run, with settings of which train has not run yet."""
+    """Copies the smoke run, with training settings that differ from its own."""
     shutil.copytree(smoke, folder, symlinks=True, dirs_exist_ok=True)
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")

@@ -24,7 +24,7 @@ def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with the outputs of a training that was left alone."""
     folder = tmp_path_factory.mktemp("project")
     prepare(smoke, folder)
-    forget(folder)
+    forget(folder)  # what the smoke run trained
     run(folder, "python", "-m", "stages.train")
     return folder
 

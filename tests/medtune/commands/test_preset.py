@@ -94,7 +94,7 @@ def test_preset_keeps_comments_order_and_unchanged_lines(name):
 def test_preset_does_not_depend_on_the_one_before():
     loaded = [presets.load(name) for name in NAMES]
     seen: dict[str, set[str]] = {name: set() for name in NAMES}
-    for number, one in enumerate(loaded):  # so that each comes after each other one
+    for number, one in enumerate(loaded):  # one, other, one, another, …, one: all ordered pairs
         for preset in [*(p for other in loaded[number + 1 :] for p in (one, other)), one]:
             presets.write(preset)
             seen[preset.name].add(params_text())

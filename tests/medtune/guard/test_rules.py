@@ -300,10 +300,15 @@ def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
     assert not reasons("caution", "How much cheese can I take?")
 
 
-@pytest.mark.parametrize("amount", ["5 mg/kg", "5 mcg/kg", "2 g", "5 ml", "5ml", "10 units"])
+@pytest.mark.parametrize("amount", ["5 mg/kg", "5 mcg/kg", "500μg", "400 IU", "10 units"])
 def test_an_amount_that_may_be_too_much_needs_no_medicine(amount: str) -> None:
     question = f"Is {amount} too much for my daughter?"
     assert list(reasons("caution", question)) == ["is it too much"]
+
+
+@pytest.mark.parametrize("amount", ["100 g of chocolate", "500 ml of water", "5G radiation"])
+def test_an_amount_of_food_calls_for_no_caution(amount: str) -> None:
+    assert not reasons("caution", f"Is {amount} too much for my daughter?")
 
 
 def test_mixing_two_medicines_calls_for_caution_and_a_drink_does_not() -> None:

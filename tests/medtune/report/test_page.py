@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medtune.disclaimer import DISCLAIMER
-from medtune.report.answers import looping
+from medtune.report.answer_rows import looping
 from medtune.report.costs import run_mark
 from medtune.report.facts import Facts
 from medtune.report.figures import DrawnPicture
@@ -188,7 +188,7 @@ def test_answers_carry_what_they_are_filtered_and_sorted_by(facts: Facts) -> Non
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node; the attributes are tested above")
 def test_script_filters_and_sorts() -> None:
-    functions = (TEMPLATES / "report.js").read_text(encoding="utf-8").split("\nsetUpTheme(")[0]
+    functions = (TEMPLATES / "page.js").read_text(encoding="utf-8").split("\nsetUpTheme(")[0]
     script = """
     const rows = [
       {id: "b", kind: "onset", outcome: "worse", difference: -0.5, text: "what is b?"},

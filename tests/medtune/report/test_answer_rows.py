@@ -1,4 +1,4 @@
-from medtune.report.answers import MOST_SHOWN, looping
+from medtune.report.answer_rows import MOST_SHOWN, looping
 
 
 def test_a_loop_in_a_script_without_spaces_is_folded_too() -> None:

@@ -8,7 +8,7 @@ from scipy.stats import bootstrap, kstest, norm, ttest_1samp
 from scipy.stats import t as student
 
 from medtune.comparison.confidence_intervals import Settings, degrees_of_freedom
-from medtune.comparison.statistics import Comparison, compare_tables
+from medtune.comparison.paired_scores import Comparison, compare_tables
 from medtune.scoring.scores import SCORES, Score
 
 BY_NAME: dict[str, Score] = {score.name: score for score in SCORES}
