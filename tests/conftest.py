@@ -37,14 +37,20 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Puts slow tests first, so that the processes of pytest-xdist end at about the same time.
 
-    What takes minutes runs only if its marker is asked for.
+    The longest comes first of all: it makes the smoke run while others need none. What takes
+    minutes runs only if its marker is asked for.
     """
     if "architectures" not in config.option.markexpr:
         items[:] = [item for item in items if not item.get_closest_marker("architectures")]
     for item in items:
         if "robustness" in item.path.parts:
             item.add_marker("slow")
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("slow") is None,
+            "notebooks" not in item.path.parts,
+        )
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
