@@ -34,7 +34,7 @@ def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> 
 def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
     from app.continuous_batching.batch import ContinuousBatch
     from medtune.generation.generate import end_ids
-    from medtune.modeling.limits import context_tokens
+    from medtune.modeling.context_length import context_tokens
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
     adapter = SwitchedAdapter()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from medtune.baselines.asked_name import NameFinder
 from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
-from medtune.baselines.nearest import CardIndex, card_texts, renamed
+from medtune.baselines.nearest import NearestCard
 from medtune.config.loading import load_params
 from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
@@ -83,20 +83,11 @@ def systems(
 ) -> dict[str, System]:
     """Returns a function for each of RULES that answers a card's question."""
     asked = [card["question"] for split in ANSWERED for card in cards[split]]
-    index = CardIndex(card_texts(training), asked)
-
-    def nearest(card: Card) -> Card:
-        return card_in(training, next(iter(index.nearest(card["question"], 1)), 0))
-
-    def nearest_renamed(card: Card) -> str:
-        found = nearest(card)
-        names = finder.find(found["question"]), finder.find(card["question"])
-        return renamed(found["answer"], *names)
-
+    nearest = NearestCard(training, finder, asked)
     return {
         ECHO: lambda card: card["question"],
-        NEAREST_CARD: lambda card: nearest(card)["answer"],
-        NEAREST_CARD_RENAMED: nearest_renamed,
+        NEAREST_CARD: lambda card: nearest.answer(card["question"]),
+        NEAREST_CARD_RENAMED: lambda card: nearest.renamed_answer(card["question"]),
         FILL_IN: lambda card: rules[card["kind"]].answer(finder.find(card["question"])),
     }
 

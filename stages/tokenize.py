@@ -19,7 +19,7 @@ import pyarrow as pa
 from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Tokenize
-from medtune.modeling.limits import check_token_files
+from medtune.modeling.context_length import check_token_files
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import (

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medtune.judging.votes import Choice, System, Vote, pair_id
+from medtune.judging.vote_file import Choice, System, Vote, pair_id
 
 PREDICTIONS = Path("data/predictions")
 

@@ -21,7 +21,7 @@ from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen
 from app.gradio_page.conversations import LONGEST, Conversation, Conversations, Turn
 from app.gradio_page.formatting import sentence
 from app.guard_remarks import own_words
-from medtune.judging.votes import OWN_QUESTION, VOTES, Choice, read_votes
+from medtune.judging.vote_file import OWN_QUESTION, VOTES, Choice, read_votes
 from medtune.runtime.errors import InputError
 
 LONGEST_NAME = 40

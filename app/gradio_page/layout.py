@@ -16,7 +16,7 @@ from app.gradio_page.history import history_panel
 from app.gradio_page.quiz import quiz_tab
 from app.gradio_page.ratings import rating_panel
 from medtune.disclaimer import DISCLAIMER
-from medtune.judging.votes import adapter_digest
+from medtune.judging.vote_file import adapter_digest
 
 HEADER = """<h1>medtune</h1>
 <p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""

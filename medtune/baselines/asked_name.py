@@ -4,6 +4,7 @@
 name. Nothing is known about the data set's templates or its language.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import log
@@ -66,6 +67,11 @@ class NameFinder:
                 inside = words[len(start) : len(words) - len(end)]
                 if any(map(_is_word, inside)) and any(map(_is_word, start + end)):
                     yield start, end
+
+
+def occurrences(name: str) -> re.Pattern[str]:
+    """Returns the pattern of a name, or its English plural, as a word of its own."""
+    return re.compile(rf"(?<!\w){re.escape(name)}(?P<plural>s|es|)(?!\w)", re.IGNORECASE)
 
 
 def _own_words(

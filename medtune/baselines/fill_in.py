@@ -12,7 +12,7 @@ from functools import cache
 from statistics import fmean
 from typing import TypeVar
 
-from medtune.baselines.nearest import occurrences
+from medtune.baselines.asked_name import occurrences
 from medtune.scoring.word_splitting import UnicodeTokenizer
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from medtune.baselines.asked_name import NameFinder, occurrences
 from medtune.scoring.word_splitting import WORD, has_unspaced
 
 TEXTS = ["question", "answer"]  # columns of cards by which they are found
@@ -60,6 +61,49 @@ class CardIndex:
         """Returns how many texts have the word."""
         number = self._numbers.get(word)
         return 0 if number is None else int(self._ends[number + 1] - self._ends[number])
+
+
+class NearestCard:
+    """Answers with the training card nearest to a question, or the first if none is near."""
+
+    def __init__(self, training: pa.Table, finder: NameFinder, asked: Iterable[str]) -> None:
+        """Indexes the training cards; `asked` has all questions, as for a CardIndex."""
+        self._training, self._finder = training, finder
+        self._index = CardIndex(card_texts(training), asked)
+
+    def answer(self, question: str) -> str:
+        return self._nearest(question)["answer"]
+
+    def renamed_answer(self, question: str) -> str:
+        """Returns the answer with the asked name in place of the card's own."""
+        card = self._nearest(question)
+        names = self._finder.find(card["question"]), self._finder.find(question)
+        return renamed(card["answer"], *names)
+
+    def _nearest(self, question: str) -> dict[str, str]:
+        number = next(iter(self._index.nearest(question, 1)), 0)
+        return self._training.slice(number, 1).to_pylist()[0]
+
+
+def renamed(answer: str, name: str | None, asked_name: str | None) -> str:
+    """Returns a card's answer with its own name replaced by the one that is asked for.
+
+    Upper and lower case and an English plural make no difference. The plural stays, and a name that
+    begins the answer begins with a capital if it did before.
+
+    >>> renamed("Migraines are headaches.", "migraine", "tension headache")
+    'Tension headaches are headaches.'
+    """
+    if not name or not asked_name:
+        return answer
+
+    def replace(found: re.Match[str]) -> str:
+        first = asked_name[0]
+        if found.start() == 0 and found[0][0].isupper():
+            first = first.upper()
+        return first + asked_name[1:] + found["plural"]
+
+    return occurrences(name).sub(replace, answer)
 
 
 class _Documents:
@@ -122,29 +166,3 @@ def words(texts: Iterable[str]) -> list[list[str]]:
         return [word for word in found if word not in commonest]
 
     return [counted(text.lower()) for text in texts]
-
-
-def renamed(answer: str, name: str | None, asked_name: str | None) -> str:
-    """Returns a card's answer with its own name replaced by the one that is asked for.
-
-    Upper and lower case and an English plural make no difference. The plural stays, and a name that
-    begins the answer begins with a capital if it did before.
-
-    >>> renamed("Migraines are headaches.", "migraine", "tension headache")
-    'Tension headaches are headaches.'
-    """
-    if not name or not asked_name:
-        return answer
-
-    def replace(found: re.Match[str]) -> str:
-        first = asked_name[0]
-        if found.start() == 0 and found[0][0].isupper():
-            first = first.upper()
-        return first + asked_name[1:] + found["plural"]
-
-    return occurrences(name).sub(replace, answer)
-
-
-def occurrences(name: str) -> re.Pattern[str]:
-    """Returns the pattern of a name, or its English plural, as a word of its own."""
-    return re.compile(rf"(?<!\w){re.escape(name)}(?P<plural>s|es|)(?!\w)", re.IGNORECASE)

@@ -2,11 +2,12 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from medtune.cards.disease_selection import Known
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term
+from medtune.cards.known_facts import Facts, named_classes
 from medtune.cards.mondo_file import Disease
 from medtune.cards.records import LEFT_OUT_TERM, FactType, Record
 from medtune.cards.sentences import MAX_WORDS, MIN_WORDS, define, split_sentences
@@ -69,7 +70,7 @@ class DiseaseCards:
         """Yields those of the three kinds of card that the sources have an answer for."""
         definition = define(known.disease.definition)
         if definition and not self._could_be_written_by_rule(known, definition):
-            classes = self._named_classes(known, definition)
+            classes = named_classes(definition, self._classes(known))
             fact_type: FactType = "named" if classes else ""
             yield self._card(known, "disease definition", definition, fact_type, classes)
         if symptoms := find_symptoms(known.disease.definition, definition or ""):
@@ -85,13 +86,12 @@ class DiseaseCards:
         framed = FRAME in definition and known.name not in listed("common_diseases")
         return framed or bool(BY_RULE.search(definition))
 
-    def _named_classes(self, known: Known, text: str) -> tuple[tuple[str, ...], ...]:
-        """Returns the wordings of the classes if the definition itself names one of them."""
-        parents = [self.diseases[each] for each in known.disease.parents if each in self.diseases]
-        classes = [parent for parent in parents if not VAGUE.search(parent.label)]
-        wordings = tuple(tuple(dict.fromkeys((each.label, *each.synonyms))) for each in classes)
-        named = any(word.lower() in text.lower() for words in wordings for word in words)
-        return wordings if named else ()
+    def _classes(self, known: Known) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yields the names and synonyms of the classes that say something."""
+        parents = (self.diseases[each] for each in known.disease.parents if each in self.diseases)
+        for parent in parents:
+            if not VAGUE.search(parent.label):
+                yield parent.label, parent.synonyms
 
     def _card(
         self,
@@ -99,7 +99,7 @@ class DiseaseCards:
         kind: str,
         answer: str,
         fact_type: FactType = "",
-        facts: tuple[tuple[str, ...], ...] = (),
+        facts: Facts = (),
         source: str | None = None,
     ) -> Record:
         choices = QUESTIONS[kind]

@@ -3,10 +3,11 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term, find_branches
+from medtune.cards.known_facts import named_classes
 from medtune.cards.records import LEFT_OUT_TERM, Record
 from medtune.cards.sentences import define
 
@@ -58,7 +59,7 @@ def finding_cards(
             continue
         name = capitals.lower_first(term.name)
         wording = QUESTIONS[zlib.crc32(term.id.encode()) % len(QUESTIONS)]
-        facts = _named_classes(term, findings, answer)
+        facts = named_classes(answer, _classes(term, findings))
         yield Record(
             id=f"{term.id}/definition",
             question=wording.format(name=name),
@@ -86,15 +87,8 @@ def repeats_name(definition: str, name: str) -> bool:
     return 2 * sum(word in begun for word in words) > len(words)
 
 
-def _named_classes(
-    term: Term, findings: Mapping[str, Term], answer: str
-) -> tuple[tuple[str, ...], ...]:
-    """Returns the wordings of the parents if the definition itself names one of them."""
-    parents = [findings[each] for each in term.parents if each in findings]
-    wordings = tuple(
-        tuple(dict.fromkeys((parent.name, *parent.synonyms)))
-        for parent in parents
-        if not parent.name.startswith("Abnormal")
-    )
-    named = any(word.lower() in answer.lower() for words in wordings for word in words)
-    return wordings if named else ()
+def _classes(term: Term, findings: Mapping[str, Term]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yields names and synonyms of the parents that say what is abnormal."""
+    for parent in (findings[each] for each in term.parents if each in findings):
+        if not parent.name.startswith("Abnormal"):
+            yield parent.name, parent.synonyms

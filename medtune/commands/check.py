@@ -8,7 +8,7 @@ EXAMPLES = ("medtune check", "medtune check --device t4", "medtune check --time"
 
 
 def complete_devices(incomplete: str) -> list[str]:
-    from medtune.preflight.devices import GPUS
+    from medtune.preflight.known_gpus import GPUS
 
     return [name for name in ("cpu", *GPUS) if name.startswith(incomplete)]
 

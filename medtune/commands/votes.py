@@ -9,8 +9,11 @@ pair of answers belong together, so the interval covers the choice of questions.
 
 import json
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +21,7 @@ import typer
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from medtune.judging.votes import Vote
+    from medtune.judging.vote_file import Vote
 
 EXAMPLES = ("medtune votes", "medtune votes --all")
 RESULTS = Path("reports/votes.json")
@@ -27,8 +30,6 @@ SCORES = Path("metrics/compare_scores.json")
 
 def summary(votes: Sequence["Vote"], confidence: float) -> dict[str, Any]:
     """Returns counts and win rate with its interval, in all and for each kind of question."""
-    from medtune.judging.votes import counts_of
-
     kinds = {
         kind: [vote for vote in votes if vote.kind == kind]
         for kind in sorted({vote.kind for vote in votes})
@@ -60,9 +61,53 @@ def win_rate(votes: Sequence["Vote"], confidence: float) -> dict[str, float]:
     }
 
 
+def counts_of(votes: Sequence["Vote"]) -> dict[str, float]:
+    """Counts votes.
+
+    `first_share` is the share of votes for answer A among those for one answer: 0.5, unless voters
+    prefer a side. `agreement` and `kappa` are those of `agreement_of`.
+    """
+    choices = Counter(vote.choice for vote in votes)
+    outcomes = Counter(vote.outcome for vote in votes)
+    decided = choices["a"] + choices["b"]
+    return {
+        "n": len(votes),
+        "voters": len({vote.voter for vote in votes}),
+        "questions": len({vote.pair for vote in votes}),
+        "wins": outcomes[1],
+        "losses": outcomes[-1],
+        "both_good": choices["both_good"],
+        "both_bad": choices["both_bad"],
+        "first_share": choices["a"] / decided if decided else math.nan,
+        "median_seconds": median(vote.seconds for vote in votes) if votes else math.nan,
+        **agreement_of(votes),
+    }
+
+
+def agreement_of(votes: Sequence["Vote"]) -> dict[str, float]:
+    """Returns how far voters agree on win, tie or loss where two of them saw the same answers.
+
+    `agreement` is the share of equal pairs of votes. `kappa` sets chance to 0 (Scott's π, 1955:
+    Cohen's κ with each pair in both orders). Both are NaN where no two voters meet.
+    """
+    from medtune.judging.verdicts import kappa
+
+    by_pair: dict[str, list[int]] = defaultdict(list)
+    for vote in votes:
+        by_pair[vote.pair].append(vote.outcome)
+    pairs = [pair for outcomes in by_pair.values() for pair in combinations(outcomes, 2)]
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    equal = sum(a == b for a, b in pairs)
+    return {
+        "pairs": len(pairs),
+        "agreement": equal / len(pairs) if pairs else math.nan,
+        "kappa": kappa(first + second, second + first),
+    }
+
+
 def of_this_model(votes: Sequence["Vote"], every: bool) -> list["Vote"]:
     """Returns the votes on the adapter in models/adapter, or on any."""
-    from medtune.judging.votes import adapter_digest
+    from medtune.judging.vote_file import adapter_digest
 
     digest = adapter_digest()
     return [vote for vote in votes if every or vote.adapter == digest]
@@ -126,7 +171,7 @@ def votes(
     Votes are cast on the chat page (`make chat`, then "Blind test") and kept in data/votes/.
     """
     from medtune.config.loading import load_params
-    from medtune.judging.votes import VOTES, read_votes
+    from medtune.judging.vote_file import VOTES, read_votes
     from medtune.report.rendering import markdown_table
     from medtune.runtime.atomic_files import read_json, write_json
 

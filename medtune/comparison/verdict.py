@@ -97,7 +97,8 @@ def sample(n: int, groups: int) -> str:
     >>> sample(14, 7)
     '14 test cards in 7 groups'
     """
-    return f"{n} test cards in {groups} {'group' if groups == 1 else 'groups'}"
+    cards, parts = "card" if n == 1 else "cards", "group" if groups == 1 else "groups"
+    return f"{n} test {cards} in {groups} {parts}"
 
 
 def joined(titles: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from medtune.content.content_words import Card, content_f1, frames
-from medtune.content.facts import NO_FACTS, CardFacts, fact_frame, mark
+from medtune.content.fact_marks import NO_FACTS, CardFacts, fact_frame, mark
 from medtune.content.meaning import similarities
 from medtune.runtime.errors import InputError
 

@@ -19,8 +19,8 @@ from medtune.generation.caches import make_cache
 from medtune.generation.generate import decode, end_ids
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_bytes
 from medtune.modeling.collation import by_length
+from medtune.modeling.context_length import check_length
 from medtune.modeling.distributed import process_count, spread
-from medtune.modeling.limits import check_length
 from medtune.modeling.losses import LOSS_BATCH, TOKENS_PER_ROW, batch_losses, summed
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder

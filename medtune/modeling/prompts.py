@@ -1,4 +1,6 @@
-"""Turns messages into token ids, piece by piece. No other module contains prompt text.
+"""Turns messages into token ids, piece by piece. No other module builds a prompt.
+
+The wording of the system prompt is a parameter, tokenize.system_prompt.
 
 Control tokens come only from the template. What users or data wrote is encoded with special-token
 parsing off, so that `<|im_end|>` in a question is just text.

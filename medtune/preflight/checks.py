@@ -25,7 +25,7 @@ from medtune.modeling.collation import Cards
 from medtune.modeling.launch import LAUNCH, unknown_launch
 from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS, columns, read_tokens
-from medtune.preflight.devices import find_device
+from medtune.preflight.known_gpus import find_device
 from medtune.preflight.lengths import Lengths, Outputs, known_lengths, largest_batches
 from medtune.preflight.memory import Decoder, evaluate_bytes, merged, train_bytes
 from medtune.preflight.remedies import STAGES, Stage, find_changes

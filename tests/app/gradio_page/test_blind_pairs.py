@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen, recorded_pairs
-from medtune.judging.votes import pair_id
+from medtune.judging.vote_file import pair_id
 
 
 def write(folder: Path, name: str, answers: dict[str, str]) -> None:

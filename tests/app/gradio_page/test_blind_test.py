@@ -16,7 +16,7 @@ from app.gradio_page.conversations import Conversations
 from app.gradio_page.nearest_cards import NearestCards
 from app.guard_remarks import Remarks
 from medtune.guard.notices import notice
-from medtune.judging.votes import OWN_QUESTION, Vote, read_votes
+from medtune.judging.vote_file import OWN_QUESTION, Vote, read_votes
 from medtune.modeling.prompts import PromptEncoder
 
 PAIRS = [Pair(f"{n}", "sign", f"Why <{n}>?", f"by base {n}", f"by tuned {n}") for n in range(3)]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from medtune.commands import votes as command
-from medtune.judging.votes import VOTES
+from medtune.judging.vote_file import VOTES, Vote
 from medtune.report.costs import run_mark
 from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
-from tests.medtune.judging.test_votes import vote
+from tests.medtune.judging.test_vote_file import vote
 
 ROOT = Path(command.__file__).parents[2]
 
@@ -79,6 +79,42 @@ def test_a_tie_is_half_a_win_and_votes_on_one_question_are_no_more_questions() -
     again = [*pair, *(vote(each.choice, question=each.question, voter="bob") for each in pair)]
     assert command.win_rate(again, 0.95) == command.win_rate(pair, 0.95)
     assert math.isnan(command.win_rate([vote()], 0.95)["ci_low"])
+
+
+def test_counts_tell_models_sides_and_ties_apart() -> None:
+    votes = [
+        vote("a", "finetuned", question="1?", seconds=2.0),
+        vote("a", "base", question="2?", seconds=4.0),
+        vote("b", "base", question="3?", seconds=9.0),
+        vote("a", "finetuned", question="4?", voter="bob"),
+        vote("both_good", question="5?"),
+        vote("both_bad", question="5?", voter="bob"),
+    ]
+    counts = command.counts_of(votes)
+    assert {name: counts[name] for name in ("n", "voters", "questions", "wins", "losses")} == {
+        "n": 6,
+        "voters": 2,
+        "questions": 5,
+        "wins": 3,
+        "losses": 1,
+    }
+    assert (counts["both_good"], counts["both_bad"], counts["first_share"]) == (1, 1, 0.75)
+    assert counts["median_seconds"] == 8.0
+
+
+def test_voters_agree_where_they_say_the_same_of_the_same_answers() -> None:
+    def of(voter: str, *choices: str) -> list[Vote]:
+        return [vote(choice, voter=voter, question=f"{n}?") for n, choice in enumerate(choices)]
+
+    alike = command.agreement_of(of("ada", "a", "b", "a", "b") + of("bob", "a", "b", "a", "b"))
+    assert alike == {"pairs": 4, "agreement": 1.0, "kappa": 1.0}
+    three = command.agreement_of(
+        of("ada", "a", "b") + of("bob", "b", "a") + of("eve", "a", "b", "a")
+    )
+    assert (three["pairs"], three["agreement"]) == (6, pytest.approx(1 / 3))
+    assert three["kappa"] == pytest.approx(-1 / 3)
+    alone = command.agreement_of(of("ada", "a", "b"))
+    assert alone["pairs"] == 0 and math.isnan(alone["agreement"]) and math.isnan(alone["kappa"])
 
 
 def test_without_votes_one_line_says_how_to_cast_some(project: Path) -> None:

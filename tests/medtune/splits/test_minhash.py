@@ -7,7 +7,7 @@ import pytest
 from pyarrow.dataset import dataset
 
 from medtune.splits.minhash import candidates, similar
-from medtune.splits.ngrams import Texts, read_texts
+from medtune.splits.text_hashes import Texts, read_texts
 
 WORDS = [f"word{number}" for number in range(500)]
 

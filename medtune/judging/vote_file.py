@@ -1,17 +1,11 @@
-"""Reads and counts what people say about pairs of answers without knowing whose they are."""
+"""Reads what people say about pairs of answers without knowing whose they are."""
 
 import hashlib
 import json
-import math
-from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
-from statistics import median
 from typing import Literal, get_args
 
-from medtune.judging.verdicts import kappa
 from medtune.runtime.errors import InputError
 
 VOTES = Path("data/votes/votes.jsonl")
@@ -86,45 +80,3 @@ def _vote(path: Path, number: int, line: str) -> Vote:
     except (AttributeError, ValueError, TypeError):
         pass
     raise InputError(f"{path}, line {number} is not a vote: remove the line")
-
-
-def counts_of(votes: Sequence[Vote]) -> dict[str, float]:
-    """Counts votes.
-
-    `first_share` is the share of votes for answer A among those for one answer: 0.5, unless voters
-    prefer a side. `agreement` and `kappa` are those of `agreement_of`.
-    """
-    choices = Counter(vote.choice for vote in votes)
-    outcomes = Counter(vote.outcome for vote in votes)
-    decided = choices["a"] + choices["b"]
-    return {
-        "n": len(votes),
-        "voters": len({vote.voter for vote in votes}),
-        "questions": len({vote.pair for vote in votes}),
-        "wins": outcomes[1],
-        "losses": outcomes[-1],
-        "both_good": choices["both_good"],
-        "both_bad": choices["both_bad"],
-        "first_share": choices["a"] / decided if decided else math.nan,
-        "median_seconds": median(vote.seconds for vote in votes) if votes else math.nan,
-        **agreement_of(votes),
-    }
-
-
-def agreement_of(votes: Sequence[Vote]) -> dict[str, float]:
-    """Returns how far voters agree on win, tie or loss where two of them saw the same answers.
-
-    `agreement` is the share of equal pairs of votes. `kappa` sets chance to 0 (Scott's π, 1955:
-    Cohen's κ with each pair in both orders). Both are NaN where no two voters meet.
-    """
-    by_pair: dict[str, list[int]] = defaultdict(list)
-    for vote in votes:
-        by_pair[vote.pair].append(vote.outcome)
-    pairs = [pair for outcomes in by_pair.values() for pair in combinations(outcomes, 2)]
-    first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    equal = sum(a == b for a, b in pairs)
-    return {
-        "pairs": len(pairs),
-        "agreement": equal / len(pairs) if pairs else math.nan,
-        "kappa": kappa(first + second, second + first),
-    }

@@ -1,7 +1,4 @@
-"""The device of a run: the best one of this machine, or a common GPU by its name.
-
-The messages about a missing one are in checks.
-"""
+"""The memory of common GPUs, for `medtune check --device`, and the device of this machine."""
 
 from dataclasses import dataclass
 

@@ -5,7 +5,12 @@ import pyarrow as pa
 import pytest
 from transformers import AutoConfig
 
-from medtune.modeling.limits import NO_LIMIT, check_length, check_token_files, context_tokens
+from medtune.modeling.context_length import (
+    NO_LIMIT,
+    check_length,
+    check_token_files,
+    context_tokens,
+)
 from medtune.modeling.token_files import SCHEMA, token_writer
 from medtune.runtime.errors import InputError
 

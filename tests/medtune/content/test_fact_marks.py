@@ -1,7 +1,7 @@
 import pytest
 
 from medtune.content.content_words import stems
-from medtune.content.facts import CardFacts, Marks, fact_frame, mark
+from medtune.content.fact_marks import CardFacts, Marks, fact_frame, mark
 
 CLASSES = CardFacts("equal", [["metabolic disease", "disorder of metabolism"], ["arthritis"]])
 FINDINGS = CardFacts(

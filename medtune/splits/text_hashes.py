@@ -1,14 +1,9 @@
-"""Hashes the texts of all records: whole, as word n-grams, and as MinHash digests.
-
-Texts are normalised first: Unicode NFKC, lower case, letters and digits only, so that punctuation
-and spacing make no difference. A Chinese or Japanese character counts as a word.
+"""Hashes the normalised texts of all records: whole, as word n-grams, and as MinHash digests.
 
 A record with a `history` is a conversation. Each of its earlier answers, with its question, is a
 turn of its own, beside the record's question and answer.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,9 +18,9 @@ from pyarrow.dataset import Dataset
 from rensa import RMinHash
 
 from medtune.runtime.progress import progress
+from medtune.splits.normalisation import normalised
 from medtune.splits.topic_names import same_for_spellings
 
-WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
 SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
 LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
 PERMUTATIONS = 128
@@ -65,10 +60,6 @@ class Texts:
     @property
     def record_count(self) -> int:
         return int(self.records.max(initial=-1)) + 1
-
-
-def normalised(text: str) -> str:
-    return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).lower()))
 
 
 def hash_text(text: str) -> int:

@@ -1,12 +1,11 @@
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medtune.judging.votes import Vote, adapter_digest, agreement_of, counts_of, pair_id, read_votes
+from medtune.judging.vote_file import Vote, adapter_digest, pair_id, read_votes
 from medtune.runtime.errors import InputError
 
 
@@ -76,40 +75,6 @@ def test_a_line_that_is_no_vote_is_named(tmp_path: Path, line: str) -> None:
     path.write_text(path.read_text() + "\n" + line + "\n")
     with pytest.raises(InputError, match=r"votes\.jsonl, line 3 is not a vote"):
         read_votes(path)
-
-
-def test_counts_tell_models_sides_and_ties_apart() -> None:
-    votes = [
-        vote("a", "finetuned", question="1?", seconds=2.0),
-        vote("a", "base", question="2?", seconds=4.0),
-        vote("b", "base", question="3?", seconds=9.0),
-        vote("a", "finetuned", question="4?", voter="bob"),
-        vote("both_good", question="5?"),
-        vote("both_bad", question="5?", voter="bob"),
-    ]
-    counts = counts_of(votes)
-    assert {name: counts[name] for name in ("n", "voters", "questions", "wins", "losses")} == {
-        "n": 6,
-        "voters": 2,
-        "questions": 5,
-        "wins": 3,
-        "losses": 1,
-    }
-    assert (counts["both_good"], counts["both_bad"], counts["first_share"]) == (1, 1, 0.75)
-    assert counts["median_seconds"] == 8.0
-
-
-def test_voters_agree_where_they_say_the_same_of_the_same_answers() -> None:
-    def of(voter: str, *choices: str) -> list[Vote]:
-        return [vote(choice, voter=voter, question=f"{n}?") for n, choice in enumerate(choices)]
-
-    alike = agreement_of(of("ada", "a", "b", "a", "b") + of("bob", "a", "b", "a", "b"))
-    assert alike == {"pairs": 4, "agreement": 1.0, "kappa": 1.0}
-    three = agreement_of(of("ada", "a", "b") + of("bob", "b", "a") + of("eve", "a", "b", "a"))
-    assert (three["pairs"], three["agreement"]) == (6, pytest.approx(1 / 3))
-    assert three["kappa"] == pytest.approx(-1 / 3)
-    alone = agreement_of(of("ada", "a", "b"))
-    assert alone["pairs"] == 0 and math.isnan(alone["agreement"]) and math.isnan(alone["kappa"])
 
 
 def test_the_digest_is_that_of_the_weights(tmp_path: Path) -> None:

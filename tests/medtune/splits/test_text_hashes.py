@@ -6,24 +6,14 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
-from medtune.splits import ngrams
-from medtune.splits.ngrams import LEAK_WORDS, hash_text, normalised, read_texts
+from medtune.splits import text_hashes
+from medtune.splits.text_hashes import LEAK_WORDS, hash_text, read_texts
 
 
 def table(*answers: str) -> pa.Table:
     count = len(answers)
     questions = [f"Question {number}?" for number in range(count)]
     return pa.table({"question": questions, "answer": answers, "topic": [""] * count})
-
-
-def test_normalised_text_ignores_case_spacing_and_punctuation() -> None:
-    assert normalised("  What IS\u00a0gout? ") == normalised("what is gout") == "what is gout"
-    assert normalised("5 µg of β-carotene") == "5 μg of β carotene"
-
-
-def test_a_chinese_or_japanese_character_is_a_word() -> None:
-    assert normalised("痛风是什么?") == "痛 风 是 什 么"
-    assert normalised("IgA腎症とは") == "iga 腎 症 と は"
 
 
 def test_a_record_has_the_hashes_of_its_texts() -> None:
@@ -59,7 +49,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"word{number}" for number in range(30)]
     cards = table(*(" ".join(chooser.choices(words, k=chooser.randrange(40))) for _ in range(101)))
     whole = read_texts(dataset(cards))
-    monkeypatch.setattr(ngrams, "CHUNK_RECORDS", 7)
+    monkeypatch.setattr(text_hashes, "CHUNK_RECORDS", 7)
     chunked = read_texts(dataset(cards))
     for name in vars(whole):
         assert np.array_equal(getattr(whole, name), getattr(chunked, name)), name
@@ -67,7 +57,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_reading_takes_little_memory_beside_the_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ngrams, "CHUNK_RECORDS", 20)
+    monkeypatch.setattr(text_hashes, "CHUNK_RECORDS", 20)
     records = dataset(table(*(f"Answer {number}." for number in range(800))))
     tracemalloc.start()
     try:
