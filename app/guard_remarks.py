@@ -50,7 +50,7 @@ def own_words(answer: str) -> str:
 class Remarker:
     """Remarks on conversations; `check` is a Guard's method, `scope` is guard.scope.
 
-    `region` chooses the numbers to call, from medtune/guard/regions.toml.
+    `region` chooses the numbers to call, from medtune/guard/emergency_numbers.toml.
     """
 
     def __init__(self, check: Check, scope: Scope, region: str | None = None) -> None:

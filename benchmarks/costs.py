@@ -73,7 +73,7 @@ def training(root: Path, shape: str, length: int) -> dict[str, float]:
 def answering(root: Path, shape: str, length: int) -> dict[str, float]:
     """Returns seconds to load, and a card for its likelihood, tokens a second, and the peak."""
     from medtune.generation.generate import generate
-    from medtune.modeling.losses import summed_losses
+    from medtune.modeling.token_losses import summed_losses
 
     start = time.perf_counter()
     model = Bench(root, tiny=False).model(shape=shape)

@@ -55,7 +55,7 @@ def start_train() -> None:
 
 def start_evaluate() -> None:
     from medtune.generation import answering
-    from medtune.modeling import losses
+    from medtune.modeling import token_losses
     from medtune.scoring.text_scorer import TextScorer
     from stages import evaluate
 
@@ -77,7 +77,7 @@ def start_evaluate() -> None:
         return copy.deepcopy(known[-1])
 
     with (
-        mock.patch.object(losses, "spread", first_losses),
+        mock.patch.object(token_losses, "spread", first_losses),
         mock.patch.object(answering, "spread", first_answers),
         mock.patch.object(TextScorer, "__call__", first_scores),
         mock.patch.object(sys, "argv", ["evaluate", "base"]),

@@ -41,7 +41,7 @@ def losses_and_answers(bench: Bench, model: Any) -> dict[str, Any]:
     from torch.nn.functional import cross_entropy
 
     from medtune.generation.generate import generate
-    from medtune.modeling.losses import summed_losses
+    from medtune.modeling.token_losses import summed_losses
 
     rows = bench.cards(12, seed=5)
     ours = [loss for loss, _ in summed_losses(model, *rows.values())]
@@ -76,7 +76,7 @@ def gradient_error(bench: Bench) -> float:
     import torch
 
     from medtune.modeling.collation import padded
-    from medtune.modeling.losses import SupervisedLoss
+    from medtune.modeling.token_losses import SupervisedLoss
     from medtune.training.fused_layers import fused_layers
 
     params, rows = train_params(precision="fp32", lora_dropout=0.0), bench.cards(8, seed=5)
@@ -103,7 +103,7 @@ def gradient_error(bench: Bench) -> float:
 
 
 def answers(bench: Bench) -> Results:
-    from medtune.modeling.losses import summed_losses
+    from medtune.modeling.token_losses import summed_losses
 
     model, new = bench.model(), 16 if bench.tiny else 64
     for count in (8,) if bench.tiny else (32, 200):
@@ -150,7 +150,7 @@ def presets(bench: Bench) -> Results:
     """The largest steps of the published presets within a T4's memory, on this GPU's kernels."""
     import torch
 
-    from medtune.modeling.losses import summed_losses
+    from medtune.modeling.token_losses import summed_losses
 
     half, longest = ("fp16" if gpu() else "fp32"), 128 if bench.tiny else 512
     if gpu():

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from medtune.cards.cleaning import RULES
-from medtune.cards.duplicates import Duplicates
+from medtune.cards.exact_duplicates import Duplicates
 from medtune.cards.filtering import RARE_REASONS, REASONS, FilteredCard, filter_cards, remedy_for
 from medtune.cards.personal_data import KINDS as PERSONAL
 from medtune.cards.readers import read_records

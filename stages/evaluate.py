@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from medtune.baselines.few_shot import FewShotPrompts
+from medtune.baselines.few_shot_prompts import FewShotPrompts
 from medtune.baselines.nearest import TEXTS
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
@@ -64,7 +64,7 @@ def ask(
 ) -> tuple[list[tuple[float, int]], pa.Table, list["Answer"]]:
     """Returns the references' losses, the choices, and answers to cards and general questions."""
     from medtune.generation import answering, engines, generate
-    from medtune.modeling.losses import summed_losses
+    from medtune.modeling.token_losses import summed_losses
 
     engine = engines.find_engine(params)  # fails before the model answers
     logger.info("loading the model")

@@ -24,7 +24,7 @@ from medtune.generation.padded_cache import PaddedCache
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
 from medtune.modeling.forward import row_logits
-from medtune.modeling.losses import token_losses
+from medtune.modeling.token_losses import token_losses
 from medtune.runtime.errors import InputError
 
 KINDS = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)

@@ -5,9 +5,9 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from medtune.cards.disease_selection import Known
+from medtune.cards.fact_wordings import Facts, named_classes
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term
-from medtune.cards.known_facts import Facts, named_classes
 from medtune.cards.mondo_file import Disease
 from medtune.cards.records import LEFT_OUT_TERM, FactType, Record
 from medtune.cards.sentences import MAX_WORDS, MIN_WORDS, define, split_sentences

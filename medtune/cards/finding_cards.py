@@ -5,9 +5,9 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from medtune.cards.fact_wordings import named_classes
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term, find_branches
-from medtune.cards.known_facts import named_classes
 from medtune.cards.records import LEFT_OUT_TERM, Record
 from medtune.cards.sentences import define
 

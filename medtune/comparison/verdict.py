@@ -94,8 +94,8 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
 def sample(n: int, groups: int) -> str:
     """Says how much a score rests on, also for the report, the model card and the terminal.
 
-    >>> sample(14, 7)
-    '14 test cards in 7 groups'
+    >>> sample(14, 7), sample(1, 1)
+    ('14 test cards in 7 groups', '1 test card in 1 group')
     """
     cards, parts = "card" if n == 1 else "cards", "group" if groups == 1 else "groups"
     return f"{n} test {cards} in {groups} {parts}"

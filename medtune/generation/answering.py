@@ -21,10 +21,10 @@ from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_
 from medtune.modeling.collation import by_length
 from medtune.modeling.context_length import check_length
 from medtune.modeling.distributed import process_count, spread
-from medtune.modeling.losses import LOSS_BATCH, TOKENS_PER_ROW, batch_losses, summed
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.token_files import row_lengths
+from medtune.modeling.token_losses import LOSS_BATCH, TOKENS_PER_ROW, batch_losses, summed
 from medtune.runtime.progress import progress
 
 logger = logging.getLogger("medtune")

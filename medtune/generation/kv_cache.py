@@ -35,8 +35,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.forward import ModelInputs, logits_at
-from medtune.modeling.losses import LOGITS_AT_ONCE
 from medtune.modeling.shared_prefix import CONTEXT, PADDING, Layout, PackedRow, masked_row
+from medtune.modeling.token_losses import LOGITS_AT_ONCE
 
 # Tokens of prompts that run together: enough for full speed.
 TOKENS_AT_ONCE, GPU_TOKENS_AT_ONCE = 2_048, 16_384

@@ -10,7 +10,7 @@ from medtune.guard.rules import HAN, normalized
 from medtune.runtime.errors import InputError
 
 TEXTS = Path(__file__).with_name("notices.toml")
-REGIONS = Path(__file__).with_name("regions.toml")
+REGIONS = Path(__file__).with_name("emergency_numbers.toml")
 SIGN = "⚠"  # begins each notice, so that it can be told from the words of a model
 MOBILE = "112"  # 3GPP TS 22.101, 10.1: mobile phones connect it to the local emergency service
 FEWEST = 2  # distinct words of a language that tell it

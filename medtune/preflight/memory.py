@@ -26,7 +26,7 @@ FIELDS = (
 NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # of a weight with its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
-SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.losses, which takes seconds to import
+SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.token_losses, which takes seconds to import
 PROCESS = 450 * 2**20  # Python and its libraries on a CPU
 HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
 CACHE = 1.1  # for each byte of the cache, which is reserved at the start; sliding windows take 1.6
@@ -148,8 +148,8 @@ def train_bytes(
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
-    from medtune.modeling.losses import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE
     from medtune.modeling.onednn import MOST_PACKED
+    from medtune.modeling.token_losses import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE
 
     width = 2 if half else 4
     base = decoder.parameters * width / shards
@@ -207,7 +207,7 @@ def evaluate_bytes(
 ) -> int:
     """Returns the peak of an evaluate process in bytes; arguments as for `train_bytes`."""
     from medtune.generation.kv_cache import GPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE
-    from medtune.modeling.losses import LOGITS_AT_ONCE
+    from medtune.modeling.token_losses import LOGITS_AT_ONCE
 
     width = 2 if half else 4
     weights = decoder.parameters * width + 4 * decoder.trained(params.train)

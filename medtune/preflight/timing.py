@@ -71,7 +71,7 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
     """
     from medtune.modeling.agreement import enable_prefix_sharing
     from medtune.modeling.loading import load_base
-    from medtune.modeling.losses import LOSS_BATCH, summed_losses
+    from medtune.modeling.token_losses import LOSS_BATCH, summed_losses
 
     model = load_base()
     enable_prefix_sharing(model)  # runs a few rows, once

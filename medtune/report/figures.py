@@ -29,11 +29,11 @@ from medtune.report.figure_style import (
     save,
     shortened,
 )
-from medtune.report.forest import forest
 from medtune.report.number_formats import percent
 from medtune.report.reliability import reliability
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import ScoreRow, against_base, compared_scores
+from medtune.report.systems_figure import forest
 from medtune.runtime.atomic_files import replacing
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.word_splitting import written_words
@@ -246,7 +246,7 @@ PICTURES = {
         lambda facts: loss_curves(facts.curves),
     ),
     "kinds": Picture(
-        "parts",
+        "breakdowns",
         "ROUGE-L of both models for each kind of card",
         lambda facts: kinds(facts.metrics["compare_kinds"], facts.confidence),
     ),

@@ -32,7 +32,7 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
     "data": "Data",
     "tokens": "What the loss sees",
     "training": "Training",
-    "parts": "Scores by kind, topic and length",
+    "breakdowns": "Scores by kind, topic and length",
     "answers": "Answers side by side",
     "judge": "A judge's opinion",
     "votes": "Votes of people",
@@ -126,7 +126,7 @@ def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
     has = {
         "tokens": facts.run is not None and bool(facts.run.examples),
         "training": any(facts.curves.values()),
-        "parts": bool(tables),
+        "breakdowns": bool(tables),
         "general": facts.run is not None and bool(facts.run.general),
         "forgetting": bool(choice_rows(facts.metrics["compare_scores"], facts.confidence)),
     }

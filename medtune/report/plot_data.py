@@ -12,7 +12,7 @@ from medtune.comparison.breakdowns import part_names
 from medtune.comparison.choice_accuracy import write_reliability
 from medtune.comparison.verdict import CONTENT
 from medtune.report.facts import Facts
-from medtune.report.forest import SHOWN
+from medtune.report.systems_figure import SHOWN
 from medtune.runtime.atomic_files import write_csv
 from medtune.scoring.scores import ROUGE
 from medtune.scoring.systems import UNTRAINED, title

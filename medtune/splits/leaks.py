@@ -1,7 +1,7 @@
 """Finds the held-out records that share text with records that a model may have seen.
 
-The length of the n-grams is LEAK_WORDS in text_hashes; the share that counts as known is LEAK_SHARE
-in groups.
+The length of the n-grams is LEAK_WORDS in shingles; the share that counts as known is LEAK_SHARE in
+groups.
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ import pandas as pd
 
 from medtune.config.allowed_values import SPLITS
 from medtune.splits.groups import LEAK_SHARE
-from medtune.splits.minhash import candidates, similar
-from medtune.splits.text_hashes import Array, Texts
+from medtune.splits.near_duplicates import candidates, similar
+from medtune.splits.shingles import Array, Texts
 
 REASONS = ("question", "answer", "ngram13", "near_duplicate")
 NONE = -1

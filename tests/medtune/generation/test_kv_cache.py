@@ -9,7 +9,7 @@ import torch
 from medtune.generation import kv_cache
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.modeling.agreement import enable_prefix_sharing
-from medtune.modeling.losses import summed, summed_losses
+from medtune.modeling.token_losses import summed, summed_losses
 from tests.tiny_models import random_model
 
 PROMPTS = [[9, 8, 1, 2, 3], [9, 8, 4], [9, 8, 5, 6]]

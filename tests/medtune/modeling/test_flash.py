@@ -7,7 +7,7 @@ import torch
 
 from medtune.modeling.collation import padded
 from medtune.modeling.flash import Sequences, _summed, flash_dtype
-from medtune.modeling.losses import SupervisedLoss
+from medtune.modeling.token_losses import SupervisedLoss
 from tests.attention_by_hand import use_attention_by_hand
 from tests.tiny_models import random_model
 

@@ -14,7 +14,7 @@ from medtune.commands import ask
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params, read_yaml, validate
 from medtune.generation import answering
-from medtune.modeling import loading, losses
+from medtune.modeling import loading, token_losses
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -246,7 +246,7 @@ def test_training_evaluation_and_chat_get_equal_prompts(
         return [answering.Answer("", 0, True) for _ in prompts]
 
     monkeypatch.setattr(answering, "answer_all", answer_all)
-    monkeypatch.setattr(losses, "summed_losses", lambda *_: [])
+    monkeypatch.setattr(token_losses, "summed_losses", lambda *_: [])
     monkeypatch.setattr(choice_answers, "answer_choices", lambda *_: None)
     for module in (loading, evaluate):
         monkeypatch.setattr(module, "load_base", lambda: None)

@@ -13,13 +13,13 @@ from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
-from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.neftune import add_neftune
 from medtune.modeling.shared_prefix import (
     ATTENTION,
     attend_from_one_token,
     continuation_logits,
 )
+from medtune.modeling.token_losses import SupervisedLoss
 
 PREFIX = [5, 6, 7, 8, 9, 10]
 ROWS = [[*PREFIX, 20, 21, 2], [*PREFIX, 30, 31, 32, 33, 2], [*PREFIX, 20, 40, 2]]

@@ -10,8 +10,8 @@ from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import Params
 from medtune.generation.answering import ROW_TOKENS
-from medtune.modeling.losses import LOSS_BATCH
 from medtune.modeling.token_files import HISTORY
+from medtune.modeling.token_losses import LOSS_BATCH
 from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
 from medtune.runtime.atomic_files import write_table

@@ -125,7 +125,7 @@ def test_a_picture_is_in_its_section_and_says_what_it_shows(facts: Facts) -> Non
     html = render_report(facts, [picture])
     (image,) = Page(html).all("img")
     assert image == {"src": picture.source, "alt": picture.about}
-    assert html.index('<section id="training"') < html.index("<img") < html.index('id="parts"')
+    assert html.index('<section id="training"') < html.index("<img") < html.index('id="breakdowns"')
 
 
 def test_costs_are_those_of_the_run_that_the_page_shows(facts: Facts) -> None:

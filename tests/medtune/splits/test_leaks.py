@@ -5,7 +5,7 @@ import pyarrow as pa
 from pyarrow.dataset import dataset
 
 from medtune.splits.leaks import leak_rates, shared_text
-from medtune.splits.text_hashes import Texts, read_texts
+from medtune.splits.shingles import Texts, read_texts
 
 WORDS = [f"word{number}" for number in range(500)]
 

@@ -20,7 +20,7 @@ from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import Spans, padded
 from medtune.modeling.loading import load_base
-from medtune.modeling.losses import token_losses
+from medtune.modeling.token_losses import token_losses
 from medtune.training.loop import Rows, train
 
 # Of the largest value of a tensor: a gradient near zero is a sum of terms that cancel, and rounds

@@ -11,8 +11,8 @@ import torch
 from medtune.config.loading import load_params
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import padded
-from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.onednn import packed_weights
+from medtune.modeling.token_losses import SupervisedLoss
 from medtune.training import fused_layers as fused
 from medtune.training.fused_layers import WORTH_COMPILING, fused_layers
 from tests.tiny_models import random_model

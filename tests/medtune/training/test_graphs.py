@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from medtune.modeling.collation import Cards, Spans, padded
-from medtune.modeling.losses import SupervisedLoss
 from medtune.modeling.neftune import add_neftune, sized_noise
+from medtune.modeling.token_losses import SupervisedLoss
 from medtune.training.graphs import Graphs, Inputs, filled, plan_sizes, rounded_up, shared_prefix
 from tests.attention_by_hand import use_attention_by_hand
 from tests.tiny_models import random_model

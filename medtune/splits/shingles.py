@@ -1,4 +1,4 @@
-"""Hashes the normalised texts of all records: whole, as word n-grams, and as MinHash digests.
+"""Hashes the normalised texts of all records: whole, as shingles and n-grams, and by MinHash.
 
 A record with a `history` is a conversation. Each of its earlier answers, with its question, is a
 turn of its own, beside the record's question and answer.

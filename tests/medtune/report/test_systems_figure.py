@@ -4,7 +4,7 @@ import pytest
 from matplotlib.text import Text
 
 from medtune.report.facts import Facts
-from medtune.report.forest import forest, rivals
+from medtune.report.systems_figure import forest, rivals
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from medtune.splits.text_hashes import ODD, PERMUTATIONS, Array, Texts
+from medtune.splits.shingles import ODD, PERMUTATIONS, Array, Texts
 
 FOUND_SHARE = 0.98  # of the pairs just at the similarity; more of those above it
 ESTIMATE_MARGIN = 0.1  # for MinHash: over two standard errors at 128 permutations

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from medtune.modeling import losses
+from medtune.modeling import token_losses as module
 from medtune.modeling.collation import padded
 from medtune.modeling.loading import load_base
-from medtune.modeling.losses import token_losses
+from medtune.modeling.token_losses import token_losses
 from tests.tiny_models import random_model
 
 ROWS = [[1, 9, 8, 7, 6, 2], [1, 30, 31, 2], [1, 40, 41, 42, 43, 44, 45, 2]]
@@ -52,7 +52,7 @@ def test_more_logits_than_fit_are_computed_in_parts(
     whole, _ = token_losses(model, batch)
     (whole * torch.arange(len(whole))).sum().backward()
     expected, embeddings.grad = embeddings.grad, None
-    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 4 * len(embeddings))
+    monkeypatch.setattr(module, "CPU_LOGITS_AT_ONCE", 4 * len(embeddings))
     rows, embedded = list[int](), list[Any]()
     model.get_output_embeddings().register_forward_hook(
         lambda _, __, logits: rows.append(logits.flatten(0, -2).shape[0])
@@ -81,7 +81,7 @@ def test_a_frozen_head_runs_once_for_each_part(kind: str, monkeypatch: pytest.Mo
         return losses, torch.cat([gradient.flatten() for gradient in trained])
 
     expected = gradients()
-    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 4 * len(model.get_output_embeddings().weight))
+    monkeypatch.setattr(module, "CPU_LOGITS_AT_ONCE", 4 * len(model.get_output_embeddings().weight))
     model.get_output_embeddings().register_forward_hook(
         lambda _, __, logits: runs.append(logits.flatten(0, -2).shape[0])
     )
@@ -92,7 +92,7 @@ def test_a_frozen_head_runs_once_for_each_part(kind: str, monkeypatch: pytest.Mo
 
 def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model("llama")
-    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(module, "CPU_LOGITS_AT_ONCE", 1)
     monkeypatch.setattr(model.lm_head, "forward", None)
     with pytest.raises(TypeError):
         token_losses(model, padded(ROWS, STARTS, 0))
@@ -103,7 +103,7 @@ def test_a_failure_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_fsdp_all_logits_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its processes gather each layer together, so all must run the model equally often."""
     model, runs = random_model("llama"), []
-    monkeypatch.setattr(losses, "CPU_LOGITS_AT_ONCE", 1)
+    monkeypatch.setattr(module, "CPU_LOGITS_AT_ONCE", 1)
     model.register_forward_hook(lambda *_: runs.append(1))
     for setting, count in (("true", 1), ("false", 1 + len(ROWS[0]) - STARTS[0])):
         monkeypatch.setenv("ACCELERATE_USE_FSDP", setting)

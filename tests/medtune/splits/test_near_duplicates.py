@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
-from medtune.splits.minhash import candidates, similar
-from medtune.splits.text_hashes import Texts, read_texts
+from medtune.splits.near_duplicates import candidates, similar
+from medtune.splits.shingles import Texts, read_texts
 
 WORDS = [f"word{number}" for number in range(500)]
 

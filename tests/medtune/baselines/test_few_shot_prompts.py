@@ -4,7 +4,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from medtune.baselines.few_shot import FewShotPrompts
+from medtune.baselines.few_shot_prompts import FewShotPrompts
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 
@@ -64,7 +64,7 @@ def test_a_table_holds_the_longer_rows_in_their_order(
     ids = pa.field("input_ids", pa.list_(pa.int32()))
     schema = pa.schema([("question", pa.string()), ids, ("prompt_length", pa.int32())])
     prompts = FewShotPrompts(encoder_for(tokenizer, "chat"), TRAINING, 1)
-    monkeypatch.setattr("medtune.baselines.few_shot.BATCH", 2)
+    monkeypatch.setattr("medtune.baselines.few_shot_prompts.BATCH", 2)
     table = prompts.table(pa.Table.from_pylist(rows, schema), 1_000, max_new_tokens=4)
     longer = prompts.rows(rows, 1_000, max_new_tokens=4)
     kept = [{name: row[name] for name in ("input_ids", "prompt_length")} for row in longer]

@@ -1,4 +1,4 @@
-"""The loss of supervised tokens, for training and for perplexity."""
+"""The loss of each supervised token; medtune.training.loop averages them, scoring sums them."""
 
 from collections.abc import Sequence
 from itertools import chain
