@@ -37,7 +37,7 @@ from medtune.config.loading import read_yaml
 from medtune.modeling.loading import BASE, require
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import one_line_errors, set_up_logging
-from medtune.splits.shingles import PERMUTATIONS, SHINGLE_WORDS
+from medtune.splits.near_duplicates import PERMUTATIONS, SHINGLE_WORDS
 
 logger = logging.getLogger("medtune")
 

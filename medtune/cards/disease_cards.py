@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from medtune.cards.disease_selection import Known
-from medtune.cards.fact_wordings import Facts, named_classes
+from medtune.cards.fact_synonyms import Facts, named_classes
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term
 from medtune.cards.mondo_file import Disease

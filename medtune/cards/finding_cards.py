@@ -5,7 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from medtune.cards.fact_wordings import named_classes
+from medtune.cards.fact_synonyms import named_classes
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term, find_branches
 from medtune.cards.records import LEFT_OUT_TERM, Record

@@ -12,7 +12,6 @@ from medtune.runtime.errors import InputError
 TEXTS = Path(__file__).with_name("notices.toml")
 REGIONS = Path(__file__).with_name("emergency_numbers.toml")
 SIGN = "⚠"  # begins each notice, so that it can be told from the words of a model
-MOBILE = "112"  # 3GPP TS 22.101, 10.1: mobile phones connect it to the local emergency service
 FEWEST = 2  # distinct words of a language that tell it
 
 
@@ -97,12 +96,12 @@ def language_of(question: str) -> str | None:
 
 
 def _numbers(region: str | None) -> dict[str, str]:
-    numbers = _regions()[region] if region else {}
+    unknown, numbers = _texts()["no_number"], _regions()[region] if region else {}
     crisis, poison = (_named(line, numbers, " on ") for line in ("crisis", "poison"))
     return {
-        "emergency": numbers.get("emergency", "your local emergency number"),
-        "crisis": f"call {crisis}" if crisis else "find a crisis line at findahelpline.com",
-        "poison": poison or "your poison centre",
+        "emergency": numbers.get("emergency", unknown["emergency"]),
+        "crisis": f"call {crisis}" if crisis else unknown["crisis"],
+        "poison": poison or unknown["poison"],
     }
 
 
@@ -117,7 +116,7 @@ def _named(line: str, numbers: dict[str, str], link: str) -> str:
 
 def _calls(also: str | None, region: str | None) -> tuple[Call, ...]:
     if region is None:
-        return (Call("Call 112 (works on most mobile phones)", MOBILE),)
+        return (Call(**_texts()["no_number"]["call"]),)
     numbers = _regions()[region]
     calls = [Call(f"Call {numbers['emergency']}", numbers["emergency"])]
     if also in numbers:

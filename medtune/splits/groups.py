@@ -6,10 +6,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from medtune.runtime.progress import progress
+from medtune.splits.leaks import LEAK_SHARE
 from medtune.splits.near_duplicates import Pairs, candidates, similar
-from medtune.splits.shingles import Array, Texts
-
-LEAK_SHARE = 0.5  # of an answer's 13-grams; with that many in other answers, it counts as known
+from medtune.splits.texts import Array, Texts
 
 
 def components(texts: Texts, similarity: float) -> Array:

@@ -1,17 +1,14 @@
-"""Finds the held-out records that share text with records that a model may have seen.
-
-The length of the n-grams is LEAK_WORDS in shingles; the share that counts as known is LEAK_SHARE in
-groups.
-"""
+"""Finds the held-out records that share text with records that a model may have seen."""
 
 import numpy as np
 import pandas as pd
 
 from medtune.config.allowed_values import SPLITS
-from medtune.splits.groups import LEAK_SHARE
 from medtune.splits.near_duplicates import candidates, similar
-from medtune.splits.shingles import Array, Texts
+from medtune.splits.texts import Array, Texts
 
+LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
+LEAK_SHARE = 0.5  # of an answer's 13-grams; with that many in other answers, it counts as known
 REASONS = ("question", "answer", "ngram13", "near_duplicate")
 NONE = -1
 

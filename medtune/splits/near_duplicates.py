@@ -1,17 +1,35 @@
-"""Finds pairs of answers with similar sets of shingles by MinHash, and verifies them exactly."""
+"""Finds pairs of answers with similar sets of shingles by MinHash, and verifies them exactly.
+
+A shingle is an n-gram of SHINGLE_WORDS words.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
+from rensa import RMinHash
 
-from medtune.splits.shingles import ODD, PERMUTATIONS, Array, Texts
+from medtune.splits.ngrams import ODD, distinct_ngrams
+from medtune.splits.texts import Array, Texts
 
+SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
+PERMUTATIONS = 128
 FOUND_SHARE = 0.98  # of the pairs just at the similarity; more of those above it
 ESTIMATE_MARGIN = 0.1  # for MinHash: over two standard errors at 128 permutations
 NEIGHBOURS = 16  # that a record of a large bucket is compared with
 BLOCK_PAIRS = 2**15
 
 Pairs = tuple[Array, Array]
+
+
+def shingles_of(words: Array, starts: Array, stops: Array) -> tuple[Array, Array, Array]:
+    """Returns the shingles of each row words[start:stop]: their counts, hashes and digests.
+
+    The digests are of MinHash, (rows, PERMUTATIONS).
+    """
+    counts, shingles = distinct_ngrams(words, starts, stops, SHINGLE_WORDS)
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, ends, PERMUTATIONS, 0)
+    return counts, shingles, np.array(matrix.to_rows(), dtype=np.uint32)
 
 
 def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:

@@ -3,7 +3,6 @@
 import pytest
 
 from medtune.guard.notices import (
-    MOBILE,
     Call,
     caution,
     check_region,
@@ -25,7 +24,7 @@ def test_each_kind_of_the_rules_has_its_own_text() -> None:
     assert len({each.title for each in notices}) == len({each.text for each in notices}) == 14
     for each in notices:
         assert "your local emergency number" in each.text
-        assert each.calls == (Call("Call 112 (works on most mobile phones)", MOBILE),)
+        assert each.calls == (Call("Call 112 (works on most mobile phones)", "112"),)
 
 
 def test_a_heart_attack_says_nothing_of_self_harm() -> None:

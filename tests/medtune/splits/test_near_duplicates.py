@@ -7,7 +7,8 @@ import pytest
 from pyarrow.dataset import dataset
 
 from medtune.splits.near_duplicates import candidates, similar
-from medtune.splits.shingles import Texts, read_texts
+from medtune.splits.reading import read_texts
+from medtune.splits.texts import Texts
 
 WORDS = [f"word{number}" for number in range(500)]
 

@@ -1,65 +1,31 @@
-"""Hashes the normalised texts of all records: whole, as shingles and n-grams, and by MinHash.
+"""Reads the texts of all records and hashes them: whole, as shingles and as n-grams.
 
 A record with a `history` is a conversation. Each of its earlier answers, with its question, is a
 turn of its own, beside the record's question and answer.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.dataset import Dataset
-from rensa import RMinHash
 
 from medtune.runtime.progress import progress
+from medtune.splits.leaks import LEAK_WORDS
+from medtune.splits.near_duplicates import PERMUTATIONS, shingles_of
+from medtune.splits.ngrams import distinct_ngrams, in_several
 from medtune.splits.normalisation import normalised
+from medtune.splits.texts import Array, Texts
 from medtune.splits.topic_names import same_for_spellings
 
-SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
-LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
-PERMUTATIONS = 128
 CHUNK_RECORDS = 20_000
-ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio (Knuth's multiplicative hash)
-ROW = np.uint64(0xC2B2AE3D27D4EB4F)
-
-Array = np.ndarray
 EARLIER = pa.schema(  # earlier turns of conversations
     [("record", pa.int64()), *((name, pa.string()) for name in ("topic", "question", "answer"))]
 )
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Hashes of the normalised texts of n turns, of 64 bits each unless noted.
-
-    The first turns are those that the records end with, in the order of the records. Earlier turns
-    follow; without conversations there are none.
-    """
-
-    records: Array  # (n,): the number of each turn's record
-    topic: Array  # (n,), 0 if there is none
-    topic_name: Array  # (n,): the same for all spellings of a topic
-    question: Array  # (n,)
-    answer: Array  # (n,)
-    shingles: Array  # the distinct shingles of the answers, turn by turn
-    offsets: Array  # (n + 1,): turn i has shingles[offsets[i] : offsets[i + 1]]
-    digests: Array  # (n, PERMUTATIONS) uint32, MinHash of the shingles
-    ngram_counts: Array  # (n,): distinct 13-grams of the answer
-    ngrams: Array  # (entries,): numbers, from 0, of the 13-grams that several answers share …
-    ngram_rows: Array  # (entries,): … and the turn of each entry, ascending per number
-
-    def __len__(self) -> int:
-        return len(self.answer)
-
-    @property
-    def record_count(self) -> int:
-        return int(self.records.max(initial=-1)) + 1
 
 
 def hash_text(text: str) -> int:
@@ -94,7 +60,7 @@ def read_texts(records: Dataset) -> Texts:
     joined = [np.concatenate(columns.pop(0)) for _ in range(len(columns))]
     topic, topic_name, question, answer, counts, shingles, ngram_counts, grams = joined
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    ngrams, ngram_rows = _in_several(ngram_counts, grams)
+    ngrams, ngram_rows = in_several(ngram_counts, grams)
     hashes = (topic, topic_name, question, answer, shingles, offsets, digests, ngram_counts)
     return Texts(numbers, *hashes, ngrams, ngram_rows)
 
@@ -141,35 +107,10 @@ def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:
     hashes = _hash_all(words.dictionary.to_pylist())[words.indices.to_numpy()]
     offsets = split.offsets.to_numpy().astype(np.int64)
     starts, stops = offsets[:-1], offsets[1:]
-    counts, shingles = _distinct_ngrams(hashes, starts, stops, SHINGLE_WORDS)
-    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, ends, PERMUTATIONS, 0)
-    digests = np.array(matrix.to_rows(), dtype=np.uint32)
-    ngram_counts, grams = _distinct_ngrams(hashes, starts + 1, stops - 1, LEAK_WORDS)
+    counts, shingles, digests = shingles_of(hashes, starts, stops)
+    ngram_counts, grams = distinct_ngrams(hashes, starts + 1, stops - 1, LEAK_WORDS)
     return topic, topic_name, question, answer, counts, shingles, ngram_counts, grams, digests
 
 
 def _hash_all(texts: Sequence[str]) -> Array:
     return np.array([hash_text(text) for text in texts], np.uint64)
-
-
-def _distinct_ngrams(words: Array, starts: Array, stops: Array, n: int) -> tuple[Array, Array]:
-    """Returns the number of distinct n-grams of each row words[start:stop], and the n-grams."""
-    lengths = np.maximum(stops - starts - n + 1, 0)
-    rows = np.repeat(np.arange(len(starts)), lengths)
-    first = np.arange(len(rows)) + (starts - np.cumsum(lengths) + lengths)[rows]
-    grams = np.zeros(len(rows), np.uint64)
-    for offset in range(n):
-        grams = grams * ODD + words[first + offset]
-    distinct = ~pd.Series(grams + rows.astype(np.uint64) * ROW).duplicated().to_numpy()
-    return np.bincount(rows[distinct], minlength=len(starts)), grams[distinct]
-
-
-def _in_several(counts: Array, grams: Array) -> tuple[Array, Array]:
-    """Numbers the n-grams that several rows share; returns (numbers, rows), one per entry."""
-    order = np.argsort(grams, kind="stable")
-    grams = grams[order]
-    as_before = np.concatenate([[False], grams[1:] == grams[:-1]])[: len(grams)]
-    several = as_before | np.append(as_before[1:], False)[: len(grams)]
-    rows = np.searchsorted(np.cumsum(counts), order[several], side="right")
-    return np.cumsum(~as_before[several]) - 1, rows
