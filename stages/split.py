@@ -23,7 +23,7 @@ from medtune.runtime.stage import run
 from medtune.splits.assignment import assign, over_limit
 from medtune.splits.groups import components, group_names, without_boilerplate
 from medtune.splits.leaks import REASONS, leak_rates, random_leak_rates, shared_text
-from medtune.splits.reading import Texts, read_texts
+from medtune.splits.text_hashes import Texts, read_texts
 
 logger = logging.getLogger("medtune")
 

@@ -89,7 +89,7 @@ def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with running_hub() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr("medtune.sources.hub.RETRY_WAITS_S", (0.0, 0.0))
+        monkeypatch.setattr("medtune.sources.hub.HUB_WAITS_S", (0.0, 0.0))
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         yield server
 

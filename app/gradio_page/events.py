@@ -14,7 +14,7 @@ from app.gradio_page.alerts import newest_alert
 from app.gradio_page.conversations import BUSY, LONGEST, Conversation, Conversations, Turn
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import PANES, messages, note_of, sentence
-from app.gradio_page.history import InvalidHistoryError, read_saved, record_of
+from app.gradio_page.saved_conversations import InvalidHistoryError, read_saved, record_of
 from medtune.runtime.errors import InputError
 
 NOTHING_SAID = "There is no question yet."

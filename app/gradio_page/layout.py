@@ -12,9 +12,9 @@ from app.gradio_page.conversations import LONGEST, Conversations
 from app.gradio_page.events import Asking, Components, Events
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import NAMES, PANES, verdict_html
-from app.gradio_page.history import history_panel
 from app.gradio_page.quiz import quiz_tab
 from app.gradio_page.ratings import rating_panel
+from app.gradio_page.saved_conversations import history_panel
 from medtune.disclaimer import DISCLAIMER
 from medtune.judging.vote_file import adapter_digest
 

@@ -1,4 +1,4 @@
-// The theme switch and the keys; history.js keeps conversations, and Gradio does the rest.
+// The theme switch and the keys; saved_conversations.js keeps conversations, and Gradio does the rest.
 window.medtune = (() => {
 	const THEME = "medtune-theme";
 	const paint = (theme) => document.body.classList.toggle("dark", theme === "dark");

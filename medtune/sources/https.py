@@ -13,14 +13,12 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_name, check_space
 from medtune.runtime.progress import progress
-from medtune.sources.retrying import may_pass, wait_s
+from medtune.sources.retrying import HTTPS_FRUITLESS_TRIES, HTTPS_WAIT_S, may_pass, wait_s
 
 logger = logging.getLogger("medtune")
 
 LOOPBACK = ("127.0.0.1", "localhost")
 TIMEOUT_S = 10
-RETRY_WAIT_S = 2.0
-MAX_FRUITLESS_TRIES = 4
 
 
 def fetch_url(uri: str, folder: Path) -> None:
@@ -67,20 +65,20 @@ def _download(url: str, file: BinaryIO) -> None:
         progress(unit="B", description=PurePosixPath(url).name) as bar,
     ):
         while True:
-            start, wait = file.tell(), RETRY_WAIT_S
+            start, wait = file.tell(), HTTPS_WAIT_S
             try:
                 return _stream(client, url, file, bar)
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 fruitless = 0 if file.tell() > start else fruitless + 1
                 reason = (str(error) or type(error).__name__).splitlines()[0]
-                if not _may_pass(error) or fruitless == MAX_FRUITLESS_TRIES:
+                if not _may_pass(error) or fruitless == HTTPS_FRUITLESS_TRIES:
                     raise InputError(
                         f"could not download {url} ({reason}): check the address and network"
                     ) from None
                 bar.clear()
                 logger.info("%s: %s; resuming from byte %d", url, reason, file.tell())
                 if isinstance(error, httpx2.HTTPStatusError):
-                    wait = wait_s(error.response.headers, RETRY_WAIT_S)
+                    wait = wait_s(error.response.headers, HTTPS_WAIT_S)
             time.sleep(wait)
 
 

@@ -20,7 +20,7 @@ from medtune.sources.conversion import CHECKPOINT_FILES
 from medtune.sources.hub_address import Repository, parse_uri
 from medtune.sources.hub_rows import READERS, write_rows
 from medtune.sources.hub_splits import find_split
-from medtune.sources.retrying import may_pass, wait_s
+from medtune.sources.retrying import HUB_WAITS_S, may_pass, wait_s
 
 logger = logging.getLogger("medtune")
 
@@ -29,7 +29,6 @@ STATE = "state.json"  # lists the Arrow files of a folder of save_to_disk; clean
 # Describe the data set and have no cards.
 NO_DATA = {STATE, "dataset_dict.json", "dataset_info.json", "dataset_infos.json"}
 CARD = "README.md"
-RETRY_WAITS_S = (1.0, 3.0)
 TIMEOUT_S = 10
 T = TypeVar("T")
 
@@ -45,19 +44,19 @@ def fetch_repository(uri: str, target: str, folder: Path) -> None:
     repository = parse_uri(uri, target)
     # Plain HTTP resumes and has no cache elsewhere. huggingface_hub reads this on import.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    info = call_hub(repository, lambda: look_up(repository), RETRY_WAITS_S)
+    info = call_hub(repository, lambda: look_up(repository), HUB_WAITS_S)
     if info.sha != repository.revision:
         was, commit = repository.revision, info.sha
         logger.info("revision %s is commit %s: write @%s to pin it", was, commit, commit)
     files = select_files(repository, info)
     if repository.rows:
         paths = [file.rfilename for file in files]
-        call_hub(repository, lambda: write_rows(repository, info.sha, paths, folder), RETRY_WAITS_S)
+        call_hub(repository, lambda: write_rows(repository, info.sha, paths, folder), HUB_WAITS_S)
         return
     scratch = folder / ".hub"
     scratch.mkdir(parents=True)
     check_space(repository, sum(file.size or 0 for file in files), scratch)
-    call_hub(repository, lambda: _download(repository, info.sha, files, scratch), RETRY_WAITS_S)
+    call_hub(repository, lambda: _download(repository, info.sha, files, scratch), HUB_WAITS_S)
     for file in files:
         _verify(repository, file, scratch / "files" / file.rfilename)
         path = folder / file.rfilename
@@ -139,7 +138,7 @@ def _read_card(repository: Repository, commit: str) -> str:
             )
             return Path(path).read_text(encoding="utf-8", errors="replace")
 
-    return call_hub(repository, download, RETRY_WAITS_S)
+    return call_hub(repository, download, HUB_WAITS_S)
 
 
 def _download(repository: Repository, commit: str, files: list[Any], scratch: Path) -> None:

@@ -1,10 +1,13 @@
-"""Which failures of a server may pass, and how long to wait before the next try."""
+"""Which failures of a server may pass, how often to try again, and how long to wait before."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 TOO_MANY_REQUESTS = 429
+HUB_WAITS_S = (1.0, 3.0)  # before the second and the third try, which is the last
+HTTPS_WAIT_S = 2.0
+HTTPS_FRUITLESS_TRIES = 4  # in a row that bring no byte: then the download fails
 LONGEST_WAIT_S = 300.0
 
 

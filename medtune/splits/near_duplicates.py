@@ -1,8 +1,11 @@
-"""Finds pairs of answers with similar sets of shingles by MinHash, and verifies them exactly.
+"""Finds near-duplicates: pairs of answers with similar sets of shingles.
 
-A shingle is an n-gram of SHINGLE_WORDS words.
+A shingle is an n-gram of SHINGLE_WORDS normalised words, which text_hashes splits and hashes.
+MinHash finds pairs, which are then verified exactly.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +14,8 @@ from rensa import RMinHash
 from medtune.splits.ngrams import ODD, distinct_ngrams
 from medtune.splits.texts import Array, Texts
 
+# A Chinese or Japanese character counts as a word.
+WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
 SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
 PERMUTATIONS = 128
 FOUND_SHARE = 0.98  # of the pairs just at the similarity; more of those above it
@@ -19,6 +24,17 @@ NEIGHBOURS = 16  # that a record of a large bucket is compared with
 BLOCK_PAIRS = 2**15
 
 Pairs = tuple[Array, Array]
+
+
+def normalised(text: str) -> str:
+    """Returns the words of a text in Unicode NFKC and lower case, with single spaces between them.
+
+    Punctuation and spacing make no difference.
+
+    >>> normalised("Vitamin-B₁₂  deficiency?")
+    'vitamin b12 deficiency'
+    """
+    return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).lower()))
 
 
 def shingles_of(words: Array, starts: Array, stops: Array) -> tuple[Array, Array, Array]:

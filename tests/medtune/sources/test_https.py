@@ -26,7 +26,7 @@ def sha256(content: bytes) -> str:
 
 @pytest.fixture
 def page(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(https, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(https, "HTTPS_WAIT_S", 0.0)
     server.repositories["o/n"] = {"my cards.csv": bytes(range(256)) * 100}
     return f"{server.url}/o/n/resolve/main/my%20cards.csv"
 

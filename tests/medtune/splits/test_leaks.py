@@ -5,7 +5,7 @@ import pyarrow as pa
 from pyarrow.dataset import dataset
 
 from medtune.splits.leaks import leak_rates, shared_text
-from medtune.splits.reading import read_texts
+from medtune.splits.text_hashes import read_texts
 from medtune.splits.texts import Texts
 
 WORDS = [f"word{number}" for number in range(500)]

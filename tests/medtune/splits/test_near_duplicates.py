@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
-from medtune.splits.near_duplicates import candidates, similar
-from medtune.splits.reading import read_texts
+from medtune.splits.near_duplicates import candidates, normalised, similar
+from medtune.splits.text_hashes import read_texts
 from medtune.splits.texts import Texts
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -29,6 +29,16 @@ def pairs(read: Texts, similarity: float) -> set[tuple[int, ...]]:
 def word_pairs(answer: str) -> set[tuple[str, str]]:
     words = ["^", *answer.split(), "$"]
     return set(itertools.pairwise(words))
+
+
+def test_normalised_text_ignores_case_spacing_and_punctuation() -> None:
+    assert normalised("  What IS\u00a0gout? ") == normalised("what is gout") == "what is gout"
+    assert normalised("5 µg of β-carotene") == "5 μg of β carotene"
+
+
+def test_a_chinese_or_japanese_character_is_a_word() -> None:
+    assert normalised("痛风是什么?") == "痛 风 是 什 么"
+    assert normalised("IgA腎症とは") == "iga 腎 症 と は"
 
 
 def test_near_duplicates_are_judged_by_their_exact_similarity() -> None:

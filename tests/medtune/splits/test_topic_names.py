@@ -1,6 +1,6 @@
 import pytest
 
-from medtune.splits.normalisation import normalised
+from medtune.splits.near_duplicates import normalised
 from medtune.splits.topic_names import same_for_spellings
 
 

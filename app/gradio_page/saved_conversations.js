@@ -1,4 +1,4 @@
-// The conversations that this browser keeps: history.py shows them, because the server forgets them.
+// The conversations that this browser keeps: saved_conversations.py shows them, because the server forgets them.
 Object.assign(window.medtune, (() => {
 	const HISTORY = "medtune-conversations";
 	const MOST = 50; // conversations

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from app.gradio_page.conversations import TURNS, Turn
-from app.gradio_page.history import InvalidHistoryError, read_saved, record_of
+from app.gradio_page.saved_conversations import InvalidHistoryError, read_saved, record_of
 
 NAME = "0123456789abcdef"
 TURN = {"question": "What is gout?", "answer": "", "model": "base"}

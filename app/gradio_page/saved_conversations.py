@@ -1,6 +1,6 @@
 """Conversations that the reader's browser keeps: what it gets, and what it gives back.
 
-history.js stores them, because the server forgets conversations and has no accounts.
+saved_conversations.js stores them, because the server forgets conversations and has no accounts.
 """
 
 import json

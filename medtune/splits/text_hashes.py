@@ -16,9 +16,8 @@ from pyarrow.dataset import Dataset
 
 from medtune.runtime.progress import progress
 from medtune.splits.leaks import LEAK_WORDS
-from medtune.splits.near_duplicates import PERMUTATIONS, shingles_of
+from medtune.splits.near_duplicates import PERMUTATIONS, normalised, shingles_of
 from medtune.splits.ngrams import distinct_ngrams, in_several
-from medtune.splits.normalisation import normalised
 from medtune.splits.texts import Array, Texts
 from medtune.splits.topic_names import same_for_spellings
 
