@@ -149,3 +149,5 @@ def test_files_stay_short() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= limit, path
     assert len((ROOT / "params.yaml").read_text().splitlines()) <= 120
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(readme) <= 120 and max(map(len, readme)) <= 110
