@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from medtune.cards.auto_reader import read_recognised
-from medtune.cards.hpo_cards import read_hpo
-from medtune.cards.ontologies import read_ontologies
+from medtune.cards.hpo_only_deck import read_hpo
+from medtune.cards.ontology_deck import read_ontologies
 from medtune.cards.records import DEFAULT_KIND, Record
 from medtune.cards.table_errors import MissingColumnsError, check_columns, require
 from medtune.cards.table_formats import read_rows

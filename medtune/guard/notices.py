@@ -10,8 +10,9 @@ from medtune.guard.rules import HAN, normalized
 from medtune.runtime.errors import InputError
 
 TEXTS = Path(__file__).with_name("notices.toml")
-REGIONS = Path(__file__).with_name("emergency_numbers.toml")
+NUMBERS = Path(__file__).with_name("emergency_numbers.toml")
 SIGN = "⚠"  # begins each notice, so that it can be told from the words of a model
+NO_REGION = "none"
 FEWEST = 2  # distinct words of a language that tell it
 
 
@@ -39,13 +40,13 @@ class Notice:
 
 
 def regions() -> list[str]:
-    return list(_regions())
+    return [name for name in _by_region() if name != NO_REGION]
 
 
 def check_region(region: str | None) -> None:
     """Raises InputError if there are no numbers for a region."""
-    if region is not None and region not in _regions():
-        known = ", ".join(_regions())
+    if region is not None and region not in regions():
+        known = ", ".join(regions())
         raise InputError(f"there are no numbers for the region {region}: choose from {known}")
 
 
@@ -96,7 +97,7 @@ def language_of(question: str) -> str | None:
 
 
 def _numbers(region: str | None) -> dict[str, str]:
-    unknown, numbers = _texts()["no_number"], _regions()[region] if region else {}
+    unknown, numbers = _by_region()[NO_REGION], _by_region()[region] if region else {}
     crisis, poison = (_named(line, numbers, " on ") for line in ("crisis", "poison"))
     return {
         "emergency": numbers.get("emergency", unknown["emergency"]),
@@ -115,9 +116,9 @@ def _named(line: str, numbers: dict[str, str], link: str) -> str:
 
 
 def _calls(also: str | None, region: str | None) -> tuple[Call, ...]:
+    numbers = _by_region()[region or NO_REGION]
     if region is None:
-        return (Call(**_texts()["no_number"]["call"]),)
-    numbers = _regions()[region]
+        return (Call(numbers["call_label"], numbers["call"]),)
     calls = [Call(f"Call {numbers['emergency']}", numbers["emergency"])]
     if also in numbers:
         label = f"Call {_named(also, numbers, ': ')}"
@@ -131,5 +132,5 @@ def _texts() -> dict[str, Any]:
 
 
 @cache
-def _regions() -> dict[str, dict[str, str]]:
-    return tomllib.loads(REGIONS.read_text(encoding="utf-8"))
+def _by_region() -> dict[str, dict[str, str]]:
+    return tomllib.loads(NUMBERS.read_text(encoding="utf-8"))

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from medtune.cards.hpo_cards import MODES, QUESTIONS, disease_family, read_hpo
 from medtune.cards.hpo_files import read_diseases, read_terms
+from medtune.cards.hpo_only_deck import MODES, QUESTIONS, disease_family, read_hpo
 from medtune.runtime.errors import InputError
 
 OBO = """format-version: 1.2

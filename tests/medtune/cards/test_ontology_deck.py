@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from medtune.cards.familiarity import listed
-from medtune.cards.ontologies import read_ontologies
+from medtune.cards.ontology_deck import read_ontologies
 from medtune.cards.records import Record
 from tests.ontology_files import GOUT, annotation, write_files
 
