@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from medtune.baselines.asked_name import NameFinder
 from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
-from medtune.baselines.nearest import NearestCard
+from medtune.baselines.nearest import NearestAnswers, card_in
 from medtune.config.loading import load_params
 from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
@@ -53,10 +53,6 @@ def read_training() -> pa.Table:
     return training
 
 
-def card_in(table: pa.Table, number: int) -> Card:
-    return table.slice(number, 1).to_pylist()[0]
-
-
 def fill_in_rules(
     cards: Mapping[str, list[Card]], training: pa.Table, finder: NameFinder, use_stemmer: bool
 ) -> dict[str, FillInRule]:
@@ -83,7 +79,7 @@ def systems(
 ) -> dict[str, System]:
     """Returns a function for each of RULES that answers a card's question."""
     asked = [card["question"] for split in ANSWERED for card in cards[split]]
-    nearest = NearestCard(training, finder, asked)
+    nearest = NearestAnswers(training, finder, asked)
     return {
         ECHO: lambda card: card["question"],
         NEAREST_CARD: lambda card: nearest.answer(card["question"]),

@@ -22,8 +22,9 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.stage import run
 from medtune.splits.assignment import assign, over_limit
 from medtune.splits.groups import components, group_names, without_boilerplate
+from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import REASONS, leak_rates, random_leak_rates, shared_text
-from medtune.splits.text_hashes import Texts, read_texts
+from medtune.splits.texts import Texts
 
 logger = logging.getLogger("medtune")
 
@@ -36,8 +37,7 @@ LEFT_OUT = (*REASONS, "over_limit")
 def check_counts(params: Split, count: int) -> None:
     if (wanted := sum(params.shares.count(name) or 0 for name in SPLITS)) > count:
         raise InputError(
-            f"split.shares asks for {wanted} records, but there are {count}: ask for fewer, or "
-            "fractions that add up to 1"
+            f"split.shares asks for {wanted} records, but there are {count}: ask for fewer"
         )
 
 

@@ -24,7 +24,7 @@ from medtune.generation.padded_cache import PaddedCache
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
 from medtune.modeling.forward import row_logits
-from medtune.modeling.token_losses import token_losses
+from medtune.modeling.token_losses import supervised_losses
 from medtune.runtime.errors import InputError
 
 KINDS = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
@@ -224,7 +224,7 @@ def wrong_losses(model: Any) -> str:
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     gradients = []
     model.train(model.config.model_type == "reformer")  # it has no gradients in evaluation mode
-    losses, _ = token_losses(model, padded(ROWS, STARTS, pad_id=0))
+    losses, _ = supervised_losses(model, padded(ROWS, STARTS, pad_id=0))
     losses.sum().backward()
     gradients.append(taken_gradients(weights))
     expected = []

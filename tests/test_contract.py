@@ -143,11 +143,15 @@ def test_the_app_and_the_stages_stay_apart() -> None:
         assert not {f for f in imports(path) if f.parent.name == "stages"}, path
 
 
+def test_the_readme_is_120_lines_of_110_characters_at_most() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 110
+
+
 def test_files_stay_short() -> None:
     limits = {"stages": 150, "medtune": 300, "app": 300}
     for folder, limit in limits.items():
         for path in (ROOT / folder).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= limit, path
     assert len((ROOT / "params.yaml").read_text().splitlines()) <= 120
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert len(readme) <= 120 and max(map(len, readme)) <= 110

@@ -19,7 +19,7 @@ from app.gradio_page.nearest_cards import NearestCards
 from app.guard_remarks import Remarks
 
 HERE = Path(__file__).parent
-SCRIPTS = ("theme_and_keys.js", "saved_conversations.js")  # the second adds to the first
+SCRIPTS = ("theme_and_keys.js", "saved_conversations.js")  # the second builds on the first
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "monospace")
 

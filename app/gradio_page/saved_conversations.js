@@ -1,4 +1,5 @@
-// The conversations that this browser keeps: saved_conversations.py shows them, because the server forgets them.
+// The conversations that this browser keeps, because the server forgets them;
+// saved_conversations.py shows them.
 Object.assign(window.medtune, (() => {
 	const HISTORY = "medtune-conversations";
 	const MOST = 50; // conversations

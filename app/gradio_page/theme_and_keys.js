@@ -1,4 +1,4 @@
-// The theme switch and the keys; saved_conversations.js keeps conversations, and Gradio does the rest.
+// Theme, keys, focus and the browser's storage, on which saved_conversations.js builds.
 window.medtune = (() => {
 	const THEME = "medtune-theme";
 	const paint = (theme) => document.body.classList.toggle("dark", theme === "dark");

@@ -1,7 +1,8 @@
 """Finds the name that a question asks about, by comparing it with the training questions.
 
 "What is gout?" and "What is asthma?" begin and end alike and differ in between: what differs is the
-name. Nothing is known about the data set's templates or its language.
+name. Nothing is known about the data set's templates or its language. Also finds a known name in an
+answer.
 """
 
 import re
@@ -70,7 +71,11 @@ class NameFinder:
 
 
 def occurrences(name: str) -> re.Pattern[str]:
-    """Returns the pattern of a name, or its English plural, as a word of its own."""
+    """Returns the pattern of a name, or its English plural, as a word of its own.
+
+    >>> occurrences("cyst").findall("Cysts are not cystic.")
+    ['s']
+    """
     return re.compile(rf"(?<!\w){re.escape(name)}(?P<plural>s|es|)(?!\w)", re.IGNORECASE)
 
 

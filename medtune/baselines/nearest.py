@@ -63,7 +63,7 @@ class CardIndex:
         return 0 if number is None else int(self._ends[number + 1] - self._ends[number])
 
 
-class NearestCard:
+class NearestAnswers:
     """Answers with the training card nearest to a question, or the first if none is near."""
 
     def __init__(self, training: pa.Table, finder: NameFinder, asked: Iterable[str]) -> None:
@@ -81,8 +81,11 @@ class NearestCard:
         return renamed(card["answer"], *names)
 
     def _nearest(self, question: str) -> dict[str, str]:
-        number = next(iter(self._index.nearest(question, 1)), 0)
-        return self._training.slice(number, 1).to_pylist()[0]
+        return card_in(self._training, next(iter(self._index.nearest(question, 1)), 0))
+
+
+def card_in(table: pa.Table, number: int) -> dict[str, Any]:
+    return table.slice(number, 1).to_pylist()[0]
 
 
 def renamed(answer: str, name: str | None, asked_name: str | None) -> str:

@@ -2,14 +2,14 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from medtune.cards.disease_selection import Known
-from medtune.cards.fact_synonyms import Facts, named_classes
+from medtune.cards.fact_synonyms import Named, classes_if_named, wordings_of
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term
 from medtune.cards.mondo_file import Disease
-from medtune.cards.records import LEFT_OUT_TERM, FactType, Record
+from medtune.cards.records import LEFT_OUT_TERM, FactType, Record, Wordings
 from medtune.cards.sentences import MAX_WORDS, MIN_WORDS, define, split_sentences
 
 QUESTIONS = {
@@ -70,7 +70,7 @@ class DiseaseCards:
         """Yields those of the three kinds of card that the sources have an answer for."""
         definition = define(known.disease.definition)
         if definition and not self._could_be_written_by_rule(known, definition):
-            classes = named_classes(definition, self._classes(known))
+            classes = classes_if_named(definition, self._classes(known))
             fact_type: FactType = "named" if classes else ""
             yield self._card(known, "disease definition", definition, fact_type, classes)
         if symptoms := find_symptoms(known.disease.definition, definition or ""):
@@ -78,7 +78,7 @@ class DiseaseCards:
         if features:
             terms = [self.findings[each] for each in features]
             answer = _joined([self.capitals.lower_first(term.name) for term in terms])
-            facts = tuple((term.name, *term.synonyms) for term in terms)
+            facts = wordings_of((term.name, term.synonyms) for term in terms)
             yield self._card(known, "features", _sentence(answer), "list", facts, self.hpo)
 
     def _could_be_written_by_rule(self, known: Known, definition: str) -> bool:
@@ -86,7 +86,7 @@ class DiseaseCards:
         framed = FRAME in definition and known.name not in listed("common_diseases")
         return framed or bool(BY_RULE.search(definition))
 
-    def _classes(self, known: Known) -> Iterator[tuple[str, Sequence[str]]]:
+    def _classes(self, known: Known) -> Iterator[Named]:
         """Yields the names and synonyms of the classes that say something."""
         parents = (self.diseases[each] for each in known.disease.parents if each in self.diseases)
         for parent in parents:
@@ -99,7 +99,7 @@ class DiseaseCards:
         kind: str,
         answer: str,
         fact_type: FactType = "",
-        facts: Facts = (),
+        facts: Wordings = (),
         source: str | None = None,
     ) -> Record:
         choices = QUESTIONS[kind]

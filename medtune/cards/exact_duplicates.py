@@ -1,4 +1,4 @@
-"""Finds cards that say the same as an earlier one."""
+"""Finds cards whose cleaned texts equal an earlier card's."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b

@@ -1,18 +1,25 @@
-"""The facts of a definition that an answer can be marked by: the classes that it names."""
+"""The wordings that are accepted for a fact: its name and its synonyms in the source."""
 
 from collections.abc import Iterable, Sequence
 
-Facts = tuple[tuple[str, ...], ...]  # of a card, each with its accepted wordings
+from medtune.cards.records import Wordings
+
+Named = tuple[str, Sequence[str]]  # a name and its synonyms
 
 
-def named_classes(definition: str, classes: Iterable[tuple[str, Sequence[str]]]) -> Facts:
-    """Returns the wordings of `classes`, pairs of a name and its synonyms.
+def wordings_of(terms: Iterable[Named]) -> Wordings:
+    return tuple(tuple(dict.fromkeys((name, *synonyms))) for name, synonyms in terms)
 
-    There are none if the definition itself names no class.
 
-    >>> named_classes("A tumor of the lung.", [("neoplasm", ["tumor"]), ("cyst", [])])
+def classes_if_named(definition: str, classes: Iterable[Named]) -> Wordings:
+    """Returns the wordings of all classes if the definition names one of them, and otherwise none.
+
+    >>> classes = [("neoplasm", ["tumor"]), ("cyst", [])]
+    >>> classes_if_named("A tumor of the lung.", classes)
     (('neoplasm', 'tumor'), ('cyst',))
+    >>> classes_if_named("A disease of the lung.", classes)
+    ()
     """
-    wordings = tuple(tuple(dict.fromkeys((name, *synonyms))) for name, synonyms in classes)
+    wordings = wordings_of(classes)
     text = definition.lower()
     return wordings if any(word.lower() in text for words in wordings for word in words) else ()

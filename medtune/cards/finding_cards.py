@@ -3,9 +3,9 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 
-from medtune.cards.fact_synonyms import named_classes
+from medtune.cards.fact_synonyms import Named, classes_if_named
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term, find_branches
 from medtune.cards.records import LEFT_OUT_TERM, Record
@@ -59,7 +59,7 @@ def finding_cards(
             continue
         name = capitals.lower_first(term.name)
         wording = QUESTIONS[zlib.crc32(term.id.encode()) % len(QUESTIONS)]
-        facts = named_classes(answer, _classes(term, findings))
+        facts = classes_if_named(answer, _classes(term, findings))
         yield Record(
             id=f"{term.id}/definition",
             question=wording.format(name=name),
@@ -87,7 +87,7 @@ def repeats_name(definition: str, name: str) -> bool:
     return 2 * sum(word in begun for word in words) > len(words)
 
 
-def _classes(term: Term, findings: Mapping[str, Term]) -> Iterator[tuple[str, Sequence[str]]]:
+def _classes(term: Term, findings: Mapping[str, Term]) -> Iterator[Named]:
     """Yields names and synonyms of the parents that say what is abnormal."""
     for parent in (findings[each] for each in term.parents if each in findings):
         if not parent.name.startswith("Abnormal"):

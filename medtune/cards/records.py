@@ -26,6 +26,7 @@ DEFAULT_KIND = "flashcard"
 ROW_GROUP = 32768  # rows collected before they are written
 
 FactType = Literal["", "equal", "list", "named"]
+Wordings = tuple[tuple[str, ...], ...]  # all accepted wordings of each fact
 Role = Literal["system", "user", "assistant"]
 Item = TypeVar("Item")
 Row = tuple[Any, ...]
@@ -59,7 +60,7 @@ class Record:
     topic: str
     source: str
     fact_type: FactType = ""
-    facts: tuple[tuple[str, ...], ...] = ()
+    facts: Wordings = ()
     drop_reason: str = ""
     history: tuple[Message, ...] = ()
 

@@ -97,8 +97,8 @@ def sample(n: int, groups: int) -> str:
     >>> sample(14, 7), sample(1, 1)
     ('14 test cards in 7 groups', '1 test card in 1 group')
     """
-    cards, parts = "card" if n == 1 else "cards", "group" if groups == 1 else "groups"
-    return f"{n} test {cards} in {groups} {parts}"
+    cards = "card" if n == 1 else "cards"
+    return f"{n} test {cards} in {groups} {'group' if groups == 1 else 'groups'}"
 
 
 def joined(titles: Sequence[str]) -> str:

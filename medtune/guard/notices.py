@@ -97,7 +97,8 @@ def language_of(question: str) -> str | None:
 
 
 def _numbers(region: str | None) -> dict[str, str]:
-    unknown, numbers = _by_region()[NO_REGION], _by_region()[region] if region else {}
+    unknown = _by_region()[NO_REGION]
+    numbers = _by_region()[region] if region else {}
     crisis, poison = (_named(line, numbers, " on ") for line in ("crisis", "poison"))
     return {
         "emergency": numbers.get("emergency", unknown["emergency"]),
@@ -116,9 +117,10 @@ def _named(line: str, numbers: dict[str, str], link: str) -> str:
 
 
 def _calls(also: str | None, region: str | None) -> tuple[Call, ...]:
-    numbers = _by_region()[region or NO_REGION]
     if region is None:
-        return (Call(numbers["call_label"], numbers["call"]),)
+        usual = _by_region()[NO_REGION]
+        return (Call(usual["call_label"], usual["call"]),)
+    numbers = _by_region()[region]
     calls = [Call(f"Call {numbers['emergency']}", numbers["emergency"])]
     if also in numbers:
         label = f"Call {_named(also, numbers, ': ')}"

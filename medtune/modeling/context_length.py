@@ -1,4 +1,4 @@
-"""What a model can read at most: the number of its tokens, and its longest row."""
+"""What a model can read at most: the longest row, and the highest token id."""
 
 import logging
 import re

@@ -1,6 +1,7 @@
-"""Turns messages into token ids, piece by piece. No other module builds a prompt.
+"""Turns messages into token ids, piece by piece, for every model that is trained or compared.
 
-The wording of the system prompt is a parameter, tokenize.system_prompt.
+The wording of the system prompt is a parameter, tokenize.system_prompt; few_shot_prompts in
+medtune.baselines adds cards as earlier turns.
 
 Control tokens come only from the template. What users or data wrote is encoded with special-token
 parsing off, so that `<|im_end|>` in a question is just text.

@@ -1,4 +1,4 @@
-"""The loss of each supervised token; medtune.training.loop averages them, scoring sums them."""
+"""The loss of each supervised token, and their sum for each row."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -31,7 +31,9 @@ LOGITS_AT_ONCE, CPU_LOGITS_AT_ONCE = 2**27, 2**22
 TOKENS_PER_ROW = 50  # roughly; it only decides the memory layout
 
 
-def token_losses(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def supervised_losses(
+    model: Any, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns the negative log-likelihood in nats of each supervised token of a batch.
 
     `batch` holds `input_ids`, `attention_mask` and `labels`, each (rows, columns) int64 and
@@ -165,7 +167,7 @@ def _decoder_of(model: Any) -> Any:
 
 
 class SupervisedLoss(torch.nn.Module):
-    """`token_losses` as a module's forward pass, which DDP and FSDP can wrap."""
+    """`supervised_losses` as a module's forward pass, which DDP and FSDP can wrap."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -174,7 +176,7 @@ class SupervisedLoss(torch.nn.Module):
         self._no_split_modules = model._no_split_modules  # the layers that FSDP shards one by one
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return token_losses(self.model, batch)[0]
+        return supervised_losses(self.model, batch)[0]
 
 
 def summed_losses(
@@ -207,7 +209,7 @@ def batch_losses(
 ) -> list[tuple[float, int]]:
     """Returns the `summed_losses` of rows that go through the model together."""
     batch = padded(input_ids, loss_start, 0)
-    losses, row_of_loss = (tensor.cpu() for tensor in token_losses(model, batch))
+    losses, row_of_loss = (tensor.cpu() for tensor in supervised_losses(model, batch))
     by_row = [losses[row_of_loss == row] for row in range(len(input_ids))]
     return list(map(summed, by_row))
 

@@ -1,4 +1,4 @@
-"""Which failures of a server may pass, how often to try again, and how long to wait before."""
+"""Which failures of a server may pass, how often to try again, and how long to wait first."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 TOO_MANY_REQUESTS = 429
 HUB_WAITS_S = (1.0, 3.0)  # before the second and the third try, which is the last
-HTTPS_WAIT_S = 2.0
+HTTPS_WAIT_S = 2.0  # before each further try
 HTTPS_FRUITLESS_TRIES = 4  # in a row that bring no byte: then the download fails
 LONGEST_WAIT_S = 300.0
 

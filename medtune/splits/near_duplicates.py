@@ -1,7 +1,7 @@
 """Finds near-duplicates: pairs of answers with similar sets of shingles.
 
-A shingle is an n-gram of SHINGLE_WORDS normalised words, which text_hashes splits and hashes.
-MinHash finds pairs, which are then verified exactly.
+Texts are normalised before anything is compared. A shingle is an n-gram of SHINGLE_WORDS words,
+which come hashed from `hashing`. MinHash finds pairs, which are then verified exactly.
 """
 
 import re

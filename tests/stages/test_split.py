@@ -15,7 +15,7 @@ from medtune.cards.records import FIELDS
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import PARAMS_FILE, load_params, read_yaml
 from medtune.runtime.errors import InputError
-from medtune.splits import text_hashes
+from medtune.splits import hashing
 from medtune.splits.near_duplicates import normalised
 from stages import split as stage
 
@@ -220,6 +220,6 @@ def test_chunks_change_no_byte(run: Callable[..., Parts], monkeypatch: pytest.Mo
     files = [*(stage.SPLIT / f"{name}.parquet" for name in (*SPLITS, "left_out")), stage.METRICS]
     run(diseases(100))
     whole = [path.read_bytes() for path in files]
-    monkeypatch.setattr(text_hashes, "CHUNK_RECORDS", 13)
+    monkeypatch.setattr(hashing, "CHUNK_RECORDS", 13)
     run(diseases(100))
     assert [path.read_bytes() for path in files] == whole

@@ -1,9 +1,11 @@
 import tracemalloc
 
+import pyarrow as pa
 import pytest
 
 from medtune.baselines import nearest
-from medtune.baselines.nearest import CardIndex, renamed, words
+from medtune.baselines.asked_name import NameFinder
+from medtune.baselines.nearest import CardIndex, NearestAnswers, renamed, words
 
 COUNT = 2_000
 CARDS = [
@@ -104,3 +106,11 @@ def test_the_name_of_a_card_is_replaced(
     answer: str, name: str | None, asked_name: str | None, expected: str
 ) -> None:
     assert renamed(answer, name, asked_name) == expected
+
+
+def test_a_question_without_a_known_word_gets_the_first_card() -> None:
+    questions = ["What is gout?", "What is asthma?"]
+    cards = pa.table({"question": questions, "answer": ["A disease.", "A wheeze."]})
+    answers = NearestAnswers(cards, NameFinder(questions), ["What is asthma?", "Malaria?"])
+    assert answers.answer("What is asthma?") == "A wheeze."
+    assert answers.answer("Malaria?") == answers.renamed_answer("Malaria?") == "A disease."

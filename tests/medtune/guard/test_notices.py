@@ -64,8 +64,10 @@ def test_words_of_a_model_are_not_fixed() -> None:
 def test_an_unknown_region_is_one_clear_line() -> None:
     check_region(None)
     check_region("DE")
-    with pytest.raises(InputError, match="no numbers for the region XX: choose from US, CA"):
-        check_region("XX")
+    for region in ("XX", "none"):
+        message = f"no numbers for the region {region}: choose from US, CA"
+        with pytest.raises(InputError, match=message):
+            check_region(region)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pyarrow.dataset import dataset
 
 from medtune.config.loading import load_params
 from medtune.splits.groups import components, group_names, strong_parts, without_boilerplate
+from medtune.splits.hashing import hash_text, read_texts
 from medtune.splits.leaks import leak_rates
 from medtune.splits.near_duplicates import normalised
-from medtune.splits.text_hashes import hash_text, read_texts
 from medtune.splits.texts import Texts
 
 WORDS = [f"word{number}" for number in range(2000)]

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.dataset import dataset
 
+from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import leak_rates, shared_text
-from medtune.splits.text_hashes import read_texts
 from medtune.splits.texts import Texts
 
 WORDS = [f"word{number}" for number in range(500)]

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
+from medtune.splits.hashing import read_texts
 from medtune.splits.near_duplicates import candidates, normalised, similar
-from medtune.splits.text_hashes import read_texts
 from medtune.splits.texts import Texts
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -39,6 +39,14 @@ def test_normalised_text_ignores_case_spacing_and_punctuation() -> None:
 def test_a_chinese_or_japanese_character_is_a_word() -> None:
     assert normalised("痛风是什么?") == "痛 风 是 什 么"
     assert normalised("IgA腎症とは") == "iga 腎 症 と は"
+
+
+def test_shingles_are_the_distinct_word_pairs_between_marks() -> None:
+    read = texts("a b a b", "b a", "", "a")
+    sets = [set(read.shingles[a:b]) for a, b in zip(read.offsets, read.offsets[1:], strict=False)]
+    assert [len(pairs) for pairs in sets] == [4, 3, 1, 2]  # ^a ab ba b$ · ^b ba a$ · ^$ · ^a a$
+    assert [len(sets[0] & other) for other in sets] == [4, 1, 0, 1]
+    assert np.diff(read.offsets).tolist() == [4, 3, 1, 2]
 
 
 def test_near_duplicates_are_judged_by_their_exact_similarity() -> None:

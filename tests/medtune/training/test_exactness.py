@@ -20,7 +20,7 @@ from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import Spans, padded
 from medtune.modeling.loading import load_base
-from medtune.modeling.token_losses import token_losses
+from medtune.modeling.token_losses import supervised_losses
 from medtune.training.loop import Rows, train
 
 # Of the largest value of a tensor: a gradient near zero is a sum of terms that cancel, and rounds
@@ -206,7 +206,7 @@ def test_each_row_of_a_batch_has_the_losses_that_it_has_alone(model: Any) -> Non
     rows = [row(length, start) for length in (2, 3, 9, 40) for start in range(0, length, 3)]
     ids, starts = zip(*rows, strict=True)
     with torch.no_grad():
-        losses, belongs_to = token_losses(model, padded(ids, starts, PAD))
+        losses, belongs_to = supervised_losses(model, padded(ids, starts, PAD))
         for number, (row_ids, start) in enumerate(rows):
             alone = row_losses(model, row_ids, start)
             assert torch.allclose(losses[belongs_to == number], alone, rtol=TOLERANCE, atol=0)

@@ -1,4 +1,4 @@
-"""Reads the texts of all records and hashes them: whole, as shingles and as n-grams.
+"""Reads the texts of all records, normalised, and hashes them: whole, as shingles and as n-grams.
 
 A record with a `history` is a conversation. Each of its earlier answers, with its question, is a
 turn of its own, beside the record's question and answer.
