@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 from medtune.cards.disease_selection import Known
-from medtune.cards.fact_synonyms import Named, classes_if_named, wordings_of
+from medtune.cards.fact_synonyms import Named, classes_if_named
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term
 from medtune.cards.mondo_file import Disease
@@ -78,7 +78,7 @@ class DiseaseCards:
         if features:
             terms = [self.findings[each] for each in features]
             answer = _joined([self.capitals.lower_first(term.name) for term in terms])
-            facts = wordings_of((term.name, term.synonyms) for term in terms)
+            facts = tuple((term.name, *term.synonyms) for term in terms)
             yield self._card(known, "features", _sentence(answer), "list", facts, self.hpo)
 
     def _could_be_written_by_rule(self, known: Known, definition: str) -> bool:

@@ -1,14 +1,10 @@
-"""The wordings that are accepted for a fact: its name and its synonyms in the source."""
+"""The synonyms by which a definition's class may be named, as its card lists them."""
 
 from collections.abc import Iterable, Sequence
 
 from medtune.cards.records import Wordings
 
 Named = tuple[str, Sequence[str]]  # a name and its synonyms
-
-
-def wordings_of(terms: Iterable[Named]) -> Wordings:
-    return tuple(tuple(dict.fromkeys((name, *synonyms))) for name, synonyms in terms)
 
 
 def classes_if_named(definition: str, classes: Iterable[Named]) -> Wordings:
@@ -20,6 +16,6 @@ def classes_if_named(definition: str, classes: Iterable[Named]) -> Wordings:
     >>> classes_if_named("A disease of the lung.", classes)
     ()
     """
-    wordings = wordings_of(classes)
+    wordings = tuple(tuple(dict.fromkeys((name, *synonyms))) for name, synonyms in classes)
     text = definition.lower()
     return wordings if any(word.lower() in text for words in wordings for word in words) else ()
