@@ -2,7 +2,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar off
 # Without the variable, the tests' hundreds of commands compile medtune only once.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := env -u PYTHONDONTWRITEBYTECODE python -m pytest --dist loadfile --no-loadscope-reorder
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
 .PHONY: all chat web lint check test audit sbom lock
@@ -29,11 +29,11 @@ lint: .venv/dev
 
 # The checks to run while working: about a minute on 2 cores.
 check: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --numprocesses logical --maxprocesses 4 -m "not slow"
 
 # All tests, including those that run the whole graph.
 test: lint
-	$(PYTEST)
+	$(PYTEST) --numprocesses auto
 
 # Runs each stage of the smoke preset under strace and fails if it touches what dvc.yaml does not declare.
 audit: .venv/dev

@@ -20,8 +20,22 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for e
 # Every process that a test starts inherits this variable, and keeps it when its parent ends.
 os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+WORKER_BYTES, MOST_WORKERS = 3 * 2**30, 4
 # `nohup make test &` ignores SIGINT, which children inherit: tests could not interrupt them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Returns the processes of `--numprocesses auto`: one more than cores, as tests wait at times.
+
+    Each may need WORKER_BYTES, so that there are fewer where memory is short.
+    """
+    if config.option.numprocesses != "auto":
+        return None
+    cores = psutil.cpu_count() or 1
+    fitting = psutil.virtual_memory().available // WORKER_BYTES
+    return max(1, min(cores + 1, fitting, MOST_WORKERS))
 
 
 if WORKER:

@@ -7,6 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import pytest_xdist_auto_num_workers
+
 TESTS = Path(__file__).parent
 LEAVES_TWO = """
 import signal, subprocess, sys
@@ -52,3 +54,22 @@ def test_processes_left_behind_are_named_and_killed(
         assert f"test_leaves_two.py::test_{name} (call)" in session.stdout
         number = int((tmp_path / name).read_text())
         assert not psutil.pid_exists(number) or psutil.Process(number).status() == "zombie"
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "workers"), [(2, 24, 3), (2, 7, 2), (1, 1, 1), (64, 500, 4)]
+)
+def test_there_is_one_worker_more_than_cores_if_memory_allows(
+    cores: int,
+    gib: int,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> None:
+    monkeypatch.setattr(psutil, "cpu_count", lambda: cores)
+    memory = psutil.virtual_memory()._replace(available=gib * 2**30)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(pytestconfig.option, "numprocesses", "auto")
+    assert pytest_xdist_auto_num_workers(pytestconfig) == workers
+    monkeypatch.setattr(pytestconfig.option, "numprocesses", "logical")
+    assert pytest_xdist_auto_num_workers(pytestconfig) is None
