@@ -37,7 +37,7 @@ LEFT_OUT = (*REASONS, "over_limit")
 def check_counts(params: Split, count: int) -> None:
     if (wanted := sum(params.shares.count(name) or 0 for name in SPLITS)) > count:
         raise InputError(
-            f"split.shares asks for {wanted} records, but there are {count}: ask for fewer"
+            f"split.shares asks for {wanted} records, but there are {count}: use fewer or fractions"
         )
 
 
