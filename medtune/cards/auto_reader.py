@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medtune.cards.column_names import Layout, recognise
+from medtune.cards.file_formats import has_tables, read_rows
 from medtune.cards.hpo_only_deck import read_hpo
 from medtune.cards.layout_rows import Card, cards_of_row
 from medtune.cards.mondo_file import FILE_NAME as MONDO_NAME
 from medtune.cards.ontology_deck import read_ontologies
 from medtune.cards.records import DEFAULT_KIND, Record
 from medtune.cards.table_errors import check_columns, listed
-from medtune.cards.table_formats import has_tables, read_rows
 from medtune.cards.topics import fold_topic, parse_question
 from medtune.runtime.cells import Row, label_of
 

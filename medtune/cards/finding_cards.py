@@ -5,7 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from medtune.cards.fact_synonyms import Named, classes_if_named
+from medtune.cards.accepted_wordings import Named, classes_if_named
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term, find_branches
 from medtune.cards.records import LEFT_OUT_TERM, Record

@@ -82,7 +82,7 @@ def _against_best(run: Experiment, score: str) -> dict[str, Any]:
 def ranked(runs: Sequence[Experiment], sort: str) -> tuple[list[dict[str, Any]], list["Score"]]:
     """Returns the table, best first by a score or else ascending by a column, and its scores."""
     from medtune.report.score_rows import compared_scores
-    from medtune.scoring.evaluate_metrics import all_scores
+    from medtune.scoring.hf_evaluate_metrics import all_scores
 
     known = {
         score.name: score

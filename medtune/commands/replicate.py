@@ -144,7 +144,7 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
 
 def comparable_scores(table: "pa.Table", metrics: Sequence[Any] = ()) -> list["Score"]:
     """Returns the scores that can get better or worse and whose columns the table has."""
-    from medtune.scoring.evaluate_metrics import all_scores
+    from medtune.scoring.hf_evaluate_metrics import all_scores
     from medtune.scoring.scores import scores_of
 
     return [score for score in scores_of(table, all_scores(metrics)) if score.better]
@@ -185,7 +185,7 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     from medtune.comparison.verdict import sample
     from medtune.report.number_formats import interval_text, number, p_text, percent
     from medtune.report.rendering import markdown_table
-    from medtune.scoring.evaluate_metrics import all_scores
+    from medtune.scoring.hf_evaluate_metrics import all_scores
     from medtune.scoring.systems import BASE, title
 
     interval = f"{percent(content['confidence'])} interval"

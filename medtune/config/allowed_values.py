@@ -14,11 +14,6 @@ Launch = Annotated[str, Field(pattern=r"^\w+$")]  # a file in launch/
 Source = str | Annotated[list[str], Field(min_length=1)]  # a URI, or several
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 # fmt: off
-SchedulerName = Literal[
-    "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
-    "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
-    "warmup_stable_decay", "greedy",
-]
 ScoreName = Literal[  # the scores of medtune.scoring.scores that can get better or worse
     "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "content_f1", "meaning",
     "facts", "perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate",

@@ -10,7 +10,6 @@ from medtune.config.allowed_values import (
     Identifier,
     Launch,
     RivalAndScore,
-    SchedulerName,
     ScoreName,
     Seed,
     Share,
@@ -18,6 +17,7 @@ from medtune.config.allowed_values import (
     SplitName,
     StepsOrShare,
 )
+from medtune.config.schedules import SchedulerName
 
 
 class Section(BaseModel):

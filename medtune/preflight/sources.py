@@ -12,6 +12,7 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.paths import expand_home
 from medtune.sources import hub, pypi
 from medtune.sources.conversion import RANDOM_LLAMA, RANDOM_VOCABULARY
+from medtune.sources.digests import check_digest
 from medtune.sources.fetch import Target, random_options, unknown_source
 
 TIMEOUT_S = 10
@@ -49,7 +50,7 @@ def _ask_index(uri: str) -> int | None:
     download = json.loads(answer.stdout)["install"][0]["download_info"]
     url, digests = download["url"], download["archive_info"].get("hashes", {})
     if expected and "sha256" in digests:
-        pypi.check_digest(PurePosixPath(urlsplit(url).path).name, digests["sha256"], expected)
+        check_digest(PurePosixPath(urlsplit(url).path).name, digests["sha256"], expected)
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).stat().st_size
     try:

@@ -1,9 +1,7 @@
 """Collects what the report and the model card show of a run."""
 
 import csv
-import platform
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +9,8 @@ import pyarrow as pa
 
 from medtune.report.run_facts import KindCounts, RunFacts
 from medtune.runtime.errors import InputError
-from medtune.scoring.evaluate_metrics import all_scores
+from medtune.scoring.hf_evaluate_metrics import all_scores
 from medtune.scoring.scores import Score
-
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 
 
 @dataclass(frozen=True)
@@ -60,10 +56,3 @@ def read_curve(path: Path) -> list[tuple[float, float]]:
             return [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run dvc repro train") from None
-
-
-def versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        **{name: version(name).partition("+")[0] for name in PACKAGES},
-    }

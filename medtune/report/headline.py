@@ -11,7 +11,7 @@ from typing import Any
 from medtune.comparison.collapses import Collapse, collapses
 from medtune.comparison.verdict import outcome_against
 from medtune.report.number_formats import interval_text, number, percent
-from medtune.scoring.evaluate_metrics import all_scores
+from medtune.scoring.hf_evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES, Score
 from medtune.scoring.systems import BASE, FINETUNED, title
 

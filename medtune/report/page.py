@@ -42,6 +42,7 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
     "reading": "How to read the scores",
 }
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
+SCRIPTS = ("answer_list.js", "page.js")
 OUTCOMES = ("better", "worse", "same")
 
 
@@ -86,7 +87,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     for picture in pictures:
         shown[picture.section].append(picture)
     training = {name.replace("_", " "): figure(n) for name, n in facts.metrics["train"].items()}
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     return render(
         "page.html.jinja",
         facts,

@@ -7,9 +7,10 @@ from typing import Any
 
 from medtune.comparison.verdict import sample
 from medtune.disclaimer import DISCLAIMER
-from medtune.report.facts import Facts, versions
+from medtune.report.facts import Facts
 from medtune.report.headline import COLUMNS, headline, system_rows
 from medtune.report.number_formats import number, percent
+from medtune.report.run_facts import versions
 from medtune.report.score_rows import against_base, choice_rows
 
 TEMPLATES = Path(__file__).parent / "templates"

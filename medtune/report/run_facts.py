@@ -1,8 +1,10 @@
-"""Collects facts about a run: its files, the parameters it changed, the tokens its loss covers."""
+"""Collects facts about a run: files, versions, changed parameters, the tokens its loss covers."""
 
 import hashlib
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ TOKENS = Path("data/tokens")
 ADAPTER_WEIGHTS = Path("models/adapter/adapter_model.safetensors")
 TOKENIZER = Path("models/adapter/tokenizer.json")
 GENERAL = {name: Path(f"data/predictions/{name}_general.parquet") for name in ("base", "finetuned")}
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "rouge-score", "sacrebleu")
 EXAMPLES = 3
 
 KindCounts = Mapping[str, Mapping[str, int]]  # cards of each kind, by split
@@ -81,6 +84,14 @@ def changed_params(params: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, A
             if value != usual:
                 changed.append((f"{section}.{key}", usual, value))
     return changed
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of PACKAGES."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name).partition("+")[0] for name in PACKAGES},
+    }
 
 
 def input_file(path: Path, stage: str) -> InputFile:

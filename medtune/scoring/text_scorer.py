@@ -6,9 +6,9 @@ from typing import Any
 
 from medtune.config.schema import Metric
 from medtune.runtime.imports import without
-from medtune.scoring.evaluate_metrics import LoadedMetric, all_scores
-from medtune.scoring.quantities import unsupported
+from medtune.scoring.hf_evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.scores import ROUGE
+from medtune.scoring.unsupported_numbers import unsupported
 from medtune.scoring.word_splitting import (
     UNUSED_BY_NLTK,
     UnicodeTokenizer,

@@ -1,7 +1,7 @@
 """Units of medicine: how they are spelled, and how many base units they are.
 
-`quantities` needs exact factors and a closed list of spellings, so that "10 in" is no inch. A
-library of units such as pint would need that list too, and knows neither doses nor "daily".
+`unsupported_numbers` needs exact factors and a closed list of spellings, so that "10 in" is no
+inch. A library of units such as pint would need that list too, and knows neither doses nor "daily".
 """
 
 import re

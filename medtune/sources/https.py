@@ -1,6 +1,5 @@
 """The https source: one file, resumed when the connection drops, verified by its sha256."""
 
-import hashlib
 import logging
 import re
 import time
@@ -13,6 +12,7 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_name, check_space
 from medtune.runtime.progress import progress
+from medtune.sources.digests import check_file
 from medtune.sources.retrying import HTTPS_FRUITLESS_TRIES, HTTPS_WAIT_S, may_pass, wait_s
 
 logger = logging.getLogger("medtune")
@@ -46,15 +46,9 @@ def fetch_url(uri: str, folder: Path) -> None:
     check_name(url, name)
     folder.mkdir(parents=True)
     path = folder / name
-    with path.open("w+b") as file:
+    with path.open("wb") as file:
         _download(url, file)
-        file.seek(0)
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise InputError(
-            f"{url} has sha256 {found}, expected {expected}: refused; "
-            "if the file was meant to change, use the new sha256"
-        )
+    check_file(url, path, expected)
 
 
 def _download(url: str, file: BinaryIO) -> None:

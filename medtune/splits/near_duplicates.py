@@ -16,7 +16,7 @@ from medtune.splits.texts import Array, Texts
 
 # A Chinese or Japanese character counts as a word.
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
-SHINGLE_WORDS = 2  # of an answer between two marks, so that edits at its ends count as much
+SHINGLE_WORDS = 2
 PERMUTATIONS = 128
 FOUND_SHARE = 0.98  # of the pairs just at the similarity; more of those above it
 ESTIMATE_MARGIN = 0.1  # for MinHash: over two standard errors at 128 permutations
@@ -35,6 +35,17 @@ def normalised(text: str) -> str:
     'vitamin b12 deficiency'
     """
     return " ".join(WORD.findall(unicodedata.normalize("NFKC", text).lower()))
+
+
+def compared_text(answer: str) -> str:
+    """Returns the text of a card whose shingles are compared: its normalised answer between marks.
+
+    With the marks, a change at either end costs as many shingles as one within.
+
+    >>> compared_text("a painful arthritis")
+    '^ a painful arthritis $'
+    """
+    return f"^ {answer} $" if answer else "^ $"
 
 
 def shingles_of(words: Array, starts: Array, stops: Array) -> tuple[Array, Array, Array]:

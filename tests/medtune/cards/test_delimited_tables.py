@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from medtune.cards.file_formats import read_rows
 from medtune.cards.readers import read_records
 from medtune.cards.table_errors import require
-from medtune.cards.table_formats import read_rows
 from medtune.runtime.errors import InputError
 from tests.medtune.cards.test_readers import choose
 

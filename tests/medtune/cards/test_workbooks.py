@@ -8,8 +8,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pytest
 
 from medtune.cards.column_names import recognise
+from medtune.cards.file_formats import read_rows
 from medtune.cards.table_errors import require
-from medtune.cards.table_formats import read_rows
 from medtune.runtime.cells import text_of
 from medtune.runtime.errors import InputError
 

@@ -15,7 +15,7 @@ from medtune.comparison.systems import (
 )
 from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.scoring.evaluate_metrics import all_scores
+from medtune.scoring.hf_evaluate_metrics import all_scores
 from medtune.scoring.systems import MODELS, RULES
 from medtune.scoring.text_scorer import TextScorer
 

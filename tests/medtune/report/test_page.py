@@ -15,6 +15,7 @@ from medtune.report.costs import run_mark
 from medtune.report.facts import Facts
 from medtune.report.figures import DrawnPicture
 from medtune.report.page import (
+    SCRIPTS,
     SECTIONS,
     IntervalAxis,
     content_hash,
@@ -188,7 +189,8 @@ def test_answers_carry_what_they_are_filtered_and_sorted_by(facts: Facts) -> Non
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node; the attributes are tested above")
 def test_script_filters_and_sorts() -> None:
-    functions = (TEMPLATES / "page.js").read_text(encoding="utf-8").split("\nsetUpTheme(")[0]
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    functions = script.split("\nsetUpTheme(")[0]
     script = """
     const rows = [
       {id: "b", kind: "onset", outcome: "worse", difference: -0.5, text: "what is b?"},

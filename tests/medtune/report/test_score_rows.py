@@ -12,7 +12,7 @@ from medtune.report.score_rows import (
     parts,
     score_rows,
 )
-from medtune.scoring.evaluate_metrics import all_scores
+from medtune.scoring.hf_evaluate_metrics import all_scores
 from medtune.scoring.scores import SCORES
 
 FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}

@@ -6,7 +6,7 @@ import pytest
 
 from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
-from medtune.scoring.evaluate_metrics import LoadedMetric, all_scores
+from medtune.scoring.hf_evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.predictions import SCHEMA, prediction_table
 from medtune.scoring.scores import SCORES, score_table
 from medtune.scoring.text_scorer import TextScorer

@@ -11,8 +11,8 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+from medtune.cards.file_formats import read_rows
 from medtune.cards.table_errors import require
-from medtune.cards.table_formats import read_rows
 from medtune.runtime.errors import InputError
 
 ROWS = [

@@ -1,10 +1,15 @@
-"""The synonyms by which a definition's class may be named, as its card lists them."""
+"""The wordings that a card accepts for its facts: the name in the ontology and its synonyms."""
 
 from collections.abc import Iterable, Sequence
 
 from medtune.cards.records import Wordings
 
 Named = tuple[str, Sequence[str]]  # a name and its synonyms
+
+
+def listed_findings(findings: Iterable[Named]) -> Wordings:
+    """Returns the wordings of findings that an answer may list, each a fact."""
+    return tuple((name, *synonyms) for name, synonyms in findings)
 
 
 def classes_if_named(definition: str, classes: Iterable[Named]) -> Wordings:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medtune.config.loading import load_params
-from medtune.training.schedule import Schedule
+from medtune.training.optimizers import Schedule
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from medtune.scoring.quantities import quantities, unsupported
+from medtune.scoring.unsupported_numbers import quantities, unsupported
 
 SAME = """
 5 mg | 5mg
