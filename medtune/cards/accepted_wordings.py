@@ -7,9 +7,9 @@ from medtune.cards.records import Wordings
 Named = tuple[str, Sequence[str]]  # a name and its synonyms
 
 
-def listed_findings(findings: Iterable[Named]) -> Wordings:
-    """Returns the wordings of findings that an answer may list, each a fact."""
-    return tuple((name, *synonyms) for name, synonyms in findings)
+def wordings_of(named: Iterable[Named]) -> Wordings:
+    """Returns the wordings of each fact: its name, then its synonyms."""
+    return tuple((name, *synonyms) for name, synonyms in named)
 
 
 def classes_if_named(definition: str, classes: Iterable[Named]) -> Wordings:

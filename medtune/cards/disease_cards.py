@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 
-from medtune.cards.accepted_wordings import Named, classes_if_named, listed_findings
+from medtune.cards.accepted_wordings import Named, classes_if_named, wordings_of
 from medtune.cards.disease_selection import Known
 from medtune.cards.familiarity import Capitals, is_left_out, listed
 from medtune.cards.hpo_files import Term
@@ -78,7 +78,7 @@ class DiseaseCards:
         if features:
             terms = [self.findings[each] for each in features]
             answer = _joined([self.capitals.lower_first(term.name) for term in terms])
-            facts = listed_findings((term.name, term.synonyms) for term in terms)
+            facts = wordings_of((term.name, term.synonyms) for term in terms)
             yield self._card(known, "features", _sentence(answer), "list", facts, self.hpo)
 
     def _could_be_written_by_rule(self, known: Known, definition: str) -> bool:

@@ -1,4 +1,4 @@
-"""The types of the values in params.yaml: their ranges, and the names to choose from."""
+"""The types of the values in params.yaml: ranges, and names to choose from (see schedules.py)."""
 
 from typing import Annotated, Any, Literal
 

@@ -9,4 +9,4 @@ SchedulerName = Literal[
     "warmup_stable_decay", "greedy",
 ]
 # fmt: on
-WITHOUT_WARMUP = ("constant", "greedy", "reduce_lr_on_plateau")
+WITHOUT_WARMUP = ("constant", "greedy", "reduce_lr_on_plateau")  # whatever train.warmup_steps says

@@ -2,8 +2,8 @@
 
 A card's `fact_type` says how: `equal` (the answer is one of the facts, or several), `list` (the
 answer lists facts) or `named` (the answer names a fact anywhere). A fact is a list of accepted
-wordings, which medtune.cards.accepted_wordings chose. Wordings and answers are compared as stems
-without stop words.
+wordings; medtune.cards.accepted_wordings has those of the ontologies. Wordings and answers are
+compared as stems without stop words.
 """
 
 import re

@@ -42,7 +42,7 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
     "reading": "How to read the scores",
 }
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
-SCRIPTS = ("answer_list.js", "page.js")
+SCRIPTS = ("answer_list.js", "page.js")  # joined; the second one starts the page
 OUTCOMES = ("better", "worse", "same")
 
 

@@ -17,5 +17,5 @@ def check_digest(name: str, found: str, expected: str) -> None:
     if found != expected:
         raise InputError(
             f"{name} has sha256 {found}, expected {expected}: refused; "
-            "if another file is meant, use the new sha256"
+            "if this file is the right one, write its sha256 in the source"
         )

@@ -38,7 +38,7 @@ def normalised(text: str) -> str:
 
 
 def compared_text(answer: str) -> str:
-    """Returns the text of a card whose shingles are compared: its normalised answer between marks.
+    """Returns what of a card has shingles: its normalised answer, between two marks.
 
     With the marks, a change at either end costs as many shingles as one within.
 

@@ -1,3 +1,3 @@
-"""The training loop with its optimisers, checkpoints and curves. Imports runtime, config and
-modeling. Used by the train stage and the preflight.
+"""The training loop with its optimisers, schedules, checkpoints and curves. Imports runtime, config
+and modeling. Used by the train stage and the preflight.
 """

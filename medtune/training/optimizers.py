@@ -43,46 +43,6 @@ def make_optimizer(model: Any, params: Train) -> torch.optim.Optimizer:
     return kind(trained, lr=params.lr, weight_decay=params.weight_decay, **fused)
 
 
-def optimizer_state(
-    optimizer: torch.optim.Optimizer,
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Returns the moments, named "<parameter number>/<name>", and the rest, which fits JSON."""
-    state = optimizer.state_dict()["state"]
-    return {name: whole(tensor) for name, tensor in _leaves(state)}, _without_leaves(state)
-
-
-def load_optimizer_state(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], rest: dict[str, Any]
-) -> None:
-    """Restores what `optimizer_state` returned; the schedule sets the learning rates."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for name, tensor in tensors.items():
-        number, *parents, last = name.split("/")
-        node = rest[number]
-        for parent in parents:
-            node = node[parent]
-        node[last] = placed(tensor, parameters[int(number)])
-    state = {int(number): moments for number, moments in rest.items()}
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _leaves(tree: dict[Any, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from ((f"{key}/{name}", tensor) for name, tensor in _leaves(value))
-        elif isinstance(value, torch.Tensor):
-            yield str(key), value
-
-
-def _without_leaves(tree: dict[Any, Any]) -> dict[str, Any]:
-    return {
-        str(key): _without_leaves(value) if isinstance(value, dict) else value
-        for key, value in tree.items()
-        if not isinstance(value, torch.Tensor)
-    }
-
-
 class Schedule:
     """A learning-rate schedule of transformers, driven by steps or by the validation loss."""
 
@@ -121,3 +81,43 @@ class Schedule:
             warnings.simplefilter("ignore", UserWarning)  # torch saw no optimiser step
             for step in range(1, steps + 1):
                 self.advance(validation_losses.get(step))
+
+
+def optimizer_state(
+    optimizer: torch.optim.Optimizer,
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Returns the moments, named "<parameter number>/<name>", and the rest, which fits JSON."""
+    state = optimizer.state_dict()["state"]
+    return {name: whole(tensor) for name, tensor in _leaves(state)}, _without_leaves(state)
+
+
+def load_optimizer_state(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], rest: dict[str, Any]
+) -> None:
+    """Restores what `optimizer_state` returned; the schedule sets the learning rates."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name, tensor in tensors.items():
+        number, *parents, last = name.split("/")
+        node = rest[number]
+        for parent in parents:
+            node = node[parent]
+        node[last] = placed(tensor, parameters[int(number)])
+    state = {int(number): moments for number, moments in rest.items()}
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _leaves(tree: dict[Any, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}/{name}", tensor) for name, tensor in _leaves(value))
+        elif isinstance(value, torch.Tensor):
+            yield str(key), value
+
+
+def _without_leaves(tree: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        str(key): _without_leaves(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if not isinstance(value, torch.Tensor)
+    }

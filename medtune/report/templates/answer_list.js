@@ -1,4 +1,5 @@
 "use strict";
+// The page has this and page.js as one script: order, addSortButtons and markSorted are there.
 
 // Returns the rows that match the form, in its order; ties are sorted by id.
 function select(rows, state) {

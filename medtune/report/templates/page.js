@@ -1,5 +1,3 @@
-"use strict";
-
 function order(a, b) {
   if (typeof a === "string") return a < b ? -1 : a > b ? 1 : 0;
   if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b);

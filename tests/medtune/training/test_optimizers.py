@@ -1,4 +1,4 @@
-"""The learning-rate schedule."""
+"""The learning-rate schedule beside the optimiser."""
 
 import pytest
 import torch
