@@ -19,6 +19,7 @@ from app.feedback_file import append_line
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen
 from app.gradio_page.conversations import LONGEST, Conversation, Conversations, Turn
+from app.gradio_page.event_options import FREE, Updates
 from app.gradio_page.formatting import sentence
 from app.guard_remarks import own_words
 from medtune.judging.vote_file import OWN_QUESTION, VOTES, Choice, read_votes
@@ -40,13 +41,6 @@ INTRODUCTION = (
 )
 ALL_SEEN = "You have voted on all test questions. Ask your own, or run medtune votes."
 NO_ANSWERS = "There are no recorded answers to test questions: ask your own question."
-HIDDEN: dict[str, Any] = {
-    "api_visibility": "private",
-    "show_progress": "hidden",
-    "concurrency_limit": None,
-}
-
-Updates = dict[Any, Any]
 
 
 class Parts(NamedTuple):
@@ -212,7 +206,7 @@ def blind_tab(conversations: Conversations, pairs: Sequence[Pair], adapter: str)
     parts = Parts(voter, question, ask, alert, shown, choices, note)
     test = BlindTest(conversations, pairs, adapter, parts)
     changed = [alert, shown, choices, note]
-    following.click(test.next, voter, changed, **HIDDEN)
-    gr.on([ask.click, question.submit], test.ask, question, [*changed, question], **HIDDEN)
+    following.click(test.next, voter, changed, **FREE)
+    gr.on([ask.click, question.submit], test.ask, question, [*changed, question], **FREE)
     for choice, button in buttons.items():
-        button.click(test.voting(choice), voter, changed, **HIDDEN)
+        button.click(test.voting(choice), voter, changed, **FREE)

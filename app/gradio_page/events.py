@@ -12,17 +12,16 @@ from app.api.chat_bodies import ChatRequest
 from app.api.errors import ApiError
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.conversations import BUSY, LONGEST, Conversation, Conversations, Turn
+from app.gradio_page.event_options import HIDE, SHOW, Updates
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import PANES, messages, note_of, sentence
-from app.gradio_page.saved_conversations import InvalidHistoryError, read_saved, record_of
+from app.gradio_page.saved_conversations import UnreadableConversationError, read_saved, record_of
 from medtune.runtime.errors import InputError
 
 NOTHING_SAID = "There is no question yet."
 NOTHING_CHOSEN = "Choose a conversation first."
 
 Given = Mapping[Any, Any]  # the value of each component that an event takes
-Updates = dict[Any, Any]  # new values, or what gr.update makes, of the components that change
-HIDE, SHOW = gr.update(visible=False), gr.update(visible=True)
 
 
 class Asking(NamedTuple):
@@ -131,7 +130,7 @@ class Events:
         conversation, asking = self._of(request), self.page.chat_asking
         try:
             name, said = read_saved(saved, self.conversations.assistant.engine.models)
-        except InvalidHistoryError:
+        except UnreadableConversationError:
             problem = "This conversation cannot be opened here." if saved else NOTHING_CHOSEN
             return {asking.note: problem}
         conversation.restore(name, said)

@@ -9,20 +9,19 @@ from app.assistant import Assistant
 from app.gradio_page.blind_pairs import Pair
 from app.gradio_page.blind_test import blind_tab
 from app.gradio_page.conversations import LONGEST, Conversations
+from app.gradio_page.event_options import FREE, HIDDEN
 from app.gradio_page.events import Asking, Components, Events
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import NAMES, PANES, verdict_html
 from app.gradio_page.quiz import quiz_tab
 from app.gradio_page.ratings import rating_panel
-from app.gradio_page.saved_conversations import history_panel
+from app.gradio_page.saved_conversations import saved_panel
 from medtune.disclaimer import DISCLAIMER
 from medtune.judging.vote_file import adapter_digest
 
 HEADER = """<h1>medtune</h1>
 <p>Ask a small language model that was fine-tuned on medical question-answer cards.</p>"""
 KEYS = "Enter sends, Shift+Enter starts a new line, Esc stops."
-HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
 
 
 def build_page(
@@ -40,7 +39,7 @@ def build_page(
                 tools, copy, again, edit = _tools()
                 chat_asking = _asking("chat")
                 record = gr.Textbox(visible="hidden", label="Conversation", elem_id="record")
-                opening, saved, history = history_panel(record, chat_asking.note)
+                opening, saved, earlier = saved_panel(record, chat_asking.note)
             with gr.Tab("Compare"):
                 compare_asking = _asking("compare")
                 with gr.Row(equal_height=True):
@@ -71,7 +70,7 @@ def build_page(
             None, js="() => medtune.focusQuestion()", **HIDDEN
         )
         copy.click(None, record, chat_asking.note, js="(text) => medtune.copy(text)", **HIDDEN)
-        page.load(None, None, history, js="() => medtune.start()", **HIDDEN)
+        page.load(None, None, earlier, js="() => medtune.start()", **HIDDEN)
         page.unload(events.leave)
     page.queue(default_concurrency_limit=None, api_open=False)
     return page

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, get_args
 import gradio as gr
 
 from app.gradio_page.conversations import Conversation, Conversations
+from app.gradio_page.event_options import FREE, HIDE, SHOW, Updates
 from app.gradio_page.quiz_round import QuizRound, Rating
 
 BUTTONS: dict[Rating, str] = {
@@ -23,14 +24,6 @@ INTRODUCTION = (
 )
 NO_CARDS = "There are no training cards: run make first."
 ALL_KNOWN = "You knew all cards of this round. Start again whenever you like."
-HIDDEN: dict[str, Any] = {
-    "api_visibility": "private",
-    "show_progress": "hidden",
-    "concurrency_limit": None,
-}
-
-Updates = dict[Any, Any]
-HIDE, SHOW = gr.update(visible=False), gr.update(visible=True)
 
 
 class Parts(NamedTuple):
@@ -122,7 +115,7 @@ def quiz_tab(conversations: Conversations) -> None:
     note = gr.HTML(elem_classes="note")
     parts = Parts(card, thought, reveal, ratings, note)
     quiz = Quiz(conversations, parts)
-    start.click(quiz.start, None, [*parts], **HIDDEN)
-    reveal.click(quiz.reveal, None, [*parts], **HIDDEN)
+    start.click(quiz.start, None, [*parts], **FREE)
+    reveal.click(quiz.reveal, None, [*parts], **FREE)
     for name, button in buttons.items():
-        button.click(quiz.rating(name), None, [*parts], **HIDDEN)
+        button.click(quiz.rating(name), None, [*parts], **FREE)

@@ -14,6 +14,7 @@ import gradio as gr
 
 from app.feedback_file import append_line
 from app.gradio_page.conversations import LONGEST, Conversation, Conversations, Turn
+from app.gradio_page.event_options import FREE, HIDDEN, HIDE, SHOW, Updates
 from app.gradio_page.formatting import MESSAGES, PANES, thumbs
 from app.guard_remarks import own_words
 
@@ -22,11 +23,6 @@ STORED = (
     "Ratings stay on the computer that runs this page (data/feedback). They contain the question, "
     "the answer, your rating and comment, the model and its settings, and nothing about you."
 )
-HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-FREE: dict[str, Any] = {"concurrency_limit": None, **HIDDEN}
-
-Updates = dict[Any, Any]
-HIDE, SHOW = gr.update(visible=False), gr.update(visible=True)
 
 
 @dataclass(frozen=True)

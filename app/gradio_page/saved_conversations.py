@@ -5,22 +5,22 @@ saved_conversations.js stores them, because the server forgets conversations and
 
 import json
 from collections.abc import Container, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import gradio as gr
 from pydantic import BaseModel, Field, ValidationError
 
 from app.gradio_page.conversations import TURNS, Turn
+from app.gradio_page.event_options import HIDDEN
 
 LONGEST = 20_000  # characters of a question or an answer
 KEPT = (
     "<p>Your conversations stay in this browser. Whoever uses it can read them until you delete "
     "them.</p>"
 )
-HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-class InvalidHistoryError(ValueError):
+class UnreadableConversationError(ValueError):
     """The browser has sent something else than a conversation."""
 
 
@@ -52,17 +52,17 @@ def record_of(name: str, turns: Sequence[Turn]) -> str:
 
 
 def read_saved(text: str | None, models: Container[str]) -> tuple[str, list[tuple[str, str, str]]]:
-    """Returns a kept conversation's name and turns. Raises InvalidHistoryError."""
+    """Returns a kept conversation's name and turns. Raises UnreadableConversationError."""
     try:
         saved = Saved.model_validate_json(text or "")
     except ValidationError:
-        raise InvalidHistoryError from None
+        raise UnreadableConversationError from None
     if not all(turn.model in models for turn in saved.turns):
-        raise InvalidHistoryError
+        raise UnreadableConversationError
     return saved.id, [(turn.question, turn.answer, turn.model) for turn in saved.turns]
 
 
-def history_panel(record: gr.Textbox, note: gr.HTML) -> tuple[gr.Button, gr.Textbox, gr.Dropdown]:
+def saved_panel(record: gr.Textbox, note: gr.HTML) -> tuple[gr.Button, gr.Textbox, gr.Dropdown]:
     """Adds the list of kept conversations.
 
     Returns the button that opens one, the hidden box that then holds it, and the list.

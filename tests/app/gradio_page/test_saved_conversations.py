@@ -3,7 +3,7 @@ import json
 import pytest
 
 from app.gradio_page.conversations import TURNS, Turn
-from app.gradio_page.saved_conversations import InvalidHistoryError, read_saved, record_of
+from app.gradio_page.saved_conversations import UnreadableConversationError, read_saved, record_of
 
 NAME = "0123456789abcdef"
 TURN = {"question": "What is gout?", "answer": "", "model": "base"}
@@ -31,5 +31,5 @@ def test_a_conversation_comes_back_as_it_was_kept() -> None:
     ],
 )
 def test_what_no_page_has_kept_is_refused(saved: dict[str, object]) -> None:
-    with pytest.raises(InvalidHistoryError):
+    with pytest.raises(UnreadableConversationError):
         read_saved(json.dumps(saved), ["base"])
