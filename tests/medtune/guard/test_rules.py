@@ -1,11 +1,15 @@
 """Rules find what calls for a safeguard, and leave a textbook's questions alone."""
 
+from functools import cache
+
 import pytest
 
+from medtune.guard import rules
 from medtune.guard.question_lists import LISTS, read_list
-from medtune.guard.rules import KINDS, is_excluded, kind_of, load, normalized, reasons
+from medtune.guard.rules import KINDS, is_excluded, kind_of, load, normalized
 from medtune.guard.training import phrasings
 
+reasons = cache(rules.reasons)  # tests share phrasings
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "share"), [("emergency", 0.55), ("caution", 0.85)])
