@@ -11,6 +11,7 @@ from medtune.guard.training import phrasings
 
 reasons = cache(rules.reasons)  # tests share phrasings
 
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "share"), [("emergency", 0.55), ("caution", 0.85)])
 def test_the_rules_find_most_phrasings_that_they_were_written_from(kind: str, share: float) -> None:
