@@ -5,6 +5,8 @@ from typing import Any
 
 from medtune.runtime.errors import InputError
 
+MAX_TYPED_CHARACTERS = 4000  # a question or comment on the Gradio page; two such fit into a request
+
 
 def limit(default: float, help: str) -> Any:
     return field(default=default, metadata={"help": help})

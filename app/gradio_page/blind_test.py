@@ -18,10 +18,11 @@ from app.api.errors import ApiError
 from app.feedback_file import append_line
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen
-from app.gradio_page.conversations import LONGEST, Conversation, Conversations, Turn
+from app.gradio_page.conversations import Conversation, Conversations, Turn
 from app.gradio_page.event_options import FREE, Updates
 from app.gradio_page.formatting import sentence
 from app.guard_remarks import own_words
+from app.limits import MAX_TYPED_CHARACTERS
 from medtune.judging.vote_file import OWN_QUESTION, VOTES, Choice, read_votes
 from medtune.runtime.errors import InputError
 
@@ -198,7 +199,7 @@ def blind_tab(conversations: Conversations, pairs: Sequence[Pair], adapter: str)
             label="Or your own question",
             show_label=False,
             placeholder="Or ask your own question",
-            max_length=LONGEST,
+            max_length=MAX_TYPED_CHARACTERS,
             scale=1,
             elem_id="blind-question",
         )

@@ -18,7 +18,6 @@ from app.gradio_page.quiz_round import QuizRound
 from medtune.guard.notices import Notice
 from medtune.modeling.prompts import Message
 
-LONGEST = 4000  # characters of a question; two texts of this length fit into a request
 TURNS = 30  # kept of each conversation
 READERS = 200  # whose conversations are kept
 IDLE_S = 3600.0  # after which a conversation is dropped

@@ -11,11 +11,12 @@ import gradio as gr
 from app.api.chat_bodies import ChatRequest
 from app.api.errors import ApiError
 from app.gradio_page.alerts import newest_alert
-from app.gradio_page.conversations import BUSY, LONGEST, Conversation, Conversations, Turn
+from app.gradio_page.conversations import BUSY, Conversation, Conversations, Turn
 from app.gradio_page.event_options import HIDE, SHOW, Updates
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
 from app.gradio_page.formatting import PANES, messages, note_of, sentence
 from app.gradio_page.saved_conversations import UnreadableConversationError, read_saved, record_of
+from app.limits import MAX_TYPED_CHARACTERS
 from medtune.runtime.errors import InputError
 
 NOTHING_SAID = "There is no question yet."
@@ -183,7 +184,7 @@ class Events:
         }
 
     def take_example(self, chosen: gr.SelectData) -> str:
-        return str(chosen.value["text"])[:LONGEST]
+        return str(chosen.value["text"])[:MAX_TYPED_CHARACTERS]
 
     def _of(self, request: gr.Request) -> Conversation:
         return self.conversations.of(str(request.session_hash))

@@ -8,7 +8,7 @@ import gradio as gr
 from app.assistant import Assistant
 from app.gradio_page.blind_pairs import Pair
 from app.gradio_page.blind_test import blind_tab
-from app.gradio_page.conversations import LONGEST, Conversations
+from app.gradio_page.conversations import Conversations
 from app.gradio_page.event_options import FREE, HIDDEN
 from app.gradio_page.events import Asking, Components, Events
 from app.gradio_page.fitting_turns import SYSTEM_PROMPT
@@ -16,6 +16,7 @@ from app.gradio_page.formatting import NAMES, PANES, verdict_html
 from app.gradio_page.quiz import quiz_tab
 from app.gradio_page.ratings import rating_panel
 from app.gradio_page.saved_conversations import saved_panel
+from app.limits import MAX_TYPED_CHARACTERS
 from medtune.disclaimer import DISCLAIMER
 from medtune.judging.vote_file import adapter_digest
 
@@ -142,7 +143,7 @@ def _asking(name: str) -> Asking:
             placeholder="Ask a medical question",
             lines=1,
             max_lines=6,
-            max_length=LONGEST,
+            max_length=MAX_TYPED_CHARACTERS,
             autofocus=name == "chat",
             scale=1,
             elem_id=f"{name}-question",
@@ -186,7 +187,7 @@ def _settings(assistant: Assistant) -> dict[str, gr.Slider | gr.Textbox]:
             label="System prompt",
             info="The fine-tuned model was trained with this prompt; an empty box restores it",
             lines=2,
-            max_length=LONGEST // 2,
+            max_length=MAX_TYPED_CHARACTERS // 2,
         )
     return {
         "temperature": temperature,

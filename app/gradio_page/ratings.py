@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from app.feedback_file import append_line
-from app.gradio_page.conversations import LONGEST, Conversation, Conversations, Turn
+from app.gradio_page.conversations import Conversation, Conversations, Turn
 from app.gradio_page.event_options import FREE, HIDDEN, HIDE, SHOW, Updates
 from app.gradio_page.formatting import MESSAGES, PANES, thumbs
 from app.guard_remarks import own_words
+from app.limits import MAX_TYPED_CHARACTERS
 
 FOLDER = Path("data/feedback")
 STORED = (
@@ -119,7 +120,7 @@ def _feedback(turn: Turn, liked: bool, comment: str | None) -> Feedback:
         question=turn.question,
         answer=own_words(turn.answer),
         liked=liked,
-        comment=(comment or "").strip()[:LONGEST],
+        comment=(comment or "").strip()[:MAX_TYPED_CHARACTERS],
         model=turn.model,
         settings=turn.settings,
         turn=turn.number,
@@ -131,7 +132,9 @@ def rating_panel(
 ) -> gr.Column:
     """Adds the panel to the page that is being built, connects its events, and returns it."""
     with gr.Column(visible=False, elem_id="rating") as panel:
-        comment = gr.Textbox(label="Comment", info=STORED, max_length=LONGEST // 2, autofocus=True)
+        comment = gr.Textbox(
+            label="Comment", info=STORED, max_length=MAX_TYPED_CHARACTERS // 2, autofocus=True
+        )
         with gr.Row():
             save = gr.Button("Save rating", variant="primary", size="sm")
             drop = gr.Button("Cancel", size="sm")
