@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -31,15 +32,21 @@ LIBRARIES = (
     "bitsandbytes",
     "bm25s",
     "datasets",
-    "dvc.cli",
-    "dvc.repo.experiments",
+    "dulwich.porcelain",
+    "dvc.cli.parser",
+    "dvc.repo.datasets",
+    "dvc.repo.experiments.queue.celery",
+    "dvc.repo.experiments.queue.workspace",
+    "dvc.repo.plots",
     "ftfy",
+    "hydra",
     "jinja2",
     "matplotlib.figure",
     "pandas",
     "peft",
     "pyarrow.parquet",
     "pydantic.main",
+    "pygit2",
     "rouge_score.rouge_scorer",
     "ruamel.yaml",
     "sacrebleu",
@@ -117,6 +124,8 @@ def serve(address: str) -> None:
     load()
     remember_yaml()
     sys.executable = str(Path(address).with_name("python"))
+    for finalizer in [*weakref.finalize._registry]:
+        finalizer.atexit = False  # torch would take back its operators at the end of each fork
     gc.freeze()  # else the forks' collections would copy the memory that they share
     running: dict[Any, tuple[ForkProcess, socket.socket]] = {}  # by pidfd, and by connection
     with socket.socket(socket.AF_UNIX) as listener:

@@ -88,10 +88,11 @@ def facts(metrics: dict[str, dict[str, Any]]) -> Facts:
     hostile = dict.fromkeys(("kind", "topic", "question", "reference", "finetuned"), HOSTILE)
     general = {"prediction": HOSTILE, "stopped": False}
     learned = Token("Paris", learned=True, control=False, ids=(7,))
+    sections = load_params(*SECTIONS)
     return Facts(
         preset="default",
         seed=42,
-        params={name: load_params(name).model_dump() for name in SECTIONS},
+        params={name: part.model_dump() for name, part in zip(SECTIONS, sections, strict=True)},
         metrics=metrics,
         curves={"train": [(1, 2.0), (10, 1.0)], "validation": [(10, 1.5)]},
         answers=[answer(HOSTILE, -0.25, **hostile, base=""), answer("a", 0.0), answer("b", 0.125)],

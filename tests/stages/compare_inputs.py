@@ -1,5 +1,6 @@
 """What the stage compare reads, made small."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,7 @@ def cards(rows: int, split: str = "test") -> list[dict[str, str]]:
     ]
 
 
+@cache
 def predictions(system: str, rows: int, split: str = "test") -> pa.Table:
     """Answers of five words, of which as many are right as RIGHT says; no likelihood for rules."""
     low, high = RIGHT[system]

@@ -117,6 +117,8 @@ def test_each_answer_is_sampled_by_itself_with_a_temperature(
     monkeypatch.setattr(openvino, "load_base", lambda precision: model)
     params = PARAMS.model_copy(update={"temperature": 2.0})
     prompts = [*PROMPTS, *PROMPTS]
+    engine = openvino.load_engine(prompts, params)
+    monkeypatch.setattr(openvino, "load_engine", lambda *_: engine)
     once, again, other = (
         [answer.text for answer in answer_all(encoder, prompts, params, seed, {0})]
         for seed in (1, 1, 100)

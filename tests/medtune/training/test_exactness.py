@@ -5,6 +5,8 @@ logits of the model, one backward pass a row.
 """
 
 import random
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +65,36 @@ def row(length: int, loss_start: int, prefix: int = 0) -> Row:
     return ids, loss_start
 
 
-def row_losses(model: Any, ids: list[int], loss_start: int) -> torch.Tensor:
+def row_losses(model: Any, ids: Sequence[int], loss_start: int) -> torch.Tensor:
     """The losses of one row's supervised tokens; nothing comes before the first token."""
     start = max(loss_start, 1)
-    logits = model(torch.tensor([ids])).logits[0]
+    logits = model(torch.tensor([[*ids]])).logits[0]
     return cross_entropy(logits[start - 1 : -1], torch.tensor(ids[start:]), reduction="none")
+
+
+@lru_cache(200)  # many cases share rows
+def alone(
+    model: Any, ids: tuple[int, ...], loss_start: int, masked: tuple[tuple[int, int], ...]
+) -> tuple[int, float, dict[str, torch.Tensor]]:
+    """The number of tokens that one row learns, the sum of their losses, and its gradients."""
+    start = max(loss_start, 1)
+    learned = [n for n in range(start, len(ids)) if not any(a <= n < b for a, b in masked)]
+    model.zero_grad()
+    loss = row_losses(model, ids, start)[[n - start for n in learned]].sum()
+    loss.backward()
+    return len(learned), loss.item(), gradients(model)
 
 
 def one_by_one(
     model: Any, rows: list[Row], masked: list[Spans]
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    model.zero_grad()
-    learned = [
-        [n for n in range(max(start, 1), len(ids)) if not any(a <= n < b for a, b in spans)]
+    found = [
+        alone(model, tuple(ids), start, tuple(spans))
         for (ids, start), spans in zip(rows, masked, strict=True)
     ]
-    tokens = sum(map(len, learned))
-    total = 0.0
-    for (ids, start), columns in zip(rows, learned, strict=True):
-        losses = row_losses(model, ids, start)
-        loss = losses[[n - max(start, 1) for n in columns]].sum() / tokens
-        loss.backward()
-        total += loss.item()
-    return total, gradients(model)
+    numbers, losses, steps = zip(*found, strict=True)
+    tokens = sum(numbers)
+    return sum(losses) / tokens, {name: sum(s[name] for s in steps) / tokens for name in steps[0]}
 
 
 def in_batches(
@@ -99,6 +108,7 @@ def in_batches(
     }
     if masked is not None:
         columns["masked_spans"] = masked
+    first = {name: column[:1] for name, column in columns.items()}  # its loss plays no part here
     passes = -(-len(rows) // batch_size)
     params = PARAMS.model_copy(
         update={"per_device_train_batch_size": batch_size, "gradient_accumulation_steps": passes}
@@ -106,7 +116,7 @@ def in_batches(
     found: list[dict[str, torch.Tensor]] = []
     hook = register_optimizer_step_pre_hook(lambda *_: found.append(gradients(model)))
     try:
-        points = list(train(model, columns, columns, params, seed=1, pad_id=PAD))
+        points = list(train(model, columns, first, params, seed=1, pad_id=PAD))
     finally:
         hook.remove()
     (step,) = found
