@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medtune.guard.classifier import Verdict
+from medtune.guard.classifier import Assessment
 from medtune.guard.notices import Notice, caution, is_fixed, notice, off_topic, support
 from medtune.guard.rules import SELF_HARM
 from medtune.modeling.prompts import Message
@@ -20,7 +20,7 @@ REFERRING = re.compile(
 )
 
 Scope = Literal["off", "warn", "block"]
-Check = Callable[[str, Sequence[str]], Verdict]
+Check = Callable[[str, Sequence[str]], Assessment]
 
 
 @dataclass(frozen=True)
@@ -65,23 +65,25 @@ class Remarker:
         with signs of suicide: small ones just repeat the plan.
         """
         *earlier, last = [m["content"] for m in messages if m["role"] == "user"]
-        verdict = self.check(last, earlier)
-        medical = self.scope == "off" or verdict.medical or self._follows(earlier, last)
+        assessment = self.check(last, earlier)
+        medical = self.scope == "off" or assessment.medical or self._follows(earlier, last)
         if not medical and self.scope == "block":
             return Remarks(instead=off_topic("block"))
-        kind = verdict.emergency
-        alert = notice(kind, self.region, verdict.language) if kind else None
+        kind = assessment.emergency
+        alert = notice(kind, self.region, assessment.language) if kind else None
         if kind == SELF_HARM:
             return Remarks(alert, instead=support(self.region), distress=True)
         after = [
-            caution() if verdict.caution else None,
-            support(self.region) if (verdict.distress or verdict.support) and not kind else None,
+            caution() if assessment.caution else None,
+            support(self.region)
+            if (assessment.distress or assessment.support) and not kind
+            else None,
             None if medical else off_topic("warn"),
         ]
         return Remarks(
             notice=alert,
             after=GAP.join(filter(None, after)) or None,
-            distress=verdict.distress,
+            distress=assessment.distress,
         )
 
     def _follows(self, earlier: Sequence[str], last: str) -> bool:

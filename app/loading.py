@@ -12,7 +12,7 @@ from medtune.config.schema import Evaluate
 from medtune.guard.classifier import Guard
 from medtune.modeling.adapters import ADAPTER, beside_base
 from medtune.modeling.collation import common_prefix_length
-from medtune.modeling.loading import load_base, load_tokenizer
+from medtune.modeling.loading import context_tokens, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 
@@ -34,7 +34,6 @@ def load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> 
 def _load(params: Evaluate, scope: Scope, region: str | None, limits: Limits) -> Assistant:
     from app.continuous_batching.batch import ContinuousBatch
     from medtune.generation.generate import end_ids
-    from medtune.modeling.context_length import context_tokens
 
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(ADAPTER / "prompt.json", "train"))
     adapter = SwitchedAdapter()

@@ -22,9 +22,8 @@ from medtune.config.schema import Evaluate
 from medtune.generation.answer_columns import answer_columns, warn_of_thoughts
 from medtune.generation.freed_memory import keep_freed_memory
 from medtune.modeling.adapters import ADAPTER, load_adapter
-from medtune.modeling.context_length import context_tokens
 from medtune.modeling.launch import launch
-from medtune.modeling.loading import load_base, load_tokenizer
+from medtune.modeling.loading import context_tokens, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, Lists, read_tokens, texts
 from medtune.runtime.atomic_files import read_table, write_json, write_table

@@ -108,7 +108,7 @@ def safeguard_metrics(guard: Guard, test: dict[str, Lists]) -> dict[str, float]:
 
 
 def latencies(guard: Guard, asked: list[str]) -> dict[str, float]:
-    """Returns the milliseconds that the verdict on a question takes."""
+    """Returns the milliseconds that the assessment of a question takes."""
     seconds = []
     for question in asked:
         start = time.perf_counter()

@@ -19,7 +19,6 @@ import pyarrow as pa
 from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Tokenize
-from medtune.modeling.context_length import check_token_files
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import (
@@ -29,6 +28,7 @@ from medtune.modeling.token_files import (
     PROMPT_FORMAT,
     SCHEMA,
     TOKENS,
+    check_token_files,
     count,
     has_history,
     read_batches,

@@ -15,22 +15,23 @@ from typing import Any
 import torch
 
 from medtune.config.schema import Evaluate
+from medtune.generation.batch_limits import ROW_TOKENS
 from medtune.generation.caches import make_cache
 from medtune.generation.generate import decode, end_ids
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_bytes
+from medtune.modeling.batch_limits import LOSS_BATCH
 from medtune.modeling.collation import by_length
-from medtune.modeling.context_length import check_length
 from medtune.modeling.distributed import process_count, spread
+from medtune.modeling.loading import check_length
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
 from medtune.modeling.token_files import row_lengths
-from medtune.modeling.token_losses import LOSS_BATCH, TOKENS_PER_ROW, batch_losses, summed
+from medtune.modeling.token_losses import TOKENS_PER_ROW, batch_losses, summed
 from medtune.runtime.progress import progress
 
 logger = logging.getLogger("medtune")
 
 SHORTER = "lower evaluate.max_new_tokens or evaluate.few_shot so that it gets down"
-ROW_TOKENS = 256  # of prompt and answer together, for which a whole batch has room in its cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,8 @@ class NoCache:
         parts = zip(*(tensor.split(ROWS_AT_ONCE) for tensor in inputs.values()), strict=True)
         for ids, lengths in parts:
             is_token = torch.arange(ids.shape[1]) < lengths[:, None]
-            places = torch.arange(len(ids)) * ids.shape[1] + lengths - 1
-            logits.append(padded_logits(self.model, ids, is_token, places.to(self.model.device)))
+            indices = torch.arange(len(ids)) * ids.shape[1] + lengths - 1
+            logits.append(padded_logits(self.model, ids, is_token, indices.to(self.model.device)))
         return torch.cat(logits)
 
     def keep(self, rows: Sequence[int]) -> list[int]:

@@ -33,13 +33,11 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers.cache_utils import Cache, DynamicLayer
 
+from medtune.generation.batch_limits import GPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE
+from medtune.modeling.batch_limits import LOGITS_AT_ONCE
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.forward import ModelInputs, logits_at
 from medtune.modeling.shared_prefix import CONTEXT, PADDING, Layout, PackedRow, masked_row
-from medtune.modeling.token_losses import LOGITS_AT_ONCE
-
-# Tokens of prompts that run together: enough for full speed.
-TOKENS_AT_ONCE, GPU_TOKENS_AT_ONCE = 2_048, 16_384
 
 
 class GenerationCache(Protocol):
@@ -59,13 +57,13 @@ class GenerationCache(Protocol):
 
 
 def cached_logits(
-    model: Any, cache: Cache, places: torch.Tensor, inputs: ModelInputs
+    model: Any, cache: Cache, indices: torch.Tensor, inputs: ModelInputs
 ) -> torch.Tensor:
-    """Runs a model with a cache; returns the logits (places, vocabulary) at these tokens."""
-    return logits_at(model, places, **inputs, past_key_values=cache, use_cache=True)
+    """Runs a model with a cache; returns the logits (K, vocabulary) of the tokens at K indices."""
+    return logits_at(model, indices, **inputs, past_key_values=cache, use_cache=True)
 
 
-def prediction_places(
+def prediction_indices(
     suffixes: Sequence[int], references: Sequence[int]
 ) -> tuple[torch.Tensor, list[int]]:
     """Returns which tokens of a prefill pass, after its prefix, predict the next one of interest.
@@ -73,7 +71,7 @@ def prediction_places(
     These are each prompt's last token and those of its reference but for the last one. `suffixes`
     and `references` (N,) are lengths in tokens. The second result is how many of them a row has.
 
-    >>> prediction_places([3, 2], [0, 2])
+    >>> prediction_indices([3, 2], [0, 2])
     (tensor([2, 4, 5]), [1, 2])
     """
     counts = torch.tensor(references).clamp(min=1)  # (N,)
@@ -209,13 +207,13 @@ class SharedPrefixCache(SlotCache):
     def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
         if "layout" not in inputs:
             self.group = slice(0, 0)
-            places = torch.arange(len(inputs["input_ids"]), device=self.device)
-            return cached_logits(self.model, self, places, inputs)
+            indices = torch.arange(len(inputs["input_ids"]), device=self.device)
+            return cached_logits(self.model, self, indices, inputs)
         references = self.references[self.group]
         suffixes = [len(ids) - self.prefix_length for ids in self.prompts[self.group]]
-        places, counts = prediction_places(suffixes, [len(ids) for ids in references])
-        places = (self.prefix_length + places).to(self.device)
-        logits = cached_logits(self.model, self, places, inputs).split(counts)
+        indices, counts = prediction_indices(suffixes, [len(ids) for ids in references])
+        indices = (self.prefix_length + indices).to(self.device)
+        logits = cached_logits(self.model, self, indices, inputs).split(counts)
         for ids, own in zip(references, logits, strict=True):  # own (tokens, vocabulary)
             targets = torch.tensor(ids, dtype=torch.long, device=self.device)
             self.reference_losses.append(cross_entropy(own[: len(ids)], targets, reduction="none"))

@@ -45,8 +45,8 @@ class PaddedCache(DynamicCache):
 
     def next_logits(self, inputs: ModelInputs) -> torch.Tensor:
         rows, columns = inputs["input_ids"].shape
-        places = columns * torch.arange(1, rows + 1, device=self.positions.device) - 1  # (N,)
-        return cached_logits(self.model, self, places, inputs)
+        indices = columns * torch.arange(1, rows + 1, device=self.positions.device) - 1  # (N,)
+        return cached_logits(self.model, self, indices, inputs)
 
     def keep(self, rows: Sequence[int]) -> list[int]:
         # Every layer of transformers can reorder its rows; only some can select among them.

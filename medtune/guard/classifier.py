@@ -27,7 +27,7 @@ LENIENCE = 0.3  # by which the score of a question about self-harm may be lower
 SURE = 0.7  # probability of self-harm, among the kinds, from which this holds
 STRICTNESS = 0.3  # by which that of a question about a dose must be higher
 CERTAIN = 0.8  # score from which no word about the past, an exam or fiction counts
-REMEMBERED = 512  # verdicts on questions, so that a conversation's earlier ones cost no time
+REMEMBERED = 512  # assessments of questions, so that a conversation's earlier ones cost no time
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Kinds:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Assessment:
     """What the guard finds in a question and the turns before it.
 
     `emergency` is its kind, as in notices.toml, and `language` that of the question, as there.
@@ -126,8 +126,8 @@ class Guard:
     caution: Kernel
     kinds: Kinds
 
-    def check(self, question: str, earlier: Sequence[str] = ()) -> Verdict:
-        """Returns the verdict on a question and the questions before it; takes about 3 ms for each.
+    def check(self, question: str, earlier: Sequence[str] = ()) -> Assessment:
+        """Assesses a question and the questions before it, in some milliseconds for each.
 
         Earlier questions are remembered, so that they are judged once.
         """
@@ -145,10 +145,10 @@ class Guard:
         )
 
     @cached_property
-    def _cached(self) -> Callable[[str], Verdict]:
+    def _cached(self) -> Callable[[str], Assessment]:
         return lru_cache(REMEMBERED)(self._alone)
 
-    def _alone(self, question: str) -> Verdict:
+    def _alone(self, question: str) -> Assessment:
         vector = encoded([question])
         emergency = None
         if self.found("emergency", [question], vector)[0]:
@@ -156,7 +156,7 @@ class Guard:
         kinds = reasons("distress", question).values()
         support = "subject" in kinds
         inside = emergency or support or self.scope.scores(vector)[0] >= self.scope.threshold
-        return Verdict(
+        return Assessment(
             medical=bool(inside),
             emergency=emergency,
             caution=bool(self.found("caution", [question], vector)[0]),

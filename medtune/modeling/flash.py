@@ -47,8 +47,8 @@ class Sequences:
     query_ends: torch.Tensor  # (sequences + 1,) int32, beginning with 0
     key_ends: torch.Tensor  # (sequences + 1,) int32, beginning with 0
     sources: torch.Tensor  # (K,) packed token of each key
-    prefix_keys: torch.Tensor  # (sequences, P) places of the prefix among the keys
-    suffix_keys: torch.Tensor  # (T,) places of the suffix tokens among the keys
+    prefix_keys: torch.Tensor  # (sequences, P) indices of the prefix among the keys
+    suffix_keys: torch.Tensor  # (T,) indices of the suffix tokens among the keys
 
     @classmethod
     def of(

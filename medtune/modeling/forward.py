@@ -18,14 +18,14 @@ from medtune.modeling.loading import to_device
 ModelInputs = dict[str, Any]  # keyword arguments of a model's forward pass
 
 
-def logits_at(model: Any, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
-    """Returns the logits (places, vocabulary) in fp32 at some positions of the inputs.
+def logits_at(model: Any, indices: torch.Tensor, **inputs: Any) -> torch.Tensor:
+    """Returns the logits (K, vocabulary) in fp32 at some positions of the inputs.
 
-    `places` (places,) int64 are on the model's device and count through all rows of `input_ids`.
+    `indices` (K,) int64 are on the model's device and count through all rows of `input_ids`.
     """
 
     def select(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (arguments[0].flatten(0, -2).index_select(0, places),)
+        return (arguments[0].flatten(0, -2).index_select(0, indices),)
 
     model = unwrapped(model)
     with hooked(model.get_output_embeddings(), select):
@@ -51,13 +51,13 @@ def row_logits(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 def padded_logits(
-    model: Any, ids: torch.Tensor, is_token: torch.Tensor, places: torch.Tensor
+    model: Any, ids: torch.Tensor, is_token: torch.Tensor, indices: torch.Tensor
 ) -> torch.Tensor:
-    """Returns the logits (places, vocabulary) at some columns of right-padded ids (N, S).
+    """Returns the logits (K, vocabulary) at some columns of right-padded ids (N, S).
 
     The columns count through all rows. This is the form that every causal model takes.
     """
-    return logits_at(model, places, **padded_inputs(model, ids, is_token))
+    return logits_at(model, indices, **padded_inputs(model, ids, is_token))
 
 
 def padded_inputs(model: Any, ids: torch.Tensor, is_token: torch.Tensor) -> ModelInputs:

@@ -1,13 +1,22 @@
-"""Loads the base model and its tokenizer, in the right precision on the right device."""
+"""Loads the base model and its tokenizer, in the right precision on the right device.
 
+Also says how long a row the model can read.
+"""
+
+import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from medtune.runtime.errors import InputError, in_one_line
 
+logger = logging.getLogger("medtune")
+
 BASE = Path("models/base")
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+NO_LIMIT = 2**30  # tokens: a state-space model reads rows of any length
+POSITION_TABLES = re.compile(r"position|pos_e|\bwpe\b")  # names of parameters and buffers
 
 
 def load_tokenizer(folder: Path = BASE) -> Any:
@@ -105,6 +114,36 @@ def to_device(tensor: Any, device: Any) -> Any:
     if device.type == "cuda" and not tensor.is_cuda:
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def context_tokens(config: Any) -> int:
+    """Returns the longest row, in tokens, that the model was made for."""
+    length: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return length if isinstance(length, int) and length > 0 else NO_LIMIT
+
+
+def check_length(config: Any, tokens: int, what: str, remedy: str) -> None:
+    """Raises InputError for a row that the model cannot read; warns if it has never read so long.
+
+    A table of learned positions ends at some length. Rotary positions go on, unlike the training.
+    """
+    limit = context_tokens(config)
+    if tokens <= limit:
+        return
+    fact = f"{what} has {tokens} tokens, more than the {limit} positions of the model"
+    if _has_position_table(config):
+        raise InputError(f"{fact}: {remedy} to {limit} or less, or choose another download.model")
+    logger.warning(f"{fact}, which answers worse beyond them: {remedy}")
+
+
+def _has_position_table(config: Any) -> bool:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):  # no weights
+        model = AutoModelForCausalLM.from_config(config)
+    tables = (*dict(model.named_parameters()), *dict(model.named_buffers()))
+    return any(POSITION_TABLES.search(name) for name in tables)
 
 
 def require(path: Path, stage: str) -> None:

@@ -24,13 +24,13 @@ def add_neftune(embeddings: Any, alpha: float) -> None:
         if module.neftune_size is not None:
             noise = output.new_empty(output.shape).uniform_(-1, 1)
             return output + module.neftune_size.to(output.dtype) * noise
-        shape, places = output.shape[:2], None
+        shape, indices = output.shape[:2], None
         if module.neftune_batch and module.neftune_batch[1].numel() == output.shape[1]:
-            shape, places = module.neftune_batch
+            shape, indices = module.neftune_batch
         magnitude = noise_size(module, shape[1])
         noise = output.new_empty((*shape, output.shape[2])).uniform_(-magnitude, magnitude)
-        if places is not None:
-            noise = noise.flatten(0, 1).index_select(0, places)[None]
+        if indices is not None:
+            noise = noise.flatten(0, 1).index_select(0, indices)[None]
         return output + noise
 
     embeddings.register_forward_hook(add_noise)
@@ -47,17 +47,17 @@ def is_noisy(embeddings: Any) -> bool:
 
 
 @contextmanager
-def packed_noise(model: Any, shape: torch.Size, places: torch.Tensor) -> Iterator[None]:
+def packed_noise(model: Any, shape: torch.Size, indices: torch.Tensor) -> Iterator[None]:
     """Within this context, a packed row gets the noise of a padded batch of this shape (N, S).
 
-    `places` (tokens,) int64 says which column of the batch each token of the row came from, counted
-    through all rows.
+    `indices` (tokens,) int64 says which column of the batch each token of the row came from,
+    counted through all rows.
     """
     embeddings = model.get_input_embeddings()
     if not is_noisy(embeddings):
         yield
         return
-    embeddings.neftune_batch = shape, places.to(model.device)
+    embeddings.neftune_batch = shape, indices.to(model.device)
     try:
         yield
     finally:

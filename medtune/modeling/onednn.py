@@ -16,8 +16,6 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-MOST_PACKED = 500_000_000  # weights to pack for training: two copies of more fill a CPU's memory
-
 
 class FrozenProduct(Protocol):
     """A linear layer whose weight and bias are constants."""

@@ -118,9 +118,9 @@ class PackedRow:
         """The arguments of a model; transformers hands a 4-D mask on unchanged."""
         return vars(self) | {"use_cache": False}
 
-    def logits(self, model: Any, places: torch.Tensor) -> torch.Tensor:
-        """Returns the logits (places, vocabulary) after the packed tokens of these numbers."""
-        return logits_at(model, places, **self.inputs)
+    def logits(self, model: Any, indices: torch.Tensor) -> torch.Tensor:
+        """Returns the logits (K, vocabulary) after the packed tokens of these numbers."""
+        return logits_at(model, indices, **self.inputs)
 
 
 def pack(model: Any, batch: dict[str, torch.Tensor]) -> tuple[PackedRow, torch.Tensor]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from medtune.modeling.loading import BASE, check_length, require
 from medtune.runtime.atomic_files import read_arrow, replacing
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
@@ -143,3 +144,21 @@ def count(rows: pa.RecordBatch, records: int) -> Counter[str]:
         counts["turns_left_out"] = int(rows["turns_left_out"].to_numpy().sum())
     counts["dropped"] = records - counts["records"]
     return counts
+
+
+def check_token_files(paths: Sequence[Path], folder: Path = BASE) -> None:
+    """Raises InputError if a row has a token or a length that the model in `folder` cannot read."""
+    from transformers import AutoConfig
+
+    columns = [read_tokens(path)["input_ids"] for path in paths]
+    longest = max(pc.max(pc.list_value_length(column)).as_py() or 0 for column in columns)
+    highest = max(pc.max(pc.list_flatten(column)).as_py() or 0 for column in columns)
+    require(folder / "config.json", "download@model")
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    words = config.get_text_config().vocab_size
+    if highest >= words:
+        raise InputError(
+            f"the tokenizer gives the token {highest}, but the model has embeddings for {words} "
+            "tokens only, from 0 on: choose a download.model whose tokenizer belongs to it"
+        )
+    check_length(config, longest, "the longest card", "lower tokenize.max_length_tokens")

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 from torch.utils.checkpoint import checkpoint
 
 from medtune.modeling.agreement import enable_prefix_sharing
+from medtune.modeling.batch_limits import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE, LOSS_BATCH
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import spread
 from medtune.modeling.forward import (
@@ -25,9 +26,6 @@ from medtune.modeling.shared_prefix import pack, shares_prefixes
 from medtune.modeling.token_files import row_lengths
 from medtune.runtime.progress import progress
 
-LOSS_BATCH = 16  # rows
-# 512 MiB in fp32. On a CPU, 16 MiB: larger blocks of memory come fresh from the system each time.
-LOGITS_AT_ONCE, CPU_LOGITS_AT_ONCE = 2**27, 2**22
 TOKENS_PER_ROW = 50  # roughly; it only decides the memory layout
 
 
@@ -48,12 +46,12 @@ def supervised_losses(
     if is_packed:
         row, columns = pack(model, batch)
     supervised = _supervised(batch, columns)
-    places, targets, rows = (to_device(tensor, model.device) for tensor in supervised)
+    indices, targets, rows = (to_device(tensor, model.device) for tensor in supervised)
     if not is_packed:
         inputs = padded_inputs(model, batch["input_ids"], batch["attention_mask"])
-        return losses_at(model, places, targets, **inputs), rows
+        return losses_at(model, indices, targets, **inputs), rows
     with packed_noise(model, batch["input_ids"].shape, columns):
-        return losses_at(model, places, targets, **row.inputs), rows
+        return losses_at(model, indices, targets, **row.inputs), rows
 
 
 def _supervised(batch: dict[str, torch.Tensor], columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -65,25 +63,25 @@ def _supervised(batch: dict[str, torch.Tensor], columns: torch.Tensor) -> tuple[
     width = batch["labels"].shape[1]
     following = torch.cat([batch["labels"].flatten(), batch["labels"].new_tensor([IGNORED])])
     targets = following[columns + 1].where(columns % width != width - 1, IGNORED)  # (states,)
-    places = (targets != IGNORED).nonzero()[:, 0]
-    return places, targets[places], columns[places] // width
+    indices = (targets != IGNORED).nonzero()[:, 0]
+    return indices, targets[indices], columns[indices] // width
 
 
 def losses_at(
-    model: Any, places: torch.Tensor, targets: torch.Tensor, **inputs: Any
+    model: Any, indices: torch.Tensor, targets: torch.Tensor, **inputs: Any
 ) -> torch.Tensor:
-    """Returns the negative log-likelihoods (places,) in nats of `targets` (places,), as token ids.
+    """Returns the negative log-likelihoods (K,) in nats of `targets` (K,), as token ids.
 
     More than a few logits are computed in parts. The gradient of a part is taken immediately; if
     the head is trained, the backward pass computes the part again. With FSDP there are no parts,
     because all processes must run the model equally often.
     """
     head = unwrapped(model).get_output_embeddings()
-    at_once = LOGITS_AT_ONCE if places.device.type == "cuda" else CPU_LOGITS_AT_ONCE
+    at_once = LOGITS_AT_ONCE if indices.device.type == "cuda" else CPU_LOGITS_AT_ONCE
     size = max(1, at_once // head.weight.shape[0])
-    if len(places) <= size or shards_weights():
-        return cross_entropy(logits_at(model, places, **inputs), targets, reduction="none")
-    states, decoded = _states_at(model, places, **inputs)
+    if len(indices) <= size or shards_weights():
+        return cross_entropy(logits_at(model, indices, **inputs), targets, reduction="none")
+    states, decoded = _states_at(model, indices, **inputs)
 
     def logits(states: torch.Tensor) -> torch.Tensor:
         return _logits_of(model, states, decoded)
@@ -104,16 +102,16 @@ class _WithGradient(torch.autograd.Function):
     def forward(
         context: Any, logits_of: Any, states: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
-        """Maps states (places, D) and targets (places,) to negative log-likelihoods (places,)."""
+        """Maps states (K, D) and targets (K,) to negative log-likelihoods (K,)."""
         with torch.set_grad_enabled(context.needs_input_grad[1]):
             states = states.detach().requires_grad_(context.needs_input_grad[1])
-            logits = logits_of(states)  # (places, vocabulary)
+            logits = logits_of(states)  # (K, vocabulary)
         logs = log_softmax(logits.detach(), dim=-1)
         losses = -logs.gather(1, targets[:, None])[:, 0]
         if context.needs_input_grad[1]:
             of_logits = logs.exp_()
-            places = torch.arange(len(targets), device=targets.device)
-            of_logits[places, targets] -= 1
+            indices = torch.arange(len(targets), device=targets.device)
+            of_logits[indices, targets] -= 1
             context.save_for_backward(*torch.autograd.grad(logits, states, of_logits))
         return losses
 
@@ -123,15 +121,15 @@ class _WithGradient(torch.autograd.Function):
         return None, of_states * gradients[0][:, None], None
 
 
-def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor, Any]:
-    """Returns the states (places, D) from which the head makes the logits at `places`.
+def _states_at(model: Any, indices: torch.Tensor, **inputs: Any) -> tuple[torch.Tensor, Any]:
+    """Returns the states (K, D) from which the head makes the logits at `indices`.
 
     The second result is what the model's decoder returns.
     """
     states, decoded = list[torch.Tensor](), list[Any]()
 
     def catch(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        states.append(arguments[0].flatten(0, -2).index_select(0, places))
+        states.append(arguments[0].flatten(0, -2).index_select(0, indices))
         return (states[0][:1],)
 
     model = unwrapped(model)
@@ -145,7 +143,7 @@ def _states_at(model: Any, places: torch.Tensor, **inputs: Any) -> tuple[torch.T
 
 
 def _logits_of(model: Any, states: torch.Tensor, decoded: Any) -> torch.Tensor:
-    """Returns the logits (places, vocabulary) in fp32 that a model makes of states (places, D).
+    """Returns the logits (K, vocabulary) in fp32 that a model makes of states (K, D).
 
     The model runs with what its decoder returned before, and with these states before its head.
     """

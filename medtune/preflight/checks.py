@@ -37,8 +37,8 @@ from medtune.sources.fetch import Target
 TIGHT = 0.85  # a run that takes more than this share of what is free gets a warning
 MANY_CUT = 0.05  # a larger share of cut answers gets a warning
 FOLDERS: dict[Target, Path] = {"model": BASE, "dataset": Path("data/raw")}
-Verdict = Literal["ok", "warning", "problem"]
-Finding = tuple[Verdict, str]
+Level = Literal["ok", "warning", "problem"]
+Finding = tuple[Level, str]
 NO_MODEL: Finding = ("warning", "known once the model is downloaded: run dvc repro download@model")
 
 
@@ -47,9 +47,9 @@ def check(device: str | None, time_steps: bool) -> None:
     params = validate(read_yaml(PARAMS_FILE))
     problems = 0
     with TemporaryDirectory() as scratch:
-        for subject, (verdict, text) in findings(params, Path(scratch), device, time_steps):
-            print(f"{verdict:9}{subject:9}{text}", flush=True)
-            problems += verdict == "problem"
+        for subject, (level, text) in findings(params, Path(scratch), device, time_steps):
+            print(f"{level:9}{subject:9}{text}", flush=True)
+            problems += level == "problem"
     if problems:
         sys.exit(1)
 
@@ -164,7 +164,7 @@ class Preflight:
         text = ", ".join(f"{stage} takes about {_size(peak)}" for stage, peak in peaks.items())
         text += f"; {_size(free)} free"
         if max(peaks.values()) <= free:
-            return _verdict(max(peaks.values()), free), text
+            return _level(max(peaks.values()), free), text
         changes: list[str] = []
         for stage in STAGES:
             found = find_changes(self.params, stage, self.peaks, free)
@@ -206,7 +206,7 @@ class Preflight:
         free = shutil.disk_usage(".").free
         text = f"adapter {_size(outputs)}, checkpoints {_size(checkpoints)}"
         text += f", base model {_size(base)}" if base else ""
-        return _verdict(needed, free), f"{text}; {_size(free)} free"
+        return _level(needed, free), f"{text}; {_size(free)} free"
 
     def duration(self) -> Finding:
         """Times a few steps of train and evaluate on this machine."""
@@ -242,7 +242,7 @@ def _read_launch(name: str) -> Any:
     return read_yaml(path)
 
 
-def _verdict(needed: float, free: float) -> Verdict:
+def _level(needed: float, free: float) -> Level:
     if needed > free:
         return "problem"
     return "warning" if needed > TIGHT * free else "ok"

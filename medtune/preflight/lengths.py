@@ -11,17 +11,18 @@ import pyarrow.parquet as pq
 from medtune.config.allowed_values import SPLITS, SplitName
 from medtune.config.loading import read_yaml
 from medtune.config.schema import Params
+from medtune.generation.batch_limits import ROW_TOKENS
+from medtune.modeling.batch_limits import LOSS_BATCH
 from medtune.modeling.collation import Cards
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TOKENS, columns, read_tokens, row_lengths
 from medtune.modeling.token_rows import conversation_batch
-from medtune.preflight.memory import SCORED_ROWS, Batches
+from medtune.preflight.memory import Batches
 from medtune.training.passes import training_order
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
-ROW_TOKENS = 256  # of medtune.generation.answering, which takes seconds to import
 GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
 SAMPLE = 2000  # records that are encoded; more take longer and change little
 
@@ -116,7 +117,7 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
     """
     limit, rows = params.tokenize.max_length_tokens, params.train.per_device_train_batch_size
     if lengths is None:
-        count, prompt = max(rows, SCORED_ROWS), limit // 2
+        count, prompt = max(rows, LOSS_BATCH), limit // 2
         start = 1 if params.tokenize.loss_on == "all" else prompt
         longest = Lengths([prompt] * count, [limit] * count, [], [limit - start] * count)
         lengths = dict.fromkeys(SPLITS, longest)
@@ -134,8 +135,8 @@ def largest_batches(params: Params, lengths: dict[SplitName, Lengths] | None) ->
         train=tokens,
         supervised=max(sum(train.supervised[n] for n in batch) for batch in batches),
         longest=max(train.cards),
-        scored=sum(sorted(test.cards)[-SCORED_ROWS:]) + SCORED_ROWS * shown,
-        scored_answers=sum(sorted(answers)[-SCORED_ROWS:]),
+        scored=sum(sorted(test.cards)[-LOSS_BATCH:]) + LOSS_BATCH * shown,
+        scored_answers=sum(sorted(answers)[-LOSS_BATCH:]),
         answered=min(evaluate.batch_size, asked, fitting),
         cached=cached,
     )

@@ -13,6 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from medtune.config.schema import Params, Train
+from medtune.generation.batch_limits import GPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE
+from medtune.modeling.batch_limits import (
+    CPU_LOGITS_AT_ONCE,
+    LOGITS_AT_ONCE,
+    LOSS_BATCH,
+    MOST_PACKED,
+)
 from medtune.runtime.errors import InputError
 from medtune.training.passes import auto_tokens
 
@@ -26,7 +33,6 @@ FIELDS = (
 NF4_BYTES, DOUBLE_QUANTIZED_BYTES = 0.5625, 0.508  # of a weight with its share of the scales
 LOGIT_BYTES = 12  # logits, log-probabilities and their gradient, each in fp32
 SCORED_LOGIT_BYTES = 8  # the same without a gradient
-SCORED_ROWS = 16  # LOSS_BATCH of medtune.modeling.token_losses, which takes seconds to import
 PROCESS = 450 * 2**20  # Python and its libraries on a CPU
 HEAP = 1.7  # what the CPU's allocator holds for each byte of activations
 CACHE = 1.1  # for each byte of the cache, which is reserved at the start; sliding windows take 1.6
@@ -148,9 +154,6 @@ def train_bytes(
 
     `half` says that the model computes in bf16 or fp16; FSDP divides the weights into `shards`.
     """
-    from medtune.modeling.onednn import MOST_PACKED
-    from medtune.modeling.token_losses import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE
-
     width = 2 if half else 4
     base = decoder.parameters * width / shards
     stored = decoder.parameters * decoder.stored_bytes
@@ -206,9 +209,6 @@ def evaluate_bytes(
     decoder: Decoder, params: Params, batches: Batches, gpu: bool, half: bool
 ) -> int:
     """Returns the peak of an evaluate process in bytes; arguments as for `train_bytes`."""
-    from medtune.generation.kv_cache import GPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE
-    from medtune.modeling.token_losses import LOGITS_AT_ONCE
-
     width = 2 if half else 4
     weights = decoder.parameters * width + 4 * decoder.trained(params.train)
     if not gpu and not half:  # medtune.modeling.onednn packs a copy
@@ -222,7 +222,7 @@ def evaluate_bytes(
     references = min(
         prompts * batches.scored_answers / batches.scored, LOGITS_AT_ONCE / decoder.vocabulary
     )
-    references = max(references, batches.scored_answers / SCORED_ROWS)  # at least one row
+    references = max(references, batches.scored_answers / LOSS_BATCH)  # at least one row
     reading = references * logits + prompts * pass_bytes
     answering = CACHE * cache + max(reading, batches.answered * logits)
     if params.evaluate.engine != "medtune":  # references have a pass of their own

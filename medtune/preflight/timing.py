@@ -70,8 +70,9 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
     each batch that runs to max_new_tokens. Rows that have ended cost nothing.
     """
     from medtune.modeling.agreement import enable_prefix_sharing
+    from medtune.modeling.batch_limits import LOSS_BATCH
     from medtune.modeling.loading import load_base
-    from medtune.modeling.token_losses import LOSS_BATCH, summed_losses
+    from medtune.modeling.token_losses import summed_losses
 
     model = load_base()
     enable_prefix_sharing(model)  # runs a few rows, once

@@ -57,7 +57,7 @@ class Inputs:
     """The tensors that a pass reads."""
 
     row: PackedRow
-    places: torch.Tensor  # (targets,) of the states that predict
+    indices: torch.Tensor  # (targets,) of the states that predict
     targets: torch.Tensor  # (targets,) what they predict
     weights: torch.Tensor  # (targets,) of their losses; 0 for filling
     noise: torch.Tensor  # (1,) size of NEFTune's noise
@@ -71,7 +71,7 @@ class Inputs:
             row.attention_mask,
             *row.layout.tensors().values(),
         ]
-        return [*found, self.places, self.targets, self.weights, self.noise]
+        return [*found, self.indices, self.targets, self.weights, self.noise]
 
 
 def rounded_up(count: int) -> int:
@@ -123,19 +123,19 @@ def _key(lengths: Sequence[int], prefix: int) -> tuple[int, int]:
 def filled(model: Any, cards: Cards, size: Size) -> Inputs:
     """Packs cards into one row, filled up to a size, on the model's device."""
     ids, prefix = cards.input_ids, size.prefix
-    packed, places, targets = list(ids[0][:prefix]), list[int](), list[int]()
+    packed, indices, targets = list(ids[0][:prefix]), list[int](), list[int]()
     for card, learned in zip(ids, cards.supervised(), strict=True):
         first = len(packed) - prefix  # column n of the card is first + n
         packed += card[prefix:]
         for columns in learned:
-            places += range(first + columns.start - 1, first + columns.stop - 1)
+            indices += range(first + columns.start - 1, first + columns.stop - 1)
             targets += card[columns.start : columns.stop]
     lengths = [len(card) - prefix for card in ids] + [size.tokens - len(packed)]
     packed += [0] * (size.tokens - len(packed))
     rest = size.targets - len(targets)
     weights = [1.0] * len(targets) + [0.0] * rest
     noise = [noise_size(model.get_input_embeddings(), max(map(len, ids)))]
-    others = (places + [size.tokens - 1] * rest, targets + [0] * rest, weights, noise)
+    others = (indices + [size.tokens - 1] * rest, targets + [0] * rest, weights, noise)
     if size.dtype:
         sequences = (torch.tensor(packed), prefix, torch.tensor(lengths))
         row = flash_row(model, *sequences, size.dtype, size.longest)
@@ -246,7 +246,7 @@ class Graphs:
 
     def _pass(self, inputs: Inputs, scale: torch.Tensor) -> torch.Tensor:
         with self.autocast(), sized_noise(self.model, inputs.noise):
-            logits = inputs.row.logits(self.model, inputs.places)
+            logits = inputs.row.logits(self.model, inputs.indices)
             losses = cross_entropy(logits, inputs.targets, reduction="none") * inputs.weights
         loss = losses.sum()
         self.scaled(loss * scale).backward()

@@ -18,10 +18,11 @@ import torch
 from accelerate import Accelerator, DistributedType
 
 from medtune.config.schema import Train
+from medtune.modeling.batch_limits import MOST_PACKED
 from medtune.modeling.collation import Cards, by_length, padded
 from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
 from medtune.modeling.loading import autocast, device, resolve_precision, shards_weights
-from medtune.modeling.onednn import MOST_PACKED, packed_weights
+from medtune.modeling.onednn import packed_weights
 from medtune.modeling.token_files import row_lengths
 from medtune.modeling.token_losses import TOKENS_PER_ROW, SupervisedLoss
 from medtune.runtime.errors import InputError

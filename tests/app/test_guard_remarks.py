@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.guard_remarks import GAP, Remarker, Remarks, own_words
-from medtune.guard.classifier import Verdict
+from medtune.guard.classifier import Assessment
 from medtune.guard.notices import caution, notice, off_topic, support
 
 URL = "/v1/chat/completions"
@@ -20,12 +20,12 @@ CALL = HEART.plain
 TOPICS = ("gout", "chest", "dose")
 
 
-def check(question: str, earlier: Sequence[str] = ()) -> Verdict:
+def check(question: str, earlier: Sequence[str] = ()) -> Assessment:
     """Judges by single words, as a guard with its rules does."""
     distress = any("sad" in asked for asked in (question, *earlier))
     kinds = {"chest": "heart", "rope": "self_harm"}
     kind = next((kind for word, kind in kinds.items() if word in question), None)
-    return Verdict(
+    return Assessment(
         medical=distress or kind is not None or any(topic in question for topic in TOPICS),
         emergency=kind,
         caution="dose" in question,
@@ -84,8 +84,8 @@ def test_the_last_question_is_judged_with_what_it_follows(
 
 
 def test_a_region_and_a_language_choose_the_numbers_and_the_words() -> None:
-    def found(question: str, earlier: Sequence[str]) -> Verdict:
-        return Verdict(True, "self_harm", language="de")
+    def found(question: str, earlier: Sequence[str]) -> Assessment:
+        return Assessment(True, "self_harm", language="de")
 
     remarks = Remarker(found, "block", "DE").remarks(turns("Ich will nicht mehr"))
     assert remarks.notice == notice("self_harm", "DE", "de")

@@ -12,7 +12,7 @@ from app.gradio_page.conversations import Conversations
 from app.gradio_page.events import Asking, Components, Events
 from app.gradio_page.nearest_cards import NearestCards
 from app.gradio_page.ratings import Rating, Ratings
-from medtune.guard.classifier import Verdict
+from medtune.guard.classifier import Assessment
 from medtune.modeling.prompts import PromptEncoder
 
 ANSWER = "Gout is <b>joint</b> & pain."
@@ -99,5 +99,5 @@ def note_of(updates: list[Any]) -> str:
     return updates[-1]["note"]
 
 
-def check(question: str, earlier: Any) -> Verdict:
-    return Verdict(True, "heart" if "chest" in question else None)
+def check(question: str, earlier: Any) -> Assessment:
+    return Assessment(True, "heart" if "chest" in question else None)

@@ -18,7 +18,7 @@ from app.guard_remarks import Remarker
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.disclaimer import DISCLAIMER
-from medtune.guard.classifier import Verdict
+from medtune.guard.classifier import Assessment
 from medtune.modeling.prompts import PromptEncoder
 from tests.chromium import CHROMIUM, OPTIONS, TIMEOUT_MS, violations
 from tests.waiting import until
@@ -348,7 +348,7 @@ def test_the_key_alone_signs_in(show: Any, batch: Any) -> None:
 def test_axe_finds_nothing_on_any_tab(
     show: Any, batch: Any, encoder: PromptEncoder, width: int, is_dark: bool
 ) -> None:
-    remarks = Remarker(lambda *_: Verdict(True, "heart"), "warn").remarks
+    remarks = Remarker(lambda *_: Assessment(True, "heart"), "warn").remarks
     spoken = says(batch, encoder, "# Gout\n\n- a `b`\n- **c**")
     page = show(spoken, says(batch, encoder, "No."), width=width, remarks=remarks).page
     if is_dark:

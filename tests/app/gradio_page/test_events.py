@@ -12,7 +12,7 @@ from app.gradio_page.conversations import BUSY
 from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
 from app.guard_remarks import Remarker
-from medtune.guard.classifier import Verdict
+from medtune.guard.classifier import Assessment
 from medtune.guard.notices import notice
 from medtune.modeling.prompts import PromptEncoder
 from tests.app.gradio_page.conftest import (
@@ -249,9 +249,9 @@ def test_a_turn_that_is_dropped_leaves_its_alert_and_its_distress(
 ) -> None:
     judged: list[list[str]] = []
 
-    def remembered(question: str, earlier: Any) -> Verdict:
+    def remembered(question: str, earlier: Any) -> Assessment:
         judged.append([*earlier, question])
-        return Verdict(True, "heart" if "chest" in question else None, distress=True)
+        return Assessment(True, "heart" if "chest" in question else None, distress=True)
 
     monkeypatch.setattr(conversations, "TURNS", 1)
     events = make(spoken, remarks=Remarker(remembered, "block").remarks)
@@ -286,9 +286,9 @@ def test_a_question_that_the_model_no_longer_sees_is_still_judged(
 ) -> None:
     judged: list[list[str]] = []
 
-    def remembered(question: str, earlier: Any) -> Verdict:
+    def remembered(question: str, earlier: Any) -> Assessment:
         judged.append([*earlier, question])
-        return Verdict(True)
+        return Assessment(True)
 
     remarks = Remarker(remembered, "block").remarks
     events = make(spoken, max_messages=2, remarks=remarks)

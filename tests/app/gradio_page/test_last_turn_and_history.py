@@ -10,7 +10,7 @@ from app.gradio_page.alerts import alert
 from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
 from app.guard_remarks import Remarker
-from medtune.guard.classifier import Verdict
+from medtune.guard.classifier import Assessment
 from medtune.guard.notices import notice
 from medtune.modeling.prompts import PromptEncoder
 from tests.app.gradio_page.conftest import (
@@ -68,9 +68,9 @@ def test_a_question_can_be_edited_and_its_alert_stays(make: Any, spoken: Any) ->
 def test_a_question_that_was_edited_away_still_shows_its_distress(make: Any, spoken: Any) -> None:
     judged: list[list[str]] = []
 
-    def sad(question: str, earlier: Any) -> Verdict:
+    def sad(question: str, earlier: Any) -> Assessment:
         judged.append([*earlier, question])
-        return Verdict(True, distress=True)
+        return Assessment(True, distress=True)
 
     events = make(spoken, remarks=Remarker(sad, "warn").remarks)
     run(chat(events, "I feel low"))

@@ -7,7 +7,8 @@ import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.answering import ROW_TOKENS, answer_all, batches_of, fitting_rows
+from medtune.generation.answering import answer_all, batches_of, fitting_rows
+from medtune.generation.batch_limits import ROW_TOKENS
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
 from medtune.generation.padded_cache import PaddedCache

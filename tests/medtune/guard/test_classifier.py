@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medtune.content.encoder import DIMENSIONS
-from medtune.guard.classifier import MAX_CHARACTERS, Guard, Kernel, Kinds, Verdict, encoded
+from medtune.guard.classifier import MAX_CHARACTERS, Assessment, Guard, Kernel, Kinds, encoded
 from medtune.runtime.errors import InputError
 
 
@@ -147,7 +147,9 @@ def test_a_plan_after_distress_is_an_emergency() -> None:
 def test_an_earlier_question_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[str] = []
     never = guard(NEVER, NEVER, NEVER)
-    monkeypatch.setattr(Guard, "_alone", lambda self, asked: judged.append(asked) or Verdict(True))
+    monkeypatch.setattr(
+        Guard, "_alone", lambda self, asked: judged.append(asked) or Assessment(True)
+    )
     never.check("a", ["b", "c"])
     never.check("d", ["b", "c", "a"])
     assert judged == ["a", "b", "c", "d"]

@@ -5,13 +5,8 @@ import pyarrow as pa
 import pytest
 from transformers import AutoConfig
 
-from medtune.modeling.context_length import (
-    NO_LIMIT,
-    check_length,
-    check_token_files,
-    context_tokens,
-)
-from medtune.modeling.token_files import SCHEMA, token_writer
+from medtune.modeling.loading import NO_LIMIT, check_length, context_tokens
+from medtune.modeling.token_files import SCHEMA, check_token_files, token_writer
 from medtune.runtime.errors import InputError
 
 TEXTS = dict.fromkeys(("id", "kind", "topic", "group", "question", "answer"), "text")

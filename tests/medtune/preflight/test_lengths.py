@@ -9,9 +9,8 @@ from ruamel.yaml import YAML
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import PARAMS_FILE, read_yaml, validate
 from medtune.config.schema import Params
-from medtune.generation.answering import ROW_TOKENS
+from medtune.generation.batch_limits import ROW_TOKENS
 from medtune.modeling.token_files import HISTORY
-from medtune.modeling.token_losses import LOSS_BATCH
 from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
 from medtune.runtime.atomic_files import write_table
@@ -118,7 +117,7 @@ def test_cards_before_a_question_make_its_row_longer_and_rows_fewer(params: Para
     cards = Lengths([100] * 400, [200] * 400, [], [100] * 400)
     found = largest_batches(shown(params, 3), dict.fromkeys(SPLITS, cards))
     assert found.cached == 100 + 3 * 200 + params.evaluate.max_new_tokens
-    assert found.answered == params.evaluate.batch_size * lengths.ROW_TOKENS // found.cached
+    assert found.answered == params.evaluate.batch_size * ROW_TOKENS // found.cached
     assert largest_batches(shown(params, 0), dict.fromkeys(SPLITS, cards)).cached < 200
 
 
@@ -132,6 +131,5 @@ def test_unknown_cards_count_as_the_longest_that_there_can_be(params: Params) ->
     assert (found.train, found.supervised, found.cached) == (8 * 192, 8 * 96, 96 + 96)
 
 
-def test_counts_repeated_here_are_those_of_the_stages() -> None:
-    assert (lengths.SCORED_ROWS, lengths.ROW_TOKENS) == (LOSS_BATCH, ROW_TOKENS)
+def test_the_count_repeated_here_is_that_of_the_stage() -> None:
     assert len(QUESTIONS) == lengths.GENERAL_QUESTIONS
