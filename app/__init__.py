@@ -1,8 +1,11 @@
 """The chat: a Gradio page, a React page and an API over one loaded base and fine-tuned model.
 
-- `continuous_batching/` answers, in one batch, requests that come and go; `request_queue` decides
-  which run; `assistant` turns a conversation into a prompt and a reply;
-  `guard_remarks` are the guard's notices.
-- `limits` are those of a server, `loading` loads models, `feedback_file` keeps votes and ratings.
 - `api/` is the HTTP server, `gradio_page/` the page at `/`, `web/` the optional page at `/web`.
+- `assistant` turns a conversation into a prompt and a reply; `completion` continues prompts that
+  are no conversations, and scores texts; `stops` ends answers at stop strings.
+- `request_queue` decides which requests run; `continuous_batching/` answers them in one batch,
+  which they join and leave at any time.
+- `guard_remarks` are the fixed texts that the guard puts around or in place of an answer.
+- `limits` are those of a request and of the server; `connections` applies those on connections.
+- `loading` loads models; `feedback_file` keeps votes and ratings; `__main__` is `medtune chat`.
 """

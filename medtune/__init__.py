@@ -1,6 +1,6 @@
-"""What stages, commands and app share: one package for each idea.
+"""What the stages and the app share, and the commands: one package for each idea.
 
-The docstring of a package says what lives there.
+The docstring of a package says what lives there, what it imports and what uses it.
 """
 
 import sys

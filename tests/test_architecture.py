@@ -1,8 +1,11 @@
 """The packages of medtune import each other in one direction, in a graph that a reader can draw."""
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1] / "medtune"
 # From the ground up: a package imports only those before it.
@@ -29,6 +32,7 @@ PACKAGES = (
 )
 BELOW_ALL = {"runtime", "config"}
 MOST_ARROWS = 55
+STAGES = sorted(ROOT.with_name("stages").glob("[!_]*.py"))
 
 
 @cache
@@ -49,22 +53,51 @@ def imported(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
+def packages_in(files: Iterable[Path]) -> set[str]:
+    """The packages of medtune that files import."""
+    parts = [name.split(".") for path in files for name in imported(path)]
+    return {part[1] for part in parts if part[0] == "medtune" and part[1:]} & set(PACKAGES)
+
+
 def arrows() -> set[tuple[str, str]]:
     """Pairs of packages of which the first imports the second."""
-    found = set()
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            parts = [name.split(".") for name in imported(path) if name.startswith("medtune.")]
-            found |= {(package, part[1]) for part in parts if part[1] in PACKAGES}
+    found = {(a, b) for a in PACKAGES for b in packages_in((ROOT / a).rglob("*.py"))}
     return {(a, b) for a, b in found if a != b}
 
 
-def test_every_package_has_its_place_and_says_what_lives_there() -> None:
+def in_words(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def neighbours(package: str) -> str:
+    """How the docstring of a package ends: what it imports, and what uses it."""
+    found = arrows()
+    below = [name for name in PACKAGES if (package, name) in found]
+    users = [name for name in PACKAGES if (name, package) in found]
+    if len(users) == len(PACKAGES) - 1:
+        users = ["all other packages"]
+    if package in packages_in(ROOT.with_name("app").rglob("*.py")):
+        users.append("the app")
+    stages = [path.stem for path in STAGES if package in packages_in([path])]
+    if stages == [path.stem for path in STAGES]:
+        users.append("all stages")
+    elif stages:
+        users.append(f"the {'stage' if len(stages) == 1 else 'stages'} {in_words(stages)}")
+    return f"Imports {in_words(below) or 'no other package'}. Used by {in_words(users)}."
+
+
+def test_every_package_has_its_place() -> None:
     folders = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
     assert folders == sorted(PACKAGES)
-    for folder in folders:
-        docstring = ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text()))
-        assert docstring and len(docstring.split()) >= 10, folder
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_says_what_lives_there_what_it_imports_and_what_uses_it(package: str) -> None:
+    path = ROOT / package / "__init__.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    paragraph, end = docstring.replace("\n", " "), neighbours(package)
+    assert paragraph.endswith(f". {end}"), f"medtune/{package}/__init__.py must end with: {end}"
+    assert len(paragraph.removesuffix(end).split()) >= 10
 
 
 def test_a_module_outside_the_packages_is_no_way_around_the_order() -> None:

@@ -1,6 +1,8 @@
-"""The HTTP API in OpenAI's protocol.
+"""The HTTP API in OpenAI's protocol, with its documentation and the files of the React page.
 
 `server` puts it together. Each of the two ways to ask has its routes and its bodies: `chat_…` for
-conversations, `text_…` for prompts that are continued and texts that are scored. Both take the
-types of their `fields` from there; `errors` gives refusals their form and status.
+conversations, `text_…` for prompts that are continued and texts that are scored. They share the
+types of `fields`, and `leaving`, which stops work for a client that has left; `streaming` sends
+the answer in a conversation piece by piece. `middleware` first checks a request's key and size;
+`errors` gives refusals their form and status. `docs` serves /docs, `static` serves /web.
 """

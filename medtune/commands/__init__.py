@@ -1,4 +1,6 @@
-"""The subcommands of `medtune`, one file each: a function whose parameters are its options.
-
-Imports anything of medtune. Nothing of medtune imports it but the command line in __main__.
+"""The subcommands of `medtune`: functions whose parameters are the options, which
+`medtune/__main__.py` puts together. Beside them is what they share: help and one-line errors, the
+experiments that DVC knows, and runs that differ in one parameter. Imports runtime, artifacts,
+config, modeling, generation, scoring, content, comparison, report, preflight, export and judging.
+Used by the app.
 """

@@ -1,7 +1,4 @@
-"""Writes what people read about a run: the report page with its pictures and tables, and the model
-card. Imports what it shows (runtime, config, scoring, comparison). Used by the compare stage and
-the commands.
-
-To add a picture, write a function in `figures` and name it in PICTURES; it then appears in the
-report and in reports/figures/. To add a section, see SECTIONS in `page` and templates/sections/.
+"""Writes what people read about a run: the report page with its pictures, tables and costs, the
+points that DVC plots, and the model card. Imports runtime, config, scoring and comparison. Used by
+export, commands and the stage compare.
 """

@@ -1,3 +1,3 @@
-"""Groups records that belong together, draws the splits, and proves that nothing leaks from one
-into another. Imports runtime and config; used by the split stage.
+"""Groups records that belong together, draws the splits, and finds the records that would leak from
+one split into another. Imports runtime and config. Used by the stage split.
 """

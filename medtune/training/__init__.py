@@ -1,3 +1,4 @@
-"""The training loop with its optimisers, schedules, checkpoints and curves. Imports runtime, config
-and modeling. Used by the train stage and the preflight.
+"""The training loop with its plan, optimisers, learning-rate schedules, early stopping, checkpoints
+and curves, the trackers that curves are sent to, and what makes a step faster. Imports runtime,
+config and modeling. Used by preflight and the stage train.
 """
