@@ -21,6 +21,7 @@ from medtune.runtime.errors import InputError
 logger = logging.getLogger("medtune")
 
 KEY = "MEDTUNE_API_KEY"
+PACKAGES = ("fastapi", "fastapi_offline", "gradio", "markdown_it", "starlette", "uvicorn")
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 GRACE_S = 5  # that unfinished answers get when the server stops
 EXAMPLES = (
@@ -70,8 +71,8 @@ def share(host: str, port: int) -> str:
 
 
 def check_packages() -> None:
-    """Raises ModuleNotFoundError for a missing package, before others are imported for seconds."""
-    for name in ("fastapi", "gradio", "uvicorn"):
+    """Raises ModuleNotFoundError for a missing package, before the imports that take seconds."""
+    for name in PACKAGES:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
@@ -166,8 +167,10 @@ def with_limits(function: Callable[..., None]) -> Callable[..., None]:
 
 @with_limits
 def chat(
-    host: Annotated[str, typer.Option(help="0.0.0.0 serves the whole network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Listen on this address; 0.0.0.0 serves the whole network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Listen on this port; 0 picks a free one.")] = 8000,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="A page that may call the server; may be repeated."),
@@ -187,7 +190,7 @@ def chat(
         str | None,
         typer.Option(
             metavar="CODE",
-            help="Whose numbers the notices of emergencies name, such as US or DE; "
+            help="The region whose emergency numbers the notices name, such as US or DE; "
             'without one, "your local emergency number".',
         ),
     ] = None,

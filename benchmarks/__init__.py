@@ -1,1 +1,4 @@
-"""Compares speed with other tools, one command each; results are in docs/benchmarks.md."""
+"""Compares medtune with other tools in speed, answers and scores, one command each.
+
+Results are in docs/benchmarks.md, those of check_choices in docs/evaluation.md.
+"""

@@ -9,6 +9,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Annotated
 
+from medtune.commands.missing_packages import INSTALL, failed_import
+
 if TYPE_CHECKING:
     import typer
 
@@ -64,7 +66,7 @@ def command_line() -> "typer.Typer":
     for entry_point in others:
         entry_point.load()(cli)
     if not others:
-        cli.info.epilog = "`medtune chat` is here too once the project is installed: run `make`."
+        cli.info.epilog = "`medtune chat` is here too after `make .venv/app`."
     _add_version(cli)
     return cli
 
@@ -93,16 +95,14 @@ def installed_version() -> str:
     try:
         return version("medtune")
     except PackageNotFoundError:
-        return "not installed: run `make`"
+        return f"not installed: run `{INSTALL}`"
 
 
 def main() -> None:
     try:
         cli = command_line()
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("app", "medtune"):
-            raise
-        sys.exit(f"medtune: the package {error.name} is not installed: run `make`")
+        sys.exit(f"medtune: {failed_import(error)}")
     cli(prog_name="medtune")
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medtune.judging.vote_file import Choice, System, Vote, pair_id
+from medtune.judging.vote_file import Choice, ModelName, Vote, pair_id
 
 PREDICTIONS = Path("data/predictions")
 
@@ -31,10 +31,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class ShownPair:
-    """A pair as a reader sees it; `a`, drawn at random, is the system whose answer stands first."""
+    """A pair as a reader sees it; `a`, drawn at random, is the model whose answer stands first."""
 
     pair: Pair
-    a: System = field(default_factory=lambda: secrets.choice(("base", "finetuned")))
+    a: ModelName = field(default_factory=lambda: secrets.choice(("base", "finetuned")))
     since: float = field(default_factory=time.monotonic)
 
     @property

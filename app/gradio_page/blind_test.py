@@ -44,7 +44,7 @@ ALL_SEEN = "You have voted on all test questions. Ask your own, or run medtune v
 NO_ANSWERS = "There are no recorded answers to test questions: ask your own question."
 
 
-class Parts(NamedTuple):
+class BlindTestParts(NamedTuple):
     """The components of the tab that change."""
 
     voter: Any
@@ -64,7 +64,7 @@ class BlindTest:
         conversations: Conversations,
         pairs: Sequence[Pair],
         adapter: str,
-        parts: Parts,
+        parts: BlindTestParts,
         path: Path = VOTES,
     ) -> None:
         self.conversations, self.pairs, self.adapter = conversations, pairs, adapter
@@ -174,7 +174,7 @@ def shown_html(question: str, first: str, second: str) -> str:
     return f'<h2>{escape(question)}</h2><div class="pair">{answers}</div>'
 
 
-def _hidden(parts: Parts) -> Updates:
+def _hidden(parts: BlindTestParts) -> Updates:
     return {parts.shown: "", parts.choices: gr.update(visible=False)}
 
 
@@ -204,7 +204,7 @@ def blind_tab(conversations: Conversations, pairs: Sequence[Pair], adapter: str)
             elem_id="blind-question",
         )
         ask = gr.Button("Ask both", scale=0, min_width=90)
-    parts = Parts(voter, question, ask, alert, shown, choices, note)
+    parts = BlindTestParts(voter, question, ask, alert, shown, choices, note)
     test = BlindTest(conversations, pairs, adapter, parts)
     changed = [alert, shown, choices, note]
     following.click(test.next, voter, changed, **FREE)

@@ -26,7 +26,7 @@ NO_CARDS = "There are no training cards: run make first."
 ALL_KNOWN = "You knew all cards of this round. Start again whenever you like."
 
 
-class Parts(NamedTuple):
+class QuizParts(NamedTuple):
     """The components of the tab that change."""
 
     card: Any
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 class Quiz:
     """The handlers of the tab."""
 
-    def __init__(self, conversations: Conversations, parts: Parts) -> None:
+    def __init__(self, conversations: Conversations, parts: QuizParts) -> None:
         self.conversations, self.parts = conversations, parts
 
     async def start(self, request: gr.Request) -> Updates:
@@ -113,7 +113,7 @@ def quiz_tab(conversations: Conversations) -> None:
     with gr.Row(visible=False, elem_id="quiz-ratings") as ratings:
         buttons = {name: gr.Button(BUTTONS[name], min_width=120) for name in get_args(Rating)}
     note = gr.HTML(elem_classes="note")
-    parts = Parts(card, thought, reveal, ratings, note)
+    parts = QuizParts(card, thought, reveal, ratings, note)
     quiz = Quiz(conversations, parts)
     start.click(quiz.start, None, [*parts], **FREE)
     reveal.click(quiz.reveal, None, [*parts], **FREE)

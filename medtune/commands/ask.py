@@ -50,7 +50,10 @@ def ask(
         typer.Option(help="0 is greedy decoding [default: evaluate.temperature in params.yaml]."),
     ] = None,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="The longest answer [default: evaluate.max_new_tokens].")
+        int | None,
+        typer.Option(
+            help="Maximum length of the answer in tokens [default: evaluate.max_new_tokens]."
+        ),
     ] = None,
 ) -> None:
     """Ask the fine-tuned model a question."""

@@ -8,14 +8,15 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-FIRST_PARTY = ("app", "medtune", "stages")
+from medtune.commands.missing_packages import INSTALL, failed_import
+
 PARAMS_FILE = Path("params.yaml")
 
 
 class Command(TyperCommand):
     """Runs in the project folder; an error that the user can fix is one line and exit code 1."""
 
-    installed_by = "make .venv/run"
+    installed_by = INSTALL
     reads: tuple[str, ...] = ()  # outputs that have to be what dvc.lock records
 
     def invoke(self, ctx: Any) -> Any:
@@ -39,15 +40,7 @@ class Command(TyperCommand):
                     check_recorded(*self.reads)
                 return super().invoke(ctx)
         except ModuleNotFoundError as error:
-            sys.exit(f"{name}: {not_installed(error, self.installed_by)}")
-
-
-def not_installed(error: ModuleNotFoundError, installed_by: str) -> str:
-    """Returns one line on a package that is not installed; a missing module of ours is a bug."""
-    package = (error.name or "").partition(".")[0]
-    if not package or package in FIRST_PARTY:
-        raise error
-    return f"the package {package} is not installed: run `{installed_by}`"
+            sys.exit(f"{name}: {failed_import(error, self.installed_by)}")
 
 
 def new_app(help: str) -> typer.Typer:

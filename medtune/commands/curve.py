@@ -92,7 +92,7 @@ def curve(
         int, typer.Option(help="Look at the experiments of this many commits; -1 takes all.")
     ] = 1,
 ) -> None:
-    """Train with fewer cards and say what more would bring.
+    """Train with fewer cards and say what more cards would bring.
 
     The first call queues DVC experiments with an eighth, a quarter and a half of the cards, which
     differ in split.max_records.train alone. Once they are done, the same call draws

@@ -13,6 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from medtune.artifacts.lock_file import recorded_files
+from medtune.commands.missing_packages import not_installed
 from medtune.runtime.dvc_cache import object_path
 from medtune.runtime.errors import InputError
 
@@ -66,7 +67,7 @@ def _exp_show(commits: int) -> list[dict[str, Any]]:
             "dvc.yaml or .dvc is missing in this folder: run the command in the root of the project"
         )
     if find_spec("dvc") is None:
-        raise InputError("DVC is not installed: run `make .venv/run`")
+        raise InputError(not_installed("dvc"))
     if not git("rev-parse", "HEAD"):
         raise InputError(
             "this folder has no Git commit to start experiments from: install git if it is "

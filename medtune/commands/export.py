@@ -19,7 +19,7 @@ Experiment = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="A DVC experiment, branch or commit whose model to export; nothing is checked out.",
+        help="Export the model of this DVC experiment, branch or commit; nothing is checked out.",
     ),
 ]
 
@@ -55,7 +55,7 @@ def merged(
     """Write the model with its adapter merged into it.
 
     For transformers, vLLM and other programs. The folder holds safetensors in fp32, the tokenizer
-    with a chat template that renders what was trained, the settings of decoding and a model card.
+    with a chat template that writes prompts as in training, the decoding settings and a model card.
     """
     from medtune.artifacts.verification import check_recorded
     from medtune.commands.experiments import revision_of
@@ -76,14 +76,17 @@ def gguf(
     type_: Annotated[
         str,
         typer.Option(
-            "--type", metavar="TYPE", help="Of the weights: f32, f16, q8_0, or q4_k_m and the like."
+            "--type",
+            metavar="TYPE",
+            help="Type of the weights: f32, f16, q8_0, or q4_k_m and the like.",
         ),
     ] = "f16",
     experiment: Experiment = None,
 ) -> None:
     """Write the model as GGUF, for llama.cpp and Ollama.
 
-    The tokenizer and the chat template are in the file. A Modelfile for Ollama lies beside it.
+    The tokenizer and the chat template are in the file. A Modelfile for Ollama is written
+    beside it.
     """
     from medtune.artifacts.verification import check_recorded
     from medtune.commands.experiments import revision_of

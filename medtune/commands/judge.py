@@ -174,9 +174,12 @@ def judge(
     pairs: Annotated[
         int | None, typer.Option(min=1, help="Judge this many test cards [default: all].")
     ] = None,
-    at_once: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = 4,
+    at_once: Annotated[int, typer.Option(min=1, help="Number of simultaneous requests.")] = 4,
     max_tokens: Annotated[
-        int, typer.Option(min=8, help="Longest reply; models that think first need more.")
+        int,
+        typer.Option(
+            min=8, help="Maximum length of a reply in tokens; models that think first need more."
+        ),
     ] = 64,
 ) -> None:
     """Let another language model compare answers in pairs.
@@ -185,16 +188,16 @@ def judge(
     is read from the environment variable MEDTUNE_JUDGE_KEY. Replies are kept in data/judge/.
     """
     from medtune.config.loading import load_params
-    from medtune.judging.client import KEY, Server, ask_all
+    from medtune.judging.client import KEY, JudgeApi, ask_all
     from medtune.runtime.atomic_files import read_json
     from medtune.scoring.systems import title
 
-    server = Server(url, model, os.environ.get(KEY, ""), max_tokens)
-    server.check()
+    api = JudgeApi(url, model, os.environ.get(KEY, ""), max_tokens)
+    api.check()
     opponent, finetuned, other = answers(against)
     rows = first_pairs(finetuned, pairs)
     finetuned, other = finetuned.take(rows), other.take(rows)
-    judged, counts = judge_tables(finetuned, other, lambda asked: ask_all(server, asked, at_once))
+    judged, counts = judge_tables(finetuned, other, lambda asked: ask_all(api, asked, at_once))
     few_shot = load_params("evaluate.few_shot")
     content = {"model": model, "opponent": title(opponent, few_shot), **counts}
     write_results(content, judged, finetuned["id"].to_pylist())

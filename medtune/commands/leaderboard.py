@@ -169,7 +169,8 @@ def leaderboard(
     sort: Annotated[
         str,
         typer.Option(
-            help="A score, best first, or another column, smallest first.", metavar="COLUMN"
+            help="Sort by a score, best first, or by another column, smallest first.",
+            metavar="COLUMN",
         ),
     ] = "rougeL",
     num: Annotated[

@@ -137,13 +137,13 @@ def push(
     private: Annotated[
         bool, typer.Option("--private/--public", help="Who may see a new repository.")
     ] = True,
-    space: Annotated[bool, typer.Option("--space", help="SOURCE is a Space.")] = False,
+    space: Annotated[bool, typer.Option("--space", help="Upload SOURCE as a Space.")] = False,
     experiment: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="The DVC experiment, branch or commit that the model comes from, for the scores "
-            "of its card [default: the run in this folder].",
+            "on its card [default: the run in this folder].",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Upload; otherwise only list.")] = False,

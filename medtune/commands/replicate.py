@@ -190,7 +190,7 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
 
     interval = f"{percent(content['confidence'])} interval"
     header = ["score", "base", "best without training", "fine-tuned", "SD over seeds"]
-    rows = [[*header, "fine-tuned less best", interval, "p"]]
+    rows = [[*header, "fine-tuned minus best", interval, "p"]]
     for score in all_scores(content.get("params", {}).get("evaluate.metrics", ())):
         if (found := content["scores"].get(score.name)) is None:
             continue
@@ -228,7 +228,7 @@ def write_table(runs: Runs) -> str:
 
 def replicate(
     seeds: Annotated[
-        int, typer.Option(min=2, help="How many seeds to have, those that are done included.")
+        int, typer.Option(min=2, help="Total number of seeds, including finished ones.")
     ] = 5,
     table: Annotated[
         bool, typer.Option("--table", help="Queue nothing; compare the runs that are done.")
@@ -240,7 +240,7 @@ def replicate(
         int, typer.Option(help="Look at the experiments of this many commits; -1 takes all.")
     ] = 1,
 ) -> None:
-    """Train again with other seeds and compare over all of them.
+    """Train again with other seeds and compare over all seeds.
 
     The first call queues DVC experiments that differ in train.seed alone. Once they are done, the
     same call writes metrics/seeds.json and prints its table.

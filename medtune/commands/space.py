@@ -21,7 +21,8 @@ def space(
     adapter: Annotated[
         str | None,
         typer.Option(
-            metavar="REPO", help="Take the adapter from this repository [default: copy it]."
+            metavar="REPO",
+            help="Take the adapter from this repository [default: a copy of models/adapter].",
         ),
     ] = None,
     base: Annotated[
@@ -29,14 +30,14 @@ def space(
         typer.Option(
             metavar="REPO",
             help="Take the base model from this repository [default: that of download.model, or "
-            "copy models/base if it is on no hub].",
+            "a copy of models/base if that is on no hub].",
         ),
     ] = None,
 ) -> None:
     """Write a Gradio Space that asks both models.
 
-    `medtune push FOLDER REPO --space` uploads it. Repositories are owner/name, of huggingface.co,
-    or owner/name@revision.
+    `medtune push FOLDER REPO --space` uploads it. A repository is owner/name or
+    owner/name@revision of huggingface.co.
     """
     from medtune.export.space import export
 

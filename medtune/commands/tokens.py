@@ -79,10 +79,10 @@ def render_page(shown: list[SplitSample]) -> str:
 
 
 def tokens(
-    split: Annotated[SplitName | None, typer.Option(help="Only this split.")] = None,
+    split: Annotated[SplitName | None, typer.Option(help="Show only this split.")] = None,
     rows: Annotated[int, typer.Option(help="The number of cards from each split.", min=1)] = ROWS,
     id_: Annotated[
-        str | None, typer.Option("--id", help="Only the card with this id.", metavar="ID")
+        str | None, typer.Option("--id", help="Show only the card with this id.", metavar="ID")
     ] = None,
 ) -> None:
     """Write a page of cards as the loss sees them, token by token."""

@@ -40,7 +40,7 @@ print(tokenizer.decode(answer[0]))
 ```
 
 The chat template adds the system prompt of the training ({system}), so that the prompt has the
-tokens that the model was trained on. `generation_config.json` holds the settings of decoding
+tokens that the model was trained on. `generation_config.json` holds the decoding settings
 that the scores were measured with.{penalty}
 """
 PENALTY = """

@@ -28,7 +28,7 @@ Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
-class Server:
+class JudgeApi:
     """`url` is the root of the API, such as http://127.0.0.1:8000/v1."""
 
     url: str
@@ -54,15 +54,15 @@ class Server:
         return CACHE / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 
 
-def ask_all(server: Server, requests: Sequence[Messages], at_once: int) -> list[str]:
+def ask_all(api: JudgeApi, requests: Sequence[Messages], at_once: int) -> list[str]:
     """Returns the reply to each request, from the disk where the same was asked before."""
-    server.check()
-    headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+    api.check()
+    headers = {"Authorization": f"Bearer {api.key}"} if api.key else {}
     with (
         httpx2.Client(headers=headers, timeout=TIMEOUT_S) as client,
         ThreadPoolExecutor(at_once) as pool,
     ):
-        futures = [pool.submit(_reply, client, server, messages) for messages in requests]
+        futures = [pool.submit(_reply, client, api, messages) for messages in requests]
         try:
             with progress(futures, unit="reply") as bar:  # an error would leave it open
                 return [each.result() for each in bar]
@@ -71,16 +71,16 @@ def ask_all(server: Server, requests: Sequence[Messages], at_once: int) -> list[
             raise
 
 
-def _reply(client: httpx2.Client, server: Server, messages: Messages) -> str:
-    path = server.cached(messages)
+def _reply(client: httpx2.Client, api: JudgeApi, messages: Messages) -> str:
+    path = api.cached(messages)
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))["reply"]
-    answered = _post(client, server, messages)
+    answered = _post(client, api, messages)
     try:
         reply = answered.json()["choices"][0]["message"]["content"] or ""
     except (ValueError, LookupError, TypeError):
         raise InputError(
-            f"{server.url} did not answer with a chat completion ({_shown(answered)}): "
+            f"{api.url} did not answer with a chat completion ({_shown(answered)}): "
             "check --url, which usually ends in /v1"
         ) from None
     with replacing(path) as temporary:
@@ -88,13 +88,13 @@ def _reply(client: httpx2.Client, server: Server, messages: Messages) -> str:
     return str(reply)
 
 
-def _post(client: httpx2.Client, server: Server, messages: Messages) -> httpx2.Response:
+def _post(client: httpx2.Client, api: JudgeApi, messages: Messages) -> httpx2.Response:
     """Sends a request, again after a wait if the server is busy or cannot be reached."""
-    url = f"{server.url.rstrip('/')}/chat/completions"
+    url = f"{api.url.rstrip('/')}/chat/completions"
     problem = ""
     for wait_s in (*WAITS_S, None):
         try:
-            answered = client.post(url, json=server.body(messages))
+            answered = client.post(url, json=api.body(messages))
         except httpx2.TransportError as error:
             problem = str(error) or type(error).__name__
         else:

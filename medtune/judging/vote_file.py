@@ -13,13 +13,13 @@ OWN_QUESTION = "own question"  # the kind of questions that are no test cards
 
 WEIGHTS = Path("models/adapter/adapter_model.safetensors")
 
-System = Literal["base", "finetuned"]
+ModelName = Literal["base", "finetuned"]
 Choice = Literal["a", "b", "both_good", "both_bad"]
 
 
 @dataclass(frozen=True)
 class Vote:
-    """`a` is the system whose answer stood first, and `seconds` the time that the voter took.
+    """`a` is the model whose answer stood first, and `seconds` the time that the voter took.
 
     `pair` is the pair_id of the three texts. `id` is that of a test card, empty for a question of
     one's own. `adapter` is a digest of the fine-tuned weights.
@@ -32,7 +32,7 @@ class Vote:
     question: str
     base: str
     finetuned: str
-    a: System
+    a: ModelName
     choice: Choice
     seconds: float
     adapter: str
@@ -74,7 +74,7 @@ def _vote(path: Path, number: int, line: str) -> Vote:
         fields = json.loads(line)
         texts = [fields.get(name) for name in ("question", "base", "finetuned")]
         vote = Vote(**{"pair": pair_id(*texts), **fields})  # the first votes had no pair
-        known = vote.choice in get_args(Choice) and vote.a in get_args(System)
+        known = vote.choice in get_args(Choice) and vote.a in get_args(ModelName)
         if known and all(isinstance(text, str) for text in (vote.pair, vote.voter, vote.kind)):
             return vote
     except (AttributeError, ValueError, TypeError):

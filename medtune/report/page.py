@@ -62,7 +62,7 @@ class IntervalAxis:
 
 
 @dataclass(frozen=True)
-class Parts:
+class PartTable:
     """One table of parts of the test set; `what` is the heading of its first column."""
 
     what: str
@@ -122,7 +122,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     )
 
 
-def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
+def present(facts: Facts, tables: list[PartTable]) -> dict[str, str]:
     """Returns the sections that have something to show."""
     has = {
         "tokens": facts.run is not None and bool(facts.run.examples),
@@ -134,7 +134,7 @@ def present(facts: Facts, tables: list[Parts]) -> dict[str, str]:
     return {name: title for name, title in SECTIONS.items() if has.get(name, True)}
 
 
-def part_tables(facts: Facts) -> list[Parts]:
+def part_tables(facts: Facts) -> list[PartTable]:
     """Returns tables of kinds by name, topics from worst to best, lengths from short to long."""
     orders = {
         "kind of card": ("compare_kinds", lambda part: part.name),
@@ -149,7 +149,7 @@ def part_tables(facts: Facts) -> list[Parts]:
         rows = sorted(parts(facts.metrics.get(metrics, {}), facts.confidence), key=key)
         if rows:
             ends = [end for row in rows for end in (row.difference, *(row.limits or ()))]
-            tables.append(Parts(what, rows, IntervalAxis(ends)))
+            tables.append(PartTable(what, rows, IntervalAxis(ends)))
     return tables
 
 

@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+import typer
 from fastapi.testclient import TestClient
 
 from app.__main__ import Options, hosts_of, register
@@ -31,11 +32,15 @@ def test_other_names_lead_to_a_server_that_others_may_reach() -> None:
     assert "*.example.org" in hosts_of(options("localhost", False, "*.example.org"))
 
 
-def chat(*arguments: str) -> int:
+def command_line() -> typer.Typer:
     cli = new_app("The chat.")
     register(cli)
+    return cli
+
+
+def chat(*arguments: str) -> int:
     with pytest.raises(SystemExit) as stopped:
-        cli(list(arguments), prog_name="medtune chat")
+        command_line()(list(arguments), prog_name="medtune chat")
     return int(stopped.value.code or 0)
 
 
@@ -84,3 +89,14 @@ def test_wrong_options_are_one_line_before_the_server_is_imported(
     assert chat(*arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith(line) and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("package", ["fastapi_offline", "gradio", "markdown_it", "starlette"])
+def test_a_missing_package_is_one_line_before_the_server_is_imported(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.__main__.check_files", lambda: pytest.fail("checked too late"))
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    line = f"chat: the package {package} is not installed: run `make .venv/app`"
+    with pytest.raises(SystemExit, match=f"^{line}$"):
+        command_line()([], prog_name="medtune chat")

@@ -1,6 +1,7 @@
 """The command line as a whole: instant, helpful, one line for an error that the user can fix."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "ask What?",
+    "chat",
     "check",
     "curve",
     "export cards",
@@ -24,6 +26,7 @@ COMMANDS = (
     "replicate",
     "summary",
     "tokens",
+    "verify",
     "votes",
 )
 HEAVY = {"torch", "transformers", "pandas", "pyarrow", "scipy", "gradio", "fastapi"}
@@ -90,7 +93,8 @@ def test_the_help_of_a_command_ends_with_examples_of_it(
     assert medtune(*name.split(), "--help") == 0
     _, examples = capsys.readouterr().out.split("  Examples:\n")
     assert examples.splitlines()
-    assert all(line.startswith(f"    medtune {name}") for line in examples.splitlines())
+    example = re.compile(rf"    (MEDTUNE_\w+=\S+ )?medtune {name}\b")
+    assert all(example.match(line) for line in examples.splitlines())
 
 
 def test_a_misspelt_command_gets_a_hint(medtune: Run, capsys: Output) -> None:
@@ -120,7 +124,10 @@ def test_elsewhere_than_in_a_project_a_command_says_so(
         (("dvc", "pyarrow"), "medtune", ["leaderboard"], "leaderboard: the package pyarrow is not"),
         (("torch",), "medtune", ["ask", "?"], "ask: the package torch is not installed: run `make"),
         (("tqdm",), "medtune", ["summary"], "summary: the package tqdm is not installed: run `m"),
-        (("typer",), "medtune", ["summary"], "medtune: the package typer is not installed: run `m"),
+        (
+            *(("typer",), "medtune", ["summary"]),
+            "medtune: the package typer is not installed: run `make .venv/run`\n",
+        ),
     ],
 )
 def test_a_command_without_its_packages_names_the_target_that_installs_them(

@@ -11,7 +11,7 @@ import pytest
 
 from app.gradio_page import blind_test
 from app.gradio_page.blind_pairs import Pair
-from app.gradio_page.blind_test import BlindTest, Parts
+from app.gradio_page.blind_test import BlindTest, BlindTestParts
 from app.gradio_page.conversations import Conversations
 from app.gradio_page.nearest_cards import NearestCards
 from app.guard_remarks import Remarks
@@ -20,7 +20,7 @@ from medtune.judging.vote_file import OWN_QUESTION, Vote, read_votes
 from medtune.modeling.prompts import PromptEncoder
 
 PAIRS = [Pair(f"{n}", "sign", f"Why <{n}>?", f"by base {n}", f"by tuned {n}") for n in range(3)]
-PARTS = Parts(*Parts._fields)  # a name stands for a component
+PARTS = BlindTestParts(*BlindTestParts._fields)  # a name stands for a component
 ME: Any = SimpleNamespace(session_hash="me")
 
 

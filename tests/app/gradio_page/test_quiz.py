@@ -5,10 +5,10 @@ import pytest
 
 from app.gradio_page.conversations import Conversations
 from app.gradio_page.nearest_cards import NearestCards
-from app.gradio_page.quiz import ALL_KNOWN, NO_CARDS, Parts, Quiz
+from app.gradio_page.quiz import ALL_KNOWN, NO_CARDS, Quiz, QuizParts
 from tests.app.gradio_page.conftest import ME
 
-PARTS = Parts("card", "thought", "reveal", "ratings", "note")
+PARTS = QuizParts("card", "thought", "reveal", "ratings", "note")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medtune.judging import client
-from medtune.judging.client import Server, ask_all
+from medtune.judging.client import JudgeApi, ask_all
 from medtune.runtime.errors import InputError
 from tests.judge_server import JudgeServer, running_judge
 
@@ -21,12 +21,12 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServ
 
 
 def test_replies_come_in_order_and_are_asked_for_once(judge: JudgeServer) -> None:
-    server = Server(judge.url, "m", key="secret")
-    assert ask_all(server, ASKED, at_once=2) == ["ONE", "TWO", "THREE"]
+    api = JudgeApi(judge.url, "m", key="secret")
+    assert ask_all(api, ASKED, at_once=2) == ["ONE", "TWO", "THREE"]
     assert judge.keys == ["Bearer secret"] * 3
-    assert ask_all(server, ASKED, at_once=2) == ["ONE", "TWO", "THREE"]
+    assert ask_all(api, ASKED, at_once=2) == ["ONE", "TWO", "THREE"]
     assert len(judge.bodies) == 3
-    assert ask_all(Server(judge.url, "other"), ASKED[:1], at_once=1) == ["ONE"]
+    assert ask_all(JudgeApi(judge.url, "other"), ASKED[:1], at_once=1) == ["ONE"]
     assert len(judge.bodies) == 4
     assert judge.bodies[3] == {
         **{"model": "other", "messages": ASKED[0], "temperature": 0, "max_tokens": 64}
@@ -38,7 +38,7 @@ def test_a_busy_server_is_asked_again_and_no_key_is_written(
     judge: JudgeServer, tmp_path: Path
 ) -> None:
     judge.failures = [503, 429]
-    assert ask_all(Server(judge.url, "m", key="secret"), ASKED[:1], at_once=1) == ["ONE"]
+    assert ask_all(JudgeApi(judge.url, "m", key="secret"), ASKED[:1], at_once=1) == ["ONE"]
     assert len(judge.bodies) == 3
     (kept,) = (tmp_path / "judge").iterdir()
     assert "secret" not in kept.read_text(encoding="utf-8")
@@ -46,19 +46,19 @@ def test_a_busy_server_is_asked_again_and_no_key_is_written(
 
 @pytest.mark.slow
 def test_a_refusal_is_one_line_and_replies_before_it_are_kept(judge: JudgeServer) -> None:
-    server = Server(judge.url, "m")
-    ask_all(server, ASKED[:1], at_once=1)
+    api = JudgeApi(judge.url, "m")
+    ask_all(api, ASKED[:1], at_once=1)
     judge.failures = [401]
     with pytest.raises(InputError, match=r"did not answer: 401 .*busy.*MEDTUNE_JUDGE_KEY"):
-        ask_all(server, ASKED, at_once=1)
+        ask_all(api, ASKED, at_once=1)
     asked = len(judge.bodies)
-    assert ask_all(server, ASKED[:1], at_once=1) == ["ONE"]
+    assert ask_all(api, ASKED[:1], at_once=1) == ["ONE"]
     assert len(judge.bodies) == asked
 
 
 def test_a_server_that_is_not_there_is_named(judge: JudgeServer) -> None:
     with pytest.raises(InputError, match=r"^http://127.0.0.1:9/v1/chat/completions did not answer"):
-        ask_all(Server("http://127.0.0.1:9/v1/", "m"), ASKED[:1], at_once=1)
+        ask_all(JudgeApi("http://127.0.0.1:9/v1/", "m"), ASKED[:1], at_once=1)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_a_server_that_is_not_there_is_named(judge: JudgeServer) -> None:
 )
 def test_a_wrong_or_unsafe_address_is_refused(url: str, problem: str) -> None:
     with pytest.raises(InputError, match=re.escape(problem)):
-        ask_all(Server(url, "m", key="secret"), [], at_once=1)
+        ask_all(JudgeApi(url, "m", key="secret"), [], at_once=1)
