@@ -123,7 +123,7 @@ def _cells(record: Mapping[str, Any], scores: Sequence["Score"], interval: str) 
             title, digits = by_name[name].title, by_name[name].digits
             change, *limits = (number(record[f"{name}.{key}"], digits, sign=True) for key in FIELDS)
             lead = f"{change}, {' to '.join(limits)}, {record[f'{name}.best']}"
-            header = f"{title} (less best without training, {interval})"
+            header = f"{title} (minus best without training, {interval})"
             cells[header] = f"{number(value, digits)} ({lead})"
         elif name == "batch":
             cells["batch × accumulation"] = f"{_text(value)} × {_text(record['accumulation'])}"

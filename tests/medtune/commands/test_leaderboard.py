@@ -105,8 +105,8 @@ def test_workspace_commit_and_experiment_are_rows_best_first(project: Path) -> N
     header, rule, *rows = table
     assert header == [
         *("experiment", "commit", "lr", "rank", "batch × accumulation", "epochs"),
-        *("train.use_dora", "ROUGE-L (less best without training, 95% interval)"),
-        *("content words (less best without training, 95% interval)", "verdict"),
+        *("train.use_dora", "ROUGE-L (minus best without training, 95% interval)"),
+        *("content words (minus best without training, 95% interval)", "verdict"),
         *("minutes", "device"),
     ]
     assert set("".join(rule)) == {"-"}
