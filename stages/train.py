@@ -48,12 +48,11 @@ def announce(model: Any, params: Train) -> tuple[int, float]:
     return trainable, percent
 
 
-def stage_inputs(params: Train) -> list[Path]:
+def stage_inputs() -> list[Path]:
     """Returns every file that this stage depends on, as declared in dvc.yaml."""
-    deps = read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]
-    paths = [Path(dep.replace("${train.launch}", params.launch)) for dep in deps]
-    files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
-    return [file for file in files if "__pycache__" not in file.parts]
+    deps = map(Path, read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"])
+    files = [path for dep in deps for path in (dep, *dep.rglob("*")) if path.is_file()]
+    return [path for path in files if "__pycache__" not in path.parts]
 
 
 def checkpoint_folder(params: Train, seed: int) -> Path:
@@ -68,7 +67,7 @@ def checkpoint_folder(params: Train, seed: int) -> Path:
         "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }
-    return checkpoint_root() / "train" / fingerprint(values, stage_inputs(params))
+    return checkpoint_root() / "train" / fingerprint(values, stage_inputs())
 
 
 def write_results(points: list[Point], params: Train, trainable: int, percent: float) -> None:

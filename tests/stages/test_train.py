@@ -56,7 +56,7 @@ def test_the_shared_seed_is_used_unless_the_training_has_its_own(
 def test_trainings_with_other_seeds_have_their_own_checkpoints(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stage, "stage_inputs", lambda params: [Path("params.yaml")])
+    monkeypatch.setattr(stage, "stage_inputs", lambda: [Path("params.yaml")])
     params = load_params("train")
     folders = {stage.checkpoint_folder(params, seed) for seed in (1, 2)}
     assert len(folders) == 2
