@@ -1,13 +1,14 @@
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from medtune.runtime.imports import without
 from tests.projects import ROOT
 
-STAGES = {
+COMMANDS = {
     "train": """
 import sys
 from pathlib import Path
@@ -24,8 +25,24 @@ from medtune.scoring.text_scorer import TextScorer
 
 TextScorer(use_stemmer=True)("one", "two", "three")
 """,
+    "medtune check": """
+from pathlib import Path
+from medtune.config.loading import read_yaml, validate
+from medtune.preflight.checks import evaluate_bytes, train_bytes
+from medtune.preflight.memory import Batches, Decoder
+
+params = validate(read_yaml(Path("params.yaml")))
+decoder = Decoder(64, 128, 2, 64, 32, 1000, tied=True, stored_bytes=4)
+batches = Batches(293, 133, 40, 605, 285, 24, 44)
+train_bytes(decoder, params.train, batches, gpu=False, half=False)
+evaluate_bytes(decoder, params, batches, gpu=False, half=False)
+""",
 }
-UNUSED = {"train": ["bitsandbytes"], "baselines": ["scipy", "sklearn"]}
+UNUSED = {
+    "train": ["bitsandbytes"],
+    "baselines": ["scipy", "sklearn"],
+    "medtune check": ["torch", "transformers"],
+}
 
 
 def test_a_hidden_package_is_there_again_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,9 +64,9 @@ def test_a_package_that_is_loaded_is_not_hidden() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_does_not_load_what_its_libraries_offer_beside(stage, base_folder) -> None:
-    code = f"{STAGES[stage]}\nimport sys\nprint(*sys.modules)"
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_does_not_load_what_it_has_no_use_for(name: str, base_folder: Path) -> None:
+    code = f"{COMMANDS[name]}\nimport sys\nprint(*sys.modules)"
     command = [sys.executable, "-c", code, str(base_folder)]
     loaded = subprocess.check_output(command, cwd=ROOT, text=True).split()
-    assert not set(UNUSED[stage]) & set(loaded)
+    assert not set(UNUSED[name]) & set(loaded)
