@@ -1,4 +1,4 @@
-"""The limits of one request, and of how many the server accepts at once."""
+"""The limits of one request, of a text typed on the page, and of the server as a whole."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""The guard's verdicts, its file and its encoder."""
+"""The guard's assessments, its file and its encoder."""
 
 import subprocess
 import sys
@@ -26,28 +26,28 @@ def guard(scope: Kernel, emergency: Kernel, caution: Kernel) -> Guard:
 
 
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
-    verdict = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
-    assert (verdict.medical, verdict.before, verdict.after) == (False, None, None)
+    assessment = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
+    assert (assessment.medical, assessment.before, assessment.after) == (False, None, None)
 
 
 def test_a_possible_emergency_is_never_outside_the_scope() -> None:
-    verdict = guard(NEVER, NEVER, NEVER).check("I want to kill myself")
-    assert verdict.medical and verdict.emergency == "self_harm" and verdict.distress
-    assert verdict.before and not verdict.after
+    assessment = guard(NEVER, NEVER, NEVER).check("I want to kill myself")
+    assert assessment.medical and assessment.emergency == "self_harm" and assessment.distress
+    assert assessment.before and not assessment.after
 
 
 def test_a_question_of_fact_about_suicide_gets_support_and_is_no_distress() -> None:
     never = guard(NEVER, NEVER, NEVER)
-    verdict = never.check("What are risk factors for suicide?")
-    assert verdict.medical and verdict.support
-    assert not verdict.emergency and not verdict.distress
+    assessment = never.check("What are risk factors for suicide?")
+    assert assessment.medical and assessment.support
+    assert not assessment.emergency and not assessment.distress
     after = never.check("Who wrote Hamlet?", ["What are risk factors for suicide?"])
     assert not after.support and not after.distress
 
 
 def test_a_classifier_finds_what_no_rule_does() -> None:
-    verdict = guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
-    assert verdict.medical and not verdict.before and verdict.after
+    assessment = guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
+    assert assessment.medical and not assessment.before and assessment.after
     found = guard(NEVER, ALWAYS, NEVER).check("What is gout?")
     assert found.medical and found.emergency == "heart"
 
@@ -57,8 +57,8 @@ def test_a_question_about_self_harm_may_score_lower() -> None:
     weights, biases = np.zeros((2, DIMENSIONS)), np.array([1.0, 0.0])
     for first, found in (("self_harm", True), ("heart", False)):
         kinds = Kinds.pack([first, "stroke"], weights, biases)
-        verdict = Guard(NEVER, low, NEVER, kinds).check("What is gout?")
-        assert (verdict.emergency == first) is found
+        assessment = Guard(NEVER, low, NEVER, kinds).check("What is gout?")
+        assert (assessment.emergency == first) is found
 
 
 def test_a_question_that_is_hardly_about_self_harm_may_not() -> None:
@@ -134,14 +134,14 @@ def test_any_text_is_a_question(question: str) -> None:
 def test_after_distress_no_question_of_the_conversation_is_outside_medicine() -> None:
     never = guard(NEVER, NEVER, NEVER)
     earlier = ["I feel really low lately", "Who wrote Hamlet?"]
-    verdict = never.check("What is the capital of France?", earlier)
-    assert verdict.medical and verdict.distress and not verdict.emergency
+    assessment = never.check("What is the capital of France?", earlier)
+    assert assessment.medical and assessment.distress and not assessment.emergency
     assert not never.check("What is the capital of France?", earlier[1:]).medical
 
 
 def test_a_plan_after_distress_is_an_emergency() -> None:
-    verdict = guard(NEVER, NEVER, NEVER).check("I have a plan for tonight", ["I feel so low"])
-    assert verdict.emergency == "self_harm" and verdict.medical
+    assessment = guard(NEVER, NEVER, NEVER).check("I have a plan for tonight", ["I feel so low"])
+    assert assessment.emergency == "self_harm" and assessment.medical
 
 
 def test_an_earlier_question_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from medtune.runtime.imports import without
 from tests.projects import ROOT
 
-COMMANDS = {
+PROGRAMS = {
     "train": """
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ from medtune.scoring.text_scorer import TextScorer
 
 TextScorer(use_stemmer=True)("one", "two", "three")
 """,
-    "medtune check": """
+    "memory of a run": """
 from pathlib import Path
 from medtune.config.loading import read_yaml, validate
 from medtune.preflight.checks import evaluate_bytes, train_bytes
@@ -41,7 +41,7 @@ evaluate_bytes(decoder, params, batches, gpu=False, half=False)
 UNUSED = {
     "train": ["bitsandbytes"],
     "baselines": ["scipy", "sklearn"],
-    "medtune check": ["torch", "transformers"],
+    "memory of a run": ["torch", "transformers"],
 }
 
 
@@ -64,9 +64,9 @@ def test_a_package_that_is_loaded_is_not_hidden() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_does_not_load_what_it_has_no_use_for(name: str, base_folder: Path) -> None:
-    code = f"{COMMANDS[name]}\nimport sys\nprint(*sys.modules)"
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_does_not_load_what_it_has_no_use_for(name: str, base_folder: Path) -> None:
+    code = f"{PROGRAMS[name]}\nimport sys\nprint(*sys.modules)"
     command = [sys.executable, "-c", code, str(base_folder)]
     loaded = subprocess.check_output(command, cwd=ROOT, text=True).split()
     assert not set(UNUSED[name]) & set(loaded)
