@@ -17,9 +17,11 @@ if "LOCAL_RANK" in os.environ:  # accelerate offers FSDP to GPUs only
     PartialState(cpu=True).distributed_type = DistributedType.MULTI_GPU
 
 from medtune.config.loading import load_params
-from medtune.modeling.adapters import add_adapter
+from medtune.modeling.adapters import add_adapter, fewer_imports
 from medtune.modeling.loading import load_base
-from medtune.training.loop import Trainer
+
+with fewer_imports(None):  # pytest collects this file first of all that need peft
+    from medtune.training.loop import Trainer
 
 ROWS = {
     "input_ids": [[1, 10 + n % 5, *range(40, 44 + n % 7), 2] for n in range(24)],

@@ -16,7 +16,7 @@ ENVIRONMENT = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 def copy_project(folder: Path) -> None:
     """Makes a repository of the files that git has or would add here, without what was run.
 
-    The guard, else half of a smoke run's time, gets a tenth of its questions.
+    The guard, else half of a smoke run's time, gets a twentieth of its questions.
     """
     command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     for name in filter(None, subprocess.check_output(command, cwd=ROOT, text=True).split("\0")):
@@ -32,7 +32,7 @@ def copy_project(folder: Path) -> None:
     run(folder, "git", "gc", "-q")  # one file to copy in place of a thousand
 
 
-def shorten_questions(lists: Path, every: int = 10) -> None:
+def shorten_questions(lists: Path, every: int = 20) -> None:
     """Keeps one question in `every` of the lists, and all words for their templates."""
     for path in lists.rglob("*.txt"):
         lines = path.read_text().splitlines()

@@ -85,7 +85,7 @@ def test_its_sweep_queues(queueing: Path, name: str, monkeypatch: pytest.MonkeyP
         """Runs `python -m dvc …` in this process: importing it takes longer than queueing."""
         return SimpleNamespace(returncode=dvc(command[3:]))
 
-    warm_python.remember_yaml(monkeypatch.setattr)
+    warm_python.remember_yaml(warm_python.folder(), monkeypatch.setattr)
     preset = presets.load(name)
     run(queueing, "python", "-m", "medtune", "preset", name)
     monkeypatch.chdir(queueing)

@@ -3,7 +3,7 @@
 Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
 imports them; the commands ask it to fork, and the fork runs the module, with the code of the
 folder that it runs in. What it starts with `sys.executable -m` is forked as well. Whatever else
-Python is asked for, it does as always. DVC parses equal YAML only once in a fork.
+Python is asked for, it does as always. DVC parses equal YAML only once in all forks.
 """
 
 import atexit
@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +21,8 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -111,9 +113,7 @@ def stop() -> None:
     if _started.cache_info().currsize:
         process, folder = _started()
         process.communicate()
-        for name in (*COMMANDS, "socket"):
-            (folder / name).unlink()
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)  # a fork may still write there
         _started.cache_clear()
 
 
@@ -122,7 +122,7 @@ def serve(address: str) -> None:
     for name in LIBRARIES:
         import_module(name)
     load()
-    remember_yaml()
+    remember_yaml(Path(address).parent)
     sys.executable = str(Path(address).with_name("python"))
     for finalizer in [*weakref.finalize._registry]:
         finalizer.atexit = False  # torch would take back its operators at the end of each fork
@@ -176,31 +176,28 @@ def load() -> None:
     del sys.path[0]
 
 
-@cache
-def remembering() -> Callable[..., Any]:
-    """Returns DVC's function that parses YAML, which here parses equal texts once."""
+def remember_yaml(folder: Path, replace: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Lets DVC parse equal texts once, of which processes share a folder; a test gives its setattr.
+
+    DVC reads params.yaml for each stage, and dvc.lock for each that it has run.
+    """
+    from dvc.utils import serialize, strictyaml
     from dvc.utils.serialize import _yaml
 
     parse = _yaml.parse_yaml
 
-    @lru_cache(100)
-    def parsed(text: str, path: str) -> bytes:
-        return pickle.dumps(parse(text, path))
-
     def remembered(text: str, path: str, typ: str = "safe") -> Any:
-        return pickle.loads(parsed(text, path)) if typ == "safe" else parse(text, path, typ)
+        file = folder / sha256(f"{typ}: {text}".encode()).hexdigest()
+        with suppress(FileNotFoundError):
+            return pickle.loads(file.read_bytes())
+        parsed = parse(text, path, typ)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            pickle.dump(parsed, part)
+        Path(part.name).rename(file)
+        return parsed
 
-    return remembered
-
-
-def remember_yaml(replace: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Lets DVC parse params.yaml once, which it reads for each stage; a test gives its setattr."""
-    from dvc.utils import serialize, strictyaml
-    from dvc.utils.serialize import _yaml
-
-    function = remembering()
     for module in (_yaml, serialize, strictyaml):
-        replace(module, "parse_yaml", function)
+        replace(module, "parse_yaml", remembered)
 
 
 def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | None:
