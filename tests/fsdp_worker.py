@@ -20,7 +20,7 @@ from medtune.config.loading import load_params
 from medtune.modeling.adapters import add_adapter, fewer_imports
 from medtune.modeling.loading import load_base
 
-with fewer_imports(None):  # pytest collects this file first of all that need peft
+with fewer_imports(None):  # pytest, too, loads peft here first, without bitsandbytes
     from medtune.training.loop import Trainer
 
 ROWS = {

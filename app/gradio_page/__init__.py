@@ -10,12 +10,12 @@ from typing import Any
 def _import_gradio() -> None:
     """Imports Gradio, which at each start spends seconds on type stubs that nobody here reads.
 
-    It writes none for a class whose source file it cannot find.
+    Gradio writes none for a class whose source file it cannot find.
     """
     find = inspect.getfile
 
     def find_others(object: Any) -> str:
-        if getattr(object, "__module__", "").startswith("gradio."):
+        if str(getattr(object, "__module__", None)).startswith("gradio."):
             raise OSError("no stub is wanted")
         return find(object)
 
