@@ -4,6 +4,7 @@ import fcntl
 import gc
 import os
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,8 +39,24 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return max(1, min(cores + 1, fitting, MOST_WORKERS))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Forks the processes of pytest-xdist from one that has loaded the libraries.
+
+    Their slow tests' commands are forked from the same.
+    """
+    if config.option.markexpr == "not slow":
+        return
+    os.environ[warm_python.SHARED] = str(warm_python.folder())
+    for spec in specs:
+        spec.python = str(warm_python.folder() / warm_python.WORKER)
+
+
 if WORKER:
     gc.disable()  # what collection imports stays: to look through it again and again takes seconds
+    if warm_python.SHARED not in os.environ:
+        parsed = tempfile.TemporaryDirectory()
+        warm_python.remember_yaml(Path(parsed.name))
 
 
 def pytest_collection_finish() -> None:

