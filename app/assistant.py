@@ -10,7 +10,7 @@ from app.api.chat_bodies import FinishReason
 from app.api.errors import ApiError, busy, too_long
 from app.guard_remarks import GAP, Remarks, own_words
 from app.request_queue import End, Engine, Job, QueueFullError
-from app.stops import StopStrings
+from app.stop_strings import StopStrings
 from medtune.config.schema import Evaluate
 from medtune.modeling.prompts import Message, PromptEncoder, in_turns
 

@@ -11,7 +11,7 @@ from app.assistant import Assistant, Reply
 from app.continuous_batching.log_probabilities import TokenScores
 from app.guard_remarks import Remarks
 from app.request_queue import End, QueueFullError
-from app.stops import StopStrings
+from app.stop_strings import StopStrings
 from medtune.config.schema import Evaluate
 from medtune.guard.notices import Notice
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.stops import StopStrings
+from app.stop_strings import StopStrings
 
 
 @pytest.mark.parametrize(
