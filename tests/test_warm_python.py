@@ -1,14 +1,16 @@
 """Commands that start at once do what a new interpreter does."""
 
+import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests import warm_python
-from tests.projects import attempt, run, warm_environment
+from tests.projects import ROOT, attempt, run, warm_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -48,3 +50,24 @@ def test_a_client_that_is_killed_before_it_asks_harms_no_other(tmp_path: Path) -
         client.connect(str(warm_python.folder() / "socket"))
     (tmp_path / "stage.py").write_text("print('here')\n")
     assert run(tmp_path, "python", "-m", "stage").stdout == "here\n"
+
+
+LOCK = """
+from dvc.utils.serialize import modify_yaml
+
+params = {"lr": 1e-05, "path": "yes", "empty": None, "kinds": ["a", "1.0"], "text": "a: b " * 30}
+for name in ("clean", "train", "clean"):
+    with modify_yaml("dvc.lock") as lock:
+        lock["stages"][name] = {"cmd": f"run {name}", "params": {"params.yaml": params}}
+"""
+
+
+def test_what_dvc_writes_into_a_remembered_file_is_what_it_writes_into_any(tmp_path: Path) -> None:
+    written = []
+    for name, python in (("warm", "python"), ("new", sys.executable)):
+        (tmp_path / name).mkdir()
+        shutil.copy(ROOT / "dvc.lock", tmp_path / name)
+        (tmp_path / name / "changes.py").write_text(LOCK)
+        run(tmp_path / name, python, "-m", "changes")
+        written.append((tmp_path / name / "dvc.lock").read_text())
+    assert written[0] == written[1] and "run train" in written[0]

@@ -29,7 +29,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 EXECUTABLE = sys.executable
 SHARED = "MEDTUNE_WARM_PYTHON"  # names the folder that a process of tests shares with others
@@ -194,27 +194,38 @@ def load() -> None:
 def remember_yaml(folder: Path) -> None:
     """Lets ruamel.yaml parse equal texts once in all forks, which share a folder.
 
-    Each stage reads params.yaml, and each command of DVC reads dvc.lock for each stage that it has
-    run.
+    Each stage reads params.yaml, and DVC reads dvc.lock again after each stage that it has added.
     """
+    from dvc.utils.serialize import _yaml
     from ruamel.yaml import YAML
 
-    load = YAML.load
+    load, dump = YAML.load, _yaml._dump
+
+    def file(yaml: YAML, text: str) -> Path:
+        asked = f"{yaml.typ} {yaml.pure} {yaml.Composer} {text}"
+        return folder / sha256(asked.encode()).hexdigest()
+
+    def keep(parsed: Any, file: Path) -> None:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            pickle.dump(parsed, part)
+        Path(part.name).rename(file)
 
     def remembered(yaml: YAML, stream: Any) -> Any:
         if not isinstance(stream, str):
             return load(yaml, stream)
-        asked = f"{yaml.typ} {yaml.pure} {yaml.Composer} {stream}"
-        file = folder / sha256(asked.encode()).hexdigest()
         with suppress(FileNotFoundError):
-            return pickle.loads(file.read_bytes())
+            return pickle.loads(file(yaml, stream).read_bytes())
         parsed = load(yaml, stream)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            pickle.dump(parsed, part)
-        Path(part.name).rename(file)
+        keep(parsed, file(yaml, stream))
         return parsed
 
-    YAML.load = remembered
+    def remembering(data: Any, stream: TextIO) -> None:
+        dump(data, text := io.StringIO())
+        stream.write(text.getvalue())
+        if "#" not in text.getvalue():  # comments move when they are written
+            keep(data, file(YAML(typ="rt"), text.getvalue()))
+
+    YAML.load, _yaml._dump = remembered, remembering
 
 
 def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | None:

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from tests.warm_python import LIBRARIES
 
 # Many checkpoints, and noise that a training which goes on must draw as if it had never stopped.
-SETTINGS = {"num_train_epochs": 4, "save_steps": 2, "lora_dropout": 0.1, "neftune_noise_alpha": 5}
+SETTINGS = {"num_train_epochs": 3, "save_steps": 2, "lora_dropout": 0.1, "neftune_noise_alpha": 5}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 BEFORE, BETWEEN = "before the first checkpoint", "between checkpoints"
 CHECKPOINT, OUTPUTS = "writing a checkpoint", "writing outputs"
