@@ -21,6 +21,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return json.loads(SEEDS.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_table_of_seeds_has_parameters_and_data_of_dvc_lock(table: dict[str, Any]) -> None:
     """The code may be newer as long as it answers and scores the workspace's seed as before."""
     now = provenance(read_lock(""))

@@ -71,6 +71,7 @@ def test_copies_boilerplate_and_dirt_come_at_their_rates(
         assert abs(count / SIZE - RATES[name]) < 4 * (RATES[name] / SIZE) ** 0.5, name
 
 
+@pytest.mark.slow
 def test_questions_of_different_generations_differ_and_topics_keep_their_size(
     made: list[Card],
 ) -> None:

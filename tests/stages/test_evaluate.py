@@ -61,6 +61,7 @@ def project(
     return tmp_path
 
 
+@pytest.mark.slow
 def test_metrics_hold_every_score_and_how_it_is_computed(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def rows_of(name: str) -> int:
     return pq.read_table(f"data/predictions/{name}.parquet").num_rows
 
 
+@pytest.mark.slow
 def test_a_model_that_is_shown_cards_answers_only_the_cards_questions(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def assert_nothing_is_shared(parts: Parts) -> None:
         assert not any(len(a & b) >= similarity * len(a | b) for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_no_topic_straddles_splits_and_the_metrics_say_so(run: Callable[..., Parts]) -> None:
     parts = run(findings(600))
     topics = [set(parts[name]["topic"]) for name in SPLITS]

@@ -220,6 +220,7 @@ def said(*texts: str) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
 
 
+@pytest.mark.slow
 def test_conversations_are_counted_by_records_rows_and_turns(run_stage: Main) -> None:
     talk = RECORD | {"id": "a:3", "history": said("My toe hurts.", "Since when?")}
     long = RECORD | {"id": "a:4", "question": "What is gout? " * 5}

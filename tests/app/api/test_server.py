@@ -187,6 +187,7 @@ def test_control_tokens_in_a_message_are_text(
     assert [i for i in ids if i in special] == [i for i in plain if i in special]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "status", "param", "says"),
     [

@@ -111,6 +111,7 @@ def test_a_saved_prefix_changes_no_answer(
     assert drive(batch, list(range(20)), [PARAMS] * 20, {-1}) == expected
 
 
+@pytest.mark.slow
 def test_the_saved_prefix_of_a_prompt_is_not_computed_again(model: Any) -> None:
     taken: list[int] = []
     embeddings = model.get_input_embeddings()

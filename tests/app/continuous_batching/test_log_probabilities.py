@@ -12,6 +12,7 @@ from tests.tiny_models import random_model
 TEXTS = [[257, *range(30, 30 + count)] for count in (0, 1, 8, 16, 17, 40)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "mistral"])
 def test_scores_are_those_of_each_text_alone(
     kind: str, base_folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,7 @@ def test_few_items_start_no_process(items, monkeypatch):
     assert list(map_in_order(operator.neg, range(items), alone=3)) == [-n for n in range(items)]
 
 
+@pytest.mark.slow
 def test_few_items_are_taken_ahead(monkeypatch):
     monkeypatch.setattr(workers, "core_count", lambda: 2)
     taken = []

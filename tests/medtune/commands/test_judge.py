@@ -128,6 +128,7 @@ def test_another_opponent_and_fewer_pairs_can_be_asked_for(
     assert (content["opponent"], content["n"]) == ("base model", 3)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_one_line(
     judge: JudgeServer, medtune: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -132,6 +132,7 @@ def test_comments_of_the_user_are_kept():
     assert "\n# tried 43 as well\nseed: 42 " in params_text()
 
 
+@pytest.mark.slow
 def test_numbers_keep_the_format_of_the_preset():
     presets.write(presets.load("medical-education"))
     assert "\n  lr: 5.0e-5 " in params_text()
@@ -225,6 +226,7 @@ def test_texts_and_lists_of_a_sweep_reach_dvc_whole():
     assert [override.value() for override in overrides] == [prompt, ["q_proj", "v_proj"]]
 
 
+@pytest.mark.slow
 def test_queue_stops_at_the_first_refusal(medtune, monkeypatch, capsys):
     codes = iter([0, 255])
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=next(codes)))
@@ -242,6 +244,7 @@ def test_queue_without_a_sweep_is_refused_before_anything_is_written(medtune, ca
     assert params_text() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_sweep_has_known_keys_distinct_names_and_its_preset_first(name):
     preset = presets.load(name)

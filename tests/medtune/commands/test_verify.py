@@ -39,6 +39,7 @@ def commands() -> typer.Typer:
     return cli
 
 
+@pytest.mark.slow
 def test_intact_outputs_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     command.verify()
     assert capsys.readouterr().out.startswith("2 outputs and DVC's cache are what")

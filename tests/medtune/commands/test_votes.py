@@ -53,6 +53,7 @@ def test_the_win_rate_is_told_with_interval_agreement_and_kinds(
     assert "11 votes" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_report_gets_the_votes_on_its_own_answers_alone(project: Path) -> None:
     cast(vote(kind="</script>"), vote("a", question="old?", adapter="other"))
     script = command.RESULTS.with_suffix(".js")

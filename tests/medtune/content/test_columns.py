@@ -47,6 +47,7 @@ def test_rows_get_the_counts_of_the_scores_of_content() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_fact_needs_its_words_even_if_the_frame_has_them() -> None:
     scored = with_content(
         predictions("It belongs to the inherited metabolic diseases.", "", ""), CARDS, TRAINING

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from medtune.content.encoder import DIMENSIONS, encoded
 
 
+@pytest.mark.slow
 def test_texts_of_one_meaning_are_nearer_than_others() -> None:
     heart, cardiac, weather = encoded(["Heart attack", "Myocardial infarction", "Rain tomorrow"])
     assert heart @ cardiac > heart @ weather + 0.2

@@ -75,6 +75,7 @@ def test_tables_hold_what_can_be_counted_by_hand() -> None:
     assert tokens == ("prompt and answer", "tokens", "train", 3, 20, 10, 11, 20, 29, 30)
 
 
+@pytest.mark.slow
 def test_what_a_stage_has_not_counted_is_left_out() -> None:
     cards = make_cards()
     known = make_tables(cards.drop(columns="tokens"), {})
@@ -108,6 +109,7 @@ def test_the_limit_is_a_line_unless_it_is_far_away() -> None:
     assert "train: 3 cards, median 20" in texts(near) and "limit 4096" in texts(far)
 
 
+@pytest.mark.slow
 def test_sizes_are_points_even_where_no_card_has_a_topic() -> None:
     cards = make_cards().assign(topic="")
     groups, topics = draw_sizes(make_tables(cards, {})["sizes"]).axes

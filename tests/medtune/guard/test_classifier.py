@@ -25,6 +25,7 @@ def guard(scope: Kernel, emergency: Kernel, caution: Kernel) -> Guard:
     return Guard(scope, emergency, caution, HEART)
 
 
+@pytest.mark.slow
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
     assessment = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
     assert (assessment.medical, assessment.before, assessment.after) == (False, None, None)

@@ -215,6 +215,7 @@ def test_every_axis_says_what_it_shows(facts: Facts) -> None:
         assert text in texts(draw()), text
 
 
+@pytest.mark.slow
 def test_questions_say_how_many_got_better_and_worse(facts: Facts) -> None:
     text = texts(questions(facts.answers))
     assert "1 worse" in text and "2 better" in text and "1 unchanged" in text

@@ -82,6 +82,7 @@ def test_examples_are_the_first_cards_of_three_kinds(
     assert chosen("aa") == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_changed_params_are_those_that_differ_from_the_default_preset() -> None:
     params = {name: load_params(name).model_dump() for name in ("download", "split", "train")}
     sources = params["download"].items()

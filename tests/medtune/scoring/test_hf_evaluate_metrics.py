@@ -43,6 +43,7 @@ def metric(name: str, **more: Any) -> Metric:
     return Metric(name=name, **more)
 
 
+@pytest.mark.slow
 def test_a_metric_of_ones_own_scores_each_answer_without_a_network() -> None:
     metrics = [
         metric("custom_metrics/overlap", higher_is_better=True),

@@ -27,6 +27,7 @@ def test_letters_of_all_scripts_are_kept_in_one_spelling(text: str, words: list[
     assert UnicodeTokenizer(use_stemmer=False).tokenize(text) == words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_stemmer", [False, True])
 @settings(deadline=None)
 @given(text=strategies.text(strategies.characters(max_codepoint=127)))

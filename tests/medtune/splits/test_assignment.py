@@ -40,12 +40,14 @@ def test_shares_are_met_within_the_size_of_groups(groups: pd.Series) -> None:
     assert found["test"] == pytest.approx(PARAMS.shares.test, abs=0.03)
 
 
+@pytest.mark.slow
 def test_a_group_that_is_too_large_goes_to_train() -> None:
     names = pd.Series(["giant"] * 100 + [f"small {n}" for n in range(500)])
     for seed in range(20):
         assert set(assign(names, PARAMS, seed)[:100]) == {"train"}
 
 
+@pytest.mark.slow
 def test_a_few_unrelated_records_can_be_split() -> None:
     few = pd.Series([f"group {n}" for n in range(9)])
     found = [set(assign(few, PARAMS, seed)) for seed in range(60)]

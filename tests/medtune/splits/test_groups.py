@@ -135,6 +135,7 @@ def test_new_cards_of_a_group_keep_its_name() -> None:
     assert group_names(more, components(more, SIMILARITY))[:40].equals(names)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_cards_changes_no_group() -> None:
     chooser = random.Random(0)
     cards = [(f"{n}?", edited(text(n // 3, 25), "mixed", chooser), "") for n in range(600)]

@@ -212,6 +212,7 @@ def test_any_rows_in_any_batches(model: Any, rows: list[Row], batch_size: int) -
     assert_equal(model, rows, batch_size)
 
 
+@pytest.mark.slow
 def test_each_row_of_a_batch_has_the_losses_that_it_has_alone(model: Any) -> None:
     rows = [row(length, start) for length in (2, 3, 9, 40) for start in range(0, length, 3)]
     ids, starts = zip(*rows, strict=True)

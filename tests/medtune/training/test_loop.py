@@ -150,6 +150,7 @@ def test_unknown_target_modules_are_refused_with_those_there_are(
         run(base_folder, target_modules=names)
 
 
+@pytest.mark.slow
 def test_a_loss_that_explodes_stops_the_training(base_folder: Path) -> None:
     with pytest.raises(InputError, match=r"the training loss is (nan|inf) after step 1: lower"):
         run(base_folder, lr=1e30, warmup_steps=0)
