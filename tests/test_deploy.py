@@ -115,6 +115,7 @@ def left_out(path: str) -> bool:
     return excluded
 
 
+@pytest.mark.slow
 def test_the_image_gets_the_whole_clone_and_nothing_that_was_run_in_it() -> None:
     tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
     assert len(tracked) > 300 and [name for name in tracked if left_out(name)] == []

@@ -178,6 +178,7 @@ def stage_names() -> set[str]:
     return {*items, *(f"{name}@{key}" for name, keys in items.items() for key in keys)}
 
 
+@pytest.mark.slow
 def test_commands_are_found_on_many_pages() -> None:
     assert len(TEXTS) >= 12
     counts = {name: sum(words[0] == name for words in commands()) for name in CHECKS}
@@ -231,6 +232,7 @@ MADE_ELSEWHERE = {
 }
 
 
+@pytest.mark.slow
 def test_every_path_is_in_the_checkout_or_is_made() -> None:
     made = outputs() | {str(parent) for path in outputs() for parent in Path(path).parents}
     made |= MADE_ELSEWHERE

@@ -30,6 +30,7 @@ def test_the_table_of_seeds_has_parameters_and_data_of_dvc_lock(table: dict[str,
     assert len(table["seeds"]) >= 5
 
 
+@pytest.mark.slow
 def test_the_table_of_seeds_has_the_answers_of_the_workspace(table: dict[str, Any]) -> None:
     if not RULE_ANSWERS.is_file():
         pytest.skip("no run is here: the scores of the committed one are compared below")

@@ -185,6 +185,7 @@ def test_an_emergency_is_answered_though_all_places_are_taken(
     assert choice["delta" if stream else "message"]["content"] == CALL
 
 
+@pytest.mark.slow
 def test_an_emergency_is_answered_though_the_model_fails(guarded: Any, spoken: Any) -> None:
     batch = spoken()
     batch.error = MemoryError("no room")
@@ -221,6 +222,7 @@ def test_the_model_does_not_see_the_fixed_texts_of_earlier_answers(
     assert batch.prompts[0] == batch.prompts[1] == batch.prompts[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [[], ["What is gout?"]])
 def test_an_emergency_that_is_too_long_is_answered_by_the_fixed_text_alone(
     guarded: Any, spoken: Any, before: list[str]

@@ -44,6 +44,7 @@ def chat(*arguments: str) -> int:
     return int(stopped.value.code or 0)
 
 
+@pytest.mark.slow
 def test_every_option_and_limit_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[tuple[Options, Limits]] = []
     monkeypatch.setattr("app.__main__.serve", lambda *both: served.append(both))

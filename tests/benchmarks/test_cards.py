@@ -104,6 +104,7 @@ def test_an_edit_changes_a_tenth_of_the_words_at_most() -> None:
     assert edited("too short to edit", draw) == "too short to edit"
 
 
+@pytest.mark.slow
 def test_cards_survive_the_file(made: list[Card], tmp_path: Path) -> None:
     write_cards(tmp_path / "raw/cards.parquet", iter(made[:70]))
     assert read_cards(tmp_path / "raw/cards.parquet") == made[:70]

@@ -18,6 +18,7 @@ def test_training_and_answering_are_measured(tmp_path: Path) -> None:
     assert costs.measured_table(found).columns[0] == "tokens a card"
 
 
+@pytest.mark.slow
 def test_a_run_is_calculated_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random_weights("tiny", tmp_path, "cpu")
     monkeypatch.setattr(costs, "train_flops", lambda *_: 6.5e13)

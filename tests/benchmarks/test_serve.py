@@ -34,17 +34,20 @@ def echo(request: httpx2.Request) -> httpx2.Response:
     return said("", body["messages"][0]["content"], "!", tokens=body["max_tokens"])
 
 
+@pytest.mark.slow
 def test_a_reply_holds_text_tokens_and_the_time_to_the_first_text() -> None:
     reply = run(echo, lambda client: client.ask("Hi"))
     assert (reply.status, reply.text, reply.tokens) == (200, "Hi!", 9)
     assert 0 < reply.first_s < 10
 
 
+@pytest.mark.slow
 def test_an_error_within_a_stream_is_no_success() -> None:
     broken = httpx2.Response(200, text=event({"error": {"message": "broken"}}))
     assert run(lambda _: broken, lambda client: client.ask("Hi")).status == 500
 
 
+@pytest.mark.slow
 def test_replies_come_in_the_order_of_the_questions() -> None:
     questions = [str(n) for n in range(9)]
     replies, rate = run(echo, lambda client: throughput(client, questions, 4))
@@ -52,12 +55,14 @@ def test_replies_come_in_the_order_of_the_questions() -> None:
     assert rate > 0
 
 
+@pytest.mark.slow
 def test_a_refusal_ends_the_measurement() -> None:
     refused = httpx2.Response(503)
     with pytest.raises(InputError, match="refused 2 requests with 503"):
         run(lambda _: refused, lambda client: throughput(client, ["a", "b"], 2))
 
 
+@pytest.mark.slow
 def test_a_load_counts_what_is_refused_and_what_fails() -> None:
     calls = []
 

@@ -43,6 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_rule_answers_validation_and_test_in_the_order_of_the_cards(project: Path) -> None:
     baselines.main()
     table = pq.read_table(baselines.PREDICTIONS)
@@ -61,6 +62,7 @@ def test_every_rule_answers_validation_and_test_in_the_order_of_the_cards(projec
     assert answers["fill_in"] == "Turner syndrome is inherited in a dominant manner."
 
 
+@pytest.mark.slow
 def test_the_chosen_sentence_and_the_scores_can_be_read(project: Path) -> None:
     baselines.main()
     metrics = json.loads(baselines.METRICS.read_text(encoding="utf-8"))
@@ -69,6 +71,7 @@ def test_the_chosen_sentence_and_the_scores_can_be_read(project: Path) -> None:
     assert metrics["n.test"] == metrics["names_found.test"] == 2
 
 
+@pytest.mark.slow
 def test_a_kind_without_training_cards_learns_from_all(project: Path) -> None:
     write_split("test", ("Measles",), kind="new")
     baselines.main()

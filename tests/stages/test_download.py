@@ -43,6 +43,7 @@ def download(target: str, uri: str | list[str] | None, monkeypatch: pytest.Monke
     main()
 
 
+@pytest.mark.slow
 def test_dataset_of_a_hub_replaces_the_earlier_one(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +61,7 @@ def test_files_of_several_sources_lie_in_one_folder(
     assert tree(Path("data")) == {"raw/a.csv": b"question,answer\n", "raw/deep/b.csv": b"b"}
 
 
+@pytest.mark.slow
 def test_sources_with_the_same_file_are_refused(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def test_metrics_hold_every_score_and_how_it_is_computed(
     assert general["question"].to_pylist() == list(QUESTIONS)
 
 
+@pytest.mark.slow
 def test_thoughts_before_answers_are_counted_and_not_scored(
     project: Path,
     tokenizer: Any,

@@ -174,6 +174,7 @@ def test_a_topic_of_half_of_the_data_goes_to_train(run: Callable[..., Parts]) ->
     assert Counter(places(parts).values())["test"] > 10
 
 
+@pytest.mark.slow
 def test_cards_with_one_answer_cannot_fill_three_splits(run: Callable[..., Parts]) -> None:
     rows = [card(f"disease {n}", "It is inherited.", f"disease {n}") for n in range(100)]
     message = r"100 records in 100 groups leave the split validation and test empty \(\d+ left out"
@@ -182,6 +183,7 @@ def test_cards_with_one_answer_cannot_fill_three_splits(run: Callable[..., Parts
     assert not stage.SPLIT.exists()
 
 
+@pytest.mark.slow
 def test_one_record_cannot_fill_three_splits(run: Callable[..., Parts]) -> None:
     with pytest.raises(InputError, match=r"1 records in 1 groups leave the split .* empty"):
         run(findings(1))

@@ -123,6 +123,7 @@ def test_a_long_card_is_dropped_but_a_reference_of_the_test_split_is_cut(
         assert all(row["input_ids"][-1] == encoder.end_id for row in rows)
 
 
+@pytest.mark.slow
 def test_cut_and_dropped_cards_are_counted_per_split(run_stage: Main) -> None:
     cut = run_stage(RECORD, LONG)
     dropped = run_stage(RECORD, LONG, truncation="drop")
@@ -135,6 +136,7 @@ def test_cut_and_dropped_cards_are_counted_per_split(run_stage: Main) -> None:
     assert len(test) == 5 and all(cut[key] == dropped[key] for key in test)
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_files(run_stage: Main) -> None:
     metrics = run_stage(RECORD, LONG)
     rows = read_tokens(TOKENS / "train.arrow").to_pylist()
@@ -161,6 +163,7 @@ def test_a_prompt_without_room_for_an_answer_is_an_error(run_stage: Main, tokeni
     assert (metrics["test.records"], metrics["test.truncated"]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_test_questions_without_room_are_dropped_with_a_warning(
     run_stage: Main, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +181,7 @@ def test_a_split_without_records_is_an_error(run_stage: Main) -> None:
         run_stage(LONG, truncation="drop")
 
 
+@pytest.mark.slow
 def test_the_disclaimer_is_learned_but_not_tested(run_stage: Main) -> None:
     metrics = run_stage(RECORD, RECORD, disclaimer="Ask a doctor.")
     train, test = (read_tokens(TOKENS / f"{name}.arrow").to_pylist() for name in ("train", "test"))
@@ -242,6 +246,7 @@ def test_conversations_are_counted_by_records_rows_and_turns(run_stage: Main) ->
     assert run_stage(talk, long, truncation="drop")["train.dropped"] == 1
 
 
+@pytest.mark.slow
 def test_only_data_with_conversations_has_their_columns(run_stage: Main) -> None:
     metrics = run_stage(RECORD)
     assert read_tokens(TOKENS / "train.arrow").schema == SCHEMA

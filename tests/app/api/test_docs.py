@@ -15,6 +15,7 @@ FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-co
 ASK = "/v1/chat/completions"
 
 
+@pytest.mark.slow
 def test_the_page_names_only_files_of_this_server(serve: Callable[..., Any], batch: Any) -> None:
     client = serve(batch, key="sesame")
     page = client.get("/docs")

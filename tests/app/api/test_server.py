@@ -54,6 +54,7 @@ def test_an_answer_comes_piece_by_piece(serve: Serve, spoken: Any) -> None:
     assert reasons == [None] * (len(chunks) - 1) + ["stop"]
 
 
+@pytest.mark.slow
 def test_a_character_that_is_cut_off_shows_as_such_at_the_end(
     serve: Serve, spoken: Any, encoder: PromptEncoder
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_conversation_is_what_the_model_was_trained_on(
     assert spoken.prompts == [first, second]
 
 
+@pytest.mark.slow
 def test_each_turn_of_a_learned_conversation_gets_the_ids_of_training(
     serve: Serve, spoken: Any, encoder: PromptEncoder
 ) -> None:
@@ -278,11 +280,13 @@ def test_a_temperature_that_makes_logits_infinite_is_greedy(
     assert [params.temperature for params in spoken.params] == [used]
 
 
+@pytest.mark.slow
 def test_a_request_may_ask_for_fewer_repetitions(serve: Serve, spoken: Any) -> None:
     assert serve(spoken).post(URL, json=question(frequency_penalty=0.5)).status_code == 200
     assert [params.frequency_penalty for params in spoken.params] == [0.5]
 
 
+@pytest.mark.slow
 def test_a_large_body_is_refused_also_in_pieces(serve: Serve, spoken: Any) -> None:
     client = serve(spoken)
     large = json.dumps(question("a" * 40_000)).encode()
@@ -323,6 +327,7 @@ def test_a_full_queue_says_when_to_come_again(serve: Serve, spoken: Any) -> None
         assert response.json()["error"]["code"] == "busy"
 
 
+@pytest.mark.slow
 def test_an_error_of_ours_is_said_without_details(serve: Serve, spoken: Any) -> None:
     client = serve(spoken)
     spoken.error = ValueError("secret path")
@@ -333,6 +338,7 @@ def test_an_error_of_ours_is_said_without_details(serve: Serve, spoken: Any) -> 
     assert client.post(URL, json=question()).status_code == 200
 
 
+@pytest.mark.slow
 def test_models_are_those_of_the_engine(serve: Serve, batch: Any) -> None:
     client = serve(batch, type(batch)())
     models = client.get("/v1/models").json()
@@ -341,6 +347,7 @@ def test_models_are_those_of_the_engine(serve: Serve, batch: Any) -> None:
     assert client.get("/v1/models/gpt-4").status_code == 404
 
 
+@pytest.mark.slow
 def test_health_and_readiness_are_told_apart(serve: Serve, spoken: Any) -> None:
     client = serve(spoken)
     assert client.get("/health").json() == {"status": "ok"}
@@ -374,6 +381,7 @@ def test_unknown_paths_and_methods_are_errors_of_the_same_form(serve: Serve, bat
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "empty",
     [

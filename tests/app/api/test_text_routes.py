@@ -66,6 +66,7 @@ def test_several_prompts_get_their_answers_in_order(serve: Serve, spoken: Any) -
     assert refused.status_code == 400 and "at most 2" in refused.json()["error"]["message"]
 
 
+@pytest.mark.slow
 def test_log_probabilities_are_those_of_each_token(
     serve: Serve, spoken: Any, encoder: PromptEncoder
 ) -> None:

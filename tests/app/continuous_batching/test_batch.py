@@ -124,6 +124,7 @@ def test_the_saved_prefix_of_a_prompt_is_not_computed_again(model: Any) -> None:
     assert taken == [8, 8, 3]  # filled up from 3 and from 6 + 1 + 1
 
 
+@pytest.mark.slow
 def test_memory_of_a_large_batch_is_given_back_when_it_is_empty(model: Any, small: None) -> None:
     batch = ContinuousBatch(model)
     slots = []

@@ -68,6 +68,7 @@ def test_turns_settings_and_system_prompt_reach_the_model(
     assert note_of(updates) == "Cut at the maximum length; you can raise it in the settings."
 
 
+@pytest.mark.slow
 def test_a_long_conversation_continues_without_its_oldest_turns(
     make: Any, spoken: Any, encoder: PromptEncoder
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_long_conversation_continues_without_its_oldest_turns(
     assert refused["question"] == "long " * 300 and "only 180 fit" in refused["note"]
 
 
+@pytest.mark.slow
 def test_a_conversation_continues_beyond_the_limit_of_messages(make: Any, spoken: Any) -> None:
     events = make(spoken, max_messages=4)
     notes = [note_of(run(chat(events, f"{n}?"))) for n in range(3)]
@@ -92,6 +94,7 @@ def test_a_conversation_continues_beyond_the_limit_of_messages(make: Any, spoken
     ]
 
 
+@pytest.mark.slow
 def test_only_so_many_turns_are_kept(
     make: Any, spoken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +186,7 @@ def test_what_cannot_be_answered_is_one_line_and_the_question_comes_back(
         assert last["send"]["visible"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("question", "settings"),
     [
@@ -230,6 +234,7 @@ def test_both_models_answer_side_by_side(make: Any, spoken: Any, encoder: Prompt
     assert spoken.prompts == base.prompts == [encoder.question_ids("What is gout?")]
 
 
+@pytest.mark.slow
 def test_an_emergency_is_an_alert_that_stays_until_the_conversation_is_cleared(
     make: Any, spoken: Any
 ) -> None:
@@ -244,6 +249,7 @@ def test_an_emergency_is_an_alert_that_stays_until_the_conversation_is_cleared(
     assert not [update for update in run(chat(events, "What is gout?")) if "alert" in update]
 
 
+@pytest.mark.slow
 def test_a_turn_that_is_dropped_leaves_its_alert_and_its_distress(
     make: Any, spoken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from app.gradio_page.alerts import alert
 from app.gradio_page.events import Events
 from app.gradio_page.formatting import MESSAGES
@@ -30,6 +32,7 @@ def again(events: Events, *settings: Any) -> Any:
     return events.again(given("", *settings), ME)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_last_question_is_asked_again_with_the_present_settings(
     make: Any, spoken: Any, encoder: PromptEncoder
 ) -> None:
@@ -79,6 +82,7 @@ def test_a_question_that_was_edited_away_still_shows_its_distress(make: Any, spo
     assert judged[-1] == ["I feel low", "What is gout?"]
 
 
+@pytest.mark.slow
 def test_a_kept_conversation_goes_on_with_its_alert_but_cannot_be_rated(
     make: Any, spoken: Any, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_cards_are_read_from_a_split_and_a_missing_one_has_none(tmp_path: Path) 
     assert NearestCards.load(tmp_path / "none.parquet").nearest("gout") == []
 
 
+@pytest.mark.slow
 def test_thousands_of_cards_are_indexed_in_no_time() -> None:
     cards = [(f"What is disease {n}?", f"A disorder of organ {n % 70}.") for n in range(2_000)]
     start = time.process_time()

@@ -91,6 +91,7 @@ def rate(ratings: Ratings, given: Any, comment: str = "") -> Any:
     return asyncio.run(rated())
 
 
+@pytest.mark.slow
 def test_a_rating_is_saved_with_its_comment(make: Any, spoken: Any, tmp_path: Path) -> None:
     events = make(spoken, type(spoken)(spoken.reply))
     ratings = ratings_of(events, tmp_path)

@@ -102,6 +102,7 @@ def test_a_file_that_was_cut_off_is_mended_in_place_and_kept_aside(length: int) 
     assert (LOCK.read_text() if LOCK.exists() else "") == whole_part(TEXT[:length])
 
 
+@pytest.mark.slow
 def test_a_file_that_is_left_has_whole_hashes_only() -> None:
     """With half a hash DVC would look for that file, not find it, and run the stage again."""
     for length in range(len(TEXT)):

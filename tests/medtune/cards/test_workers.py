@@ -77,6 +77,7 @@ def test_an_error_in_work_or_items_comes_through(count):
         list(map_in_order(operator.neg, items(), alone=1))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_clear_line(monkeypatch):
     monkeypatch.setattr(workers, "core_count", lambda: 2)
     with pytest.raises(InputError, match="a worker process was killed, most likely for lack of me"):

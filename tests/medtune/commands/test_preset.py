@@ -52,6 +52,7 @@ def test_all_presets_are_found():
     assert {"default", "smoke", *PUBLISHED} <= set(presets.names()) == set(NAMES)
 
 
+@pytest.mark.slow
 def test_shipped_params_are_the_default_preset_to_the_byte():
     shipped = params_text()
     presets.write(presets.load("default"))
@@ -126,6 +127,7 @@ def test_default_undoes_hand_edits_and_what_dvc_wrote():
     assert params_text().split() == shipped.split(), "only blanks before a comment may differ"
 
 
+@pytest.mark.slow
 def test_comments_of_the_user_are_kept():
     edit_params("seed: 42 ", "# tried 43 as well\nseed: 42 ")
     presets.write(presets.load("smoke"))
@@ -166,6 +168,7 @@ def test_command_prints_one_line_per_changed_key(medtune, capsys):
     assert capsys.readouterr().out == "params.yaml is already preset mine\n"
 
 
+@pytest.mark.slow
 def test_dry_run_prints_and_writes_nothing(medtune, monkeypatch, capsys):
     before = params_text()
     monkeypatch.setattr(subprocess, "run", None)
@@ -235,6 +238,7 @@ def test_queue_stops_at_the_first_refusal(medtune, monkeypatch, capsys):
     assert re.search(r"smoke-lr1.0e-5 .* code 255 after 1 of 2 were queued: fix", said)
 
 
+@pytest.mark.slow
 def test_queue_without_a_sweep_is_refused_before_anything_is_written(medtune, capsys):
     write_preset("mine", "preset: mine\n")
     before = params_text()
@@ -294,6 +298,7 @@ def test_preset_without_keys_is_refused():
         presets.load("bad")
 
 
+@pytest.mark.slow
 def test_unknown_name_is_refused_with_near_matches(medtune, capsys):
     assert medtune("preset", "med-lama") == 1
     assert re.search(
@@ -311,6 +316,7 @@ def test_invalid_params_are_not_overwritten():
     assert params_text() == before
 
 
+@pytest.mark.slow
 def test_folder_without_presets_is_refused_with_one_line(medtune, capsys):
     shutil.rmtree("presets")
     assert medtune("preset", "smoke") == 1

@@ -66,6 +66,7 @@ def test_every_id_is_shown_once_though_an_answer_is_cut_within_a_character() -> 
         assert learned == row["input_ids"][row["loss_start"] :]
 
 
+@pytest.mark.slow
 def test_data_is_escaped_and_nothing_is_fetched() -> None:
     page = render_page(parts(["train", "test"], 3))
     tags = set()
@@ -82,6 +83,7 @@ def test_data_is_escaped_and_nothing_is_fetched() -> None:
     assert "default-src 'none'" in page
 
 
+@pytest.mark.slow
 def test_learned_control_and_plain_tokens_have_their_own_markup() -> None:
     page = render_page(parts(["train"], 1, "train:3"))
     (line,) = re.findall('<p class="tokens">(.*?)</p>', page, re.DOTALL)
@@ -109,6 +111,7 @@ def test_the_command_writes_the_same_page_twice(medtune: Run) -> None:
     assert 'id="train"' not in only and "1 of 2 cards." in only
 
 
+@pytest.mark.slow
 def test_what_cannot_be_shown_is_one_line(medtune: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert medtune("tokens", "--id", "none:1") == 1
     error = capsys.readouterr().err
@@ -119,6 +122,7 @@ def test_what_cannot_be_shown_is_one_line(medtune: Run, capsys: pytest.CaptureFi
     assert not PAGE.exists()
 
 
+@pytest.mark.slow
 def test_missing_inputs_name_the_stage_that_makes_them(
     medtune: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

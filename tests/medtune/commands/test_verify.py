@@ -12,6 +12,8 @@ from medtune.commands.base import add, new_app
 from medtune.runtime import dvc_cache
 from medtune.runtime.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ADAPTER, SCORES = Path("models/adapter"), Path("metrics/scores.json")
 HEAD = "schema: '2.0'\nstages:\n  all:\n    cmd: python stage.py\n    outs:\n"
 
@@ -39,7 +41,6 @@ def commands() -> typer.Typer:
     return cli
 
 
-@pytest.mark.slow
 def test_intact_outputs_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     command.verify()
     assert capsys.readouterr().out.startswith("2 outputs and DVC's cache are what")

@@ -187,6 +187,7 @@ def test_perplexity_weights_by_tokens_and_bleu_has_no_rows() -> None:
     assert result["bleu"].wins is None and "bleu.wins" not in result["bleu"].flat("bleu")
 
 
+@pytest.mark.slow
 def test_result_depends_on_the_seed_alone() -> None:
     pairs = simulated_pairs(np.random.default_rng(5), 0.2)
     assert compared(*pairs) == compared(*pairs)

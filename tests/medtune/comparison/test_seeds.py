@@ -66,6 +66,7 @@ def test_the_other_system_is_paired_card_by_card() -> None:
     assert found.value == pytest.approx(gains.mean())
 
 
+@pytest.mark.slow
 def test_the_interval_contains_zero_exactly_when_p_is_above_the_level() -> None:
     generator = np.random.default_rng(4)
     crossed = 0

@@ -68,6 +68,7 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str,
     return {split: systems(split) for split in ("validation", "test")}
 
 
+@pytest.mark.slow
 def test_systems_without_rows_are_left_out(both: dict[str, dict[str, pa.Table]]) -> None:
     write(both)
     found = read_systems()
@@ -93,6 +94,7 @@ def test_systems_that_answered_other_cards_stop_the_comparison(
         read_systems()
 
 
+@pytest.mark.slow
 def test_the_best_is_picked_on_the_validation_cards_alone() -> None:
     validation = systems("validation", few_shot=4, finetuned=0, fill_in=1)
     flat = compared_systems({"validation": validation, "test": systems()}, SETTINGS)
@@ -102,6 +104,7 @@ def test_the_best_is_picked_on_the_validation_cards_alone() -> None:
     assert flat["few_shot.rougeL.ci_low"] <= 0.5 <= flat["few_shot.rougeL.ci_high"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("higher", "best"), [(True, "fill_in"), (False, "echo"), (None, None)])
 def test_a_metric_of_the_library_evaluate_is_compared_on_the_side_that_its_user_names(
     higher: bool | None, best: str | None
@@ -136,6 +139,7 @@ def test_rules_neither_have_a_likelihood_nor_compete_in_what_they_cannot_fail() 
     assert "mean_words" not in best, "it has no better side"
 
 
+@pytest.mark.slow
 def test_every_system_is_compared_with_the_fine_tuned_model() -> None:
     tables = systems()
     flat: dict[str, Any] = compared_systems({"validation": systems("v"), "test": tables}, SETTINGS)
@@ -146,6 +150,7 @@ def test_every_system_is_compared_with_the_fine_tuned_model() -> None:
     assert flat["base.perplexity.difference"] < 0
 
 
+@pytest.mark.slow
 def test_a_score_that_the_test_cards_lack_has_no_best() -> None:
     columns = {"facts_right": [1.0] * 3, "facts_rows": [1.0] * 3}
     validation = {
@@ -157,6 +162,7 @@ def test_a_score_that_the_test_cards_lack_has_no_best() -> None:
     assert "best.facts" not in flat
 
 
+@pytest.mark.slow
 def test_scores_that_only_some_cards_have_say_how_many() -> None:
     columns = {"facts_right": [1.0, 0.0, 0.0], "facts_rows": [1.0, 1.0, 0.0]}
     tables = {

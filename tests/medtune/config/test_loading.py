@@ -171,6 +171,7 @@ def test_shares_may_be_counts_which_limit_a_split_like_max_records(content: Any)
     assert [split.limit(name) for name in SPLITS] == [None, 72, 100]
 
 
+@pytest.mark.slow
 def test_numbers_are_read_as_dvc_writes_them(content: Any, tmp_path: Path) -> None:
     for text, value in (("1e-05", 1e-5), ("1e-4", 1e-4), ("0.0002", 2e-4)):
         path = tmp_path / "params.yaml"

@@ -6,6 +6,8 @@ from medtune.content.columns import spread_cards, with_content
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, score_table, statistics
 
+pytestmark = pytest.mark.slow  # the encoder takes a second to load
+
 CARDS = pa.table(
     {
         "id": ["a", "b", "c"],
@@ -35,7 +37,6 @@ def predictions(*answers: str) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-@pytest.mark.slow
 def test_rows_get_the_counts_of_the_scores_of_content() -> None:
     answers = predictions("It belongs to the metabolic diseases.", "Fever", "")
     scored = with_content(answers, CARDS, TRAINING)
@@ -47,7 +48,6 @@ def test_rows_get_the_counts_of_the_scores_of_content() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_a_fact_needs_its_words_even_if_the_frame_has_them() -> None:
     scored = with_content(
         predictions("It belongs to the inherited metabolic diseases.", "", ""), CARDS, TRAINING

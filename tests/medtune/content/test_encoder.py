@@ -3,8 +3,9 @@ import pytest
 
 from medtune.content.encoder import DIMENSIONS, encoded
 
+pytestmark = pytest.mark.slow  # the encoder takes a second to load
 
-@pytest.mark.slow
+
 def test_texts_of_one_meaning_are_nearer_than_others() -> None:
     heart, cardiac, weather = encoded(["Heart attack", "Myocardial infarction", "Rain tomorrow"])
     assert heart @ cardiac > heart @ weather + 0.2

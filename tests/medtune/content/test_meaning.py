@@ -1,4 +1,8 @@
+import pytest
+
 from medtune.content.meaning import similarities
+
+pytestmark = pytest.mark.slow  # the encoder takes a second to load
 
 REFERENCE = "A disease of the kidneys."
 

@@ -51,6 +51,7 @@ def texts(picture: Any) -> str:
     return "\n".join(text.get_text() for text in picture.findobj(Text))
 
 
+@pytest.mark.slow
 def test_tables_hold_what_can_be_counted_by_hand() -> None:
     found = {name: rows_of(table) for name, table in make_tables(make_cards(), METRICS).items()}
     assert found["splits"][0] == ("train", 3, 0.6, 2, 2, 2)
@@ -83,6 +84,7 @@ def test_what_a_stage_has_not_counted_is_left_out() -> None:
     assert len(known["lengths"]) == 6
 
 
+@pytest.mark.slow
 def test_only_the_largest_topics_are_listed() -> None:
     rows = [
         ("train", "Q?", "An answer", "k", f"t{n % (LARGEST + 5)}", "g", 1)

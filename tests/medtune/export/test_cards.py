@@ -138,6 +138,7 @@ def test_conversations_keep_their_history_in_every_format(project: Path) -> None
     assert [json.loads(cell) for cell in table["history"]] == [said, []]
 
 
+@pytest.mark.slow
 def test_a_card_of_several_rows_has_the_length_of_the_longest(project: Path) -> None:
     ids = [CARDS[0][0], CARDS[1][0], CARDS[1][0]]
     tokens = pa.table({"id": ids, "input_ids": [[1, 2], [1, 2, 3], [1]]})

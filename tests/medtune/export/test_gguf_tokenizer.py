@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tokenizers import Regex, pre_tokenizers
 
 from medtune.export.gguf_tokenizer import (
@@ -26,6 +27,7 @@ def with_splits(tokenizer: Any, *steps: Any) -> PromptEncoder:
     return encoder(tokenizer)
 
 
+@pytest.mark.slow
 def test_the_name_is_that_of_the_split_and_not_of_the_model(tmp_path: Path) -> None:
     assert pre_tokenizer_name(encoder(smollm2(tmp_path / "smollm2"))) == "gpt-2"
     assert pre_tokenizer_name(encoder(llama32(tmp_path / "llama32"))) == "llama-bpe"

@@ -83,6 +83,7 @@ def test_the_folder_is_replaced_and_its_bytes_stay_the_same(project: Path) -> No
     assert first == second
 
 
+@pytest.mark.slow
 def test_only_the_modules_that_the_page_imports_are_copied() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in modules_of(ROOT / "app/__init__.py")}
     assert names == set()

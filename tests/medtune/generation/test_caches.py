@@ -22,6 +22,7 @@ def model_with(attention: str) -> Any:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attention", "kind"), [("sdpa", SharedPrefixCache), ("eager", PaddedCache)]
 )

@@ -176,6 +176,7 @@ def test_the_cache_of_a_row_is_as_large_as_calculated() -> None:
     assert row_bytes(model, one.capacity) == held + 3 * 4 * 300  # and the logits
 
 
+@pytest.mark.slow
 def test_an_answer_that_ends_itself_has_stopped(model: Any, tokenizer: Any) -> None:
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
     prompt = encoder.question_ids("What is gout?")
@@ -211,6 +212,7 @@ def test_what_is_sampled_does_not_depend_on_the_size_of_the_batch(
     assert len({answer.text for answer in answers[0]}) == 7
 
 
+@pytest.mark.slow
 def test_sampled_tokens_come_as_often_as_they_are_likely() -> None:
     warm = PARAMS.model_copy(update={"temperature": 1.0, "repetition_penalty": 1.0, "top_p": 0.7})
     logits = torch.tensor([0.5, 0.1, 0.3, 0.1]).log().expand(4000, 4)

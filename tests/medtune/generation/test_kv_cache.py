@@ -54,6 +54,7 @@ def test_small_groups_of_prompts_fill_the_slots_one_after_the_other(
     assert layer.buffers[0][:, 0, :5, 0].tolist() == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", [[], [9, 8]])
 def test_references_cost_no_pass_and_change_no_logits(
     prefix: list[int], monkeypatch: pytest.MonkeyPatch

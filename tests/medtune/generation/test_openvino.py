@@ -140,6 +140,7 @@ def test_prompts_may_have_one_token_share_a_long_beginning_or_be_missing(
     assert answer_all(encoder, [], PARAMS, 0, {0}) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [("mamba", "not all of its layers attend to 20 tokens"), ("bloom", "TorchScript")],

@@ -31,6 +31,7 @@ def test_a_question_outside_medicine_gets_no_safeguard() -> None:
     assert (assessment.medical, assessment.before, assessment.after) == (False, None, None)
 
 
+@pytest.mark.slow
 def test_a_possible_emergency_is_never_outside_the_scope() -> None:
     assessment = guard(NEVER, NEVER, NEVER).check("I want to kill myself")
     assert assessment.medical and assessment.emergency == "self_harm" and assessment.distress

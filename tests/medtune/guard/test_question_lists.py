@@ -43,6 +43,7 @@ def test_all_words_of_the_shipped_templates_are_defined() -> None:
         assert len(questions(LISTS / "train" / side, 1)) > 1000
 
 
+@pytest.mark.slow
 def test_no_question_is_in_two_of_train_validation_and_test() -> None:
     roles = {
         role: {

@@ -1,6 +1,7 @@
 """Training the guard's classifiers on lists of questions and vectors."""
 
 import numpy as np
+import pytest
 
 from medtune.content.encoder import DIMENSIONS
 from medtune.guard.training import MAX_CARDS, MAX_EXAM, MAX_EXAM_CHARACTERS, Examples, fit
@@ -30,6 +31,7 @@ def points(centre: tuple[float, float], n: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_both_sides_weigh_the_same_whatever_their_numbers() -> None:
     few, many = points((1, 0), 30), points((-1, 0), 600)
     model = fit(few, many, NONE, regularization=0.1)

@@ -20,6 +20,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServ
         yield server
 
 
+@pytest.mark.slow
 def test_replies_come_in_order_and_are_asked_for_once(judge: JudgeServer) -> None:
     api = JudgeApi(judge.url, "m", key="secret")
     assert ask_all(api, ASKED, at_once=2) == ["ONE", "TWO", "THREE"]
@@ -34,6 +35,7 @@ def test_replies_come_in_order_and_are_asked_for_once(judge: JudgeServer) -> Non
     assert judge.keys[3] is None
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_and_no_key_is_written(
     judge: JudgeServer, tmp_path: Path
 ) -> None:
@@ -56,6 +58,7 @@ def test_a_refusal_is_one_line_and_replies_before_it_are_kept(judge: JudgeServer
     assert len(judge.bodies) == asked
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_named(judge: JudgeServer) -> None:
     with pytest.raises(InputError, match=r"^http://127.0.0.1:9/v1/chat/completions did not answer"):
         ask_all(JudgeApi("http://127.0.0.1:9/v1/", "m"), ASKED[:1], at_once=1)

@@ -101,6 +101,7 @@ def test_all_linear_layers_of_a_state_space_model_are_refused_with_their_names()
     assert add_adapter(random_model("mamba"), chosen, seed=1).get_nb_trainable_parameters()[0] > 0
 
 
+@pytest.mark.slow
 def test_the_folder_holds_the_declared_files_and_no_place_of_this_machine(
     base_folder: Path, tokenizer: Any, trained: Any, tmp_path: Path
 ) -> None:
@@ -116,6 +117,7 @@ def test_the_folder_holds_the_declared_files_and_no_place_of_this_machine(
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.slow
 def test_saving_twice_gives_the_same_bytes(tokenizer: Any, trained: Any, tmp_path: Path) -> None:
     for name in ("one", "two"):
         save(trained, tokenizer, tmp_path / name)
@@ -123,6 +125,7 @@ def test_saving_twice_gives_the_same_bytes(tokenizer: Any, trained: Any, tmp_pat
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_saved_tokenizer_has_the_template_of_the_training(
     tokenizer: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from medtune.runtime.errors import InputError
 from tests.tiny_models import random_model
 
 
+@pytest.mark.slow
 def test_a_model_that_mixes_rows_when_packed_runs_padded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -28,6 +29,7 @@ def test_a_model_that_mixes_rows_when_packed_runs_padded(
     assert model.config._attn_implementation == "sdpa"
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_ahead_is_refused() -> None:
     model = random_model("bert", is_decoder=False)
     with pytest.raises(InputError, match="type bert looks at the tokens that it is to predict"):
@@ -79,5 +81,6 @@ def test_the_check_leaves_no_trace_and_runs_once(
     assert enable_prefix_sharing(model)
 
 
+@pytest.mark.slow
 def test_half_precision_agrees_up_to_its_rounding() -> None:
     assert enable_prefix_sharing(random_model("llama").bfloat16())

@@ -15,6 +15,7 @@ PREFIX = [5, 6, 7, 8]
 ROWS = [[*PREFIX, 20, 21, 2], [*PREFIX, 30, 31, 32, 33, 2], [*PREFIX, 20, 40, 2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [ROWS, [row[3 + n :] for n, row in enumerate(ROWS)]])
 def test_sequences_without_padding_have_the_losses_and_gradients_of_padded_rows(
     rows: list[list[int]], monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,7 @@ def is_packed(model: Any) -> bool:
     return "forward" in vars(model.get_output_embeddings())
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_packed_weights_give_the_same_logits_with_and_without_a_bias(model: Any) -> None:
     model.lm_head.bias = torch.nn.Parameter(torch.arange(model.config.vocab_size) / 100)
@@ -44,6 +45,7 @@ def test_weights_that_change_afterwards_are_seen(model: Any) -> None:
     assert not torch.allclose(after, before, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_gradients_flow_through_packed_weights_to_the_adapter(model: Any) -> None:
     adapted = add_adapter(model, load_params("train"), seed=1)
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]

@@ -150,6 +150,7 @@ def test_a_prompt_continues_the_conversation_that_was_learned(
         assert longer[: len(learned) + 1] == [*learned, encoder.end_id]
 
 
+@pytest.mark.slow
 def test_a_prompt_has_one_bos_where_the_model_wants_one(encoder: PromptEncoder) -> None:
     bos_id = encoder.tokenizer.bos_token_id
     ids = encoder.question_ids(f"What is {encoder.tokenizer.bos_token}?")

@@ -58,6 +58,7 @@ def batch() -> dict[str, torch.Tensor]:
     return padded(ROWS, STARTS, pad_id=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["llama", "qwen2", "qwen3", "gemma", "phi3", "mistral", "olmo2", "granite", "smollm3"]
 )
@@ -93,6 +94,7 @@ def params() -> Train:
     return load_params("train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "expected"),
     [
@@ -133,6 +135,7 @@ def test_dropout_draws_anew_for_each_row() -> None:
     assert tokens_run(model.eval(), batch())[1] == 6 + 3 + 5 + 3
 
 
+@pytest.mark.slow
 def test_packed_rows_get_the_noise_of_the_padded_batch() -> None:
     def run(attention: str) -> tuple[torch.Tensor, int]:
         model = make("llama").train()
@@ -155,6 +158,7 @@ def test_a_single_row_and_rows_without_a_shared_prefix_run_whole() -> None:
     assert tokens_run(model, padded([[1, *ROWS[0]], ROWS[1]], STARTS[:2], 0))[1] == 10 + 11
 
 
+@pytest.mark.slow
 def test_supervised_tokens_are_not_part_of_the_prefix() -> None:
     assert tokens_run(make("llama"), padded(ROWS, [0, 0, 0], 0))[1] == 9 + 11 + 9
     assert tokens_run(make("llama"), padded(ROWS, [8, 3, 8], 0))[1] == 2 + 7 + 9 + 7

@@ -27,6 +27,7 @@ def test_losses_equal_the_models_own_one_row_at_a_time(base_folder: Path) -> Non
         assert torch.allclose(losses[rows == number], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_of_a_padded_batch_equal_the_sum_of_its_rows(base_folder: Path) -> None:
     model = load_base(folder=base_folder)
     weight = model.model.layers[0].self_attn.q_proj.weight

@@ -42,6 +42,7 @@ def found(params: Params, project: Path, device: str | None) -> dict[str, tuple[
     return dict(findings(params, scratch, device, time_steps=True))
 
 
+@pytest.mark.slow
 def test_everything_is_said_before_anything_has_run(params: Params, project: Path) -> None:
     sources = {"model": "random://llama?num_hidden_layers=12", "dataset": "file://cards.csv"}
     texts = found(with_values(params, download=sources), project, "cpu")

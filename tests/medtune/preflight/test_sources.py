@@ -27,6 +27,7 @@ def message(uri: str, target: Target = "model") -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_hub_says_how_large_the_download_is(hub: HubServer) -> None:
     assert ask_source("hub://o/tiny@main", "model") == sum(map(len, MODEL.values()))
     assert ask_source("hub://o/cards@main", "dataset") == len(b"question,answer")
@@ -70,6 +71,7 @@ def test_the_home_of_an_unknown_user_is_missing() -> None:
     assert "is missing" in message("file://~nobody-of-this-name/model")
 
 
+@pytest.mark.slow
 def test_the_error_of_a_server_is_reported(hub: HubServer) -> None:
     assert "404" in message(f"{hub.url}/none.csv#sha256=0", "dataset")
 

@@ -40,6 +40,7 @@ def test_other_errors_are_not_about_memory() -> None:
     assert out_of_memory(RuntimeError("shapes differ"), "train") is None
 
 
+@pytest.mark.slow
 def test_a_stage_ends_with_this_line(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         stage.run("train", lambda: torch.empty(2**60, dtype=torch.uint8).numel())

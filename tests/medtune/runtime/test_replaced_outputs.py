@@ -22,6 +22,7 @@ def test_the_outputs_of_every_stage_are_those_that_dvc_reads(
         assert {str(path) for path in declared_outputs(name.replace("@", "_"))} == paths
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_pipeline_and_an_unknown_stage_declare_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def test_waiting_threads_sleep() -> None:
     assert spins in ("None", threads.SPINS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "found"),
     [

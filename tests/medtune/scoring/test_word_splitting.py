@@ -81,6 +81,7 @@ def test_written_words_keep_their_punctuation(text: str, words: list[str]) -> No
     assert written_words(text) == words
 
 
+@pytest.mark.slow
 @given(text=strategies.text(strategies.characters(max_codepoint=0x0DFF)))  # Thai is the next
 def test_words_between_spaces_are_those_of_split(text: str) -> None:
     assert written_words(text) == text.split()
@@ -92,6 +93,7 @@ def test_words_are_joined_as_they_were_written(text: str) -> None:
     assert "每 天" not in joined(written_words(text))
 
 
+@pytest.mark.slow
 def test_long_texts_in_any_script_take_no_time() -> None:
     start = time.process_time()
     for text in ("高" * 20_000, "-" * 20_000, "高-" * 10_000, "น้ำ" * 7_000, "\u0301" * 20_000):

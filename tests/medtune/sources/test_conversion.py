@@ -30,6 +30,7 @@ def edit(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+@pytest.mark.slow
 def test_random_model_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         write_random_llama(tmp_path / name, seed=seed, num_hidden_layers=1)
@@ -44,6 +45,7 @@ def test_random_model_leaves_the_global_random_state_alone(tmp_path: Path) -> No
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.slow
 def test_random_model_loads_with_the_configuration_asked_for(tmp_path: Path) -> None:
     write_random_llama(tmp_path / "a", hidden_size=32, num_hidden_layers=3)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "a")

@@ -31,11 +31,13 @@ def page(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"{server.url}/o/n/resolve/main/my%20cards.csv"
 
 
+@pytest.mark.slow
 def test_url_is_fetched_when_its_sha256_fits(server: HubServer, page: str, tmp_path: Path) -> None:
     content = server.repositories["o/n"]["my cards.csv"]
     assert fetched(f"{page}#sha256={sha256(content)}", tmp_path) == {"my cards.csv": content}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reset", [False, True])
 def test_dropped_connection_is_resumed(
     server: HubServer, page: str, tmp_path: Path, reset: bool
@@ -46,6 +48,7 @@ def test_dropped_connection_is_resumed(
     assert reset or server.ranges == ["bytes=1000-"]
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_when_it_says(
     server: HubServer, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +60,7 @@ def test_a_busy_server_is_asked_again_when_it_says(
     assert waited == [7.0, 0.0]
 
 
+@pytest.mark.slow
 def test_wrong_sha256_is_refused_with_both(server: HubServer, page: str, tmp_path: Path) -> None:
     found = sha256(server.repositories["o/n"]["my cards.csv"])
     said = message(f"{page}#sha256={'0' * 64}", tmp_path)
@@ -77,6 +81,7 @@ def test_url_without_a_file_is_refused(tmp_path: Path) -> None:
         assert "does not name a file" in message(f"{url}#sha256={'0' * 64}", tmp_path)
 
 
+@pytest.mark.slow
 def test_missing_page_and_dead_server_get_one_line(page: str, tmp_path: Path) -> None:
     wanted = f"#sha256={'0' * 64}"
     assert "404" in message(page.replace("/n/", "/gone/") + wanted, tmp_path / "1")
@@ -91,6 +96,7 @@ def test_invalid_addresses_and_names_are_refused(tmp_path: Path) -> None:
         assert "does not name a file" in message(url + wanted, tmp_path)
 
 
+@pytest.mark.slow
 def test_more_than_the_disk_holds_is_refused_before_it_comes(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +104,7 @@ def test_more_than_the_disk_holds_is_refused_before_it_comes(
     assert "takes 0.00 GB, but the disk has" in message(f"{page}#sha256={'0' * 64}", tmp_path)
 
 
+@pytest.mark.slow
 def test_an_endless_answer_ends_when_the_disk_is_nearly_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

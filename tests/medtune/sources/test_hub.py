@@ -48,11 +48,13 @@ def only(files: dict[str, bytes], *names: str) -> dict[str, bytes]:
     return {name: files[name] for name in names}
 
 
+@pytest.mark.slow
 def test_dataset_gives_its_tables_and_nothing_else(hub: HubServer, tmp_path: Path) -> None:
     wanted = only(DATA, "en/train.parquet", "en/more.csv", "english.jsonl", "de/train.json")
     assert fetched("hub://o/cards@main", tmp_path) == wanted
 
 
+@pytest.mark.slow
 def test_model_gives_safetensors_and_tokenizer_only(hub: HubServer, tmp_path: Path) -> None:
     wanted = only(
         MODEL, "config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"
@@ -209,6 +211,7 @@ def test_a_busy_hub_is_asked_again_when_it_says(
     assert fetched("hub://o/cards@main/en/more.csv", tmp_path) == only(DATA, "en/more.csv")
 
 
+@pytest.mark.slow
 def test_wrong_hash_of_a_large_file_is_refused(hub: HubServer, tmp_path: Path) -> None:
     hub.corrupted["en/train.parquet"] = b"x" * len(DATA["en/train.parquet"])
     said = message("hub://o/cards@main", tmp_path)
@@ -216,6 +219,7 @@ def test_wrong_hash_of_a_large_file_is_refused(hub: HubServer, tmp_path: Path) -
     assert "refused" in said
 
 
+@pytest.mark.slow
 def test_wrong_hash_of_a_small_file_is_refused_with_both(hub: HubServer, tmp_path: Path) -> None:
     hub.corrupted["en/more.csv"] = b"question,answes\n"
     said = message("hub://o/cards@main", tmp_path)

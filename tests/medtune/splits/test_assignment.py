@@ -26,6 +26,7 @@ def kept(records: pd.DataFrame, limit: int, balanced: bool) -> dict[str, int]:
     return left["kind"].value_counts().to_dict()
 
 
+@pytest.mark.slow
 def test_new_groups_leave_the_others_where_they_were(groups: pd.Series) -> None:
     before = assign(groups, PARAMS, seed=1)
     fewer = groups[groups != "group 7"]

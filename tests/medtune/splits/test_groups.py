@@ -62,6 +62,7 @@ def test_one_topic_question_or_answer_ties_cards_together() -> None:
     ) == [[0, 1, 2], [3, 4]]
 
 
+@pytest.mark.slow
 def test_topics_in_two_spellings_tie_cards_together_and_keep_the_name_of_the_first() -> None:
     topics = (
         "Coarctation of the aorta",
@@ -84,6 +85,7 @@ def test_texts_without_a_letter_are_equal_texts() -> None:
     assert together(("???", "one thing", ""), ("!", "another matter", "")) == [[0, 1]]
 
 
+@pytest.mark.slow
 def test_half_of_the_13_grams_in_other_answers_ties_a_card_to_them() -> None:
     first, second = text(3, 30), text(4, 30)
     whole = (("q1", first, ""), ("q2", second, ""), ("q3", f"{first} {second}", ""))
@@ -126,6 +128,7 @@ def test_a_large_component_is_cut_into_topics_and_questions() -> None:
     assert pd.Series(strong_parts(read)).groupby(labels).nunique().eq(1).all()
 
 
+@pytest.mark.slow
 def test_new_cards_of_a_group_keep_its_name() -> None:
     cards = [(f"{n}?", text(n), f"topic {n % 7}" if n % 2 else "") for n in range(40)]
     read = texts(cards)
@@ -146,6 +149,7 @@ def test_the_order_of_the_cards_changes_no_group() -> None:
     assert 200 <= len(set(labels)) == len(set(shuffled)) == len(pairs) < 600
 
 
+@pytest.mark.slow
 def test_groups_never_leak_whatever_the_cards_share() -> None:
     chooser = random.Random(0)
     sentences = [text(seed, 9) for seed in range(60)]

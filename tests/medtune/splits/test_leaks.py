@@ -2,6 +2,7 @@ import random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from pyarrow.dataset import dataset
 
 from medtune.splits.hashing import read_texts
@@ -54,6 +55,7 @@ def test_half_of_the_13_grams_may_be_in_several_known_answers() -> None:
     assert leak_rates(read, np.array([True, False, False]), held)["ngram13"] == 0
 
 
+@pytest.mark.slow
 def test_the_first_split_keeps_a_text_and_each_later_record_names_it() -> None:
     first, second = text(1, 40), text(2, 20)
     near = second.replace(second.split()[10], "changed")

@@ -49,6 +49,7 @@ def test_shingles_are_the_distinct_word_pairs_between_marks() -> None:
     assert np.diff(read.offsets).tolist() == [4, 3, 1, 2]
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_judged_by_their_exact_similarity() -> None:
     read = texts("a b c d e f", "a b c d e g", "h i j k l m")  # 5 of 9 word pairs shared
     assert pairs(read, 5 / 9) == {(0, 1)}
@@ -90,6 +91,7 @@ def test_pairs_are_found_among_thousands_of_one_template() -> None:
     assert len(found & planted) >= 95
 
 
+@pytest.mark.slow
 def test_large_blocks_of_pairs_are_judged_like_small_ones() -> None:
     read = texts("a b c d e f", "a b c d e g", "h i j k l m")
     left, right = (np.tile(side, 40_000) for side in ([0, 0], [1, 2]))

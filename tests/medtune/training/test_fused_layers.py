@@ -110,6 +110,7 @@ def test_a_pass_in_half_precision_is_the_same_up_to_rounding(compiled: list[Any]
     assert errors[1] < 1.5 * errors[0]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_model_that_answers_is_the_same(compiled: list[Any]) -> None:
     model = adapted(lora_dropout=0.5).eval()
@@ -137,6 +138,7 @@ def test_layers_with_an_adapter_take_one_function_each(monkeypatch: pytest.Monke
     assert not calls
 
 
+@pytest.mark.slow
 def test_norms_gates_and_rotary_embeddings_are_compiled_and_put_back(compiled: list[Any]) -> None:
     model = adapted()
     file = sys.modules[type(model.get_base_model()).__module__]
@@ -152,6 +154,7 @@ def test_norms_gates_and_rotary_embeddings_are_compiled_and_put_back(compiled: l
     assert file.apply_rotary_pos_emb is rotary
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_compiler_trains_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

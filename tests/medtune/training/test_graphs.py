@@ -35,6 +35,7 @@ def test_no_supervised_token_is_predicted_in_the_prefix() -> None:
     assert shared_prefix(Cards([[9, 9], [9, 9]], [0, 1])) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [None, torch.float32], ids=["mask", "sequences"])
 @pytest.mark.parametrize("prefix", [0, 2, 4])
 @pytest.mark.parametrize("masked", [(), [[(6, 8)], [], [(7, 8), (9, 10)]]], ids=["card", "turns"])

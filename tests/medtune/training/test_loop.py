@@ -92,6 +92,7 @@ def test_rows_of_a_mapped_file_train_the_same_adapter(base_folder: Path, tmp_pat
     assert torch.equal(weights(model), weights(expected))
 
 
+@pytest.mark.slow
 def test_layers_are_packed_on_a_cpu_and_fused_everywhere_but_not_with_fsdp(
     base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_loss_that_explodes_stops_the_training(base_folder: Path) -> None:
         run(base_folder, lr=1e30, warmup_steps=0)
 
 
+@pytest.mark.slow
 def test_trained_weights_are_fp32_in_half_precision_too(base_folder: Path) -> None:
     params = PARAMS.model_copy(update={"bias": "all"})
     model = add_adapter(load_base("fp16", folder=base_folder), params, seed=1)
@@ -205,6 +207,7 @@ def test_every_scheduler_of_transformers_runs(base_folder: Path, name: str) -> N
         assert rates[-1] < rates[0]
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_what_it_needs_is_refused(base_folder: Path) -> None:
     with pytest.raises(InputError, match=r"train.lr_scheduler_kwargs \{\} do not fit .*min_lr"):
         run(base_folder, lr_scheduler_type="cosine_with_min_lr")

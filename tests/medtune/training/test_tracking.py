@@ -69,6 +69,7 @@ def test_accelerate_still_knows_each_tracker() -> None:
     assert set(TRACKERS) <= {str(name) for name in LOGGER_TYPE_TO_CLASS}
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_the_curves(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
