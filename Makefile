@@ -27,7 +27,7 @@ lint: .venv/dev
 	ruff format --check .
 	mypy
 
-# The checks to run while working: one to two minutes on 2 cores.
+# The checks to run while working: about a minute on 2 cores.
 check:
 	@$(MAKE) --no-print-directory --jobs 2 lint fast-tests
 
