@@ -11,7 +11,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests import warm_python
-from tests.conftest import was_made_here
 from tests.projects import ROOT, attempt, run
 
 pytestmark = pytest.mark.slow
@@ -43,8 +42,7 @@ AFTER_RECORDS = {"split", "tokenize", "baselines", "guard", *AFTER_TOKENS}
 @pytest.fixture(scope="module")
 def project(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the smoke run, which the tests change and put back."""
-    if was_made_here(smoke):
-        warm_python.stop()  # so that stages run here with another hash seed than in the smoke run
+    warm_python.stop()  # so that stages run here with another hash seed than in the smoke run
     return shutil.copytree(smoke, tmp_path_factory.mktemp("graph") / "project", symlinks=True)
 
 

@@ -120,7 +120,7 @@ def test_every_card_says_what_an_independent_reading_of_the_source_says(
 @has_real_files
 @pytest.mark.slow
 def test_sixty_random_cards_say_what_the_real_source_says() -> None:
-    cards, source = real_cards(), Source(RAW)
+    cards, source = real_cards(), real_source()
     for card in random.Random(14).sample(cards, 60):
         source.check(card)
 
@@ -139,7 +139,7 @@ def test_the_real_deck_is_what_a_student_may_meet() -> None:
 @has_real_files
 @pytest.mark.slow
 def test_listed_names_are_names_of_the_ontologies() -> None:
-    source = Source(RAW)
+    source = real_source()
     known = {name.lower() for term in source.mondo.values() for name in names_of(term)}
     assert [name for name in listed("common_diseases") if name.lower() not in known] == []
     findings = {finding["name"] for finding in source.findings.values()}
@@ -214,3 +214,8 @@ class Source:
         listed_shares = [by_name[fact[0]] for fact in card.facts]
         assert listed_shares == sorted(listed_shares, reverse=True) and listed_shares[-1] >= 0.3
         assert len(card.facts) >= 5
+
+
+@cache
+def real_source() -> Source:
+    return Source(RAW)

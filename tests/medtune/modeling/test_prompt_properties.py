@@ -1,7 +1,8 @@
 """What holds for any text in the prompts of the models that medtune is made for."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from medtune.commands import ask
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params, read_yaml, validate
 from medtune.generation import answering
-from medtune.modeling import loading, token_losses
+from medtune.modeling import loading, prompts, token_losses
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -54,6 +55,14 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     tokenizer = make(folder)
     assert len(special_tokens(tokenizer)) == SIZES[name]
     return tokenizer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_plain_tokenizer_for_each() -> Iterator[None]:
+    """Saves the half second in which each encoder copies the vocabulary of a real tokenizer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prompts, "_plain_text_tokenizer", cache(prompts._plain_text_tokenizer))
+        yield
 
 
 @pytest.fixture(scope="module", params=STYLES)
