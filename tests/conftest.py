@@ -22,6 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for e
 os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 WORKER_BYTES, MOST_WORKERS = 3 * 2**30, 4
+LONGEST = ("test_quickstart.py", "test_graph.py")
 # `nohup make test &` ignores SIGINT, which children inherit: tests could not interrupt them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -68,8 +69,8 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Puts slow tests first, so that the processes of pytest-xdist end at about the same time.
 
-    The longest comes first of all: it makes the smoke run while others need none. What takes
-    minutes runs only if its marker is asked for.
+    The longest come first of all: one makes the smoke run and one waits for it, while others need
+    none. What takes minutes runs only if its marker is asked for.
     """
     if "architectures" not in config.option.markexpr:
         items[:] = [item for item in items if not item.get_closest_marker("architectures")]
@@ -79,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(
         key=lambda item: (
             item.get_closest_marker("slow") is None,
-            "notebooks" not in item.path.parts,
+            LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST),
         )
     )
 
