@@ -5,7 +5,7 @@ PIP_INSTALL := python -m pip install --disable-pip-version-check --progress-bar 
 PYTEST := env -u PYTHONDONTWRITEBYTECODE python -m pytest --dist loadfile --no-loadscope-reorder
 PIP_COMPILE := pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --allow-unsafe
 
-.PHONY: all chat web lint check fast-tests test all-tests audit sbom lock
+.PHONY: all chat web lint check test audit sbom lock
 
 # Mends a dvc.lock that a kill has cut off, runs the stages whose inputs have changed, and prints verdict and scores.
 all: .venv/run .dvc/plots/vega.js
@@ -28,17 +28,11 @@ lint: .venv/dev
 	mypy
 
 # The checks to run while working: about a minute on 2 cores.
-check:
-	@$(MAKE) --no-print-directory --jobs 2 lint fast-tests
-
-fast-tests: .venv/dev
+check: lint
 	$(PYTEST) --numprocesses logical --maxprocesses 4 -m "not slow"
 
-# All checks and tests, including those that run the whole graph.
-test:
-	@$(MAKE) --no-print-directory --jobs 2 lint all-tests
-
-all-tests: .venv/dev
+# All tests, including those that run the whole graph.
+test: lint
 	$(PYTEST) --numprocesses auto
 
 # Runs each stage of the smoke preset under strace and fails if it touches what dvc.yaml does not declare.

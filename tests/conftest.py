@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import shlex
 import signal
 import tempfile
 import uuid
@@ -44,20 +45,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
     """Forks the processes of pytest-xdist from one that has loaded the libraries.
 
-    Their slow tests' commands are forked from the same.
+    Their tests' commands are forked from the same. Fast tests have none: in `make check`, loading
+    would take longer than it saves.
     """
     if config.option.markexpr == "not slow":
         return
-    os.environ[warm_python.SHARED] = str(warm_python.folder())
+    os.environ[warm_python.FOLDER_VARIABLE] = str(warm_python.folder())
     for spec in specs:
-        spec.python = str(warm_python.folder() / warm_python.WORKER)
+        spec.python = shlex.quote(str(warm_python.folder() / warm_python.WORKER_COMMAND))
 
 
 if WORKER:
     gc.disable()  # what collection imports stays: to look through it again and again takes seconds
-    if warm_python.SHARED not in os.environ:
-        parsed = tempfile.TemporaryDirectory()
-        warm_python.remember_yaml(Path(parsed.name))
+    if warm_python.FOLDER_VARIABLE not in os.environ:
+        yaml_folder = tempfile.TemporaryDirectory()  # is removed with this variable
+        warm_python.remember_yaml(Path(yaml_folder.name))
 
 
 def pytest_collection_finish() -> None:
@@ -170,11 +172,31 @@ def no_process_is_left_behind() -> Iterator[None]:
     """Fails if a test has left a process running, names that test and kills the process."""
     yield
     warm_python.stop()
+    tests = left_behind()
+    assert not tests, f"processes were left behind by {tests}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails if a command of pytest-xdist's processes, which have ended, has left one running.
+
+    As a fork it has the mark of this session in place of theirs.
+    """
+    if not WORKER and os.environ.get(warm_python.FOLDER_VARIABLE):
+        warm_python.stop()
+        if left := left_behind():
+            print(f"\nprocesses were left behind: {left}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def left_behind() -> list[str]:
+    """Kills what still runs of this session and returns the tests that started it, or commands."""
     inherited = ("MEDTUNE_TEST_SESSION", SESSION)
     marked = {p for p in psutil.process_iter() if inherited in environment(p).items()}
+    marked.discard(psutil.Process())
     started = marked | set(psutil.Process().children(recursive=True))  # a forked child has no mark
     _, left = psutil.wait_procs({p for p in started if not is_helper(p)}, timeout=5)
     tests = {environment(p).get("PYTEST_CURRENT_TEST", " ".join(p.cmdline())) for p in left}
     for process in left:
         process.kill()
-    assert not tests, f"processes were left behind by {sorted(tests)}"
+    return sorted(tests)

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.conftest import pytest_xdist_auto_num_workers
+from tests import conftest, warm_python
 
 TESTS = Path(__file__).parent
 LEAVES_TWO = """
@@ -56,6 +58,19 @@ def test_processes_left_behind_are_named_and_killed(
         assert not psutil.pid_exists(number) or psutil.Process(number).status() == "zombie"
 
 
+@pytest.mark.parametrize(("left", "status"), [([], 0), (["sleep 600"], 1)])
+def test_what_forks_of_the_shared_process_leave_behind_fails_the_session(
+    left: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conftest, "WORKER", "")
+    monkeypatch.setattr(conftest, "left_behind", lambda: left)
+    monkeypatch.setattr(warm_python, "stop", lambda: None)
+    monkeypatch.setenv(warm_python.FOLDER_VARIABLE, "/tmp")
+    session: Any = SimpleNamespace(exitstatus=0)
+    conftest.pytest_sessionfinish(session)
+    assert session.exitstatus == status
+
+
 @pytest.mark.parametrize(
     ("cores", "gib", "workers"), [(2, 24, 3), (2, 7, 2), (1, 1, 1), (64, 500, 4)]
 )
@@ -70,6 +85,6 @@ def test_there_is_one_worker_more_than_cores_if_memory_allows(
     memory = psutil.virtual_memory()._replace(available=gib * 2**30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     monkeypatch.setattr(pytestconfig.option, "numprocesses", "auto")
-    assert pytest_xdist_auto_num_workers(pytestconfig) == workers
+    assert conftest.pytest_xdist_auto_num_workers(pytestconfig) == workers
     monkeypatch.setattr(pytestconfig.option, "numprocesses", "logical")
-    assert pytest_xdist_auto_num_workers(pytestconfig) is None
+    assert conftest.pytest_xdist_auto_num_workers(pytestconfig) is None

