@@ -27,9 +27,13 @@ lint: .venv/dev
 	ruff format --check .
 	mypy
 
-# The checks to run while working: about a minute on 2 cores.
-check: lint
-	$(PYTEST) --numprocesses logical --maxprocesses 4 -m "not slow"
+# The checks to run while working: about a minute on 2 cores. mypy runs beside the tests.
+check: .venv/dev
+	ruff check .
+	ruff format --check .
+	@types=$$(mktemp); mypy > $$types & typing=$$!; \
+	$(PYTEST) --numprocesses logical --maxprocesses 4 -m "not slow"; failed=$$?; \
+	wait $$typing || failed=1; cat $$types; rm $$types; exit $$failed
 
 # All tests, including those that run the whole graph.
 test: lint
