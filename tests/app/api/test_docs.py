@@ -7,12 +7,30 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+
+from tests.app.api.conftest import URL
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update"
-ASK = "/v1/chat/completions"
+
+
+@pytest.mark.slow
+def test_the_document_knows_models_and_limits_whatever_is_mounted_later(
+    build: Any, spoken: Any
+) -> None:
+    app = build(spoken, max_messages=4, max_new_tokens=100)
+    app.mount("/page", lambda *_: None)
+    with TestClient(app) as client:
+        document = client.get("/openapi.json").json()
+        request = document["components"]["schemas"]["ChatRequest"]
+        (example,) = request["examples"]
+        assert client.post(URL, json=example).status_code == 200
+    assert request["properties"]["model"]["enum"] == ["finetuned"]
+    assert request["properties"]["messages"]["maxItems"] == 4
+    assert request["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 100
 
 
 @pytest.mark.slow
@@ -73,6 +91,6 @@ def test_a_request_can_be_tried_with_the_key(
         block.get_by_role("button", name="Execute").click()
         expect(block.locator(".live-responses-table")).to_contain_text("A joint disease.")
         browser.close()
-    assert f"{address}{ASK}" in asked
+    assert f"{address}{URL}" in asked
     assert [url for url in asked if not url.startswith((f"{address}/", "data:"))] == []
     assert errors == []

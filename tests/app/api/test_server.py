@@ -358,22 +358,6 @@ def test_health_and_readiness_are_told_apart(serve: Serve, spoken: Any) -> None:
     assert client.post(URL, json=question()).status_code == 503
 
 
-@pytest.mark.slow
-def test_the_document_knows_models_and_limits_whatever_is_mounted_later(
-    build: Any, spoken: Any
-) -> None:
-    app = build(spoken, max_messages=4, max_new_tokens=100)
-    app.mount("/page", lambda *_: None)
-    with TestClient(app) as client:
-        document = client.get("/openapi.json").json()
-        request = document["components"]["schemas"]["ChatRequest"]
-        (example,) = request["examples"]
-        assert client.post(URL, json=example).status_code == 200
-    assert request["properties"]["model"]["enum"] == ["finetuned"]
-    assert request["properties"]["messages"]["maxItems"] == 4
-    assert request["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 100
-
-
 def test_unknown_paths_and_methods_are_errors_of_the_same_form(serve: Serve, batch: Any) -> None:
     client = serve(batch)
     assert client.get("/v2").json()["error"]["message"] == "Not Found"
