@@ -75,3 +75,21 @@ def test_what_dvc_writes_into_a_remembered_file_is_what_it_writes_into_any(tmp_p
         run(tmp_path / name, python, "-m", "changes", name)
         written.append((tmp_path / name / "dvc.lock").read_text())
     assert written[0] == written[1] and "run train" in written[0]
+
+
+READS = """
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+
+print(YAML(typ="safe").load("a: 1e-05"))
+Composer.get_single_node = None  # nothing can be parsed any more
+print(YAML(typ="safe").load("a: 1e-05"))
+YAML(typ="rt").load("a: 1e-05")
+"""
+
+
+def test_a_text_is_parsed_once_by_parsers_of_equal_settings(tmp_path: Path) -> None:
+    (tmp_path / "reads.py").write_text(READS)
+    done = attempt(tmp_path, "python", "-m", "reads")
+    assert done.stdout == "{'a': 1e-05}\n" * 2
+    assert done.returncode == 1 and "get_single_node" in done.stderr

@@ -215,10 +215,11 @@ def remember_yaml(folder: Path) -> None:
     def remembered(yaml: YAML, stream: Any) -> Any:
         if not isinstance(stream, str):
             return load(yaml, stream)
+        kept = file(yaml, stream)  # before parsing, which changes the parser
         with suppress(FileNotFoundError):
-            return pickle.loads(file(yaml, stream).read_bytes())
+            return pickle.loads(kept.read_bytes())
         parsed = load(yaml, stream)
-        keep(parsed, file(yaml, stream))
+        keep(parsed, kept)
         return parsed
 
     def remembering(data: Any, stream: TextIO) -> None:
