@@ -81,13 +81,13 @@ if arguments[:2] == ["-u", "-m"] or name == {WORKER_COMMAND!r}:  # which has `-u
     del arguments[0]
 elif arguments[:1] != ["-m"]:
     os.execv({sys.executable!r}, [{sys.executable!r}, *arguments])
-is_deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+ignores_sigint = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 if name == {WORKER_COMMAND!r}:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker says that it was interrupted
 with socket.socket(socket.AF_UNIX) as server:
     server.connect("SOCKET")
     socket.send_fds(server, [b"."], [0, 1, 2])
-    request = [is_deaf, arguments, os.getcwd(), dict(os.environ)]
+    request = [ignores_sigint, arguments, os.getcwd(), dict(os.environ)]
     server.sendall(json.dumps(request).encode() + b"\\n")
     code = int(server.recv(9))
 sys.exit(code if code >= 0 else 128 - code)
@@ -257,19 +257,19 @@ def fork_for(listener: socket.socket) -> tuple[ForkProcess, socket.socket] | Non
 
 def work(
     files: list[int],
-    is_deaf: bool,
+    ignores_sigint: bool,
     arguments: list[str],
     folder: str,
     environment: dict[str, str],
 ) -> None:
     """Does what `python -m module …` or `python -c code` does there, with these standard streams.
 
-    It is deaf to SIGINT if whoever asked for it is.
+    It ignores SIGINT if whoever asked for it does.
     """
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    signal.signal(signal.SIGINT, signal.SIG_IGN if is_deaf else signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if ignores_sigint else signal.default_int_handler)
     sys.stdin = os.fdopen(0, closefd=False)  # multiprocessing has closed it
     os.chdir(folder)
     os.environ.clear()
