@@ -6,6 +6,7 @@
 - `request_queue` decides which requests run; `continuous_batching/` answers them in one batch,
   which they join and leave at any time.
 - `guard_remarks` are the fixed texts that the guard puts around or in place of an answer.
-- `limits` are those of a request and of the server; `connections` applies those on connections.
+- `limits` holds the limits of a request and of the server; `connections` applies those to
+  connections.
 - `loading` loads models; `feedback_file` keeps votes and ratings; `__main__` is `medtune chat`.
 """

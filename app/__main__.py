@@ -59,7 +59,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(problem) from None
 
 
-def share(host: str, port: int) -> str:
+def open_tunnel(host: str, port: int) -> str:
     """Opens Gradio's tunnel for the life of this process, and returns its public address."""
     from gradio.networking import setup_tunnel
 
@@ -114,7 +114,7 @@ def serve(options: Options, limits: Limits) -> None:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         if options.share:
-            address = share(host, port)
+            address = open_tunnel(host, port)
         print(f"{address} (chat page), {address}/v1 (API), {address}/docs (API guide)", flush=True)
         run(app, listener, limits)
 

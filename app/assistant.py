@@ -12,7 +12,7 @@ from app.guard_remarks import GAP, Remarks, own_words
 from app.request_queue import End, Engine, Job, QueueFullError
 from app.stop_strings import StopStrings
 from medtune.config.schema import Evaluate
-from medtune.modeling.prompts import Message, PromptEncoder, in_turns
+from medtune.modeling.prompts import ChatMessage, PromptEncoder, in_turns
 
 COLD = 1e-3  # lower temperatures count as greedy, because they would make logits infinite
 UNFINISHED = "\ufffd"  # replaces a character whose last bytes are still missing
@@ -32,7 +32,7 @@ class Assistant:
         engine: Engine,
         params: Evaluate,
         context: int,
-        remarks: Callable[[Sequence[Message]], Remarks] = lambda _: Remarks(),
+        remarks: Callable[[Sequence[ChatMessage]], Remarks] = lambda _: Remarks(),
     ) -> None:
         most = min(params.max_new_tokens, engine.limits.max_new_tokens)
         self.params = params.model_copy(update={"max_new_tokens": most})
@@ -42,9 +42,9 @@ class Assistant:
     def ask(
         self,
         model: str,
-        messages: Sequence[Message],
+        messages: Sequence[ChatMessage],
         seed: int | None = None,
-        unread: Sequence[Message] = (),
+        unread: Sequence[ChatMessage] = (),
         stop: Sequence[str] = (),
         **settings: Any,
     ) -> "Reply":
@@ -104,7 +104,7 @@ class Assistant:
             raise ApiError(404, f"no such model: choose from {known}", "model", "not_found")
         return model
 
-    def _check(self, messages: Sequence[Message]) -> None:
+    def _check(self, messages: Sequence[ChatMessage]) -> None:
         roles, most = [message["role"] for message in messages], self.engine.limits.max_messages
         if len(roles) > most:
             problem = f"a conversation has at most {most} messages, this one has {len(roles)}"
@@ -114,7 +114,7 @@ class Assistant:
             return
         raise ApiError(400, problem, "messages")
 
-    def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def _prompt_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Encodes messages without fixed texts, as templates take them.
 
         Messages of one role in a row are joined, and those of the role system come first, joined.

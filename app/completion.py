@@ -18,7 +18,7 @@ from medtune.guard.notices import Notice
 
 @dataclass
 class Continuation:
-    """What follows a prompt; `scores` are those of prompt and continuation together."""
+    """What follows a prompt; `scores` cover the prompt and the continuation."""
 
     prompt: list[int]
     ids: list[int] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Completer:
         return str(text)
 
     async def _read(self, found: Continuation) -> Continuation:
-        """Reads the scores of a prompt, of which the last are those of the likeliest next token."""
+        """Reads the scores of a prompt, of which the last belong to the likeliest next token."""
         if self.logprobs is None:
             return found
         found.scores = await self._scores(found.prompt)

@@ -8,7 +8,7 @@ from typing import Literal
 from medtune.guard.classifier import Assessment
 from medtune.guard.notices import Notice, caution, is_fixed, notice, off_topic, support
 from medtune.guard.rules import SELF_HARM
-from medtune.modeling.prompts import Message
+from medtune.modeling.prompts import ChatMessage
 
 GAP = "\n\n"  # between an answer and the fixed texts around it
 EARLIER = 4  # questions that a follow-up may belong to
@@ -56,7 +56,7 @@ class Remarker:
     def __init__(self, check: Check, scope: Scope, region: str | None = None) -> None:
         self.check, self.scope, self.region = check, scope, region
 
-    def remarks(self, messages: Sequence[Message]) -> Remarks:
+    def remarks(self, messages: Sequence[ChatMessage]) -> Remarks:
         """Returns the remarks on the last question, which is judged with those before it.
 
         After a sign of distress, no question of the conversation is called out of scope, and each

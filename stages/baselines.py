@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medtune.baselines.asked_name import NameFinder
-from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, spread
+from medtune.baselines.fill_in import READ, FillInRule, NamedCard, choose_rule, evenly_spaced
 from medtune.baselines.nearest import NearestAnswers, card_in
 from medtune.config.loading import load_params
 from medtune.runtime.atomic_files import read_table, write_json, write_table
@@ -64,10 +64,10 @@ def fill_in_rules(
     rules = {}
     for kind in sorted({card["kind"] for split in ANSWERED for card in cards[split]}):
         own = pc.indices_nonzero(pc.equal(training["kind"], kind)).to_pylist()
-        read = spread(own or range(training.num_rows), READ)
-        validation = spread([card for card in cards["validation"] if card["kind"] == kind], READ)
+        read = evenly_spaced(own or range(training.num_rows), READ)
+        asked = [card for card in cards["validation"] if card["kind"] == kind]
         learned = named([card_in(training, number) for number in read])
-        rules[kind] = choose_rule(learned, named(validation), use_stemmer)
+        rules[kind] = choose_rule(learned, named(evenly_spaced(asked, READ)), use_stemmer)
     return rules
 
 

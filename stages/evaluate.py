@@ -25,7 +25,7 @@ from medtune.modeling.adapters import ADAPTER, load_adapter
 from medtune.modeling.launch import launch
 from medtune.modeling.loading import context_tokens, load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, Lists, read_tokens, texts
+from medtune.modeling.token_files import PROMPT_FORMAT, TOKENS, ListColumn, read_tokens, texts
 from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import is_main_process
@@ -80,12 +80,12 @@ def ask(
     more = encoder.batch_question_ids(general)
     lengths += map(len, more)
     all_ids = pa.chunked_array([*ids.chunks, pa.array(more, ids.type)])
-    asked, references = Lists(all_ids, ends=lengths), Lists(all_ids, starts=lengths)
+    asked, references = ListColumn(all_ids, ends=lengths), ListColumn(all_ids, starts=lengths)
     if engine is None:
         answers = answering.answer_all(model, encoder, asked, params, seed, references)
         return [answer.reference_loss for answer in answers[: len(cards)]], choices, answers
     answering.longest_answer(model, asked, params)  # fails if it does not fit
-    losses = summed_losses(model, Lists(ids), lengths[: len(cards)])
+    losses = summed_losses(model, ListColumn(ids), lengths[: len(cards)])
     ends, adapter = generate.end_ids(model, encoder), ADAPTER if name in ADAPTED else None
     del model  # the engine needs the memory
     if not is_main_process():  # the engine answers all questions in one

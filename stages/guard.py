@@ -15,7 +15,7 @@ import numpy as np
 
 from medtune.cards.workers import map_in_order
 from medtune.config.loading import load_params
-from medtune.guard.classifier import Guard, encoded
+from medtune.guard.classifier import Guard, encoded_questions
 from medtune.guard.metrics import auroc, rate
 from medtune.guard.question_lists import LISTS, read_list
 from medtune.guard.rules import KINDS
@@ -32,7 +32,7 @@ PART = 500  # questions that one process encodes at a time
 FEW_PARTS = 4  # for these, starting processes costs more than it saves
 CHOICES = 100  # multiple-choice questions of each set that are held out for the metrics
 
-Lists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
+QuestionLists = dict[str, tuple[list[str], np.ndarray]]  # questions and their vectors, by list
 
 
 def encoded_in_processes(questions: list[str]) -> np.ndarray:
@@ -40,35 +40,35 @@ def encoded_in_processes(questions: list[str]) -> np.ndarray:
     logger.info(f"encoding {len(questions)} questions")
     parts = [questions[start : start + PART] for start in range(0, len(questions), PART)]
     alone = 1 if len(parts) > FEW_PARTS else len(parts)
-    return np.concatenate([*map_in_order(encoded, parts, alone)])
+    return np.concatenate([*map_in_order(encoded_questions, parts, alone)])
 
 
-def lists(role: str, side: str) -> Lists:
+def lists(role: str, side: str) -> QuestionLists:
     """Reads the lists of a role, validation or test, for one side of the scope."""
     paths = sorted((LISTS / role / side).glob("*.txt"))
     return {path.stem: with_vectors(read_list(path)) for path in paths}
 
 
 def with_vectors(questions: list[str]) -> tuple[list[str], np.ndarray]:
-    return questions, encoded(questions)
+    return questions, encoded_questions(questions)
 
 
-def scores(guard: Guard, parts: Lists) -> np.ndarray:
+def scores(guard: Guard, parts: QuestionLists) -> np.ndarray:
     return np.concatenate([guard.scope.scores(vectors) for _, vectors in parts.values()])
 
 
-def blocked(guard: Guard, parts: Lists) -> np.ndarray:
+def blocked(guard: Guard, parts: QuestionLists) -> np.ndarray:
     return ~np.concatenate([guard.medical(*part) for part in parts.values()])
 
 
-def scope_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, float]:
+def scope_metrics(guard: Guard, medical: QuestionLists, general: QuestionLists) -> dict[str, float]:
     """Returns AUROC and the blocked shares of general and medical questions, over all lists."""
     metrics = auroc("auroc", scores(guard, medical), scores(guard, general))
     metrics |= rate("block_rate", blocked(guard, general))
     return metrics | rate("false_block_rate", blocked(guard, medical))
 
 
-def list_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, float]:
+def list_metrics(guard: Guard, medical: QuestionLists, general: QuestionLists) -> dict[str, float]:
     """Returns the same for each list, with its AUROC against all lists of the other side."""
     metrics: dict[str, float] = {}
     inside, outside = scores(guard, medical), scores(guard, general)
@@ -81,7 +81,7 @@ def list_metrics(guard: Guard, medical: Lists, general: Lists) -> dict[str, floa
     return metrics
 
 
-def choice_metrics(guard: Guard, choices: dict[str, list[str]]) -> dict[str, float]:
+def choice_block_rates(guard: Guard, choices: dict[str, list[str]]) -> dict[str, float]:
     """Returns the blocked shares of multiple-choice sets; not all questions fit their set."""
     metrics: dict[str, float] = {}
     for side, name in (("medical", "false_block_rate"), ("general", "block_rate")):
@@ -90,7 +90,7 @@ def choice_metrics(guard: Guard, choices: dict[str, list[str]]) -> dict[str, flo
     return metrics
 
 
-def safeguard_metrics(guard: Guard, test: dict[str, Lists]) -> dict[str, float]:
+def safeguard_metrics(guard: Guard, test: dict[str, QuestionLists]) -> dict[str, float]:
     """Returns how often a safeguard is shown: if it is needed, if it only seems so, and otherwise.
 
     The rules and training phrasings were tuned on the `validation` lists.
@@ -131,7 +131,7 @@ def main() -> dict[str, float]:
     metrics = scope_metrics(guard, **test) | list_metrics(guard, **test)
     settled = scope_metrics(guard, **validation)
     metrics |= {f"validation.{name}": value for name, value in settled.items()}
-    metrics |= safeguard_metrics(guard, test) | choice_metrics(guard, choices)
+    metrics |= safeguard_metrics(guard, test) | choice_block_rates(guard, choices)
     guard.save()
     sizes = {"train.medical": len(examples.medical), "train.general": len(examples.general)}
     write_json(METRICS, metrics | sizes)

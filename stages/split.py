@@ -24,7 +24,7 @@ from medtune.splits.assignment import assign, over_limit
 from medtune.splits.groups import components, group_names, without_boilerplate
 from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import REASONS, leak_rates, random_leak_rates, shared_text
-from medtune.splits.texts import Texts
+from medtune.splits.texts import TextHashes
 
 logger = logging.getLogger("medtune")
 
@@ -41,7 +41,7 @@ def check_counts(params: Split, count: int) -> None:
         )
 
 
-def divide(table: pd.DataFrame, texts: Texts, params: Split, seed: int) -> pd.DataFrame:
+def divide(table: pd.DataFrame, texts: TextHashes, params: Split, seed: int) -> pd.DataFrame:
     """Adds the component, group and split of each record, and why it is left out, if it is."""
     linked = components(texts, params.near_duplicate_similarity)
     groups = without_boilerplate(texts, linked, max(1, params.max_group_share * len(table)))
@@ -73,7 +73,7 @@ def members(table: pd.DataFrame) -> dict[SplitName, np.ndarray]:
     return masks
 
 
-def proven_leaks(texts: Texts, masks: dict[SplitName, np.ndarray]) -> dict[str, float]:
+def proven_leaks(texts: TextHashes, masks: dict[SplitName, np.ndarray]) -> dict[str, float]:
     """Returns the leak rates of test against train; asserts that those of all pairs are 0."""
     rates = {(a, b): leak_rates(texts, masks[a], masks[b]) for a, b in combinations(SPLITS, 2)}
     assert not any(rate for pair in rates.values() for rate in pair.values()), rates
@@ -87,7 +87,7 @@ def kind_deviation(table: pd.DataFrame) -> float:
     return float((shares - table["kind"].value_counts(normalize=True)).abs().to_numpy().max())
 
 
-def measure(texts: Texts, table: pd.DataFrame, seed: int) -> dict[str, float]:
+def measure(texts: TextHashes, table: pd.DataFrame, seed: int) -> dict[str, float]:
     """Returns the metrics of all records, before limits are applied."""
     masks = members(table)
     by_rows = random_leak_rates(texts, masks["train"].sum(), masks["test"].sum(), seed)

@@ -2,12 +2,12 @@
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.loopback_server import Handler, served
 
 CODE = re.compile(r"\b[abc][0-9a-f]{6}\b")
 
@@ -38,35 +38,19 @@ def texts(asked: str) -> list[str]:
 def running_judge(reply: Callable[[str], str]) -> Iterator[JudgeServer]:
     judge = JudgeServer(reply)
 
-    class Handler(BaseHTTPRequestHandler):
+    class JudgeHandler(Handler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             judge.bodies.append(body)
             judge.keys.append(self.headers["Authorization"])
             if judge.failures:
-                self.answer(judge.failures.pop(0), {"error": {"message": "busy\nnow"}})
+                self.answer(judge.failures.pop(0), b'{"error": {"message": "busy\\nnow"}}')
                 return
             content = judge.reply(body["messages"][-1]["content"])
             message = {"role": "assistant", "content": content}
-            self.answer(200, {"choices": [{"index": 0, "message": message}]})
+            choices = [{"index": 0, "message": message}]
+            self.answer(200, json.dumps({"choices": choices}).encode())
 
-        def answer(self, status: int, content: Any) -> None:
-            text = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    judge.url = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with served(JudgeHandler) as address:
+        judge.url = f"{address}/v1"
         yield judge
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -14,7 +14,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from pyarrow.parquet import read_table
 from ruamel.yaml import YAML
 
-from medtune.modeling.distributed import share
+from medtune.modeling.distributed import passes_of_process
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
 from tests.projects import ROOT, run, warm_environment
@@ -100,7 +100,7 @@ def test_one_process_is_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_each_process_sees_other_rows_and_all_are_seen(count: int) -> None:
     passes = [[0, 1], [2, 3], [4], [5, 6], [7]]
-    shares = [share(passes, count, process) for process in range(count)]
+    shares = [passes_of_process(passes, count, process) for process in range(count)]
     assert len({len(own) for own in shares}) == 1  # DDP waits for each
     weighted = [rows for own in shares for rows, weight in own if weight]
     assert sorted(weighted) == passes

@@ -1,6 +1,7 @@
 """The files that hosts of repositories read follow their schemas; every assertion can fail."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def test_a_file_follows_its_schema(schema: str, pattern: str) -> None:
     assert files
     done = CliRunner().invoke(check, ["--builtin-schema", f"vendor.{schema}", *files])
     assert done.exit_code == 0, done.output
+
+
+def test_package_citation_and_changelog_name_one_version() -> None:
+    def first(name: str, line: str) -> str:
+        found = re.search(line, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+        assert found, name
+        return " ".join(found.groups())
+
+    package = first("pyproject.toml", r'^version = "(.*)"$')
+    citation = first("CITATION.cff", r"^version: (.*)\ndate-released: (.*)$")
+    assert first("CHANGELOG.md", r"^## (\S+) \((.*)\)$") == citation
+    assert citation.startswith(f"{package} ")
 
 
 def test_no_assertion_hides_its_condition() -> None:

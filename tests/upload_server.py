@@ -3,15 +3,14 @@
 import hashlib
 import json
 import re
-import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.hub_server import LFS_SUFFIXES, git_sha1
+from tests.loopback_server import Handler, served
 
 LFS = (*LFS_SUFFIXES, ".gguf")
 TOKEN = "hf_test"
@@ -43,25 +42,12 @@ class UploadServer:
 @contextmanager
 def running_upload_hub() -> Iterator[UploadServer]:
     hub = UploadServer()
-    handler = type("BoundHandler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(_Handler, hub=hub) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     hub: UploadServer
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
 
     def do_GET(self) -> None:
         self._answer()
@@ -203,11 +189,5 @@ class _Handler(BaseHTTPRequestHandler):
         self._send({"error": message}, status, headers)
 
     def _send(self, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        text = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text)
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        self.answer(status, json.dumps(content).encode(), headers)

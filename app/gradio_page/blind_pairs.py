@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medtune.judging.vote_file import Choice, ModelName, Vote, pair_id
+from medtune.judging.vote_file import ModelName, Vote, VoteChoice, pair_id
 
 PREDICTIONS = Path("data/predictions")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """`id` is that of a test card, and empty for a question of a reader's own."""
+    """`id` is the test card's, and empty for a question that a reader typed."""
 
     id: str
     kind: str
@@ -47,7 +47,7 @@ class ShownPair:
         texts = self.pair.base, self.pair.finetuned
         return texts if self.a == "base" else texts[::-1]
 
-    def vote(self, voter: str, choice: Choice, adapter: str) -> Vote:
+    def vote(self, voter: str, choice: VoteChoice, adapter: str) -> Vote:
         return Vote(
             voter=voter,
             pair=self.pair.digest,

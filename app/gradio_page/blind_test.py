@@ -23,7 +23,7 @@ from app.gradio_page.event_options import FREE, Updates
 from app.gradio_page.formatting import sentence
 from app.guard_remarks import own_words
 from app.limits import MAX_TYPED_CHARACTERS
-from medtune.judging.vote_file import OWN_QUESTION, VOTES, Choice, read_votes
+from medtune.judging.vote_file import OWN_QUESTION, VOTES, VoteChoice, read_votes
 from medtune.runtime.errors import InputError
 
 LONGEST_NAME = 40
@@ -101,7 +101,7 @@ class BlindTest:
         pair = Pair("", OWN_QUESTION, question, base, finetuned)
         yield {**self._show(conversation, pair), parts.question: ""}
 
-    def voting(self, choice: Choice) -> Callable[[str | None, gr.Request], Awaitable[Updates]]:
+    def voting(self, choice: VoteChoice) -> Callable[[str | None, gr.Request], Awaitable[Updates]]:
         """Returns the handler of one button; Gradio finds no request in a partial function."""
 
         async def vote(voter: str | None, request: gr.Request) -> Updates:
@@ -109,7 +109,7 @@ class BlindTest:
 
         return vote
 
-    async def vote(self, choice: Choice, voter: str | None, request: gr.Request) -> Updates:
+    async def vote(self, choice: VoteChoice, voter: str | None, request: gr.Request) -> Updates:
         """Keeps a vote on the pair that is shown, and shows the next one."""
         conversation = self._of(request)
         shown = conversation.shown
@@ -192,7 +192,7 @@ def blind_tab(conversations: Conversations, pairs: Sequence[Pair], adapter: str)
     alert = gr.HTML(elem_id="blind-alert")
     shown = gr.HTML(elem_id="blind-pair")
     with gr.Row(visible=False, elem_id="blind-votes") as choices:
-        buttons = {choice: gr.Button(CHOICES[choice]) for choice in get_args(Choice)}
+        buttons = {choice: gr.Button(CHOICES[choice]) for choice in get_args(VoteChoice)}
     note = gr.HTML(elem_classes="note")
     with gr.Row(elem_classes="asking"):
         question = gr.Textbox(

@@ -16,7 +16,7 @@ from app.gradio_page.fitting_turns import ask_with_fitting_turns
 from app.gradio_page.nearest_cards import NearestCard, NearestCards
 from app.gradio_page.quiz_round import QuizRound
 from medtune.guard.notices import Notice
-from medtune.modeling.prompts import Message
+from medtune.modeling.prompts import ChatMessage
 
 TURNS = 30  # kept of each conversation
 READERS = 200  # whose conversations are kept
@@ -134,7 +134,7 @@ class Conversation:
         """
         self.clear()
         self.id = name
-        messages: list[Message] = []
+        messages: list[ChatMessage] = []
         for number, (question, answer, model) in enumerate(said[-TURNS:], start=1):
             messages.append({"role": "user", "content": question})
             remarks = self.assistant.remarks(messages)

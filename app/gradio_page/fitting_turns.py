@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from app.api.errors import ApiError
 from app.assistant import Assistant, Reply
-from medtune.modeling.prompts import Message
+from medtune.modeling.prompts import ChatMessage
 
 if TYPE_CHECKING:
     from app.gradio_page.conversations import Turn
@@ -34,7 +34,7 @@ def ask_with_fitting_turns(
         split = len(earlier) - kept
         messages = system + _messages(earlier[split:])
         messages.append({"role": "user", "content": turn.question})
-        first: list[Message] = [{"role": "user", "content": distress}] if distress else []
+        first: list[ChatMessage] = [{"role": "user", "content": distress}] if distress else []
         unread = first + _messages(earlier[:split])
         try:
             reply = assistant.ask(turn.model, messages, unread=unread, **settings)
@@ -46,6 +46,6 @@ def ask_with_fitting_turns(
             kept -= 1
 
 
-def _messages(turns: Sequence["Turn"]) -> list[Message]:
+def _messages(turns: Sequence["Turn"]) -> list[ChatMessage]:
     pairs = ((("user", turn.question), ("assistant", turn.answer)) for turn in turns)
     return [{"role": role, "content": text} for pair in pairs for role, text in pair]

@@ -46,7 +46,7 @@ def check_recorded(*paths: str | Path, root: Path = Path()) -> None:
     for output in recorded_outputs(root):
         read = any(output.path.is_relative_to(path) for path in paths)
         if read and (root / output.path).exists():
-            for name in differing(output, remembering, root):
+            for name in differing_files(output, remembering, root):
                 advice = remedy(output) if root == Path() else IN_A_COPY
                 raise InputError(f"{name} is not what {LOCK} recorded: {advice}")
 
@@ -58,7 +58,7 @@ def remedy(output: Output) -> str:
     return f"run rm -r {output.path} and dvc checkout {output.path}, or dvc repro"
 
 
-def differing(output: Output, hasher: Hasher = md5_of, root: Path = Path()) -> list[Path]:
+def differing_files(output: Output, hasher: Hasher = md5_of, root: Path = Path()) -> list[Path]:
     """Returns the files of an output that are not what dvc.lock records.
 
     It is the folder itself if DVC's cache does not say which of its files differ.
@@ -99,7 +99,7 @@ def damaged_outputs(outputs: Sequence[Output]) -> Iterator[str]:
                 restore = f"dvc checkout {output.path}, or " if cached else ""
                 yield f"{output.path} is missing: run {restore}dvc repro"
                 continue
-            for name in differing(output):
+            for name in differing_files(output):
                 yield f"{name} is not what {LOCK} recorded: {remedy(output)}"
 
 

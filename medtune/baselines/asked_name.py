@@ -21,14 +21,14 @@ LONGEST = 12  # words on one side of a frame
 MIN_QUESTIONS, MIN_SHARE = 3, 0.005  # that share a frame, of all that are compared
 
 Words = tuple[str, ...]
-Frame = tuple[Words, Words]  # the words before the name, and those after it from the last one on
+QuestionFrame = tuple[Words, Words]  # the words before the name, and those after it in reverse
 
 
 class NameFinder:
     """Finds names by the frames that training questions share.
 
-    The best of a question's frames is shared by many questions and has many words of its own, that
-    is, words that are rare elsewhere. In "How is Marfan syndrome inherited?" the frame "How is …
+    The best of a question's frames is shared by many questions and has many words that
+    are rare elsewhere. In "How is Marfan syndrome inherited?" the frame "How is …
     inherited?" beats "How is … syndrome inherited?", because "syndrome" is part of other names as
     well, and "How is …?", because "inherited" is not.
     """
@@ -59,7 +59,7 @@ class NameFinder:
         spans = [match.span() for match in TOKEN.finditer(question)]
         return question[spans[len(start)][0] : spans[len(words) - len(end) - 1][1]]
 
-    def _frames(self, words: Words) -> Iterator[Frame]:
+    def _frames(self, words: Words) -> Iterator[QuestionFrame]:
         """Yields the frames around at least one word, whose sides are frequent."""
         starts = [words[:n] for n in _sides(words) if words[:n] in self._starts]
         ends = [words[::-1][:n] for n in _sides(words) if words[::-1][:n] in self._ends]
@@ -71,7 +71,7 @@ class NameFinder:
 
 
 def occurrences(name: str) -> re.Pattern[str]:
-    """Returns the pattern of a name, or its English plural, as a word of its own.
+    """Returns the pattern of a name, or its English plural, as a separate word.
 
     >>> occurrences("cyst").findall("Cysts are not cystic.")
     ['s']

@@ -6,10 +6,10 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.baselines.nearest import TEXTS, CardIndex, card_texts
-from medtune.modeling.prompts import Message, PromptEncoder, in_turns
+from medtune.modeling.prompts import ChatMessage, PromptEncoder, in_turns
 from medtune.runtime.errors import InputError
 
-Card = tuple[str, str]  # question and answer
+QuestionAnswer = tuple[str, str]  # question and answer
 Row = dict[str, Any]  # of a token file
 BATCH = 1000  # rows that are Python objects at a time
 
@@ -55,7 +55,7 @@ class FewShotPrompts:
             batches.append(pa.RecordBatch.from_pylist(rows, schema))
         return pa.Table.from_batches(batches, schema)
 
-    def prompt(self, question: str, limit: int, history: Sequence[Message] = ()) -> list[int]:
+    def prompt(self, question: str, limit: int, history: Sequence[ChatMessage] = ()) -> list[int]:
         """Returns the token ids of a question after as many cards as fit into `limit` tokens.
 
         `history` are the messages between the cards and the question.
@@ -72,14 +72,16 @@ class FewShotPrompts:
             ) from None
         return next((ids for ids in prompts if len(ids) <= limit), prompts[-1])
 
-    def _card(self, number: int) -> Card:
+    def _card(self, number: int) -> QuestionAnswer:
         question, answer = (self._training[name][number].as_py() for name in TEXTS)
         return question, answer
 
 
-def _conversation(cards: Sequence[Card], messages: Sequence[Message]) -> list[Message]:
+def _conversation(
+    cards: Sequence[QuestionAnswer], messages: Sequence[ChatMessage]
+) -> list[ChatMessage]:
     system = messages[:1] if messages[0]["role"] == "system" else []
-    shown = list[Message]()
+    shown = list[ChatMessage]()
     for card_question, card_answer in cards:
         shown.append({"role": "user", "content": card_question})
         shown.append({"role": "assistant", "content": card_answer})

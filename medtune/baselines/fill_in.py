@@ -51,11 +51,11 @@ def choose_rule(
     training: Sequence[NamedCard], validation: Sequence[NamedCard], use_stemmer: bool
 ) -> FillInRule:
     """Returns the rule that is best for cards of one kind; there is at least one training card."""
-    read = spread(training, READ)
+    read = evenly_spaced(training, READ)
     sentences = list(dict.fromkeys(_sentences(read)))
     constants = [sentence for sentence in sentences if SLOT not in sentence]
     # Every answer may contain its name: any of them is a constant for cards without one.
-    constants = constants or [card.answer for card in spread(read, ANSWERS)]
+    constants = constants or [card.answer for card in evenly_spaced(read, ANSWERS)]
     scorer = _Scorer(use_stemmer)
     without_name = scorer.best(constants, read, validation)
     named = [card for card in read if card.name is not None]
@@ -65,7 +65,7 @@ def choose_rule(
     return FillInRule(scorer.best(sentences, named, named_validation), without_name)
 
 
-def spread(items: Sequence[T], count: int) -> Sequence[T]:
+def evenly_spaced(items: Sequence[T], count: int) -> Sequence[T]:
     """Returns at most `count` of the items, evenly spread over them."""
     return items[:: -(-len(items) // count)] if items else items
 
@@ -79,7 +79,7 @@ def _sentences(cards: Sequence[NamedCard]) -> Iterator[str]:
     )
     frequent = [text for text, n in beginnings.most_common(BEGINNINGS) if n >= LEAST_ANSWERS]
     yield SLOT
-    for text in [*spread(answers, ANSWERS), *frequent]:
+    for text in [*evenly_spaced(answers, ANSWERS), *frequent]:
         text = text.rstrip(" .,;:")
         yield from (f"{text}.", f"{SLOT} {text}.", f"{text} {SLOT}.", f"{SLOT} {text} {SLOT}.")
 
@@ -116,14 +116,14 @@ class _Scorer:
     ) -> str:
         """Returns the sentence that is best on validation among the best of training."""
         for count, left in zip(SCORED, (BEST, FINALISTS), strict=True):
-            sentences = self._ranked(sentences, spread(training, count))[:left]
+            sentences = self._ranked(sentences, evenly_spaced(training, count))[:left]
         # One common word beside the name may help: "A {name} is …".
         counts = Counter(word for card in training for word in dict.fromkeys(card.answer.split()))
         common = [word for word, _ in counts.most_common(COMMON)]
-        cards = spread(training, SCORED[-1])
+        cards = evenly_spaced(training, SCORED[-1])
         longer = [self._ranked(_longer(text, common), cards)[0] for text in sentences]
         finalists = list(dict.fromkeys([*longer, *sentences]))
-        return self._ranked(finalists, spread(validation, SCORED[-1]))[0]
+        return self._ranked(finalists, evenly_spaced(validation, SCORED[-1]))[0]
 
     def _ranked(self, sentences: Sequence[str], cards: Sequence[NamedCard]) -> list[str]:
         """Sorts the sentences by their mean ROUGE-L on the cards, best first."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medtune.cards.column_names import Layout, recognise
+from medtune.cards.column_names import ColumnLayout, recognise
 from medtune.cards.file_formats import has_tables, read_rows
 from medtune.cards.hpo_only_deck import read_hpo
-from medtune.cards.layout_rows import Card, cards_of_row
+from medtune.cards.layout_rows import RawCard, cards_of_row
 from medtune.cards.mondo_file import FILE_NAME as MONDO_NAME
 from medtune.cards.ontology_deck import read_ontologies
 from medtune.cards.records import DEFAULT_KIND, Record
@@ -50,8 +50,8 @@ class Tables:
     """The tables below a folder, with the layout of each and counts of their cards."""
 
     folder: Path
-    layouts: dict[str, Layout] = field(default_factory=dict)  # by file
-    counts: dict[Layout, Counter[str]] = field(default_factory=dict)
+    layouts: dict[str, ColumnLayout] = field(default_factory=dict)  # by file
+    counts: dict[ColumnLayout, Counter[str]] = field(default_factory=dict)
 
     def records(self, encoding: str) -> Iterator[Record]:
         places: Counter[str] = Counter()  # cards so far, by file
@@ -71,7 +71,7 @@ class Tables:
         self.counts.setdefault(layout, Counter())
         return layout.columns
 
-    def _layout_of(self, name: str, row: Row) -> Layout:
+    def _layout_of(self, name: str, row: Row) -> ColumnLayout:
         """Returns the layout of a file, which grows with keys that only later JSON objects have."""
         layout = self.layouts[name]
         known = [*layout.columns, *layout.unread]
@@ -82,13 +82,13 @@ class Tables:
             return grown
         return layout
 
-    def _count(self, layout: Layout, card: Card) -> None:
+    def _count(self, layout: ColumnLayout, card: RawCard) -> None:
         counts = self.counts.setdefault(layout, Counter())
         counts["conversations" if card.is_conversation else "cards"] += 1
         if card.remark:
             counts[card.remark] += 1
 
-    def _log(self, layout: Layout) -> None:
+    def _log(self, layout: ColumnLayout) -> None:
         sorts = ", ".join(f"{count:,} {sort}" for sort, count in self.counts[layout].items())
         names = [name or "a column without a name" for name in layout.unread]
         unread = f"; not read: {listed(names)}" if names else ""
@@ -96,7 +96,7 @@ class Tables:
         logger.info(f"recognised {layout.name} ({columns}): {sorts or 'no cards'}{unread}")
 
 
-def _make_record(name: str, place: int, card: Card) -> Record:
+def _make_record(name: str, place: int, card: RawCard) -> Record:
     kind, topic = parse_question(card.subject)
     return Record(
         f"{name}:{place}",

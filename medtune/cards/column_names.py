@@ -90,7 +90,7 @@ PATTERNS = (
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnLayout:
     """A recognised layout: the column of each part of a card, and the columns that are not read."""
 
     name: str
@@ -102,7 +102,7 @@ class Layout:
         return [column for _, column in self.parts]
 
 
-def recognise(path: Path, found: Sequence[str]) -> Layout:
+def recognise(path: Path, found: Sequence[str]) -> ColumnLayout:
     """Returns the layout of a table with these columns.
 
     Raises InputError if no layout fits, or if two columns could be the same part of a card.
@@ -121,7 +121,9 @@ def recognise(path: Path, found: Sequence[str]) -> Layout:
                 _refuse_doubt(path, part, columns[part])
             parts = tuple((part, fitting[0]) for part, fitting in columns.items() if fitting)
             read = [column for _, column in parts]
-            return Layout(pattern.name, parts, tuple(name for name in found if name not in read))
+            return ColumnLayout(
+                pattern.name, parts, tuple(name for name in found if name not in read)
+            )
     raise InputError(_explain_unknown(path, found))
 
 

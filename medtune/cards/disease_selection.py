@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from medtune.cards.familiarity import listed
-from medtune.cards.mondo_file import Disease
+from medtune.cards.familiarity import read_list
+from medtune.cards.mondo_file import MondoDisease
 
 HEREDITARY = "MONDO:0003847"
 NEOPLASM = "MONDO:0005070"
@@ -25,13 +25,13 @@ GENE = re.compile(r"\b[A-Z]+\d|\b[A-Z0-9]{3,}-")
 class Known:
     """A disease of the deck under the name that a student would use."""
 
-    disease: Disease
+    disease: MondoDisease
     name: str
     topic: str = ""
 
 
 def select_diseases(
-    diseases: Mapping[str, Disease], mentions: Counter[str], with_features: Container[str]
+    diseases: Mapping[str, MondoDisease], mentions: Counter[str], with_features: Container[str]
 ) -> dict[str, Known]:
     """Returns the diseases that a student may meet, the listed ones first, then the most mentioned.
 
@@ -41,7 +41,9 @@ def select_diseases(
     """
     by_name = names_of_all(diseases)
     known = {
-        by_name[name.lower()]: name for name in listed("common_diseases") if name.lower() in by_name
+        by_name[name.lower()]: name
+        for name in read_list("common_diseases")
+        if name.lower() in by_name
     }
     others = [
         disease
@@ -58,7 +60,7 @@ def select_diseases(
     return {each: Known(diseases[each], name, topics[each]) for each, name in known.items()}
 
 
-def names_of_all(diseases: Mapping[str, Disease]) -> dict[str, str]:
+def names_of_all(diseases: Mapping[str, MondoDisease]) -> dict[str, str]:
     """Maps each label and each synonym of a single disease, in lower case, to the disease's id."""
     synonyms: dict[str, set[str]] = defaultdict(set)
     for disease in diseases.values():
@@ -68,7 +70,7 @@ def names_of_all(diseases: Mapping[str, Disease]) -> dict[str, str]:
     return names | {disease.label.lower(): disease.id for disease in diseases.values()}
 
 
-def _is_plain(disease: Disease) -> bool:
+def _is_plain(disease: MondoDisease) -> bool:
     words = disease.label.split()
     return (
         not SPECIALIST.search(disease.label)
@@ -77,11 +79,11 @@ def _is_plain(disease: Disease) -> bool:
     )
 
 
-def _names_itself(disease: Disease) -> bool:
+def _names_itself(disease: MondoDisease) -> bool:
     return disease.label.lower() in disease.definition.lower()
 
 
-def find_topics(deck: list[Disease], diseases: Mapping[str, Disease]) -> dict[str, str]:
+def find_topics(deck: list[MondoDisease], diseases: Mapping[str, MondoDisease]) -> dict[str, str]:
     """Returns the topic of each disease, so that related diseases share one.
 
     A disease has the topic of its nearest ancestor in the deck, unless that is broad: has more than

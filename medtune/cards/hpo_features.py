@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medtune.cards.disease_selection import names_of_all
 from medtune.cards.hpo_files import Annotation, Term, find_branches, read_annotations
-from medtune.cards.mondo_file import Disease
+from medtune.cards.mondo_file import MondoDisease
 
 TYPICAL = 0.3  # share of the patients from which a finding is typical of a disease
 MIN_PATIENTS = 3  # a share of fewer patients says nothing about others
@@ -19,8 +19,8 @@ UNCLEAR = re.compile(r"abnormal|^neoplasm$|\bmorphology$|^constitutional symptom
 
 
 @dataclass
-class Evidence:
-    """What is known of one finding in one disease."""
+class FindingFrequency:
+    """How often patients with one disease have one finding."""
 
     affected: int = 0
     examined: int = 0
@@ -52,14 +52,14 @@ def typical_features(annotations: Iterable[Annotation]) -> list[str]:
     Annotations made by a program (IEA) do not count. The list ends between two frequencies:
     findings of the same frequency are all in it or all left out.
     """
-    found: dict[str, Evidence] = {}
+    found: dict[str, FindingFrequency] = {}
     for annotation in annotations:
         if annotation.aspect == "P" and annotation.evidence != "IEA":
-            found.setdefault(annotation.finding, Evidence()).add(annotation)
+            found.setdefault(annotation.finding, FindingFrequency()).add(annotation)
     by_share: dict[float, list[str]] = {}
-    for finding, evidence in found.items():
-        if evidence.share >= TYPICAL:
-            by_share.setdefault(evidence.share, []).append(finding)
+    for finding, frequency in found.items():
+        if frequency.share >= TYPICAL:
+            by_share.setdefault(frequency.share, []).append(finding)
     features: list[str] = []
     for share in sorted(by_share, reverse=True):
         if len(features) + len(by_share[share]) > MAX_FEATURES:
@@ -69,7 +69,7 @@ def typical_features(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def features_by_disease(
-    path: Path, diseases: Mapping[str, Disease], findings: Mapping[str, Term]
+    path: Path, diseases: Mapping[str, MondoDisease], findings: Mapping[str, Term]
 ) -> dict[str, list[str]]:
     """Returns the typical findings of each disease of MONDO whose name the annotations use.
 

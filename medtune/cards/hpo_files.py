@@ -66,7 +66,7 @@ class Annotation:
 
 
 @dataclass
-class Disease:
+class HpoDisease:
     """A rare disease: `features` maps a finding's id to the share of patients who have it."""
 
     id: str
@@ -153,13 +153,13 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
         )
 
 
-def read_diseases(path: Path) -> list[Disease]:
+def read_diseases(path: Path) -> list[HpoDisease]:
     """Reads the annotations; entries with the same name in several registries are merged."""
-    diseases: dict[str, Disease] = {}
+    diseases: dict[str, HpoDisease] = {}
     for row in read_annotations(path):
         if row.qualifier == "NOT":
             continue
-        disease = diseases.setdefault(row.disease.lower(), Disease(row.disease_id, row.disease))
+        disease = diseases.setdefault(row.disease.lower(), HpoDisease(row.disease_id, row.disease))
         if row.aspect == "P":
             share = max(row.share, disease.features.get(row.finding, 0.0))
             disease.features[row.finding] = share
@@ -167,7 +167,7 @@ def read_diseases(path: Path) -> list[Disease]:
             disease.modes.append(row.finding)
         elif row.aspect == "C":
             disease.ages.append(row.finding)
-    by_id: dict[str, Disease] = {}
+    by_id: dict[str, HpoDisease] = {}
     for disease in diseases.values():
         by_id.setdefault(disease.id, disease)
     return list(by_id.values())

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from medtune.cards.hpo_features import TYPICAL
-from medtune.cards.hpo_files import Disease, Term, read_diseases, read_terms
+from medtune.cards.hpo_files import HpoDisease, Term, read_diseases, read_terms
 from medtune.cards.records import Record
 from medtune.runtime.errors import InputError
 
@@ -127,7 +127,7 @@ def _term_cards(terms: dict[str, Term], source: str) -> Iterator[Record]:
 
 
 def _disease_cards(
-    diseases: list[Disease], terms: dict[str, Term], source: str
+    diseases: list[HpoDisease], terms: dict[str, Term], source: str
 ) -> Iterator[Record]:
     for disease in diseases:
         about = disease_family(disease.name)

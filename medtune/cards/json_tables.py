@@ -28,7 +28,7 @@ def read_json(path: Path, choose: Choose, encoding: str) -> Iterator[Row]:
     if len(lists) != 1:
         raise InputError(
             f"{path} must hold one list of objects, not {len(lists)} lists: write it with "
-            "orient='records' if it comes from pandas, write each list into a file of its own, or "
+            "orient='records' if it comes from pandas, write each list into a separate file, or "
             f"{FIX_SOURCE}"
         )
     places = (f"{path}, item {number}" for number in range(len(lists[0])))

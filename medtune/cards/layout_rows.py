@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from medtune.cards.column_names import Layout
+from medtune.cards.column_names import ColumnLayout
 from medtune.cards.conversations import LastTurn, pair_messages, parsed, read_conversation
 from medtune.runtime.cells import Row, text_of
 
@@ -19,7 +19,7 @@ WITHOUT_INSTRUCTION = "without an instruction that all share"
 SEVERAL_TURNS = "with several turns"
 
 
-class Card(NamedTuple):
+class RawCard(NamedTuple):
     """A card of a table: its last turn and its labels, as the columns have them."""
 
     turn: LastTurn
@@ -30,7 +30,7 @@ class Card(NamedTuple):
     topic: object
 
 
-def cards_of_row(layout: Layout, row: Row) -> Iterator[Card]:
+def cards_of_row(layout: ColumnLayout, row: Row) -> Iterator[RawCard]:
     """Yields the cards of a row: one, but in a file of SQuAD's many."""
     parts: dict[str, Any] = {part: row.get(column) for part, column in layout.parts}
     if layout.name != "SQuAD file":
@@ -46,12 +46,12 @@ def _objects(cell: object) -> list[dict[str, Any]]:
     return [item for item in cell if isinstance(item, dict)] if isinstance(cell, list) else []
 
 
-def _make_card(layout: Layout, parts: Mapping[str, Any]) -> Card:
+def _make_card(layout: ColumnLayout, parts: Mapping[str, Any]) -> RawCard:
     labels = parts.get("kind"), parts.get("topic")
     messages = _messages(parts)
     if messages is not None:
         turn = read_conversation(messages, system=parts.get("system"))
-        return Card(turn, *_remark(turn, turn.question or "", ""), True, *labels)
+        return RawCard(turn, *_remark(turn, turn.question or "", ""), True, *labels)
     question, subject, remark = _join_question(layout, parts)
     answer, system = parts.get("answer"), parts.get("system")
     if layout.name == "SQuAD" and str(answer).startswith("{"):  # an object that CSV has as text
@@ -62,7 +62,7 @@ def _make_card(layout: Layout, parts: Mapping[str, Any]) -> Card:
     if question and answer and (earlier or text_of(system)):
         last = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
         turn = read_conversation([*earlier, *last], system=system)
-    return Card(turn, *_remark(turn, subject, remark), False, *labels)
+    return RawCard(turn, *_remark(turn, subject, remark), False, *labels)
 
 
 def _messages(parts: Mapping[str, Any]) -> object:
@@ -90,7 +90,7 @@ def _remark(turn: LastTurn, subject: str, remark: str) -> tuple[str, str]:
     return subject, remark
 
 
-def _join_question(layout: Layout, parts: Mapping[str, Any]) -> tuple[str | None, str, str]:
+def _join_question(layout: ColumnLayout, parts: Mapping[str, Any]) -> tuple[str | None, str, str]:
     """Returns the question with its context, the question alone and the log's remark."""
     asked, context = text_of(parts.get("question")), _context_text(parts.get("context"))
     if not context or context.isspace():

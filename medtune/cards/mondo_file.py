@@ -23,7 +23,7 @@ AGAIN = "fetch it again with dvc repro -f download@dataset"
 
 
 @dataclass(frozen=True)
-class Disease:
+class MondoDisease:
     """A human disease. `ancestors` maps ids to distances; those at distance 1 are the parents."""
 
     id: str
@@ -37,7 +37,7 @@ class Disease:
         return sorted(ancestor for ancestor, steps in self.ancestors.items() if steps == 1)
 
 
-def read_mondo(folder: Path) -> tuple[str, dict[str, Disease]]:
+def read_mondo(folder: Path) -> tuple[str, dict[str, MondoDisease]]:
     """Returns the release and the human diseases by id, without obsolete ones."""
     releases = {
         match[1]: path for path in folder.iterdir() if (match := FILE_NAME.match(path.name))
@@ -66,9 +66,9 @@ def read_mondo(folder: Path) -> tuple[str, dict[str, Disease]]:
     }
 
 
-def _disease(term_id: str, term: dict[str, Any]) -> Disease:
+def _disease(term_id: str, term: dict[str, Any]) -> MondoDisease:
     ancestors = {str(ancestor): int(steps) for ancestor, steps in term["ancestors"].items()}
     label, definition = str(term["label"]), str(term.get("description", ""))
     synonyms = tuple(map(str, term.get("synonyms", ())))
     "".join((term_id, label, definition, *synonyms)).encode()  # refuses halves of surrogate pairs
-    return Disease(term_id, label, definition, synonyms, ancestors)
+    return MondoDisease(term_id, label, definition, synonyms, ancestors)

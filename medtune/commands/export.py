@@ -15,7 +15,7 @@ GGUF_EXAMPLES = (
     "medtune export gguf --type q8_0 exports/gguf/small.gguf",
 )
 MODEL = ("models", "data/tokens/test.arrow")
-Experiment = Annotated[
+ExperimentOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
@@ -50,7 +50,7 @@ def merged(
             metavar="FOLDER", help="A new or empty folder, or one that this command wrote earlier."
         ),
     ] = Path("exports/merged"),
-    experiment: Experiment = None,
+    experiment: ExperimentOption = None,
 ) -> None:
     """Write the model with its adapter merged into it.
 
@@ -81,7 +81,7 @@ def gguf(
             help="Type of the weights: f32, f16, q8_0, or q4_k_m and the like.",
         ),
     ] = "f16",
-    experiment: Experiment = None,
+    experiment: ExperimentOption = None,
 ) -> None:
     """Write the model as GGUF, for llama.cpp and Ollama.
 

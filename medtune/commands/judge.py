@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.commands.runs import best_untrained, check_rows, workspace_answers
+from medtune.commands.runs import check_rows, read_best_untrained, workspace_answers
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answers(against: str | None) -> tuple[str, "pa.Table", "pa.Table"]:
     """Returns the opponent, and the scored test answers of the fine-tuned model and of it."""
     from medtune.scoring.systems import FINETUNED, UNTRAINED
 
-    opponent = against or best_untrained().get(PRIMARY, UNTRAINED[0])
+    opponent = against or read_best_untrained().get(PRIMARY, UNTRAINED[0])
     if opponent not in UNTRAINED:
         raise InputError(f"--against must be one of {', '.join(UNTRAINED)}, got {opponent}")
     finetuned, other = workspace_answers(FINETUNED), workspace_answers(opponent)

@@ -38,7 +38,7 @@ REMEDIES = {
 }
 
 
-def differing(runs: Sequence[Experiment]) -> list[str]:
+def differing_params(runs: Sequence[Experiment]) -> list[str]:
     """Returns the parameters that differ between runs and are not in COLUMNS."""
     keys = sorted({key for run in runs for key in run.params} - set(COLUMNS.values()))
     texts = {key: {json.dumps(run.params.get(key)) for run in runs} for key in keys}
@@ -47,7 +47,7 @@ def differing(runs: Sequence[Experiment]) -> list[str]:
 
 def records(runs: Sequence[Experiment], scores: Sequence["Score"]) -> list[dict[str, Any]]:
     """Returns the table as it is written to CSV, one mapping per run."""
-    more = {key: key for key in differing(runs)}
+    more = {key: key for key in differing_params(runs)}
     table = []
     for run in runs:
         record: dict[str, Any] = {"experiment": run.name, "commit": run.commit}

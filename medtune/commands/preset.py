@@ -174,7 +174,7 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
     """Joins sections and their keys with dots: {"train": {"lr": 1}} is {"train.lr": 1}.
 
     Unlike experiments.flat it keeps a mapping within a section as one value, which a preset
-    replaces as a whole; the keys of some, such as compare.fail_if_worse, have dots of their own.
+    replaces as a whole; the keys within some, such as compare.fail_if_worse, have dots too.
     """
     flat = {}
     for name, section in content.items():

@@ -22,11 +22,11 @@ from medtune.commands.experiments import (
 )
 from medtune.commands.runs import (
     Runs,
-    best_untrained,
     check_rows,
     find_runs,
     finetuned_answers,
     params_hash,
+    read_best_untrained,
     workspace_answers,
 )
 from medtune.runtime.errors import InputError
@@ -120,7 +120,7 @@ def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, 
     from medtune.comparison.paired_scores import group_numbers
     from medtune.scoring.systems import BASE
 
-    best = best_untrained()
+    best = read_best_untrained()
     tables = finetuned_answers(list(found.values()))
     others = {name: workspace_answers(name) for name in dict.fromkeys((BASE, *best.values()))}
     for name, table in others.items():
@@ -209,7 +209,7 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     return f"{markdown_table(rows)}\n\n{origin}"
 
 
-def write_table(runs: Runs) -> str:
+def write_seeds(runs: Runs) -> str:
     """Writes metrics/seeds.json from the runs that are done, and returns it as a table."""
     from medtune.runtime.atomic_files import read_json, write_json
 
@@ -255,4 +255,4 @@ def replicate(
     elif not table and len(by_seed(runs)) < seeds:
         print(f"waiting for {', '.join(sorted(runs.waiting()))}: see `dvc queue status`")
     else:
-        print(write_table(runs))
+        print(write_seeds(runs))

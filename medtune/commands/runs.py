@@ -121,7 +121,7 @@ def check_rows(table: "pa.Table", first: "pa.Table", name: str) -> None:
         raise InputError(f"{name} answered other test cards than the workspace: run it again")
 
 
-def best_untrained() -> dict[str, str]:
+def read_best_untrained() -> dict[str, str]:
     """Returns the best system without training for each score, as picked on validation cards."""
     from medtune.comparison.systems import best_named
     from medtune.runtime.atomic_files import read_json

@@ -27,7 +27,7 @@ LINE = 110  # characters
 BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
 
 
-def score_table(first: bool = False) -> tuple[str, str, str]:
+def summary_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
     from medtune.comparison.collapses import collapses
     from medtune.comparison.verdict import sample
@@ -74,13 +74,13 @@ def commit() -> str:
 
 
 def terminal_table() -> str:
-    verdict, table, origin = score_table()
+    verdict, table, origin = summary_table()
     return f"{verdict}\n\n{table}\n\n{origin}\nreport: {REPORT}"
 
 
 def readme_block() -> str:
     """Returns the first scores between the two comments that mark their place in README.md."""
-    verdict, table, origin = score_table(first=True)
+    verdict, table, origin = summary_table(first=True)
     about = "Difference: fine-tuned minus the best without training, picked on validation cards"
     about = fill(f"{about}; {origin}.", LINE, break_on_hyphens=False)
     return f"<!-- scores -->\n{verdict}\n\n{table}\n\n{about}\n<!-- /scores -->"

@@ -48,7 +48,7 @@ def parts(splits: Sequence[str], count: int, id_: str | None = None) -> list[Spl
     found = []
     for split in splits:
         table = read_tokens(TOKENS / f"{split}.arrow")
-        rows = spread(table, count)
+        rows = evenly_spaced_rows(table, count)
         if id_ is not None:
             rows = table.filter(pc.field("id") == id_).to_pylist()
         for row in rows:
@@ -63,7 +63,7 @@ def parts(splits: Sequence[str], count: int, id_: str | None = None) -> list[Spl
     return found
 
 
-def spread(table: "pa.Table", count: int) -> list[dict[str, Any]]:
+def evenly_spaced_rows(table: "pa.Table", count: int) -> list[dict[str, Any]]:
     """Returns `count` rows at equal distances, or all if there are fewer."""
     count = min(count, table.num_rows)
     chosen = (table.slice(n * table.num_rows // count, 1) for n in range(count))

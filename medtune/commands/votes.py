@@ -65,7 +65,7 @@ def counts_of(votes: Sequence["Vote"]) -> dict[str, float]:
     """Counts votes.
 
     `first_share` is the share of votes for answer A among those for one answer: 0.5, unless voters
-    prefer a side. `agreement` and `kappa` are those of `agreement_of`.
+    prefer a side. `agreement_of` explains `agreement` and `kappa`.
     """
     choices = Counter(vote.choice for vote in votes)
     outcomes = Counter(vote.outcome for vote in votes)
@@ -117,7 +117,7 @@ def lines_of(counts: Mapping[str, Any], left_out: int, confidence: float) -> lis
     """Returns the counts as sentences, the main one first."""
     from medtune.report.number_formats import number, percent
 
-    rate = interval(counts)
+    rate = win_rate_text(counts)
     lines = [
         f"win rate of the fine-tuned model: {rate} ({percent(confidence)} interval; "
         "a tie counts as half a win)",
@@ -134,7 +134,7 @@ def lines_of(counts: Mapping[str, Any], left_out: int, confidence: float) -> lis
     return lines
 
 
-def interval(counts: Mapping[str, Any]) -> str:
+def win_rate_text(counts: Mapping[str, Any]) -> str:
     from medtune.report.number_formats import number
 
     low, high = (number(counts[name], 2) for name in ("ci_low", "ci_high"))
@@ -144,7 +144,7 @@ def interval(counts: Mapping[str, Any]) -> str:
 
 def rows_of(counts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Returns the table of kinds, with its header."""
-    found = [(kind, str(own["n"]), interval(own)) for kind, own in counts["kinds"].items()]
+    found = [(kind, str(own["n"]), win_rate_text(own)) for kind, own in counts["kinds"].items()]
     return [("kind", "votes", "win rate"), *found]
 
 

@@ -89,7 +89,7 @@ def best_of_parts(
 def lists_of_parts(tables: Systems, parts: Sequence[str]) -> dict[str, float]:
     """Returns "<part>.list_recall.base" …: precision and recall of listed facts, where there are.
 
-    They are parts of the score `facts`, so they have no interval of their own.
+    They have no intervals, because they are parts of the score `facts`, which has one.
     """
     flat = {}
     for model, table in tables.items():

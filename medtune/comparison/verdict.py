@@ -70,24 +70,24 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
     worse = [one.title for one in evidence if one.base == "worse"]
     gained = [one.title for one in evidence if one.gained]
     others = [one.title for one in evidence if not one.gained]
-    closer = f"its answers are closer to the references in {joined(gained)}"
+    closer = f"its answers are closer to the references in {in_words(gained)}"
     return {
-        Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {joined(ahead)}.",
+        Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {in_words(ahead)}.",
         Verdict.PARTLY: "The fine-tuned model beats prompting and retrieval in "
-        f"{joined(ahead)}"
-        + (f", but is worse in {joined(behind)}" if behind else "")
-        + (f"; not shown in {joined(unclear)}" if unclear else "")
+        f"{in_words(ahead)}"
+        + (f", but is worse in {in_words(behind)}" if behind else "")
+        + (f"; not shown in {in_words(unclear)}" if unclear else "")
         + ".",
         Verdict.NO_BETTER: "The fine-tuned model is better than the base model in "
-        f"{joined(gained)}, but not better than prompting or retrieval.",
+        f"{in_words(gained)}, but not better than prompting or retrieval.",
         Verdict.FORM: f"The fine-tuned model learned the form only: {closer}, but "
         + (
-            f"{joined(others)} did not improve."
+            f"{in_words(others)} did not improve."
             if others
             else "not closer than answers that need no training."
         ),
         Verdict.NO_CHANGE: f"The fine-tuning made no change that {sample(n, groups)} could show.",
-        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {joined(worse)}.",
+        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {in_words(worse)}.",
     }[found]
 
 
@@ -101,7 +101,7 @@ def sample(n: int, groups: int) -> str:
     return f"{n} test {cards} in {groups} {'group' if groups == 1 else 'groups'}"
 
 
-def joined(titles: Sequence[str]) -> str:
+def in_words(titles: Sequence[str]) -> str:
     """Joins titles as a sentence does: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, [", ".join(titles[:-1]), *titles[-1:]]))
 

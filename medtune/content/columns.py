@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from medtune.content.content_words import Card, content_f1, frames
+from medtune.content.content_words import CardTexts, content_f1, frames
 from medtune.content.fact_marks import NO_FACTS, CardFacts, fact_frame, mark
 from medtune.content.meaning import similarities
 from medtune.runtime.errors import InputError
@@ -51,7 +51,7 @@ def with_content(predictions: pa.Table, cards: pa.Table, training: pa.Table) -> 
     return predictions
 
 
-def spread_cards(training: pa.Table) -> Iterator[Card]:
+def spread_cards(training: pa.Table) -> Iterator[CardTexts]:
     """Yields at most FRAME_CARDS cards of each kind, evenly spread over all of the kind."""
     counts = training["kind"].value_counts().to_pylist()
     steps = {row["values"]: -(-row["counts"] // FRAME_CARDS) for row in counts}

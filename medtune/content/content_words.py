@@ -25,7 +25,7 @@ STOP_WORDS = """
 """
 
 Words = tuple[str, ...]
-Card = tuple[str, str, str]  # kind, question, answer
+CardTexts = tuple[str, str, str]  # kind, question, answer
 
 _TOKENIZER = UnicodeTokenizer(use_stemmer=True)
 _STOP_STEMS = frozenset(_TOKENIZER.tokenize(STOP_WORDS))
@@ -43,7 +43,7 @@ def stems(text: str) -> Words:
     return tuple(word for word in _TOKENIZER.tokenize(text) if word not in _STOP_STEMS)
 
 
-def frames(training: Iterable[Card]) -> dict[str, frozenset[str]]:
+def frames(training: Iterable[CardTexts]) -> dict[str, frozenset[str]]:
     """Returns the frame of each kind: stems in at least FRAME_SHARE of its training answers.
 
     A word that an answer takes from its question does not count for it.

@@ -54,7 +54,7 @@ def mark(prediction: str, question: str, card: CardFacts, frame: Set[str] = froz
         return Marks()
     if card.fact_type == "named":
         return Marks(float(any(names(prediction, w) for wordings in known for w in wordings)))
-    right, wrong = listed(prediction, known, frame | asked)
+    right, wrong = count_listed(prediction, known, frame | asked)
     if card.fact_type == "equal":
         return Marks(float(right > 0 and wrong == 0))
     precision, recall = right / max(right + wrong, 1), right / len(known)
@@ -76,7 +76,7 @@ def fact_frame(frame: Set[str], wordings: Iterable[str]) -> frozenset[str]:
     return frozenset(frame).difference(*map(stems, wordings))
 
 
-def listed(
+def count_listed(
     prediction: str, facts: Sequence[Sequence[Words]], overlooked: Set[str]
 ) -> tuple[int, int]:
     """Returns how many different facts an answer lists, and how many different other things.

@@ -1,6 +1,6 @@
 """Writes the base model with the adapter in it as one GGUF file, and a Modelfile beside it.
 
-The names and the layout of the tensors are those of llama.cpp's converter for Llama and Qwen 2.
+Names and layout of the tensors are as llama.cpp's converter writes them for Llama and Qwen 2.
 
     medtune export gguf
     medtune export gguf --type q8_0 FILE.gguf

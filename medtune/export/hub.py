@@ -18,13 +18,13 @@ from medtune.runtime.paths import list_files
 
 logger = logging.getLogger("medtune")
 
-Kind = Literal["adapter", "GGUF model", "merged model", "Space"]
+UploadKind = Literal["adapter", "GGUF model", "merged model", "Space"]
 CARD = "README.md"
 ADAPTER_CONFIG = "adapter_config.json"
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 SPACE_SDK = re.compile(r"\A---\n(?:[^-].*\n)*?sdk: gradio\n")
 NEVER = "__pycache__"  # hidden files are not uploaded either
-KNOWN: dict[Kind, tuple[str, ...]] = {
+KNOWN: dict[UploadKind, tuple[str, ...]] = {
     "adapter": (*ADAPTER_FILES, "README.md", "LICENSE"),
     "GGUF model": ("*.gguf", "Modelfile", "README.md", "LICENSE"),
     "merged model": (*folders.MERGED, "LICENSE"),
@@ -37,7 +37,7 @@ AGAIN = "run the same command again, which sends only the files that are missing
 class Upload:
     """What goes into a repository: each file's content or local path, by its name there."""
 
-    kind: Kind
+    kind: UploadKind
     files: Mapping[str, Path | bytes]
 
     @property
@@ -75,7 +75,7 @@ def _files(folder: Path) -> dict[str, Path]:
     }
 
 
-def _kind(path: Path, files: Mapping[str, Path]) -> Kind:
+def _kind(path: Path, files: Mapping[str, Path]) -> UploadKind:
     if CARD in files and SPACE_SDK.match(files[CARD].read_text(encoding="utf-8")):
         return "Space"
     if ADAPTER_CONFIG in files:

@@ -10,7 +10,7 @@ from typing import Any
 
 from medtune.config.allowed_values import as_list
 from medtune.disclaimer import DISCLAIMER
-from medtune.export.hub import ADAPTER_CONFIG, CARD, Kind, Upload
+from medtune.export.hub import ADAPTER_CONFIG, CARD, Upload, UploadKind
 from medtune.export.modelfile import MODELFILE
 from medtune.export.provenance import FIELD
 from medtune.report.licences import hub_name_of
@@ -21,8 +21,8 @@ IN_PROJECT = "Run this in the project's folder, after `dvc repro` or `dvc pull`:
 ANYWHERE = "Install transformers and peft, and run:"
 LOCAL_ADAPTER, LOCAL_BASE = '"models/adapter"', '"models/base"'
 EXPORTED = '"FOLDER"'  # a merged model, in its card
-LIBRARIES: dict[Kind, str] = {"adapter": "peft", "merged model": "transformers"}
-TAGS: dict[Kind, str] = {"adapter": "lora", "GGUF model": "gguf"}
+LIBRARIES: dict[UploadKind, str] = {"adapter": "peft", "merged model": "transformers"}
+TAGS: dict[UploadKind, str] = {"adapter": "lora", "GGUF model": "gguf"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def with_card(upload: Upload, repository: str, origin: Origin) -> Upload:
     return replace(upload, files=dict(sorted(files.items())))
 
 
-def completed_card(card: str, kind: Kind, repository: str, origin: Origin) -> str:
+def completed_card(card: str, kind: UploadKind, repository: str, origin: Origin) -> str:
     """Adds to a card what it lacks: fields of the front matter, where it comes from, how to load.
 
     A field that the card has stays as it is.
@@ -83,7 +83,7 @@ def completed_card(card: str, kind: Kind, repository: str, origin: Origin) -> st
     return str(completed)
 
 
-def _fields(kind: Kind, origin: Origin) -> dict[str, Any]:
+def _fields(kind: UploadKind, origin: Origin) -> dict[str, Any]:
     """Returns the front matter of a model; the scores are those of metrics/compare_scores.json."""
     from huggingface_hub import ModelCard
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from itertools import takewhile
 
-from medtune.modeling.prompts import Message, PromptEncoder
+from medtune.modeling.prompts import ChatMessage, PromptEncoder
 
 SLOT = "\ue000"  # stands for a content
 
@@ -57,11 +57,11 @@ def _common_start(one: str, other: str) -> str:
     return "".join(character for character, _ in pairs)
 
 
-def _slot(role: str) -> Message:
+def _slot(role: str) -> ChatMessage:
     return {"role": role, "content": SLOT}
 
 
-def rendered(encoder: PromptEncoder, template: str, messages: list[Message]) -> str:
+def rendered(encoder: PromptEncoder, template: str, messages: list[ChatMessage]) -> str:
     return encoder.tokenizer.apply_chat_template(
         messages, chat_template=template, tokenize=False, add_generation_prompt=True
     )

@@ -25,7 +25,7 @@ _chosen: WeakKeyDictionary[Any, dict[bool, type]] = WeakKeyDictionary()
 class NoCache:
     """Keeps the rows instead of their keys and values, and runs them whole at each step.
 
-    It serves any causal model, also one that keeps its state in a way of its own, as RWKV does.
+    It serves any causal model, also one with an unusual state, such as RWKV's.
     Padding is on the right, where it comes after all tokens of its row.
     """
 

@@ -37,7 +37,7 @@ from medtune.generation.batch_limits import GPU_TOKENS_AT_ONCE, TOKENS_AT_ONCE
 from medtune.modeling.batch_limits import LOGITS_AT_ONCE
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.forward import ModelInputs, logits_at
-from medtune.modeling.shared_prefix import CONTEXT, PADDING, Layout, PackedRow, masked_row
+from medtune.modeling.shared_prefix import CONTEXT, PADDING, PackedRow, SuffixLayout, masked_row
 
 
 class GenerationCache(Protocol):
@@ -158,7 +158,7 @@ class SharedPrefixCache(SlotCache):
         # (N, C) bool: every column but padding; columns to come count as well
         self.key_mask = (columns < self.prefix_length) | (columns >= self.prefix_length + padding)
         self.group = slice(0, 0)  # the rows of the present prefill pass; none in a decode pass
-        self.layout = Layout(0, (0, 0), lengths[:0])  # of that pass
+        self.layout = SuffixLayout(0, (0, 0), lengths[:0])  # of that pass
         # (1,) where a decode pass writes, if all columns shall take part; else the last in use
         self.column: torch.Tensor | None = None
 
@@ -174,7 +174,7 @@ class SharedPrefixCache(SlotCache):
         for start in range(0, self.row_count, size):
             self.group = slice(start, min(start + size, self.row_count))
             packed = self._packed(self.prompts[self.group], self.references[self.group])
-            assert isinstance(packed.layout, Layout)
+            assert isinstance(packed.layout, SuffixLayout)
             self.layout = packed.layout
             yield vars(packed)
 

@@ -13,8 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from medtune.content.encoder import DIMENSIONS
-from medtune.content.encoder import encoded as vectors_of
+from medtune.content.encoder import DIMENSIONS, encoded
 from medtune.guard.emergencies_in_context import kind_in_context
 from medtune.guard.notices import caution, language_of, notice
 from medtune.guard.rules import SELF_HARM, is_excluded, kind_of, reasons
@@ -149,7 +148,7 @@ class Guard:
         return lru_cache(REMEMBERED)(self._alone)
 
     def _alone(self, question: str) -> Assessment:
-        vector = encoded([question])
+        vector = encoded_questions([question])
         emergency = None
         if self.found("emergency", [question], vector)[0]:
             emergency = kind_of("emergency", question) or self.kinds.likeliest(vector[0])[0]
@@ -206,6 +205,6 @@ class Guard:
         write_json(path, asdict(self))
 
 
-def encoded(questions: Sequence[str]) -> np.ndarray:
+def encoded_questions(questions: Sequence[str]) -> np.ndarray:
     """Returns unit vectors (questions, 512) of the questions, of long ones only the beginning."""
-    return vectors_of([" ".join(question.split())[:MAX_CHARACTERS] for question in questions])
+    return encoded([" ".join(question.split())[:MAX_CHARACTERS] for question in questions])

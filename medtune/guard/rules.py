@@ -36,7 +36,7 @@ HAN = re.compile("[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
-class Kind:
+class RuleKind:
     """Rules that call for one text."""
 
     name: str
@@ -55,7 +55,7 @@ class Safeguard:
     unless: re.Pattern[str] | None
     although: re.Pattern[str] | None
     knowledge: re.Pattern[str] | None
-    kinds: list[Kind]
+    kinds: list[RuleKind]
 
     def reasons(self, sentences: list[str]) -> dict[str, str]:
         """Returns the names of the rules that match, each with its kind."""
@@ -140,7 +140,7 @@ def load(safeguard: str) -> Safeguard:
     unless, although, knowledge = (_any_of(content.get(name, [])) for name in names)
     usual = _compiled("|".join(content["knowledge"] + content["ignore"]))
     kinds = [
-        Kind(
+        RuleKind(
             name=name,
             ignore=_compiled("|".join(kind["ignore"])) if "ignore" in kind else usual,
             rules={rule: tuple(map(_compiled, parts)) for rule, parts in kind["rules"].items()},
@@ -157,11 +157,11 @@ def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
     return _compiled("|".join(patterns)) if patterns else None
 
 
-def _in_other_languages() -> list[Kind]:
+def _in_other_languages() -> list[RuleKind]:
     content = _read("other_languages.toml")
     ignore = re.compile("|".join(_compiled(p).pattern for p in content.pop("ignore")["any"]))
     return [
-        Kind(
+        RuleKind(
             name=kind,
             ignore=ignore,
             rules={

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from medtune.content.encoder import DIMENSIONS
-from medtune.guard.classifier import Guard, Kernel, Kinds, encoded
+from medtune.guard.classifier import Guard, Kernel, Kinds, encoded_questions
 from medtune.guard.question_lists import LISTS, questions, read_list
 from medtune.guard.rules import KINDS, reasons
 
@@ -43,7 +43,7 @@ def train(
     examples: Examples,
     regularization: float,
     max_false_block_rate: float,
-    encode: Callable[[list[str]], np.ndarray] = encoded,
+    encode: Callable[[list[str]], np.ndarray] = encoded_questions,
 ) -> Guard:
     """Fits all three classifiers and sets the threshold of the scope on the validation lists.
 
@@ -100,7 +100,7 @@ def phrasings(kind: str, name: str, role: str = "train") -> list[str]:
 def fit_kinds(vectors: np.ndarray) -> Kinds:
     """Fits the classifier of kinds to the emergencies, whose lists are named after them.
 
-    `vectors` are those of `phrasings("emergency", "found")`.
+    `vectors` encode `phrasings("emergency", "found")`.
     """
     from sklearn.linear_model import LogisticRegression
 

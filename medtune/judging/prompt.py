@@ -87,7 +87,7 @@ def messages(case: Case) -> list[dict[str, str]]:
     ]
 
 
-def verdict(case: Case, reply: str) -> int | None:
+def parse_reply(case: Case, reply: str) -> int | None:
     """Returns +1 if the first answer is better, −1 or 0; None unless the reply holds one code."""
     said = reply.casefold()
     found = [value for code, value in case.codes().items() if code in said]

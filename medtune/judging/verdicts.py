@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medtune.judging.prompt import Case, messages, speaks_to_the_judge, verdict
+from medtune.judging.prompt import Case, messages, parse_reply, speaks_to_the_judge
 
 FEEDBACK = Path("data/feedback")  # where the chat keeps what people like
 OUTCOMES = {"wins": 1, "ties": 0, "losses": -1}
@@ -40,7 +40,7 @@ def judge_pairs(
     asked = [case for case, why in zip(cases, reasons, strict=True) if not why]
     shown = [each for case in asked for each in (case, case.swapped())]
     replies = ask([messages(case) for case in shown])
-    said = [verdict(case, reply) for case, reply in zip(shown, replies, strict=True)]
+    said = [parse_reply(case, reply) for case, reply in zip(shown, replies, strict=True)]
     found = iter(
         Judged(case, first, None if second is None else -second)
         for case, first, second in zip(asked, said[::2], said[1::2], strict=True)

@@ -14,15 +14,15 @@ OWN_QUESTION = "own question"  # the kind of questions that are no test cards
 WEIGHTS = Path("models/adapter/adapter_model.safetensors")
 
 ModelName = Literal["base", "finetuned"]
-Choice = Literal["a", "b", "both_good", "both_bad"]
+VoteChoice = Literal["a", "b", "both_good", "both_bad"]
 
 
 @dataclass(frozen=True)
 class Vote:
     """`a` is the model whose answer stood first, and `seconds` the time that the voter took.
 
-    `pair` is the pair_id of the three texts. `id` is that of a test card, empty for a question of
-    one's own. `adapter` is a digest of the fine-tuned weights.
+    `pair` is the pair_id of the three texts. `id` is the test card's, empty for a question that the
+    voter typed. `adapter` is a digest of the fine-tuned weights.
     """
 
     voter: str
@@ -33,7 +33,7 @@ class Vote:
     base: str
     finetuned: str
     a: ModelName
-    choice: Choice
+    choice: VoteChoice
     seconds: float
     adapter: str
 
@@ -74,7 +74,7 @@ def _vote(path: Path, number: int, line: str) -> Vote:
         fields = json.loads(line)
         texts = [fields.get(name) for name in ("question", "base", "finetuned")]
         vote = Vote(**{"pair": pair_id(*texts), **fields})  # the first votes had no pair
-        known = vote.choice in get_args(Choice) and vote.a in get_args(ModelName)
+        known = vote.choice in get_args(VoteChoice) and vote.a in get_args(ModelName)
         if known and all(isinstance(text, str) for text in (vote.pair, vote.voter, vote.kind)):
             return vote
     except (AttributeError, ValueError, TypeError):

@@ -22,13 +22,15 @@ def accelerator() -> Accelerator:
     return Accelerator(cpu=device() == "cpu", device_placement=False, mixed_precision="no")
 
 
-def share(passes: list[list[int]], count: int, process: int) -> list[tuple[list[int], int]]:
+def passes_of_process(
+    passes: list[list[int]], count: int, process: int
+) -> list[tuple[list[int], int]]:
     """Returns the forward passes of one of `count` processes, each with the weight of its loss.
 
     A pass is a list of row numbers. Passes are dealt out in turn. DDP and FSDP need equally many
     from each process, so some passes come a second time, with weight 0 instead of 1.
 
-    >>> share([[0, 1], [2, 3], [4]], count=2, process=1)
+    >>> passes_of_process([[0, 1], [2, 3], [4]], count=2, process=1)
     [([2, 3], 1), ([0, 1], 0)]
     """
     turns = range(process, math.ceil(len(passes) / count) * count, count)
@@ -43,7 +45,9 @@ def process_count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def spread(work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+def map_in_processes(
+    work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
+) -> list[Result]:
     """Returns the results of work(items), one for each item, in order.
 
     Each process works on its share of the items, and each gets all the results. Without

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from itertools import product
 
-from medtune.modeling.prompts import QUESTION_ANSWER_TEMPLATE, Message, PromptEncoder
+from medtune.modeling.prompts import QUESTION_ANSWER_TEMPLATE, ChatMessage, PromptEncoder
 from medtune.runtime.errors import InputError
 
 # The trained prompt ends without a blank, because the answer's first token brings it.
@@ -82,7 +82,7 @@ def _bodies(encoder: PromptEncoder) -> list[str]:
     return [template]
 
 
-def _conversations(encoder: PromptEncoder) -> Iterator[list[Message]]:
+def _conversations(encoder: PromptEncoder) -> Iterator[list[ChatMessage]]:
     """Yields each question alone, and the last one after another turn if there may be one."""
     for question in QUESTIONS:
         yield [{"role": "user", "content": question}]

@@ -31,10 +31,10 @@ QUESTION_ANSWER_TEMPLATE = (
 )
 SLOT = re.compile("( ?)\ue000([0-9]+)\ue001")  # where content goes, and the space before it
 
-Message = dict[str, str]  # {"role": "system", "user" or "assistant", "content": …}
+ChatMessage = dict[str, str]  # {"role": "system", "user" or "assistant", "content": …}
 
 
-def in_turns(messages: Iterable[Message]) -> list[Message]:
+def in_turns(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
     """Joins messages of one role in a row, because most templates want the roles to alternate.
 
     Empty messages of the assistant are left out.
@@ -88,7 +88,7 @@ class PromptFormat:
 
 
 @dataclass(frozen=True)
-class Frame:
+class PromptFrame:
     """The constant ids of a prompt, around the contents of its messages.
 
     `slots` holds, for each content: the number of its message, the space that is encoded with it,
@@ -122,12 +122,12 @@ class PromptEncoder:
         self._space_before_answer = self._space_of_answers()
         self.end_id = self._end_of_turn()
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Returns the ids up to the point where the assistant's answer begins."""
         (ids,) = self.batch_prompt_ids([messages])
         return ids
 
-    def batch_prompt_ids(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+    def batch_prompt_ids(self, conversations: Sequence[Sequence[ChatMessage]]) -> list[list[int]]:
         """Returns the `prompt_ids` of each conversation; faster than one by one, on all cores."""
         frames = [self._frame(tuple(m["role"] for m in messages)) for messages in conversations]
         contents = [
@@ -195,7 +195,7 @@ class PromptEncoder:
     def _render(self, roles: Sequence[str], add_generation_prompt: bool) -> str:
         return chat_templates.render(self.tokenizer, self.template, roles, add_generation_prompt)
 
-    def _new_frame(self, roles: tuple[str, ...]) -> Frame:
+    def _new_frame(self, roles: tuple[str, ...]) -> PromptFrame:
         """Returns the frame of messages with these roles; the system prompt is constant too.
 
         A system message of the conversation's own takes the place of the system prompt.
@@ -204,7 +204,7 @@ class PromptEncoder:
         system = [self.format.system_prompt] if self.format.system_prompt and not own_system else []
         rendered = self._render([*("system" for _ in system), *roles], add_generation_prompt=True)
         text, *parts = SLOT.split(rendered.removesuffix(" "))
-        frame = Frame(self._encode_opening(text), [])
+        frame = PromptFrame(self._encode_opening(text), [])
         constant = frame.opening  # the list of ids that is growing
         for space, slot, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
             number, following = int(slot) - len(system), self._encode_template(text)

@@ -76,7 +76,7 @@ def shares_prefixes(model: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SuffixLayout:
     """Where the suffix tokens of a packed row belong in the padded suffixes (N, R)."""
 
     prefix: int  # P
@@ -86,7 +86,7 @@ class Layout:
     def tensors(self) -> dict[str, torch.Tensor]:
         return {"columns": self.columns}
 
-    def to(self, device: torch.device) -> "Layout":
+    def to(self, device: torch.device) -> "SuffixLayout":
         return replace(self, columns=to_device(self.columns, device))
 
     def unpack(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ class PackedRow:
     input_ids: torch.Tensor  # (1, P + T)
     position_ids: torch.Tensor  # (1, P + T)
     attention_mask: torch.Tensor  # (N, 1, R, P + R) bool
-    layout: Layout | Sequences
+    layout: SuffixLayout | Sequences
 
     def to(self, device: torch.device) -> "PackedRow":
         ids, positions, mask = self.input_ids, self.position_ids, self.attention_mask
@@ -207,7 +207,7 @@ def masked_row(model: Any, ids: torch.Tensor, segments: torch.Tensor, prefix: in
     packed_ids = torch.cat([ids[0, :prefix], ids[:, prefix:][is_token]])
     packed_positions = torch.cat([columns[:prefix], positions])
     slots = is_token.flatten().nonzero()[:, 0]
-    layout = Layout(prefix, (is_token.shape[0], is_token.shape[1]), slots)
+    layout = SuffixLayout(prefix, (is_token.shape[0], is_token.shape[1]), slots)
     return PackedRow(packed_ids[None], packed_positions[None], mask[:, None], layout).to(
         model.device
     )
@@ -239,7 +239,7 @@ def _attend(
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
-    layout: Layout | Sequences | None = None,
+    layout: SuffixLayout | Sequences | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Computes attention over a packed row with torch; returns (1, P + T, H, E).

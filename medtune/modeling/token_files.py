@@ -89,7 +89,7 @@ def texts(table: pa.Table) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-class Lists(Sequence[Any]):
+class ListColumn(Sequence[Any]):
     """A column of lists that stays in its mapped file: a row becomes a list when it is read.
 
     With `starts` or `ends`, each row is cut there: a prompt is the beginning of `input_ids`, and
@@ -118,13 +118,13 @@ class Lists(Sequence[Any]):
 
 def row_lengths(rows: Sequence[Sequence[Any]]) -> list[int]:
     """Returns the length of each row, without reading rows from a file."""
-    return rows.lengths if isinstance(rows, Lists) else [len(row) for row in rows]
+    return rows.lengths if isinstance(rows, ListColumn) else [len(row) for row in rows]
 
 
 def columns(table: pa.Table | pa.RecordBatch, *names: str) -> dict[str, Sequence[Any]]:
     """Returns those of the columns that a token file has; lists stay in the file."""
     return {
-        name: Lists(table[name])
+        name: ListColumn(table[name])
         if pa.types.is_list(table.schema.field(name).type)
         else table[name].to_pylist()
         for name in names

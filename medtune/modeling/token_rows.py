@@ -3,7 +3,7 @@
 Every answer of a conversation is learned behind exactly the prompt that the chat would give the
 model at that turn: the template, the system prompt, and as many of the turns before it as fit. If
 the prompt of the next answer begins with all of that, both answers share a row, and the loss leaves
-out what is said between them. Otherwise the answer has a row of its own: some templates rewrite
+out what is said between them. Otherwise the answer has a separate row: some templates rewrite
 earlier answers, and the oldest turns of a long conversation no longer fit.
 """
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from medtune.config.allowed_values import SplitName
 from medtune.config.schema import Tokenize
-from medtune.modeling.prompts import Message, PromptEncoder, in_turns
+from medtune.modeling.prompts import ChatMessage, PromptEncoder, in_turns
 from medtune.modeling.token_files import CONVERSATIONS, SCHEMA
 from medtune.runtime.errors import InputError
 
@@ -55,12 +55,12 @@ def card_batch(
 
 
 @dataclass
-class Turn:
+class TokenizedTurn:
     """A question with its answer; `messages` are those before the answer, the question last."""
 
     record: int
     card: Row  # the record, with this turn's question and answer
-    messages: list[Message]
+    messages: list[ChatMessage]
     prompt_ids: list[int] = field(default_factory=list)
     answer_ids: list[int] = field(default_factory=list)
     left_out: int = 0  # earlier questions that are not in the prompt
@@ -70,7 +70,7 @@ class Turn:
         """The numbers of the messages that are questions."""
         return [n for n, message in enumerate(self.messages) if message["role"] == "user"]
 
-    def prompt(self, left_out: int) -> list[Message]:
+    def prompt(self, left_out: int) -> list[ChatMessage]:
         """Returns the messages without the oldest turns; a system message stays."""
         system = self.messages[:1] if self.messages[0]["role"] == "system" else []
         return [*system, *self.messages[self.questions[left_out] :]] if left_out else self.messages
@@ -114,13 +114,13 @@ def conversation_batch(
         found = [turn.row(params.max_length_tokens, encoder.end_id) for turn in of_record]
         is_whole = not any(row["turns_left_out"] or row["truncated"] for row in found)
         if is_whole or params.truncation == "cut" or split == "test":
-            rows += joined(found) if split == "train" else joined(found)[-1:]
+            rows += join_rows(found) if split == "train" else join_rows(found)[-1:]
     if params.loss_on == "all":
         rows = [row | {"loss_start": 1, "masked_spans": []} for row in rows]
     return pa.RecordBatch.from_pylist(rows, CONVERSATIONS), no_room
 
 
-def turns_of(record: int, card: Row, added: str = "") -> Iterator[Turn]:
+def turns_of(record: int, card: Row, added: str = "") -> Iterator[TokenizedTurn]:
     """Yields the turns of a record in their order; `added` ends each answer of the assistant.
 
     What the assistant says before the first question is not learned.
@@ -136,11 +136,13 @@ def turns_of(record: int, card: Row, added: str = "") -> Iterator[Turn]:
     for number, (before, message) in enumerate(pairwise(said), start=1):
         if (before["role"], message["role"]) == ("user", "assistant"):
             texts = {"question": before["content"], "answer": message["content"]}
-            yield Turn(record, card | texts, heard[:number])
-    yield Turn(record, card, heard)
+            yield TokenizedTurn(record, card | texts, heard[:number])
+    yield TokenizedTurn(record, card, heard)
 
 
-def encode(turns: Sequence[Turn], encoder: PromptEncoder, limit: int, added: str = "") -> None:
+def encode(
+    turns: Sequence[TokenizedTurn], encoder: PromptEncoder, limit: int, added: str = ""
+) -> None:
     """Sets the ids of each turn, without as many of the oldest turns as `limit` demands."""
     answers = encoder.batch_answer_ids(turn.card["answer"] + added for turn in turns)
     try:
@@ -155,7 +157,7 @@ def encode(turns: Sequence[Turn], encoder: PromptEncoder, limit: int, added: str
             turn.prompt_ids = encoder.prompt_ids(turn.prompt(turn.left_out))
 
 
-def fewest_left_out(turn: Turn, encoder: PromptEncoder, room: int) -> int:
+def fewest_left_out(turn: TokenizedTurn, encoder: PromptEncoder, room: int) -> int:
     """Returns how many of the oldest turns a prompt of `room` tokens leaves out, at least one.
 
     All earlier turns are left out if nothing else fits.
@@ -167,7 +169,7 @@ def fewest_left_out(turn: Turn, encoder: PromptEncoder, room: int) -> int:
     return 1 + bisect_left(range(1, len(turn.questions) - 1), True, key=fits)
 
 
-def joined(rows: Sequence[Row]) -> list[Row]:
+def join_rows(rows: Sequence[Row]) -> list[Row]:
     """Joins each row of a record with the next one if that begins with it."""
     found: list[Row] = []
     for row in rows:
@@ -180,7 +182,7 @@ def joined(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _rejected(turns: Sequence[Turn], encoder: PromptEncoder) -> InputError:
+def _rejected(turns: Sequence[TokenizedTurn], encoder: PromptEncoder) -> InputError:
     """Returns the error that names the first record whose messages the template does not take."""
     for turn in turns:
         try:

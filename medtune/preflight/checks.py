@@ -33,6 +33,7 @@ from medtune.preflight.remotes import default_remote, missing_package
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
 from medtune.sources.fetch import Target
+from medtune.training.checkpoints import KEPT
 
 TIGHT = 0.85  # a run that takes more than this share of what is free gets a warning
 MANY_CUT = 0.05  # a larger share of cut answers gets a warning
@@ -192,8 +193,6 @@ class Preflight:
         """Adds up base weights, adapter and checkpoints; DVC's cache has a second copy."""
         if self.decoder is None:
             return NO_MODEL
-        from medtune.training.checkpoints import KEPT
-
         train, trained = self.params.train, self.decoder.trained(self.params.train)
         here = self.outputs.has(BASE)
         base = 0 if here else 2 * self.decoder.parameters * self.decoder.stored_bytes

@@ -225,7 +225,7 @@ def evaluate_bytes(
     references = max(references, batches.scored_answers / LOSS_BATCH)  # at least one row
     reading = references * logits + prompts * pass_bytes
     answering = CACHE * cache + max(reading, batches.answered * logits)
-    if params.evaluate.engine != "medtune":  # references have a pass of their own
+    if params.evaluate.engine != "medtune":  # references are scored in a separate pass
         scored = min(batches.scored_answers, LOGITS_AT_ONCE / decoder.vocabulary)
         answering = max(answering, scored * logits + batches.scored * pass_bytes)
     largest = max(choices, answering)

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from medtune.scoring.text_scorer import repetition
-from medtune.scoring.word_splitting import joined, written_words
+from medtune.scoring.word_splitting import join_words, written_words
 
 SAME = 0.0005  # smaller differences are shown as 0.000
 LOOPING = 0.2  # share of repeated 4-grams from which an answer is folded
@@ -46,4 +46,4 @@ def looping(answer: str) -> tuple[str, int] | None:
     shown = min(shown, MOST_SHOWN)
     if repetition(words) < LOOPING or len(words) - shown < LEAST_HIDDEN:
         return None
-    return joined(words[:shown]), len(words)
+    return join_words(words[:shown]), len(words)

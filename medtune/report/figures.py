@@ -30,7 +30,7 @@ from medtune.report.figure_style import (
     shortened,
 )
 from medtune.report.number_formats import percent
-from medtune.report.reliability import reliability
+from medtune.report.reliability import reliability_figure
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import ScoreRow, against_base, compared_scores
 from medtune.report.systems_figure import forest
@@ -263,6 +263,6 @@ PICTURES = {
     "reliability": Picture(
         "forgetting",
         "How often an answer is right, by the probability that the model gives it",
-        lambda facts: reliability(facts.choices, facts.confidence),
+        lambda facts: reliability_figure(facts.choices, facts.confidence),
     ),
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def reliability(choices: Mapping[str, pa.Table], confidence: float) -> "Figure | None":
+def reliability_figure(choices: Mapping[str, pa.Table], confidence: float) -> "Figure | None":
     """Draws how often the chosen option is right, by the probability that the model gives it.
 
     The intervals are Wilson's (1927). Returns None if no multiple-choice question was asked.

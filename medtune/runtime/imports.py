@@ -1,4 +1,4 @@
-"""Imports a library without optional packages of its own that take seconds to load."""
+"""Imports a library without optional packages that it would take seconds to load."""
 
 import sys
 from collections.abc import Iterator

@@ -59,7 +59,7 @@ def run(name: str, main: Callable[[], Work]) -> NoReturn:
 
 
 def forget_foreign_ranks() -> None:
-    """Drops the ranks that a job scheduler sets for programs of its own.
+    """Drops the ranks that a job scheduler such as Slurm has set.
 
     A stage is one process unless `accelerate launch` has started it: with another's RANK=1 it
     would write nothing and succeed.
@@ -110,7 +110,7 @@ def _disk_failure(error: Exception) -> str | None:
     """Returns the line for a full or broken disk, or None for any other error."""
     code = getattr(error, "errno", None)
     if code is None and (found := re.search(r"os error (\d+)", str(error))):
-        code = int(found[1])  # safetensors and tokenizers have errors of their own
+        code = int(found[1])  # safetensors and tokenizers raise no OSError
     path = getattr(error, "filename", None) or "an output"
     if code in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left on the disk for {path}"

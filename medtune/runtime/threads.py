@@ -23,7 +23,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 def cores_are_free(reads: int = 10) -> bool:
-    """Whether each thread that torch starts finds a core of its own; False where it is unknown.
+    """Whether each thread that torch starts finds a free core; False where it is unknown.
 
     The least of several reads counts: most of what runs at the start of a process ends at once.
     """

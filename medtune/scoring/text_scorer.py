@@ -24,8 +24,8 @@ SPACED, UNSPACED = "13a", "zh"  # sacrebleu's tokenizers for scripts with spaces
 class TextScorer:
     """Counts in one answer what the scores sum up, except for the likelihood.
 
-    `scores` are those of medtune.scoring.scores and of `metrics`; `columns` names the columns of
-    `metrics`. Raises InputError if one of them cannot be loaded.
+    `scores` holds the scores of medtune.scoring.scores and of `metrics`; `columns` names the
+    columns of `metrics`. Raises InputError if one of them cannot be loaded.
     """
 
     def __init__(self, use_stemmer: bool, metrics: Sequence[Metric] = ()) -> None:

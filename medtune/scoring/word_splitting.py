@@ -67,10 +67,10 @@ def written_words(text: str) -> list[str]:
     return WRITTEN_WORD.findall(text) if has_unspaced(text) else text.split()
 
 
-def joined(words: list[str]) -> str:
+def join_words(words: list[str]) -> str:
     """Writes words as a text, with spaces where their script has them.
 
-    >>> joined(written_words("take 5 mg, 每天。"))
+    >>> join_words(written_words("take 5 mg, 每天。"))
     'take 5 mg, 每天。'
     """
     return _SPACE_BETWEEN_CHARACTERS.sub("", " ".join(words))

@@ -8,10 +8,10 @@ from scipy.sparse.csgraph import connected_components
 from medtune.runtime.progress import progress
 from medtune.splits.leaks import LEAK_SHARE
 from medtune.splits.near_duplicates import Pairs, candidates, similar
-from medtune.splits.texts import Array, Texts
+from medtune.splits.texts import Array, TextHashes
 
 
-def components(texts: Texts, similarity: float) -> Array:
+def components(texts: TextHashes, similarity: float) -> Array:
     """Returns the connected component of each record, numbered from 0.
 
     Records are linked if they have the same topic, in any spelling, the same normalised question or
@@ -31,18 +31,18 @@ def components(texts: Texts, similarity: float) -> Array:
     return labels[: texts.record_count]
 
 
-def strong_parts(texts: Texts) -> Array:
+def strong_parts(texts: TextHashes) -> Array:
     """Returns each record's component over topics and questions alone, numbered from 0."""
     return _strong_parts(texts)[: texts.record_count]
 
 
-def without_boilerplate(texts: Texts, labels: Array, limit: float) -> Array:
+def without_boilerplate(texts: TextHashes, labels: Array, limit: float) -> Array:
     """Cuts each component of more than `limit` records into its strong parts."""
     large = np.bincount(labels)[labels] > limit
     return np.where(large, labels.max() + 1 + strong_parts(texts), labels)
 
 
-def group_names(texts: Texts, labels: Array) -> pd.Series:
+def group_names(texts: TextHashes, labels: Array) -> pd.Series:
     """Names each group after the topic of its first record, so that new cards keep the name.
 
     For a record without a topic, its question is used.
@@ -52,7 +52,7 @@ def group_names(texts: Texts, labels: Array) -> pd.Series:
     return pd.Series(np.array([f"{name:016x}" for name in names], dtype=object)[codes])
 
 
-def _strong_parts(texts: Texts) -> Array:
+def _strong_parts(texts: TextHashes) -> Array:
     """Returns the component of each turn; the turns of a record are in one from the beginning."""
     labels = _merged(texts.records, _same(texts.question))
     return _merged(labels, _same(texts.topic_name, texts.topic != 0))
@@ -66,7 +66,7 @@ def _same(keys: Array, present: Array | None = None) -> Pairs:
     return rows[:-1][equal], rows[1:][equal]
 
 
-def _shared_ngrams(texts: Texts) -> Pairs:
+def _shared_ngrams(texts: TextHashes) -> Pairs:
     shared = np.bincount(texts.ngram_rows, minlength=len(texts))
     mostly_shared = (shared > 0) & (shared >= LEAK_SHARE * texts.ngram_counts)
     binding = np.zeros(texts.ngrams.max(initial=-1) + 1, bool)

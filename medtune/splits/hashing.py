@@ -1,7 +1,7 @@
 """Reads the texts of all records, normalised, and hashes them: whole, as shingles and as n-grams.
 
 A record with a `history` is a conversation. Each of its earlier answers, with its question, is a
-turn of its own, beside the record's question and answer.
+separate turn, beside the record's question and answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from medtune.runtime.progress import progress
 from medtune.splits.leaks import LEAK_WORDS
 from medtune.splits.near_duplicates import PERMUTATIONS, compared_text, normalised, shingles_of
 from medtune.splits.ngrams import distinct_ngrams, in_several
-from medtune.splits.texts import Array, Texts
+from medtune.splits.texts import Array, TextHashes
 from medtune.splits.topic_names import same_for_spellings
 
 CHUNK_RECORDS = 20_000
@@ -31,7 +31,7 @@ def hash_text(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-def read_texts(records: Dataset) -> Texts:
+def read_texts(records: Dataset) -> TextHashes:
     """Hashes `topic`, `question` and `answer` of the records and of earlier turns in `history`.
 
     CHUNK_RECORDS turns are read at a time, so that the texts are never all in memory.
@@ -61,7 +61,7 @@ def read_texts(records: Dataset) -> Texts:
     offsets = np.concatenate([[0], np.cumsum(counts)])
     ngrams, ngram_rows = in_several(ngram_counts, grams)
     hashes = (topic, topic_name, question, answer, shingles, offsets, digests, ngram_counts)
-    return Texts(numbers, *hashes, ngrams, ngram_rows)
+    return TextHashes(numbers, *hashes, ngrams, ngram_rows)
 
 
 def _chunks(records: Dataset, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from medtune.config.allowed_values import SPLITS
 from medtune.splits.near_duplicates import candidates, similar
-from medtune.splits.texts import Array, Texts
+from medtune.splits.texts import Array, TextHashes
 
 LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
 LEAK_SHARE = 0.5  # of an answer's 13-grams; with that many in other answers, it counts as known
@@ -13,7 +13,7 @@ REASONS = ("question", "answer", "ngram13", "near_duplicate")
 NONE = -1
 
 
-def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
+def leak_rates(texts: TextHashes, known: Array, held: Array) -> dict[str, float]:
     """Returns the shares, 0 to 1, of held-out records whose text is also in the known ones.
 
     `question` and `answer` mean the same normalised text, `ngram13` at least half of the answer's
@@ -24,7 +24,7 @@ def leak_rates(texts: Texts, known: Array, held: Array) -> dict[str, float]:
     return {name: float((rows[held] != NONE).mean()) for name, rows in found.items()}
 
 
-def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[str, float]:
+def random_leak_rates(texts: TextHashes, train: int, test: int, seed: int) -> dict[str, float]:
     """Returns the leak rates of a row-by-row split, as most notebooks use, of the same sizes."""
     order = np.random.default_rng(seed).permutation(texts.record_count)
     known, held = np.zeros((2, len(order)), bool)
@@ -33,7 +33,7 @@ def random_leak_rates(texts: Texts, train: int, test: int, seed: int) -> dict[st
 
 
 def shared_text(
-    texts: Texts, splits: Array, among: Array, similarity: float
+    texts: TextHashes, splits: Array, among: Array, similarity: float
 ) -> tuple[Array, Array]:
     """Finds the records of the mask `among` that share text with an earlier split.
 
@@ -54,7 +54,7 @@ def shared_text(
     return reasons, partners
 
 
-def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
+def _sources(texts: TextHashes, known: Array, held: Array) -> dict[str, Array]:
     """Returns, by reason and record, a known record that shares text with a held-out one, or -1."""
     known, held = known[texts.records], held[texts.records]  # masks of the turns
     found = {
@@ -75,7 +75,7 @@ def _sources(texts: Texts, known: Array, held: Array) -> dict[str, Array]:
     return {reason: _by_record(texts, turns) for reason, turns in found.items()}
 
 
-def _by_record(texts: Texts, turns: Array) -> Array:
+def _by_record(texts: TextHashes, turns: Array) -> Array:
     """Returns, for each record, the record of the first partner that its turns have, or -1."""
     found = np.full(texts.record_count, NONE)
     rows = np.flatnonzero(turns != NONE)[::-1]  # the last of several assignments wins
@@ -92,7 +92,7 @@ def _first(hashes: Array, among: Array) -> Array:
     return first[codes]
 
 
-def _near_duplicates(texts: Texts, known: Array, held: Array, similarity: float) -> Array:
+def _near_duplicates(texts: TextHashes, known: Array, held: Array, similarity: float) -> Array:
     """Returns, for each held-out record, a known near-duplicate or -1; equal answers count once."""
     known, held = known[texts.records], held[texts.records]  # masks of the turns
     first_known, first_held = (_first(texts.answer, mask) for mask in (known, held))

@@ -12,7 +12,7 @@ import numpy as np
 from rensa import RMinHash
 
 from medtune.splits.ngrams import ODD, distinct_ngrams
-from medtune.splits.texts import Array, Texts
+from medtune.splits.texts import Array, TextHashes
 
 # A Chinese or Japanese character counts as a word.
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
@@ -59,7 +59,7 @@ def shingles_of(words: Array, starts: Array, stops: Array) -> tuple[Array, Array
     return counts, shingles, np.array(matrix.to_rows(), dtype=np.uint32)
 
 
-def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
+def candidates(texts: TextHashes, similarity: float, rows: Array) -> Iterator[Pairs]:
     """Yields, band by band, pairs of `rows` whose digests agree in the whole band.
 
     Boilerplate makes buckets of many thousand records. Their records are sorted by the next band,
@@ -75,7 +75,7 @@ def candidates(texts: Texts, similarity: float, rows: Array) -> Iterator[Pairs]:
         keys = next_keys
 
 
-def similar(texts: Texts, pairs: Pairs, similarity: float) -> Pairs:
+def similar(texts: TextHashes, pairs: Pairs, similarity: float) -> Pairs:
     """Returns the pairs whose shingles have a Jaccard similarity of at least `similarity`."""
     kept = [np.zeros((2, 0), np.int64)]
     for start in range(0, len(pairs[0]), BLOCK_PAIRS):
@@ -95,7 +95,7 @@ def _band_rows(similarity: float) -> int:
     return 1
 
 
-def _band_keys(texts: Texts, rows: Array, band: list[int]) -> Array:
+def _band_keys(texts: TextHashes, rows: Array, band: list[int]) -> Array:
     keys = np.zeros(len(rows), np.uint64)
     for column in band:
         keys = keys * ODD + texts.digests[rows, column]
@@ -115,7 +115,7 @@ def _neighbours(rows: Array, keys: Array, next_keys: Array) -> Pairs:
     return left, right
 
 
-def _jaccard(texts: Texts, left: Array, right: Array) -> Array:
+def _jaccard(texts: TextHashes, left: Array, right: Array) -> Array:
     """Returns the exact similarity of each pair; shingles are compared by 48 of their bits."""
     sizes = np.diff(texts.offsets)
     entries = []

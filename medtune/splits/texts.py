@@ -8,7 +8,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextHashes:
     """Hashes of the normalised texts of n turns, of 64 bits each unless noted.
 
     The first turns are those that the records end with, in the order of the records. Earlier turns

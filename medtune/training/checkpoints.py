@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import load, save_file
+from typing import TYPE_CHECKING, Any
 
 from medtune.runtime.atomic_files import scratch
+
+if TYPE_CHECKING:  # medtune check reads this without torch
+    import torch
 
 logger = logging.getLogger("medtune")
 
@@ -36,11 +36,13 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = KEPT) -> None:
         self.folder, self.keep = folder, keep
 
-    def save(self, step: int, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    def save(self, step: int, tensors: "dict[str, torch.Tensor]", state: dict[str, Any]) -> None:
         """Writes a checkpoint so that it survives a power cut; replaces one of the same step.
 
         `state` must fit into JSON, without NaN and infinity; its floats come back exactly.
         """
+        from safetensors.torch import save_file
+
         text = json.dumps(state, allow_nan=False)
         target = self.folder / f"step-{step:08d}"
         with _lock(self.folder.parent):
@@ -61,11 +63,13 @@ class Checkpoints:
             for old in self._steps()[: -self.keep]:
                 _remove(old)
 
-    def latest(self) -> tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None:
+    def latest(self) -> "tuple[int, dict[str, torch.Tensor], dict[str, Any]] | None":
         """Returns step, tensors (on the CPU) and state of the newest intact checkpoint, if any.
 
         A damaged checkpoint is logged and removed, so that it does not count among those to keep.
         """
+        from safetensors.torch import load
+
         with _lock(self.folder.parent):
             self._tidy()
             for path in reversed(self._steps()):
@@ -138,7 +142,7 @@ def _lock(root: Path) -> Iterator[None]:
         yield
 
 
-def _storable(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _storable(tensors: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     """Returns contiguous tensors on the CPU, each with its own storage, as safetensors requires."""
     result, seen = {}, set()
     for name, tensor in tensors.items():

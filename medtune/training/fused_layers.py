@@ -5,7 +5,7 @@ In half precision, a GPU multiplies so fast that they take most of the time. Two
 results as they are, up to rounding:
 
 - An adapted layer adds its adapter's product to the frozen one in place, as x Wᵀ + (s · x Aᵀ) Bᵀ.
-  peft casts the input to fp32 first, and scales and adds in operations of their own.
+  peft casts the input to fp32 first, and scales and adds in separate operations.
 - On a GPU, norms, gated activations and rotary embeddings are compiled to one kernel each. This
   takes some seconds at the start, so it is done only for runs that are long enough.
 """

@@ -3,7 +3,7 @@
 A pass over a few cards is some thousand small operations, and to start them one by one takes the
 CPU several times as long as the GPU needs for them. A graph starts them all at once. It repeats
 exactly what was recorded, in the same memory: each size of a pass has its own graph, and smaller
-passes are filled up to the next size. The filling is a sequence of its own, without loss.
+passes are filled up to the next size. The filling is a separate sequence, without loss.
 
 Graphs need a model that takes packed rows, one process and no checkpointing.
 """

@@ -20,7 +20,7 @@ from accelerate import Accelerator, DistributedType
 from medtune.config.schema import Train
 from medtune.modeling.batch_limits import MOST_PACKED
 from medtune.modeling.collation import Cards, by_length, padded
-from medtune.modeling.distributed import accelerator, from_first, placed, share, whole
+from medtune.modeling.distributed import accelerator, from_first, passes_of_process, placed, whole
 from medtune.modeling.loading import autocast, device, resolve_precision, shards_weights
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.token_files import row_lengths
@@ -176,7 +176,7 @@ class Trainer:
         torch.manual_seed(int(noise.generate_state(1)[0]))
         total = torch.zeros((), dtype=torch.float64, device=device())
         self.model.train()
-        own = share(passes, self.accelerator.num_processes, process)
+        own = passes_of_process(passes, self.accelerator.num_processes, process)
         for n, (rows, weight) in enumerate(own, start=1):
             last = n == len(own)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
@@ -240,7 +240,7 @@ def _mean_loss(
     """Returns the mean loss per supervised token; `size` rows go through the model at once."""
     cards = Cards.all(rows)
     batches = by_length(row_lengths(cards.input_ids), size)
-    own = share(batches, accelerator.num_processes, accelerator.process_index)
+    own = passes_of_process(batches, accelerator.num_processes, accelerator.process_index)
     total = torch.zeros((), dtype=torch.float64, device=device())
     forward.eval()
     with (

@@ -20,7 +20,7 @@ from app.limits import Limits
 from app.request_queue import Engine
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
+from medtune.modeling.prompts import ChatMessage, PromptEncoder, PromptFormat
 
 END = 0
 
@@ -132,7 +132,7 @@ def build(
     def built(
         *batches: SpokenBatch,
         context: int = 8192,
-        remarks: Callable[[Sequence[Message]], Remarks] = lambda _: Remarks(),
+        remarks: Callable[[Sequence[ChatMessage]], Remarks] = lambda _: Remarks(),
         key: str | None = None,
         origins: Sequence[str] = (),
         hosts: Sequence[str] = ("*",),

@@ -12,7 +12,7 @@ from app.api.static import BUILT
 from app.guard_remarks import Remarks
 from medtune.disclaimer import DISCLAIMER
 from medtune.guard.notices import notice
-from medtune.modeling.prompts import Message, PromptEncoder
+from medtune.modeling.prompts import ChatMessage, PromptEncoder
 from tests.chromium import CHROMIUM, OPTIONS, TIMEOUT_MS, violations
 from tests.waiting import until
 
@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 
-def on_a_rope(messages: Sequence[Message]) -> Remarks:
+def on_a_rope(messages: Sequence[ChatMessage]) -> Remarks:
     return Remarks(notice("self_harm", "US") if "rope" in messages[-1]["content"] else None)
 
 

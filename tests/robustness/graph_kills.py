@@ -73,7 +73,7 @@ class Mended(logging.Handler):
 
 
 class Repro:
-    """A running `dvc repro` in a session of its own."""
+    """A running `dvc repro` in a new session."""
 
     def __init__(self, project: Path, target: str, log: str = "repro.log") -> None:
         self.log = project / log

@@ -1,7 +1,7 @@
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from medtune.baselines.fill_in import FillInRule, NamedCard, Reference, choose_rule, spread
+from medtune.baselines.fill_in import FillInRule, NamedCard, Reference, choose_rule, evenly_spaced
 from medtune.scoring.word_splitting import UnicodeTokenizer
 
 ORGANS = ("heart", "liver", "kidney", "lung", "skin", "eye")
@@ -64,6 +64,6 @@ def test_the_fast_rouge_l_equals_rouge_score(use_stemmer: bool) -> None:
 
 
 def test_a_sample_is_spread_evenly_and_never_too_large() -> None:
-    assert spread(range(10), 4) == range(0, 10, 3)
-    assert list(spread(range(3), 4)) == [0, 1, 2]
-    assert spread([], 4) == []
+    assert evenly_spaced(range(10), 4) == range(0, 10, 3)
+    assert list(evenly_spaced(range(3), 4)) == [0, 1, 2]
+    assert evenly_spaced([], 4) == []

@@ -10,16 +10,18 @@ from medtune.cards.disease_selection import (
     names_of_all,
     select_diseases,
 )
-from medtune.cards.mondo_file import Disease
+from medtune.cards.mondo_file import MondoDisease
 
 
 def disease(
     number: int, label: str, definition: str = "", synonyms: tuple[str, ...] = (), **ancestors: int
-) -> Disease:
-    return Disease(f"M:{number}", label, definition, synonyms, ancestors)
+) -> MondoDisease:
+    return MondoDisease(f"M:{number}", label, definition, synonyms, ancestors)
 
 
-def select(*diseases: Disease, mentions: dict[str, int], features: tuple[str, ...] = ()) -> list:
+def select(
+    *diseases: MondoDisease, mentions: dict[str, int], features: tuple[str, ...] = ()
+) -> list:
     by_id = {each.id: each for each in diseases}
     return [
         known.name for known in select_diseases(by_id, Counter(mentions), set(features)).values()
@@ -53,7 +55,7 @@ def test_other_diseases_are_mentioned_elsewhere() -> None:
 
 
 def test_hereditary_diseases_need_known_features() -> None:
-    inherited = Disease("M:1", "Noname syndrome", "", (), {HEREDITARY: 2})
+    inherited = MondoDisease("M:1", "Noname syndrome", "", (), {HEREDITARY: 2})
     mentions = {"noname syndrome": 3}
     assert select(inherited, mentions=mentions) == []
     assert select(inherited, mentions=mentions, features=("M:1",)) == ["Noname syndrome"]
@@ -61,7 +63,8 @@ def test_hereditary_diseases_need_known_features() -> None:
 
 def test_tumours_are_left_out_unless_every_student_knows_them() -> None:
     tumours = [
-        Disease(f"M:{n}", name, "", (), {NEOPLASM: 1}) for n, name in enumerate(("lipoma", "zzoma"))
+        MondoDisease(f"M:{n}", name, "", (), {NEOPLASM: 1})
+        for n, name in enumerate(("lipoma", "zzoma"))
     ]
     assert select(*tumours, mentions={"lipoma": 9, "zzoma": 9}) == ["lipoma"]
 
@@ -73,9 +76,9 @@ def test_a_synonym_of_two_diseases_names_neither() -> None:
 
 
 def test_related_diseases_share_a_topic_and_no_topic_is_large() -> None:
-    parent = Disease("M:1", "asthma", "", (), {"M:9": 1})
-    child = Disease("M:2", "cold asthma", "", (), {"M:1": 1, "M:9": 2, "M:8": 1})
-    others = [Disease(f"M:1{n:02}", f"x{n}", "", (), {"M:9": 1}) for n in range(MAX_TOPIC)]
+    parent = MondoDisease("M:1", "asthma", "", (), {"M:9": 1})
+    child = MondoDisease("M:2", "cold asthma", "", (), {"M:1": 1, "M:9": 2, "M:8": 1})
+    others = [MondoDisease(f"M:1{n:02}", f"x{n}", "", (), {"M:9": 1}) for n in range(MAX_TOPIC)]
     diseases = {each.id: each for each in (parent, child, *others)}
     diseases |= {f"M:{n}": disease(n, f"class {n}") for n in (8, 9)}
     topics = find_topics([parent, child, *others], diseases)

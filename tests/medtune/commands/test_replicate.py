@@ -6,7 +6,7 @@ import pytest
 
 from medtune.commands import replicate
 from medtune.commands.experiments import Experiment
-from medtune.commands.replicate import by_seed, provenance, queue_commands, table_text, write_table
+from medtune.commands.replicate import by_seed, provenance, queue_commands, table_text, write_seeds
 from medtune.commands.runs import Runs
 from medtune.runtime.errors import InputError
 
@@ -59,7 +59,7 @@ def test_one_seed_counts_once_whether_it_is_shared_or_the_trainings_own() -> Non
 
 def test_a_single_run_is_told_where_the_others_may_be() -> None:
     with pytest.raises(InputError, match="add --num -1 to look at the experiments of earlier"):
-        write_table(runs())
+        write_seeds(runs())
 
 
 def stages(**changed: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     untrained = {"base": answers([0.2, 0.2, 0.2]), "echo": answers([0.3, 0.4, 0.5])}
     monkeypatch.setattr(replicate, "finetuned_answers", lambda found: tuned)
     monkeypatch.setattr(replicate, "workspace_answers", untrained.__getitem__)
-    monkeypatch.setattr(replicate, "best_untrained", lambda: {"rougeL": "echo"})
+    monkeypatch.setattr(replicate, "read_best_untrained", lambda: {"rougeL": "echo"})
     return replicate.replicated({42: made("workspace"), 43: made("other", 43)}, 0.95)
 
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from medtune.content.encoder import DIMENSIONS
-from medtune.guard.classifier import MAX_CHARACTERS, Assessment, Guard, Kernel, Kinds, encoded
+from medtune.guard.classifier import (
+    MAX_CHARACTERS,
+    Assessment,
+    Guard,
+    Kernel,
+    Kinds,
+    encoded_questions,
+)
 from medtune.runtime.errors import InputError
 
 
@@ -116,11 +123,11 @@ def test_a_score_is_a_sum_over_rounded_support_vectors() -> None:
 
 def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:
     asked = ["What is a long question about gout?", "Gout?", "GOUT?"]
-    together = encoded(asked)
+    together = encoded_questions(asked)
     assert together.shape == (3, DIMENSIONS)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(together[1], together[2], atol=1e-5)
-    np.testing.assert_allclose(together, [encoded([q])[0] for q in asked], atol=1e-5)
+    np.testing.assert_allclose(together, [encoded_questions([q])[0] for q in asked], atol=1e-5)
     assert not np.allclose(together[0], together[1], atol=0.01)
 
 
@@ -128,8 +135,10 @@ def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:
 @pytest.mark.parametrize("question", ["", " ", "🙂", "\x00", "a" * 100_000, "gout\n" * 9_999])
 def test_any_text_is_a_question(question: str) -> None:
     assert guard(ALWAYS, NEVER, NEVER).check(question).medical
-    np.testing.assert_array_equal(encoded([question]), encoded([question + " " * 9]))
-    assert np.isfinite(encoded([question])).all()
+    np.testing.assert_array_equal(
+        encoded_questions([question]), encoded_questions([question + " " * 9])
+    )
+    assert np.isfinite(encoded_questions([question])).all()
     assert MAX_CHARACTERS < 1000
 
 
@@ -169,7 +178,7 @@ def test_a_kind_is_the_one_with_the_highest_score() -> None:
 @pytest.mark.slow
 def test_the_guard_needs_no_torch() -> None:
     code = (
-        "import sys, medtune.guard.classifier as g; g.encoded(['a']); "
+        "import sys, medtune.guard.classifier as g; g.encoded_questions(['a']); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

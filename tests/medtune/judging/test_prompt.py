@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from medtune.judging.prompt import Case, messages, speaks_to_the_judge, verdict
+from medtune.judging.prompt import Case, messages, parse_reply, speaks_to_the_judge
 from tests.judge_server import codes, texts
 
 CASE = Case("What is gout?", "A disease of joints.", "Joints hurt.", "A colour.")
@@ -47,7 +47,7 @@ def test_a_judge_is_shown_all_texts_between_marks_and_a_code_for_each_verdict() 
     system, user = messages(CASE)
     assert system["role"] == "system"
     assert texts(user["content"]) == [CASE.question, CASE.reference, CASE.first, CASE.second]
-    said = [verdict(CASE, code) for code in codes(user["content"])]
+    said = [parse_reply(CASE, code) for code in codes(user["content"])]
     assert said == [1, -1, 0]
 
 
@@ -66,9 +66,9 @@ def test_marks_and_codes_change_with_every_text_and_with_the_order() -> None:
 
 def test_only_one_code_is_a_verdict() -> None:
     first, second, tie = CASE.codes()
-    assert verdict(CASE, f"  **{first.upper()}**.") == 1
-    assert verdict(CASE, f"Code: {tie}") == 0
-    assert verdict(CASE, f"{first} or {second}?") is None
-    assert verdict(CASE, "The first answer is better.") is None
-    assert verdict(CASE, "") is None
-    assert verdict(CASE.swapped(), first) is None
+    assert parse_reply(CASE, f"  **{first.upper()}**.") == 1
+    assert parse_reply(CASE, f"Code: {tie}") == 0
+    assert parse_reply(CASE, f"{first} or {second}?") is None
+    assert parse_reply(CASE, "The first answer is better.") is None
+    assert parse_reply(CASE, "") is None
+    assert parse_reply(CASE.swapped(), first) is None

@@ -22,7 +22,7 @@ def test_a_model_that_mixes_rows_when_packed_runs_padded(
     forward = decoder.forward
 
     def without_positions(*arguments: Any, position_ids: Any = None, **named: Any) -> Any:
-        return forward(*arguments, **named)  # a packed row has positions of its own
+        return forward(*arguments, **named)  # a packed row brings positions
 
     monkeypatch.setattr(decoder, "forward", without_positions)
     assert not enable_prefix_sharing(model)

@@ -9,7 +9,7 @@ from medtune.modeling.collation import Cards, by_length
 from medtune.modeling.token_files import (
     CONVERSATIONS,
     SCHEMA,
-    Lists,
+    ListColumn,
     columns,
     read_tokens,
     row_lengths,
@@ -27,7 +27,7 @@ def chunked(rows: list[list[int]]) -> pa.ChunkedArray:
 
 
 def test_a_column_reads_like_the_list_of_its_rows() -> None:
-    column = Lists(chunked(IDS))
+    column = ListColumn(chunked(IDS))
     assert list(column) == IDS and len(column) == len(IDS)
     assert column[-1] == IDS[-1] and column[1:3] == IDS[1:3]
     assert column.lengths == row_lengths(IDS) == [4, 2, 0, 5]
@@ -36,7 +36,7 @@ def test_a_column_reads_like_the_list_of_its_rows() -> None:
 
 
 def test_a_prompt_is_the_beginning_of_its_row() -> None:
-    prompts = Lists(chunked(IDS), [3, 1, 0, 2])
+    prompts = ListColumn(chunked(IDS), [3, 1, 0, 2])
     assert list(prompts) == [[5, 6, 7], [8], [], [5, 9]]
     assert row_lengths(prompts) == [3, 1, 0, 2]
 

@@ -8,7 +8,7 @@ from medtune.config.allowed_values import SplitName
 from medtune.config.loading import load_params
 from medtune.config.schema import Tokenize
 from medtune.modeling.collation import Cards
-from medtune.modeling.prompts import Message, PromptEncoder, PromptFormat
+from medtune.modeling.prompts import ChatMessage, PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TEXTS
 from medtune.modeling.token_rows import conversation_batch
 from medtune.runtime.errors import InputError
@@ -24,7 +24,7 @@ TURNS = [
 FAMILIES = ("smollm2", "tinyllama", "llama32")
 
 
-def messages(*turns: tuple[str, str], system: str | None = None) -> list[Message]:
+def messages(*turns: tuple[str, str], system: str | None = None) -> list[ChatMessage]:
     said = [] if system is None else [("system", system)]
     said += [
         pair for question, answer in turns for pair in (("user", question), ("assistant", answer))

@@ -104,3 +104,24 @@ def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
     )
     assert answer.returncode == 1
     assert answer.stderr.startswith("check: train.lr must be") and answer.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_named_device_is_checked_without_loading_torch(params: Params, project: Path) -> None:
+    """Loading torch takes longer than the check."""
+    sources = {"model": f"{LLAMA_8B}1", "dataset": "file://cards.csv"}
+    chosen = with_values(params, download=sources).model_dump_json()
+    (project / "params.yaml").write_text(chosen)  # JSON is YAML
+    code = (
+        "import sys\nfrom medtune.preflight.checks import check\ncheck('t4', False)\n"
+        "print('torch' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "GiB free" in said and said.endswith("False\n")

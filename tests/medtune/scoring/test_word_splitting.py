@@ -7,7 +7,7 @@ from rouge_score.tokenizers import DefaultTokenizer
 from medtune.scoring.word_splitting import (
     UnicodeTokenizer,
     beyond_ascii,
-    joined,
+    join_words,
     with_spaces,
     written_words,
 )
@@ -89,14 +89,14 @@ def test_words_between_spaces_are_those_of_split(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["take 5 mg, 每天。", "高血压、 糖尿病", "a b", ""])
 def test_words_are_joined_as_they_were_written(text: str) -> None:
-    assert written_words(joined(written_words(text))) == written_words(text)
-    assert "每 天" not in joined(written_words(text))
+    assert written_words(join_words(written_words(text))) == written_words(text)
+    assert "每 天" not in join_words(written_words(text))
 
 
 @pytest.mark.slow
 def test_long_texts_in_any_script_take_no_time() -> None:
     start = time.process_time()
     for text in ("高" * 20_000, "-" * 20_000, "高-" * 10_000, "น้ำ" * 7_000, "\u0301" * 20_000):
-        written_words(text), joined([text]), with_spaces(text)
+        written_words(text), join_words([text]), with_spaces(text)
         UnicodeTokenizer(use_stemmer=False).tokenize(text)
     assert time.process_time() - start < 2

@@ -39,7 +39,7 @@ MODEL = {
 @pytest.fixture
 def hub(hub_server: HubServer, monkeypatch: pytest.MonkeyPatch) -> HubServer:
     hub_server.repositories = {"datasets/o/cards": dict(DATA), "o/tiny": dict(MODEL)}
-    # Chunks smaller than the files, so that something is there to resume from.
+    # Chunks smaller than the files, so that a download can resume after one.
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 512)
     return hub_server
 

@@ -12,7 +12,7 @@ from medtune.splits.groups import components, group_names, strong_parts, without
 from medtune.splits.hashing import hash_text, read_texts
 from medtune.splits.leaks import leak_rates
 from medtune.splits.near_duplicates import normalised
-from medtune.splits.texts import Texts
+from medtune.splits.texts import TextHashes
 
 WORDS = [f"word{number}" for number in range(2000)]
 SIMILARITY = load_params("split.near_duplicate_similarity")
@@ -20,7 +20,7 @@ SIMILARITY = load_params("split.near_duplicate_similarity")
 Cards = list[tuple[str, str, str]]
 
 
-def texts(cards: Cards) -> Texts:
+def texts(cards: Cards) -> TextHashes:
     return read_texts(
         dataset(
             pa.table(
@@ -173,7 +173,7 @@ def test_ten_thousand_cards_take_seconds() -> None:
     assert time.process_time() - start < 10
 
 
-def conversations(*turns: list[tuple[str, str]]) -> Texts:
+def conversations(*turns: list[tuple[str, str]]) -> TextHashes:
     """Texts of conversations, each a list of questions and answers."""
     records = []
     for *earlier, (question, answer) in turns:

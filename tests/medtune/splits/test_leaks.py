@@ -7,12 +7,12 @@ from pyarrow.dataset import dataset
 
 from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import leak_rates, shared_text
-from medtune.splits.texts import Texts
+from medtune.splits.texts import TextHashes
 
 WORDS = [f"word{number}" for number in range(500)]
 
 
-def texts(*cards: tuple[str, str]) -> Texts:
+def texts(*cards: tuple[str, str]) -> TextHashes:
     questions, answers = zip(*cards, strict=True)
     return read_texts(
         dataset(pa.table({"question": questions, "answer": answers, "topic": [""] * len(cards)}))

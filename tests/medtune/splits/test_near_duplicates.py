@@ -8,17 +8,17 @@ from pyarrow.dataset import dataset
 
 from medtune.splits.hashing import read_texts
 from medtune.splits.near_duplicates import candidates, normalised, similar
-from medtune.splits.texts import Texts
+from medtune.splits.texts import TextHashes
 
 WORDS = [f"word{number}" for number in range(500)]
 
 
-def texts(*answers: str) -> Texts:
+def texts(*answers: str) -> TextHashes:
     empty = [""] * len(answers)
     return read_texts(dataset(pa.table({"question": empty, "answer": answers, "topic": empty})))
 
 
-def pairs(read: Texts, similarity: float) -> set[tuple[int, ...]]:
+def pairs(read: TextHashes, similarity: float) -> set[tuple[int, ...]]:
     found: set[tuple[int, ...]] = set()
     for band in candidates(read, similarity, np.arange(len(read))):
         kept = np.stack(similar(read, band, similarity), axis=1)

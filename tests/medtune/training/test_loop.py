@@ -17,7 +17,7 @@ from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import Cards
 from medtune.modeling.loading import load_base
-from medtune.modeling.token_files import SCHEMA, Lists, columns, read_tokens, token_writer
+from medtune.modeling.token_files import SCHEMA, ListColumn, columns, read_tokens, token_writer
 from medtune.runtime.errors import InputError
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.history import Point
@@ -85,7 +85,7 @@ def test_rows_of_a_mapped_file_train_the_same_adapter(base_folder: Path, tmp_pat
     with token_writer(tmp_path / "train.arrow") as writer:
         writer.write_table(pa.Table.from_pylist(pa.table(ROWS).to_pylist(), SCHEMA))
     rows = columns(read_tokens(tmp_path / "train.arrow"), *Cards._fields)
-    assert isinstance(rows["input_ids"], Lists)
+    assert isinstance(rows["input_ids"], ListColumn)
     expected, points = run(base_folder)
     model = adapted(base_folder, PARAMS)
     assert list(train(model, rows, rows, PARAMS, 1, pad_id=0)) == points
