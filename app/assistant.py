@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.api.chat_bodies import FinishReason
-from app.api.errors import ApiError, busy, too_long
+from app.api.error_responses import ApiError, busy, too_long
 from app.guard_remarks import GAP, Remarks, own_words
 from app.request_queue import End, Engine, Job, QueueFullError
 from app.stop_strings import StopStrings

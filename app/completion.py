@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.api.chat_bodies import FinishReason
-from app.api.errors import ApiError, busy, too_long
+from app.api.error_responses import ApiError, busy, too_long
 from app.assistant import Assistant, Reply
 from app.continuous_batching.log_probabilities import TokenScores
 from app.guard_remarks import Remarks

@@ -35,7 +35,7 @@ class Batch(Protocol):
 
 
 class QueueFullError(Exception):
-    """The queue is full, or the server is stopping; `busy` in app.api.errors is the reply."""
+    """The queue is full, or the server is stopping; app.api.error_responses.busy is the reply."""
 
 
 @dataclass(frozen=True)

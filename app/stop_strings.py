@@ -1,6 +1,6 @@
 """Ends a text before the first of its stop strings, also where the text comes piece by piece.
 
-The field `stop` of a request, and how many it may have: app/api/fields.py.
+The field `stop` of a request, and how many it may have: app/api/field_types.py.
 """
 
 from collections.abc import Sequence

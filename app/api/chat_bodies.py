@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.fields import (
+from app.api.field_types import (
     NO_LOGPROBS,
     NO_PRESENCE_PENALTY,
     NO_REASONING,

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from app.api import chat_bodies
 from app.api.chat_routes import add_chat_routes
 from app.api.docs import add_docs
-from app.api.errors import ApiError, ErrorBody, busy, from_validation
+from app.api.error_responses import ApiError, ErrorBody, busy, from_validation
 from app.api.middleware import LimitBody, RequireKey, needs_key
 from app.api.static import mount_web
 from app.api.text_routes import add_text_routes

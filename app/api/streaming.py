@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from app.api import chat_bodies
-from app.api.errors import ApiError
+from app.api.error_responses import ApiError
 from app.assistant import Reply
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from app.api.chat_bodies import TIMED_OUT, FinishReason, Notice, Usage, is_false, is_none
-from app.api.fields import (
+from app.api.field_types import (
     NO_PRESENCE_PENALTY,
     ONE_ANSWER,
     Body,

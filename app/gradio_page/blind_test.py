@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 
 import gradio as gr
 
-from app.api.errors import ApiError
+from app.api.error_responses import ApiError
 from app.feedback_file import append_line
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.blind_pairs import Pair, ShownPair, first_unseen

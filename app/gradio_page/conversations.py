@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.api.errors import ApiError
+from app.api.error_responses import ApiError
 from app.assistant import Assistant, Reply
 from app.gradio_page.blind_pairs import ShownPair
 from app.gradio_page.fitting_turns import ask_with_fitting_turns

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from app.api.chat_bodies import ChatRequest
-from app.api.errors import ApiError
+from app.api.error_responses import ApiError
 from app.gradio_page.alerts import newest_alert
 from app.gradio_page.conversations import BUSY, Conversation, Conversations, Turn
 from app.gradio_page.event_options import HIDE, SHOW, Updates

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import ApiError
+from app.api.error_responses import ApiError
 from app.api.middleware import replay
 
 # Closed are uploads and downloads, the proxy, the recorded runs, the API's description and more.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.api.errors import ApiError
+from app.api.error_responses import ApiError
 from app.assistant import Assistant, Reply
 from medtune.modeling.prompts import ChatMessage
 

@@ -31,16 +31,17 @@ def summary_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
     from medtune.comparison.collapses import collapses
     from medtune.comparison.verdict import sample
-    from medtune.report.headline import COLUMNS, FIRST_SCORES, broken, headline, system_rows
+    from medtune.report.headline import broken, headline
     from medtune.report.number_formats import percent
     from medtune.report.rendering import markdown_table
+    from medtune.report.result_table import COLUMNS, FIRST_SCORES, result_rows
     from medtune.runtime.atomic_files import read_json
 
     metrics = {name: read_json(METRICS / f"{name}.json", "compare") for name in READ}
     params = recorded_params()
     header = [*COLUMNS, f"{percent(params['compare']['confidence'])} interval"]
     systems = metrics["compare_systems"]
-    rows = system_rows(systems, params, FIRST_SCORES if first else None)
+    rows = result_rows(systems, params, FIRST_SCORES if first else None)
     origin = (
         f"{sample(systems['n'], systems['groups'])}, seed {params['seed']}, "
         f"preset {params['preset']}, commit {commit()}"

@@ -22,7 +22,7 @@ from medtune.modeling.loading import BASE, require
 from medtune.runtime.atomic_files import replacing, write_json
 from medtune.runtime.errors import InputError
 
-PAGE = Path(__file__).with_name("space_page.py")  # read here, run in the Space
+PAGE = Path(__file__).with_name("space_app.py")  # read here, run in the Space
 ROOT = PAGE.parents[2]
 SETTINGS = "space.json"
 LOCK, APP_LOCK = Path("requirements.txt"), Path("requirements-app.txt")

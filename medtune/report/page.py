@@ -13,14 +13,10 @@ from medtune.report.answer_rows import answer_row
 from medtune.report.costs import run_mark
 from medtune.report.facts import Facts
 from medtune.report.figures import DrawnPicture
-from medtune.report.headline import (
-    FIRST_SCORES,
-    groups_of_verdict,
-    primary_scores,
-    system_rows,
-)
+from medtune.report.headline import groups_of_verdict, primary_scores
 from medtune.report.number_formats import number
 from medtune.report.rendering import TEMPLATES, render
+from medtune.report.result_table import FIRST_SCORES, result_rows
 from medtune.report.score_rows import ScoredPart, against_base, choice_rows, parts
 from medtune.report.system_tables import all_systems, main_scores_of, tuning_and_retrieval
 from medtune.scoring.scores import SCORES
@@ -82,7 +78,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
     # Holm's first test needs a p-value that is smaller by the number of tests.
     primary, groups = primary_scores(systems), groups_of_verdict(systems)
     confidence = 1 - (1 - facts.confidence) / max(1, len(primary))
-    rows = {row.name: row for row in system_rows(systems, facts.params) if row.best_title}
+    rows = {row.name: row for row in result_rows(systems, facts.params) if row.best_title}
     shown: dict[str, list[DrawnPicture]] = {name: [] for name in SECTIONS}
     for picture in pictures:
         shown[picture.section].append(picture)

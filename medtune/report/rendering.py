@@ -8,8 +8,9 @@ from typing import Any
 from medtune.comparison.verdict import sample
 from medtune.disclaimer import DISCLAIMER
 from medtune.report.facts import Facts
-from medtune.report.headline import COLUMNS, headline, system_rows
+from medtune.report.headline import headline
 from medtune.report.number_formats import number, percent
+from medtune.report.result_table import COLUMNS, result_rows
 from medtune.report.run_facts import versions
 from medtune.report.score_rows import against_base, choice_rows
 
@@ -61,7 +62,7 @@ def render(template: str, facts: Facts, **more: Any) -> str:
         facts=facts,
         metrics=facts.metrics,
         columns=COLUMNS,
-        system_rows=system_rows(facts.metrics["compare_systems"], facts.params),
+        result_rows=result_rows(facts.metrics["compare_systems"], facts.params),
         rows=against_base(facts.metrics, confidence, facts.scores),
         choices=choice_rows(compare, confidence),
         headline=headline(facts.metrics, facts.params),

@@ -8,7 +8,7 @@ import pytest
 
 from medtune.commands import summary
 from medtune.report.costs import COSTS
-from medtune.report.headline import FIRST_SCORES
+from medtune.report.result_table import FIRST_SCORES
 from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES

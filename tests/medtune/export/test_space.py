@@ -25,7 +25,7 @@ from medtune.config.loading import load_params, read_params
 from medtune.disclaimer import DISCLAIMER
 from medtune.export.hub import read_upload
 from medtune.export.space import PACKAGES, ROOT, export, modules_of
-from medtune.export.space_page import local
+from medtune.export.space_app import local
 from medtune.modeling.adapters import add_adapter, save_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
@@ -89,7 +89,7 @@ def test_only_the_modules_that_the_page_imports_are_copied() -> None:
     assert names == set()
     names = {p.relative_to(ROOT).as_posix() for p in modules_of(ROOT / "medtune/disclaimer.py")}
     assert names == set()
-    page = ROOT / "medtune/export/space_page.py"
+    page = ROOT / "medtune/export/space_app.py"
     names = {path.relative_to(ROOT).as_posix() for path in modules_of(page)}
     assert {"medtune/__init__.py", "medtune/modeling/__init__.py"} <= names
     assert "medtune/runtime/errors.py" in names, "is imported by what the page imports"
