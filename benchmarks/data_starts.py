@@ -77,8 +77,8 @@ def start_evaluate() -> None:
         return copy.deepcopy(known[-1])
 
     with (
-        mock.patch.object(token_losses, "map_in_processes", first_losses),
-        mock.patch.object(answering, "map_in_processes", first_answers),
+        mock.patch.object(token_losses, "divide_among_processes", first_losses),
+        mock.patch.object(answering, "divide_among_processes", first_answers),
         mock.patch.object(TextScorer, "__call__", first_scores),
         mock.patch.object(sys, "argv", ["evaluate", "base"]),
     ):

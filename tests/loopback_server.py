@@ -1,4 +1,4 @@
-"""Serves requests on loopback, for the tests' stand-ins of a model hub and of a judge."""
+"""Serves requests on loopback, for the tests' stand-ins for model hubs and a judge."""
 
 import threading
 from collections.abc import Iterator

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from medtune.comparison.verdict import join_with_and
+
 ROOT = Path(__file__).parents[1] / "medtune"
 # From the ground up: a package imports only those before it.
 PACKAGES = (
@@ -65,10 +67,6 @@ def arrows() -> set[tuple[str, str]]:
     return {(a, b) for a, b in found if a != b}
 
 
-def in_words(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
-
-
 def neighbours(package: str) -> str:
     """How the docstring of a package ends: what it imports, and what uses it."""
     found = arrows()
@@ -82,8 +80,8 @@ def neighbours(package: str) -> str:
     if stages == [path.stem for path in STAGES]:
         users.append("all stages")
     elif stages:
-        users.append(f"the {'stage' if len(stages) == 1 else 'stages'} {in_words(stages)}")
-    return f"Imports {in_words(below) or 'no other package'}. Used by {in_words(users)}."
+        users.append(f"the {'stage' if len(stages) == 1 else 'stages'} {join_with_and(stages)}")
+    return f"Imports {join_with_and(below) or 'no other package'}. Used by {join_with_and(users)}."
 
 
 def test_every_package_has_its_place() -> None:

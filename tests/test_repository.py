@@ -37,7 +37,7 @@ def test_package_citation_and_changelog_name_one_version() -> None:
 
     package = first("pyproject.toml", r'^version = "(.*)"$')
     citation = first("CITATION.cff", r"^version: (.*)\ndate-released: (.*)$")
-    assert first("CHANGELOG.md", r"^## (\S+) \((.*)\)$") == citation
+    assert first("CHANGELOG.md", r"^## (\S+) \((\d.*)\)$") == citation
     assert citation.startswith(f"{package} ")
 
 

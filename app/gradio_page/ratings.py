@@ -53,7 +53,7 @@ class Rating(NamedTuple):
 
 
 class Ratings:
-    """The handlers of thumbs and of the panel; `panes` are a comparison's two, by model."""
+    """The handlers of thumbs and of the panel; `panes` are the two of a comparison, by model."""
 
     def __init__(
         self,

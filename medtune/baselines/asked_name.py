@@ -27,10 +27,10 @@ QuestionFrame = tuple[Words, Words]  # the words before the name, and those afte
 class NameFinder:
     """Finds names by the frames that training questions share.
 
-    The best of a question's frames is shared by many questions and has many words that
-    are rare elsewhere. In "How is Marfan syndrome inherited?" the frame "How is …
-    inherited?" beats "How is … syndrome inherited?", because "syndrome" is part of other names as
-    well, and "How is …?", because "inherited" is not.
+    The best of a question's frames is shared by many questions and has many words that are rare
+    elsewhere. In "How is Marfan syndrome inherited?" the frame "How is … inherited?" beats "How is
+    … syndrome inherited?", because "syndrome" is part of other names as well, and "How is …?",
+    because "inherited" is not.
     """
 
     def __init__(self, questions: Sequence[str]) -> None:

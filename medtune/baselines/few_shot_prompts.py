@@ -9,7 +9,7 @@ from medtune.baselines.nearest import TEXTS, CardIndex, card_texts
 from medtune.modeling.prompts import ChatMessage, PromptEncoder, in_turns
 from medtune.runtime.errors import InputError
 
-QuestionAnswer = tuple[str, str]  # question and answer
+QuestionAnswer = tuple[str, str]
 Row = dict[str, Any]  # of a token file
 BATCH = 1000  # rows that are Python objects at a time
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from medtune.cards.accepted_wordings import Named, classes_if_named, wordings_of
 from medtune.cards.disease_selection import Known
-from medtune.cards.familiarity import Capitals, is_left_out, read_list
+from medtune.cards.familiarity import Capitals, is_left_out, lines_of_list
 from medtune.cards.hpo_files import Term
 from medtune.cards.mondo_file import MondoDisease
 from medtune.cards.records import LEFT_OUT_TERM, FactType, Record, Wordings
@@ -83,7 +83,7 @@ class DiseaseCards:
 
     def _could_be_written_by_rule(self, known: Known, definition: str) -> bool:
         """Returns whether a rule could write the definition, or much of it."""
-        framed = FRAME in definition and known.name not in read_list("common_diseases")
+        framed = FRAME in definition and known.name not in lines_of_list("common_diseases")
         return framed or bool(BY_RULE.search(definition))
 
     def _classes(self, known: Known) -> Iterator[Named]:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from medtune.cards.familiarity import read_list
+from medtune.cards.familiarity import lines_of_list
 from medtune.cards.mondo_file import MondoDisease
 
 HEREDITARY = "MONDO:0003847"
@@ -42,7 +42,7 @@ def select_diseases(
     by_name = names_of_all(diseases)
     known = {
         by_name[name.lower()]: name
-        for name in read_list("common_diseases")
+        for name in lines_of_list("common_diseases")
         if name.lower() in by_name
     }
     others = [

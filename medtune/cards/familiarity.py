@@ -11,7 +11,7 @@ WORD = re.compile(r"[a-z0-9'-]+")
 
 
 @cache
-def read_list(name: str) -> tuple[str, ...]:
+def lines_of_list(name: str) -> tuple[str, ...]:
     """Returns the lines of a list in medtune/cards/names."""
     return tuple((NAMES / f"{name}.txt").read_text(encoding="utf-8").splitlines())
 
@@ -23,7 +23,7 @@ def is_left_out(*texts: str) -> bool:
 
 @cache
 def _left_out() -> re.Pattern[str]:
-    terms = "|".join(term.replace("*", r"\w*") for term in read_list("left_out_terms"))
+    terms = "|".join(term.replace("*", r"\w*") for term in lines_of_list("left_out_terms"))
     return re.compile(rf"\b(?:{terms})\b", re.IGNORECASE)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from medtune.cards.accepted_wordings import Named, classes_if_named
-from medtune.cards.familiarity import Capitals, is_left_out, read_list
+from medtune.cards.familiarity import Capitals, is_left_out, lines_of_list
 from medtune.cards.hpo_files import Term, find_branches
 from medtune.cards.records import LEFT_OUT_TERM, Record
 from medtune.cards.sentences import define
@@ -42,7 +42,7 @@ def finding_cards(
     Other findings need a lay synonym or a mention in another definition. Findings that are diseases
     of the deck too are left to those. A finding whose definition repeats its name gets no card.
     """
-    order = {name: place for place, name in enumerate(read_list("common_findings"))}
+    order = {name: place for place, name in enumerate(lines_of_list("common_findings"))}
     topics = find_branches(findings)
     chosen = [
         term

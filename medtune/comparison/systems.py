@@ -100,7 +100,7 @@ def compared_systems(answers: Mapping[str, Systems], settings: Settings) -> dict
             defined = (score.name for score in defined_scores(part, scores=settings.scores))
             flat |= {f"{name}.{score}{suffix}": values[score] for score in defined}
         if name in UNTRAINED:
-            flat |= finetuned_minus(name, table, finetuned, settings)
+            flat |= lead_over_system(name, table, finetuned, settings)
     best = best_untrained(validation, settings.scores).items()
     named = {f"{BEST}{s}": name for s, name in best if f"{name}.{s}.difference" in flat}
     return flat | named
@@ -111,7 +111,7 @@ def best_named(flat: Mapping[str, Any]) -> dict[str, str]:
     return {key.removeprefix(BEST): flat[key] for key in flat if key.startswith(BEST)}
 
 
-def finetuned_minus(
+def lead_over_system(
     name: str, table: pa.Table, finetuned: pa.Table, settings: Settings
 ) -> dict[str, float]:
     """Returns fine-tuned minus this system in each score that both have, with intervals."""

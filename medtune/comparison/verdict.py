@@ -70,24 +70,24 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
     worse = [one.title for one in evidence if one.base == "worse"]
     gained = [one.title for one in evidence if one.gained]
     others = [one.title for one in evidence if not one.gained]
-    closer = f"its answers are closer to the references in {in_words(gained)}"
+    closer = f"its answers are closer to the references in {join_with_and(gained)}"
     return {
-        Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {in_words(ahead)}.",
+        Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {join_with_and(ahead)}.",
         Verdict.PARTLY: "The fine-tuned model beats prompting and retrieval in "
-        f"{in_words(ahead)}"
-        + (f", but is worse in {in_words(behind)}" if behind else "")
-        + (f"; not shown in {in_words(unclear)}" if unclear else "")
+        f"{join_with_and(ahead)}"
+        + (f", but is worse in {join_with_and(behind)}" if behind else "")
+        + (f"; not shown in {join_with_and(unclear)}" if unclear else "")
         + ".",
         Verdict.NO_BETTER: "The fine-tuned model is better than the base model in "
-        f"{in_words(gained)}, but not better than prompting or retrieval.",
+        f"{join_with_and(gained)}, but not better than prompting or retrieval.",
         Verdict.FORM: f"The fine-tuned model learned the form only: {closer}, but "
         + (
-            f"{in_words(others)} did not improve."
+            f"{join_with_and(others)} did not improve."
             if others
             else "not closer than answers that need no training."
         ),
         Verdict.NO_CHANGE: f"The fine-tuning made no change that {sample(n, groups)} could show.",
-        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {in_words(worse)}.",
+        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {join_with_and(worse)}.",
     }[found]
 
 
@@ -101,7 +101,7 @@ def sample(n: int, groups: int) -> str:
     return f"{n} test {cards} in {groups} {'group' if groups == 1 else 'groups'}"
 
 
-def in_words(titles: Sequence[str]) -> str:
+def join_with_and(titles: Sequence[str]) -> str:
     """Joins titles as a sentence does: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, [", ".join(titles[:-1]), *titles[-1:]]))
 

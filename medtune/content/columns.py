@@ -25,7 +25,7 @@ def with_content(predictions: pa.Table, cards: pa.Table, training: pa.Table) -> 
     Rows may belong to several systems: one call for all of them encodes each reference once.
     """
     rows = predictions.select(TEXTS).to_pylist()
-    frame_of = frames(spread_cards(training))
+    frame_of = frames(evenly_spaced_cards(training))
     fact_frame_of = _fact_frames(frame_of, training)
     facts_of = dict(zip(cards["id"].to_pylist(), card_facts(cards), strict=True))
     if unknown := {row["id"] for row in rows} - facts_of.keys():
@@ -51,7 +51,7 @@ def with_content(predictions: pa.Table, cards: pa.Table, training: pa.Table) -> 
     return predictions
 
 
-def spread_cards(training: pa.Table) -> Iterator[CardTexts]:
+def evenly_spaced_cards(training: pa.Table) -> Iterator[CardTexts]:
     """Yields at most FRAME_CARDS cards of each kind, evenly spread over all of the kind."""
     counts = training["kind"].value_counts().to_pylist()
     steps = {row["values"]: -(-row["counts"] // FRAME_CARDS) for row in counts}

@@ -39,7 +39,7 @@ def run_folder(experiment: str | None, revision: str) -> Iterator[Path]:
 def read_run_params(root: Path) -> Params:
     """Reads params.yaml of a run, with the settings that dvc.lock records in place of edited ones.
 
-    dvc.lock records the settings of the base model, the cards, the training and the answers.
+    Taken from dvc.lock are the settings of the base model, the cards, the training and the answers.
     """
     content = read_yaml(root / PARAMS_FILE)
     stages = _locked_stages(root / LOCK)

@@ -21,7 +21,7 @@ from medtune.generation.generate import decode, end_ids
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_bytes
 from medtune.modeling.batch_limits import LOSS_BATCH
 from medtune.modeling.collation import by_length
-from medtune.modeling.distributed import map_in_processes, process_count
+from medtune.modeling.distributed import divide_among_processes, process_count
 from medtune.modeling.loading import check_length
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.prompts import PromptEncoder
@@ -92,7 +92,9 @@ def answer_all(
                 bar.update(len(answered) * params.max_new_tokens - bar.n)
         return answered
 
-    answers = zip(chain(*batches), chain(*map_in_processes(answer_batches, batches)), strict=True)
+    answers = zip(
+        chain(*batches), chain(*divide_among_processes(answer_batches, batches)), strict=True
+    )
     return [answer for _, answer in sorted(answers, key=itemgetter(0))]
 
 

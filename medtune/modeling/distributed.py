@@ -45,7 +45,7 @@ def process_count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def map_in_processes(
+def divide_among_processes(
     work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
 ) -> list[Result]:
     """Returns the results of work(items), one for each item, in order.

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.batch_limits import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE, LOSS_BATCH
 from medtune.modeling.collation import IGNORED, by_length, padded
-from medtune.modeling.distributed import map_in_processes
+from medtune.modeling.distributed import divide_among_processes
 from medtune.modeling.forward import (
     accepted,
     hooked,
@@ -198,7 +198,7 @@ def summed_losses(
             ]
 
     with torch.inference_mode(), packed_weights(model, tokens=LOSS_BATCH * TOKENS_PER_ROW):
-        found = map_in_processes(all_losses, batches)
+        found = divide_among_processes(all_losses, batches)
     return [losses for _, losses in sorted(zip(chain(*batches), chain(*found), strict=True))]
 
 

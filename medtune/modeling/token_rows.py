@@ -55,7 +55,7 @@ def card_batch(
 
 
 @dataclass
-class TokenizedTurn:
+class RecordTurn:
     """A question with its answer; `messages` are those before the answer, the question last."""
 
     record: int
@@ -120,7 +120,7 @@ def conversation_batch(
     return pa.RecordBatch.from_pylist(rows, CONVERSATIONS), no_room
 
 
-def turns_of(record: int, card: Row, added: str = "") -> Iterator[TokenizedTurn]:
+def turns_of(record: int, card: Row, added: str = "") -> Iterator[RecordTurn]:
     """Yields the turns of a record in their order; `added` ends each answer of the assistant.
 
     What the assistant says before the first question is not learned.
@@ -136,12 +136,12 @@ def turns_of(record: int, card: Row, added: str = "") -> Iterator[TokenizedTurn]
     for number, (before, message) in enumerate(pairwise(said), start=1):
         if (before["role"], message["role"]) == ("user", "assistant"):
             texts = {"question": before["content"], "answer": message["content"]}
-            yield TokenizedTurn(record, card | texts, heard[:number])
-    yield TokenizedTurn(record, card, heard)
+            yield RecordTurn(record, card | texts, heard[:number])
+    yield RecordTurn(record, card, heard)
 
 
 def encode(
-    turns: Sequence[TokenizedTurn], encoder: PromptEncoder, limit: int, added: str = ""
+    turns: Sequence[RecordTurn], encoder: PromptEncoder, limit: int, added: str = ""
 ) -> None:
     """Sets the ids of each turn, without as many of the oldest turns as `limit` demands."""
     answers = encoder.batch_answer_ids(turn.card["answer"] + added for turn in turns)
@@ -157,7 +157,7 @@ def encode(
             turn.prompt_ids = encoder.prompt_ids(turn.prompt(turn.left_out))
 
 
-def fewest_left_out(turn: TokenizedTurn, encoder: PromptEncoder, room: int) -> int:
+def fewest_left_out(turn: RecordTurn, encoder: PromptEncoder, room: int) -> int:
     """Returns how many of the oldest turns a prompt of `room` tokens leaves out, at least one.
 
     All earlier turns are left out if nothing else fits.
@@ -182,7 +182,7 @@ def join_rows(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _rejected(turns: Sequence[TokenizedTurn], encoder: PromptEncoder) -> InputError:
+def _rejected(turns: Sequence[RecordTurn], encoder: PromptEncoder) -> InputError:
     """Returns the error that names the first record whose messages the template does not take."""
     for turn in turns:
         try:

@@ -111,7 +111,7 @@ def render_report(facts: Facts, pictures: Iterable[DrawnPicture] = ()) -> str:
         notes={
             score.title: score.about for score in facts.scores if f"{score.name}.base" in compare
         },
-        reasons=drop_reasons(facts),
+        reasons=cleaning_counts(facts),
         calibration=calibration(compare, facts.confidence),
         work={name: value for name, value in training.items() if name in WORK},
         outcome={name: value for name, value in training.items() if name not in WORK},
@@ -159,7 +159,7 @@ def verdicts(facts: Facts) -> dict[str, list[str]]:
     }
 
 
-def drop_reasons(facts: Facts) -> dict[str, int]:
+def cleaning_counts(facts: Facts) -> dict[str, int]:
     """Returns how many records were dropped or repaired, by reason."""
     counts = {name: count for name, count in facts.metrics["clean"].items() if "." in name}
     return {name.replace(".", ": ").replace("_", " "): n for name, n in sorted(counts.items())}

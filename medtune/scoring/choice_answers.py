@@ -38,7 +38,7 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
     Questions of similar length go together, and the batches are divided between the processes.
     """
     from medtune.modeling.agreement import enable_prefix_sharing
-    from medtune.modeling.distributed import map_in_processes
+    from medtune.modeling.distributed import divide_among_processes
     from medtune.modeling.onednn import packed_weights
 
     enable_prefix_sharing(model)
@@ -53,7 +53,7 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
             return [answer(numbers) for numbers in bar]
 
     with packed_weights(model, tokens=BATCH * 50):
-        found = map_in_processes(answer_all, batches)
+        found = divide_among_processes(answer_all, batches)
     rows = dict(zip(chain(*batches), chain(*found), strict=True))
     return pa.Table.from_pylist([rows[n] for n in range(len(rows))], schema=SCHEMA)
 

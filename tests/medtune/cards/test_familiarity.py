@@ -1,19 +1,19 @@
 import pytest
 
-from medtune.cards.familiarity import Capitals, count_mentions, is_left_out, read_list
+from medtune.cards.familiarity import Capitals, count_mentions, is_left_out, lines_of_list
 
 LISTS = ("common_diseases", "common_findings", "left_out_terms")
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_no_line_of_a_list_is_empty_or_there_twice(name: str) -> None:
-    lines = read_list(name)
+    lines = lines_of_list(name)
     assert len(lines) == len({line.lower() for line in lines}) > 5
     assert all(line == line.strip() != "" for line in lines)
 
 
 def test_the_first_diseases_are_what_a_student_knows() -> None:
-    assert read_list("common_diseases")[:4] == ("gout", "asthma", "malaria", "migraine")
+    assert lines_of_list("common_diseases")[:4] == ("gout", "asthma", "malaria", "migraine")
 
 
 @pytest.mark.parametrize(

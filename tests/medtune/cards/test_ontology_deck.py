@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from medtune.cards.familiarity import read_list
+from medtune.cards.familiarity import lines_of_list
 from medtune.cards.ontology_deck import read_ontologies
 from medtune.cards.records import Record
 from tests.ontology_files import GOUT, annotation, write_files
@@ -141,9 +141,9 @@ def test_the_real_deck_is_what_a_student_may_meet() -> None:
 def test_listed_names_are_names_of_the_ontologies() -> None:
     source = real_source()
     known = {name.lower() for term in source.mondo.values() for name in names_of(term)}
-    assert [name for name in read_list("common_diseases") if name.lower() not in known] == []
+    assert [name for name in lines_of_list("common_diseases") if name.lower() not in known] == []
     findings = {finding["name"] for finding in source.findings.values()}
-    assert [name for name in read_list("common_findings") if name not in findings] == []
+    assert [name for name in lines_of_list("common_findings") if name not in findings] == []
 
 
 @cache

@@ -8,7 +8,7 @@ from medtune.comparison.verdict import (
     Evidence,
     Verdict,
     evidence_of,
-    in_words,
+    join_with_and,
     outcome_against,
     sentence,
     verdict,
@@ -126,7 +126,7 @@ def test_the_sentence_names_the_scores_it_rests_on() -> None:
 
 
 def test_titles_are_joined_as_in_a_sentence() -> None:
-    assert [in_words(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [join_with_and(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
 
 
 def systems(p_values: dict[str, float]) -> dict[str, Any]:

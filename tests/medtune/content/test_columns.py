@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from medtune.content import columns
-from medtune.content.columns import spread_cards, with_content
+from medtune.content.columns import evenly_spaced_cards, with_content
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, score_table, statistics
 
@@ -79,7 +79,7 @@ def test_the_frame_comes_from_evenly_spread_cards_of_each_kind(
     kinds = ["a", "b", "a", "a", "a", "a", "a", "c", "a", "c"]
     answers = [f"answer {n}" for n in range(len(kinds))]
     training = pa.table({"kind": kinds, "question": ["?"] * len(kinds), "answer": answers})
-    found = [(kind, int(answer.split()[1])) for kind, _, answer in spread_cards(training)]
+    found = [(kind, int(answer.split()[1])) for kind, _, answer in evenly_spaced_cards(training)]
     assert found == [("a", 0), ("b", 1), ("a", 4), ("c", 7), ("a", 8), ("c", 9)]
 
 

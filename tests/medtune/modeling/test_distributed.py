@@ -12,7 +12,7 @@ from tests.projects import ROOT
 
 WORKER = """
 import os
-from medtune.modeling.distributed import from_first, map_in_processes
+from medtune.modeling.distributed import from_first, divide_among_processes
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import one_line_errors, set_up_logging
 
@@ -26,9 +26,9 @@ def latest():
 
 set_up_logging("train")
 assert from_first(lambda: os.getpid()) == from_first(lambda: os.getpid())
-assert map_in_processes(lambda items: [item * 2 for item in items], [1, 2, 3]) == [2, 4, 6]
+assert divide_among_processes(lambda items: [item * 2 for item in items], [1, 2, 3]) == [2, 4, 6]
 try:
-    map_in_processes(halves, [1, 2, 3])
+    divide_among_processes(halves, [1, 2, 3])
 except Exception as error:
     print(f"{type(error).__name__}: {error}", flush=True)
 with one_line_errors("train"):
