@@ -64,30 +64,30 @@ def verdict(evidence: Sequence[Evidence]) -> Verdict:
 def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
     """Says the verdict in words, with the scores that it rests on and its sample."""
     found = verdict(evidence)
-    ahead = [one.title for one in evidence if one.best == "better"]
-    behind = [one.title for one in evidence if one.best == "worse"]
-    unclear = [one.title for one in evidence if one.best == "unclear"]
-    worse = [one.title for one in evidence if one.base == "worse"]
-    gained = [one.title for one in evidence if one.gained]
-    others = [one.title for one in evidence if not one.gained]
-    closer = f"its answers are closer to the references in {join_with_and(gained)}"
+    ahead, behind, unclear = (
+        join_with_and([one.title for one in evidence if one.best == best])
+        for best in ("better", "worse", "unclear")
+    )
+    worse = join_with_and([one.title for one in evidence if one.base == "worse"])
+    gained = join_with_and([one.title for one in evidence if one.gained])
+    others = join_with_and([one.title for one in evidence if not one.gained])
+    closer = f"its answers are closer to the references in {gained}"
     return {
-        Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {join_with_and(ahead)}.",
-        Verdict.PARTLY: "The fine-tuned model beats prompting and retrieval in "
-        f"{join_with_and(ahead)}"
-        + (f", but is worse in {join_with_and(behind)}" if behind else "")
-        + (f"; not shown in {join_with_and(unclear)}" if unclear else "")
+        Verdict.BEATS: f"The fine-tuned model beats prompting and retrieval in {ahead}.",
+        Verdict.PARTLY: f"The fine-tuned model beats prompting and retrieval in {ahead}"
+        + (f", but is worse in {behind}" if behind else "")
+        + (f"; not shown in {unclear}" if unclear else "")
         + ".",
         Verdict.NO_BETTER: "The fine-tuned model is better than the base model in "
-        f"{join_with_and(gained)}, but not better than prompting or retrieval.",
+        f"{gained}, but not better than prompting or retrieval.",
         Verdict.FORM: f"The fine-tuned model learned the form only: {closer}, but "
         + (
-            f"{join_with_and(others)} did not improve."
+            f"{others} did not improve."
             if others
             else "not closer than answers that need no training."
         ),
         Verdict.NO_CHANGE: f"The fine-tuning made no change that {sample(n, groups)} could show.",
-        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {join_with_and(worse)}.",
+        Verdict.WORSE: f"The fine-tuned model is worse than the base model in {worse}.",
     }[found]
 
 
