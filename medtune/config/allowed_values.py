@@ -1,4 +1,4 @@
-"""The types of the values in params.yaml: ranges, and names to choose from (see schedules.py)."""
+"""The types of the values in params.yaml: ranges, and names to choose from."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,11 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 ScoreName = Literal[  # the scores of medtune.scoring.scores that can get better or worse
     "rouge1", "rouge2", "rougeL", "rougeL_unicode", "bleu", "chrf", "content_f1", "meaning",
     "facts", "perplexity", "stopped_rate", "repetition_rate", "unsupported_number_rate",
+]
+SchedulerName = Literal[  # the learning-rate schedules of transformers
+    "linear", "cosine", "cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr",
+    "polynomial", "constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau",
+    "warmup_stable_decay", "greedy",
 ]
 # fmt: on
 

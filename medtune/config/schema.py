@@ -10,6 +10,7 @@ from medtune.config.allowed_values import (
     Identifier,
     Launch,
     RivalAndScore,
+    SchedulerName,
     ScoreName,
     Seed,
     Share,
@@ -17,7 +18,6 @@ from medtune.config.allowed_values import (
     SplitName,
     StepsOrShare,
 )
-from medtune.config.schedules import SchedulerName
 
 
 class Section(BaseModel):

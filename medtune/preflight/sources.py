@@ -11,8 +11,8 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import expand_home
 from medtune.sources import hub, pypi
+from medtune.sources.checksums import check_digest
 from medtune.sources.conversion import RANDOM_LLAMA, RANDOM_VOCABULARY
-from medtune.sources.digests import check_digest
 from medtune.sources.fetch import Target, random_options, unknown_source
 
 TIMEOUT_S = 10

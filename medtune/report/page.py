@@ -38,7 +38,7 @@ SECTIONS = {  # templates in medtune/report/templates/sections/, in the order of
     "reading": "How to read the scores",
 }
 WORK = ("steps", "tokens", "trainable parameters", "trainable percent")
-SCRIPTS = ("answer_list.js", "page.js")  # joined; the second one starts the page
+SCRIPTS = ("answer_search.js", "page.js")  # joined; the second one starts the page
 OUTCOMES = ("better", "worse", "same")
 
 

@@ -12,7 +12,7 @@ import httpx2
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_name, check_space
 from medtune.runtime.progress import progress
-from medtune.sources.digests import check_file
+from medtune.sources.checksums import check_file
 from medtune.sources.retrying import HTTPS_FRUITLESS_TRIES, HTTPS_WAIT_S, may_pass, wait_s
 
 logger = logging.getLogger("medtune")

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import check_member, check_space
-from medtune.sources.digests import check_file
+from medtune.sources.checksums import check_file
 
 logger = logging.getLogger("medtune")
 

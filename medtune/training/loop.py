@@ -32,7 +32,8 @@ from medtune.training.early_stopping import is_out_of_patience
 from medtune.training.fused_layers import fused_layers
 from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
-from medtune.training.optimizers import Schedule, make_optimizer
+from medtune.training.learning_rate import Schedule
+from medtune.training.optimizers import make_optimizer
 from medtune.training.passes import Plan, token_budget
 from medtune.training.run_state import restore, save
 

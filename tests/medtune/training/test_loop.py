@@ -11,8 +11,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from medtune.config.allowed_values import SchedulerName
 from medtune.config.loading import load_params
-from medtune.config.schedules import SchedulerName
 from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import Cards

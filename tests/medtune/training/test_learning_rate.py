@@ -1,10 +1,8 @@
-"""The learning-rate schedule beside the optimiser."""
-
 import pytest
 import torch
 
 from medtune.config.loading import load_params
-from medtune.training.optimizers import Schedule
+from medtune.training.learning_rate import Schedule
 
 
 @pytest.mark.parametrize(
