@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from medtune.runtime.params_file import UNDO
 from tests.projects import attempt, copy_project, run
 
 pytestmark = pytest.mark.slow
@@ -54,6 +55,7 @@ def test_the_mapping_that_the_message_writes_works(project: Path) -> None:
     source = "download.dataset=file://mine.csv"
     said = refusal(project, source, "clean.columns={question: front, answer: back}")
     columns = said.rpartition("write ")[2]
+    columns = columns.removesuffix(f"; {UNDO}")
     assert columns == "clean.columns={question: front, answer: back, kind: null, topic: null}"
     run(project, "dvc", "exp", "run", "-S", source, "-S", columns, "clean")
 
@@ -67,9 +69,9 @@ def test_an_uncommitted_file_is_not_in_the_copy_of_the_project(project: Path) ->
 def test_an_unknown_launch_configuration_lists_those_there_are(project: Path) -> None:
     run(project, "dvc", "repro", "-q", "tokenize")
     said = refusal(project, "train.launch=gpus", until="train")
-    assert said.endswith("two_cpus, two_nodes, got gpus: did you mean gpu?")
+    assert said.endswith(f"two_cpus, two_nodes, got gpus: did you mean gpu?; {UNDO}")
 
 
 def test_a_path_without_its_scheme_gets_it(project: Path) -> None:
     said = refusal(project, "download.dataset=mine.csv")
-    assert said.endswith("did you mean file://mine.csv?")
+    assert said.endswith(f"did you mean file://mine.csv?; {UNDO}")

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from medtune.config.loading import PARAMS_FILE, read_params, read_yaml, validate
+from medtune.config.loading import read_params, read_yaml, validate
 from medtune.config.schema import Params
 from medtune.disclaimer import DISCLAIMER
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 
 EXAMPLES = (
     'medtune ask "What is gout?"',

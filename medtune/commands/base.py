@@ -2,15 +2,12 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
 from medtune.commands.missing_packages import INSTALL, failed_import
-
-PARAMS_FILE = Path("params.yaml")
 
 
 class Command(TyperCommand):
@@ -24,6 +21,7 @@ class Command(TyperCommand):
         try:
             from medtune.artifacts.lock_file import mend
             from medtune.runtime.errors import InputError
+            from medtune.runtime.params_file import PARAMS_FILE
             from medtune.runtime.stage import one_line_errors, set_up_logging
 
             set_up_logging(name)

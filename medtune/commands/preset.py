@@ -22,8 +22,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from medtune.commands.experiments import queue_experiments
 from medtune.config.allowed_values import as_list
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.loading import read_yaml, validate
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 
 EXAMPLES = (
     "medtune preset --list",

@@ -1,7 +1,6 @@
 """Reads and checks params.yaml; errors name the key, its value and the remedy."""
 
 import difflib
-import subprocess
 from functools import reduce
 from pathlib import Path
 from types import NoneType
@@ -14,9 +13,8 @@ from ruamel.yaml.error import YAMLError
 
 from medtune.config.schema import Params
 from medtune.runtime.errors import InputError
-from medtune.runtime.paths import in_queued_experiment
+from medtune.runtime.params_file import PARAMS_FILE, UNDO, can_undo
 
-PARAMS_FILE = Path("params.yaml")
 MOST_LEVELS = 20  # of lists and mappings in each other; the deepest file of the project has 7
 LONGEST = 200  # characters of a key or value in a message
 OTHER_NAMES = {  # that other libraries have for a parameter
@@ -81,27 +79,13 @@ def validate(content: Any, source: Path = PARAMS_FILE) -> Params:
 
 
 def read_params() -> Params:
-    """Reads and checks params.yaml; an error says how to undo changes to the file.
-
-    `dvc exp run -S` writes a value into the file and leaves it there when a stage refuses it.
-    """
+    """Reads and checks params.yaml; an error says how to undo changes to the file."""
     try:
         return validate(read_yaml(PARAMS_FILE))
     except InputError as error:
-        if in_queued_experiment() or not _is_changed(PARAMS_FILE):
-            raise
-        raise InputError(
-            f"{error}; `git checkout {PARAMS_FILE}` undoes all changes in the file"
-        ) from None
-
-
-def _is_changed(path: Path) -> bool:
-    """Returns whether a file differs from the last commit, staged or not; False without git."""
-    command = ["git", "status", "--porcelain", "--untracked-files=no", "--", str(path)]
-    try:
-        return bool(subprocess.run(command, capture_output=True, check=False).stdout)
-    except OSError:
-        return False
+        if can_undo():
+            raise InputError(f"{error}; {UNDO}") from None
+        raise
 
 
 def load_params(*names: str) -> Any:

@@ -8,12 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.loading import read_yaml, validate
 from medtune.config.schema import Params
 from medtune.modeling.adapters import ADAPTER, FILES
 from medtune.modeling.loading import BASE
 from medtune.modeling.token_files import TOKENS
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 
 LOCK = Path("dvc.lock")
 RECORDED = ("download@model", "download@dataset", "train", "evaluate@finetuned")

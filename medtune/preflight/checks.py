@@ -19,7 +19,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from medtune.config.allowed_values import SPLITS, SplitName, as_list
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.loading import read_yaml, validate
 from medtune.config.schema import Params
 from medtune.modeling.collation import Cards
 from medtune.modeling.launch import LAUNCH, unknown_launch
@@ -32,6 +32,7 @@ from medtune.preflight.remedies import STAGES, Stage, find_changes
 from medtune.preflight.remotes import default_remote, missing_package
 from medtune.preflight.sources import ask_source, find_config
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 from medtune.sources.fetch import Target
 from medtune.training.checkpoints import KEPT
 

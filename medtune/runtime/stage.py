@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from medtune.runtime.errors import InputError
 from medtune.runtime.out_of_memory import out_of_memory
+from medtune.runtime.params_file import with_undo
 from medtune.runtime.progress import BesideBars, heartbeat, is_main_process
 from medtune.runtime.replaced_outputs import (
     check_replaced,
@@ -95,7 +96,8 @@ def one_line_errors(stage: str = "") -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        _stop(" ".join(str(error).split()))
+        message = " ".join(str(error).split())
+        _stop(with_undo(message) if stage else message)
     except KeyboardInterrupt:
         _stop("interrupted: run the same command again")
     except PermissionError as error:

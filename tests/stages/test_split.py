@@ -13,8 +13,9 @@ import pytest
 
 from medtune.cards.records import FIELDS
 from medtune.config.allowed_values import SPLITS
-from medtune.config.loading import PARAMS_FILE, load_params, read_yaml
+from medtune.config.loading import load_params, read_yaml
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 from medtune.splits import hashing
 from medtune.splits.near_duplicates import normalised
 from stages import split as stage

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from medtune.config.loading import PARAMS_FILE, read_yaml
+from medtune.config.loading import read_yaml
 from medtune.config.schema import Train
 from medtune.modeling.adapters import ADAPTER, add_adapter, first_weights, save_adapter
 from medtune.modeling.loading import BASE, load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import SCHEMA, TOKENS, token_writer
+from medtune.runtime.params_file import PARAMS_FILE
 from tests.tiny_models import random_model
 
 ROOT = Path(__file__).parents[3]

@@ -7,12 +7,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from medtune.config.loading import PARAMS_FILE, read_yaml
+from medtune.config.loading import read_yaml
 from medtune.export.merged import export_merged
 from medtune.export.provenance import adapter_md5, md5_in_card
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 from tests.medtune.export.conftest import CARDS, SYSTEM, MakeRun, write_params
 
 pytestmark = pytest.mark.slow

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
-from medtune.config.loading import PARAMS_FILE, read_yaml
+from medtune.config.loading import read_yaml
 from medtune.export.gguf_tokenizer import begins_with_bos
 from medtune.export.merged import merge
 from medtune.export.modelfile import go_template, modelfile
 from medtune.export.template_pieces import pieces
 from medtune.modeling.portable_template import portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.runtime.params_file import PARAMS_FILE
 from tests.chat_tokenizers import llama32, smollm2, tinyllama
 from tests.medtune.export.conftest import SYSTEM, MakeRun, write_params
 

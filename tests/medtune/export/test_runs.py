@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from transformers import AutoModelForCausalLM
 
 from medtune.commands.experiments import revision_of
-from medtune.config.loading import PARAMS_FILE, read_yaml
+from medtune.config.loading import read_yaml
 from medtune.config.schema import Train
 from medtune.export.merged import export_merged
 from medtune.export.runs import read_run_params, run_folder
@@ -22,6 +22,7 @@ from medtune.modeling.adapters import ADAPTER, FILES
 from medtune.modeling.loading import BASE
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
+from medtune.runtime.params_file import PARAMS_FILE
 from tests.medtune.export.conftest import CARDS, ROOT, train_adapter, write_cards, write_params
 from tests.projects import run
 from tests.tiny_models import random_model

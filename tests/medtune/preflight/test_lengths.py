@@ -7,13 +7,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from medtune.config.allowed_values import SPLITS
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.loading import read_yaml, validate
 from medtune.config.schema import Params
 from medtune.generation.batch_limits import ROW_TOKENS
 from medtune.modeling.token_files import HISTORY
 from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
 from medtune.runtime.atomic_files import write_table
+from medtune.runtime.params_file import PARAMS_FILE
 from medtune.scoring.out_of_domain import QUESTIONS
 
 GRAPH = {  # stage: params, dependency, output

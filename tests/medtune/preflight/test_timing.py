@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from medtune.config.loading import PARAMS_FILE, read_yaml, validate
+from medtune.config.loading import read_yaml, validate
 from medtune.config.schema import Params
 from medtune.preflight.timing import evaluate_seconds, train_seconds
+from medtune.runtime.params_file import PARAMS_FILE
 
 pytestmark = pytest.mark.slow
 
