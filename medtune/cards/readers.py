@@ -107,9 +107,10 @@ def _explain_leftovers(rows: Iterator[NumberedRow], columns: Columns) -> Iterato
     except MissingColumnsError as error:
         named = columns.model_dump()
         left = [key for key in ("kind", "topic") if named[key] in error.columns]
-        if not left or not {columns.question, columns.answer}.isdisjoint(error.columns):
+        wrong = [key for key in ("question", "answer") if named[key] in error.columns]
+        if not left or len(wrong) == 2:
             raise
-        named |= dict.fromkeys(left, "null")
+        named |= dict.fromkeys(left, "null") | dict.fromkeys(wrong, "…")
         wanted = ", ".join(f"{key}: {column}" for key, column in named.items() if column)
         raise InputError(
             f"{error}; `dvc exp run -S` keeps the earlier value of a key that it does not name, "

@@ -57,9 +57,15 @@ def ask(
         ),
     ] = None,
 ) -> None:
-    """Ask the fine-tuned model a question."""
+    """Ask the fine-tuned model a question.
+
+    The terminal has no guard: notices about emergencies are on the pages and in the API of
+    `medtune chat`.
+    """
     if base and compare:
         raise InputError("--base asks one model and --compare asks both: choose one of them")
+    if not question.strip():
+        raise InputError('QUESTION is empty: ask something, such as "What is gout?"')
     models = ["base", "finetuned"] if compare else ["base" if base else "finetuned"]
     read_params()
     content = read_yaml(PARAMS_FILE)

@@ -86,7 +86,9 @@ def sentence(evidence: Sequence[Evidence], n: int, groups: int) -> str:
             if others
             else "not closer than answers that need no training."
         ),
-        Verdict.NO_CHANGE: f"The fine-tuning made no change that {sample(n, groups)} could show.",
+        Verdict.NO_CHANGE: f"The fine-tuning made no change that {sample(n, groups)} could show"
+        + (f"; the best answers without training are ahead in {behind}" if behind else "")
+        + ".",
         Verdict.WORSE: f"The fine-tuned model is worse than the base model in {worse}.",
     }[found]
 

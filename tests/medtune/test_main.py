@@ -115,6 +115,15 @@ def test_elsewhere_than_in_a_project_a_command_says_so(
     )
 
 
+def test_an_empty_question_is_refused(
+    medtune: Run, capsys: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert medtune("ask", "  ") == 1
+    assert capsys.readouterr().err.startswith("ask: QUESTION is empty: ask something")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("packages", "module", "arguments", "line"),

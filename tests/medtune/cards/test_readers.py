@@ -83,7 +83,12 @@ def test_keys_of_an_earlier_mapping_are_named_with_the_way_to_write_it(tmp_path)
         "; `dvc exp run -S` keeps the earlier value of a key that it does not name, such as kind "
         "and topic: write clean.columns={question: front, answer: back, kind: null, topic: null}"
     )
-    columns = Columns(question="question", answer="back", kind="kind")
+    columns = Columns(question="front", answer="backs", kind="kind")
+    with pytest.raises(
+        InputError, match=r"such as kind: .*{question: front, answer: …, kind: null}$"
+    ):
+        list(read_records(tmp_path, choose("columns", columns)))
+    columns = Columns(question="question", answer="answer", kind="kind")
     with pytest.raises(InputError, match=r"or name the columns in clean\.columns$"):
         list(read_records(tmp_path, choose("columns", columns)))
 

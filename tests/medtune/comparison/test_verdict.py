@@ -120,6 +120,9 @@ def test_the_sentence_names_the_scores_it_rests_on() -> None:
     assert said(("unclear", "unclear"), ("unclear", "unclear")) == (
         "The fine-tuning made no change that 150 test cards in 80 groups could show."
     )
+    assert said(("worse", "unclear"), ("unclear", "unclear")).endswith(
+        "could show; the best answers without training are ahead in ROUGE-L."
+    )
     assert said(gain, ("unclear", "worse")).endswith("than the base model in content words.")
     for evidence in every_case():
         assert sentence(evidence, 1, 1).count(".") == 1
