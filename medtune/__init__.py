@@ -3,11 +3,8 @@
 The docstring of a package says what lives there, what it imports and what uses it.
 """
 
-import sys
-
+from medtune.runtime.posix import refuse_windows
 from medtune.runtime.threads import let_waiting_threads_sleep
 
-if sys.platform == "win32":
-    sys.exit("medtune runs on Linux and macOS; on Windows, run it in WSL")
-
+refuse_windows()
 let_waiting_threads_sleep()  # here, because torch reads it when it is imported
