@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from medtune.config.loading import load_params
-from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import BASE, load_base, load_tokenizer
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT
 from medtune.scoring.calibration import choice_metrics

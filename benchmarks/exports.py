@@ -39,9 +39,9 @@ from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.runtime.atomic_files import read_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import one_line_errors, set_up_logging
+from medtune.scoring.answer_counts import AnswerCounter
 from medtune.scoring.predictions import SCHEMA, prediction_table
 from medtune.scoring.scores import score_table
-from medtune.scoring.text_scorer import TextScorer
 
 logger = logging.getLogger("medtune")
 
@@ -114,7 +114,7 @@ def scores(cards: Cards, answers: Ids, tokenizer: Any, most: int) -> dict[str, f
         }
         for ids in answers
     ]
-    scorer = TextScorer(load_params("evaluate").use_stemmer)
+    scorer = AnswerCounter(load_params("evaluate").use_stemmer)
     table = prediction_table(cards, columns, scorer).select(SCHEMA.names)
     split = [read_table(Path(f"data/split/{name}.parquet"), "split") for name in ("test", "train")]
     asked = split[0].filter(pa.compute.is_in(split[0]["id"], table["id"]))

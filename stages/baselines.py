@@ -22,10 +22,10 @@ from medtune.config.loading import load_params
 from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import run
+from medtune.scoring.answer_counts import AnswerCounter, signatures
 from medtune.scoring.predictions import prediction_table
 from medtune.scoring.scores import score_table
-from medtune.scoring.systems import ECHO, FILL_IN, NEAREST_CARD, NEAREST_CARD_RENAMED, RULES
-from medtune.scoring.text_scorer import TextScorer, signatures
+from medtune.scoring.system_names import ECHO, FILL_IN, NEAREST_CARD, NEAREST_CARD_RENAMED, RULES
 
 logger = logging.getLogger("medtune")
 
@@ -88,7 +88,7 @@ def systems(
     }
 
 
-def answered(cards: list[Card], answer: System, score: TextScorer) -> pa.Table:
+def answered(cards: list[Card], answer: System, score: AnswerCounter) -> pa.Table:
     """Returns a table of predictions; no model reads the reference, so it has no likelihood."""
     unscored = {"stopped": True, "new_tokens": 0, "disclaimer": False}
     answers = [{"prediction": answer(card), **unscored} for card in cards]
@@ -108,7 +108,7 @@ def main() -> None:
     finder = NameFinder(training["question"].to_pylist())
     rules = fill_in_rules(cards, training, finder, use_stemmer)
     answer = systems(cards, training, finder, rules)
-    score = TextScorer(use_stemmer, added)
+    score = AnswerCounter(use_stemmer, added)
     references = [card["answer"] for split in ANSWERED for card in cards[split]]
     tables, metrics = [], dict[str, Any](signatures(use_stemmer, references))
     for system in RULES:

@@ -32,11 +32,11 @@ from medtune.report.headline import headline
 from medtune.report.model_card import render_model_card
 from medtune.report.page import render_report
 from medtune.report.plot_data import write_plots
-from medtune.report.public_sources import public_params
+from medtune.report.redaction import public_params
 from medtune.report.run_facts import read_run, read_splits
 from medtune.runtime.atomic_files import read_json, read_table, replacing, write_json
 from medtune.runtime.stage import run
-from medtune.scoring.systems import BASE, FINETUNED
+from medtune.scoring.system_names import BASE, FINETUNED
 
 logger = logging.getLogger("medtune")
 

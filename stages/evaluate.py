@@ -31,11 +31,11 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import choice_answers, out_of_domain, predictions
+from medtune.scoring.answer_counts import AnswerCounter, signatures
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
 from medtune.scoring.scores import score_table
-from medtune.scoring.systems import ADAPTED, MODELS, SHOWN_CARDS, is_off
-from medtune.scoring.text_scorer import TextScorer, signatures
+from medtune.scoring.system_names import ADAPTED, MODELS, SHOWN_CARDS, is_off
 
 if TYPE_CHECKING:
     from medtune.generation.answering import Answer
@@ -103,7 +103,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     """Writes a model's answers and scores; returns the number of generated tokens."""
     test, validation = (read_tokens(TOKENS / f"{split}.arrow") for split in ("test", "validation"))
     cards = pa.concat_tables([test, validation])
-    scorer = TextScorer(params.use_stemmer, params.metrics)  # fails before the model answers
+    scorer = AnswerCounter(params.use_stemmer, params.metrics)  # fails before the model answers
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     general = () if name in SHOWN_CARDS else out_of_domain.QUESTIONS
     questions, dropped = read_questions(params.choice_questions if general else 0)

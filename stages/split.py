@@ -24,7 +24,7 @@ from medtune.splits.assignment import assign, over_limit
 from medtune.splits.groups import components, group_names, without_boilerplate
 from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import REASONS, leak_rates, random_leak_rates, shared_text
-from medtune.splits.texts import TextHashes
+from medtune.splits.text_hashes import TextHashes
 
 logger = logging.getLogger("medtune")
 

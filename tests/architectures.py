@@ -17,13 +17,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.generation.caches import NoCache, make_cache
+from medtune.generation.cache_choice import NoCache, make_cache
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.generation.padded_cache import PaddedCache
-from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
 from medtune.modeling.forward import row_logits
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.token_losses import supervised_losses
 from medtune.runtime.errors import InputError
 

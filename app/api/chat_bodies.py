@@ -231,19 +231,3 @@ class ChatCompletionChunk(BaseModel):
     choices: list[ChunkChoice]
     usage: Usage | None = Field(default=None, exclude_if=is_none)
     notice: Notice | None = Field(default=None, exclude_if=is_none)
-
-
-class Model(BaseModel):
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str = "medtune"
-
-
-class ModelList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[Model]
-
-
-class Status(BaseModel):
-    status: str

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from app.api.chat_bodies import AnswerMessage, ChatCompletion, ChatRequest, Choice
+from app.api.disconnects import unless_gone
 from app.api.error_responses import ApiError
 from app.api.field_types import stop_strings
-from app.api.leaving import unless_gone
 from app.api.streaming import EventStream, events, notice_of, usage_of
 from app.assistant import Assistant
 

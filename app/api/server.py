@@ -1,7 +1,6 @@
 """The API: OpenAI's protocol over an Assistant."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,11 +13,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from app.api import chat_bodies
 from app.api.chat_routes import add_chat_routes
 from app.api.docs import add_docs
-from app.api.error_responses import ApiError, ErrorBody, busy, from_validation
+from app.api.error_responses import ApiError, ErrorBody, from_validation
 from app.api.middleware import LimitBody, RequireKey, needs_key
+from app.api.model_routes import add_model_routes, add_status_routes
 from app.api.static import mount_web
 from app.api.text_routes import add_text_routes
 from app.assistant import Assistant
@@ -98,8 +97,8 @@ def create_app(
         )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     _add_error_handlers(app)
-    _add_status(app, assistant)
-    _add_models(app, assistant)
+    add_status_routes(app, assistant)
+    add_model_routes(app, assistant)
     add_chat_routes(app, assistant)
     add_text_routes(app, assistant)
     add_docs(app)
@@ -140,30 +139,3 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def broken(_: Request, __: Exception) -> Response:
         return ApiError(500, "internal error: see the server's log").response()
-
-
-def _add_status(app: FastAPI, assistant: Assistant) -> None:
-    @app.get("/health")
-    async def health() -> chat_bodies.Status:
-        """Whether the server runs."""
-        return chat_bodies.Status(status="ok")
-
-    @app.get("/ready")
-    async def ready() -> chat_bodies.Status:
-        """Whether a request would be accepted now."""
-        if not assistant.engine.is_ready:
-            raise busy(assistant.engine.limits.retry_after_s)
-        return chat_bodies.Status(status="ready")
-
-
-def _add_models(app: FastAPI, assistant: Assistant) -> None:
-    started = int(time.time())
-    models = {name: chat_bodies.Model(id=name, created=started) for name in assistant.engine.models}
-
-    @app.get("/v1/models")
-    async def list_models() -> chat_bodies.ModelList:
-        return chat_bodies.ModelList(data=list(models.values()))
-
-    @app.get("/v1/models/{model}")
-    async def retrieve_model(model: str) -> chat_bodies.Model:
-        return models[assistant.known(model)]

@@ -11,12 +11,12 @@ from fastapi import FastAPI, Request
 from tokenizers.decoders import DecodeStream
 
 from app.api.chat_bodies import Notice, Usage
+from app.api.disconnects import unless_gone
 from app.api.error_responses import ApiError
 from app.api.field_types import stop_strings
-from app.api.leaving import unless_gone
 from app.api.text_bodies import CompletionRequest, Logprobs, TextChoice, TextCompletion
 from app.assistant import Assistant
-from app.completion import Completer, Continuation
+from app.text_completion import Completer, Continuation
 
 T = TypeVar("T")
 

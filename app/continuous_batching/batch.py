@@ -12,7 +12,7 @@ import torch
 from app.continuous_batching.cache import ContinuousCache, enable_continuous_batching
 from app.continuous_batching.log_probabilities import TokenScores, token_scores
 from medtune.config.schema import Evaluate
-from medtune.generation.caches import make_cache
+from medtune.generation.cache_choice import make_cache
 from medtune.generation.sampling import Sampler, likeliest_ids
 from medtune.modeling.forward import ModelInputs
 

@@ -41,9 +41,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from medtune.generation.kv_cache import SlotCache, SlotLayer, cached_logits
-from medtune.modeling.agreement import Probe, at_rest, enable_prefix_sharing
 from medtune.modeling.collation import common_prefix_length
 from medtune.modeling.forward import ModelInputs
+from medtune.modeling.logit_checks import Probe, at_rest, enable_prefix_sharing
 from medtune.modeling.shared_prefix import attend_from_one_token
 
 logger = logging.getLogger("medtune")

@@ -28,7 +28,7 @@ from medtune.runtime.errors import InputError
 
 LONGEST_NAME = 40
 SOONEST_S = 0.5  # an earlier vote was meant for the pair before
-CHOICES: dict[str, str] = {
+LABELS: dict[VoteChoice, str] = {
     "a": "A is better (1)",
     "b": "B is better (2)",
     "both_good": "Both good (3)",
@@ -192,7 +192,7 @@ def blind_tab(conversations: Conversations, pairs: Sequence[Pair], adapter: str)
     alert = gr.HTML(elem_id="blind-alert")
     shown = gr.HTML(elem_id="blind-pair")
     with gr.Row(visible=False, elem_id="blind-votes") as choices:
-        buttons = {choice: gr.Button(CHOICES[choice]) for choice in get_args(VoteChoice)}
+        buttons = {choice: gr.Button(LABELS[choice]) for choice in get_args(VoteChoice)}
     note = gr.HTML(elem_classes="note")
     with gr.Row(elem_classes="asking"):
         question = gr.Textbox(

@@ -13,9 +13,9 @@ from app.assistant import Assistant
 from app.gradio_page.blind_pairs import recorded_pairs
 from app.gradio_page.conversations import READERS, Conversations
 from app.gradio_page.example_questions import example_questions
-from app.gradio_page.filter import PageFilter, events_of
 from app.gradio_page.layout import build_page
 from app.gradio_page.nearest_cards import NearestCards
+from app.gradio_page.request_filter import PageFilter, events_of
 from app.guard_remarks import Remarks
 
 HERE = Path(__file__).parent

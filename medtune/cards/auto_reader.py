@@ -12,10 +12,10 @@ from medtune.cards.hpo_only_deck import read_hpo
 from medtune.cards.layout_rows import RawCard, cards_of_row
 from medtune.cards.mondo_file import FILE_NAME as MONDO_NAME
 from medtune.cards.ontology_deck import read_ontologies
+from medtune.cards.question_parsing import fold_topic, parse_question
 from medtune.cards.records import DEFAULT_KIND, Record
 from medtune.cards.table_errors import check_columns, listed
-from medtune.cards.topics import fold_topic, parse_question
-from medtune.runtime.cells import Row, label_of
+from medtune.runtime.table_cells import Row, label_of
 
 logger = logging.getLogger("medtune")
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, Choose, readable
-from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import Row
 
 BATCH_ROWS = 1000
 NESTED_ROWS = 8  # their texts may be one long text that all rows share

@@ -8,7 +8,7 @@ from itertools import dropwhile
 from typing import Any, NamedTuple
 
 from medtune.cards.records import NO_CONVERSATION, UNKNOWN_ROLE, Message, Role
-from medtune.runtime.cells import text_of
+from medtune.runtime.table_cells import text_of
 
 ROLES: dict[str, Role] = {
     "system": "system",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from medtune.cards.table_errors import Choose, readable
 from medtune.cards.text_files import MAX_CHARACTERS, read_lines
-from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import Row
 
 NumberedCells = tuple[int, list[str]]  # the line at which the row begins, from 1, and its cells
 

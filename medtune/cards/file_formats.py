@@ -10,9 +10,9 @@ from medtune.cards.delimited_tables import is_anki_export, read_delimited
 from medtune.cards.json_tables import load_json, read_json, read_json_lines
 from medtune.cards.table_errors import FETCH_AGAIN, FIX_SOURCE, Choose, listed
 from medtune.cards.workbooks import read_workbook
-from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
 from medtune.runtime.paths import list_files
+from medtune.runtime.table_cells import Row
 
 logger = logging.getLogger("medtune")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from medtune.cards.table_errors import FIX_SOURCE, Choose
 from medtune.cards.text_files import MAX_CHARACTERS, open_text, read_lines
-from medtune.runtime.cells import Row
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import Row
 
 
 def read_json(path: Path, choose: Choose, encoding: str) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from medtune.cards.column_names import ColumnLayout
 from medtune.cards.conversations import LastTurn, pair_messages, parsed, read_conversation
-from medtune.runtime.cells import Row, text_of
+from medtune.runtime.table_cells import Row, text_of
 
 # Instructions that say nothing about the question in `input`: Medical Meadow's and ChatDoctor's.
 EMPTY_INSTRUCTION = re.compile(

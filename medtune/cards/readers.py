@@ -8,12 +8,12 @@ from medtune.cards.auto_reader import read_recognised
 from medtune.cards.file_formats import read_rows
 from medtune.cards.hpo_only_deck import read_hpo
 from medtune.cards.ontology_deck import read_ontologies
+from medtune.cards.question_parsing import fold_topic, parse_question
 from medtune.cards.records import DEFAULT_KIND, Record
 from medtune.cards.table_errors import MissingColumnsError, check_columns, require
-from medtune.cards.topics import fold_topic, parse_question
 from medtune.config.schema import Clean, Columns
-from medtune.runtime.cells import Row, label_of, text_of
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import Row, label_of, text_of
 
 NumberedRow = tuple[str, int, Row]  # file, row number from 0, row
 

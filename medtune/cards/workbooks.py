@@ -13,8 +13,8 @@ from zipfile import BadZipFile, ZipFile
 from zlib import error as ZlibError  # noqa: N812
 
 from medtune.cards.table_errors import Choose, listed, readable
-from medtune.runtime.cells import Row, label_of
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import Row, label_of
 
 logger = logging.getLogger("medtune")
 

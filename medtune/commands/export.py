@@ -60,7 +60,7 @@ def merged(
     from medtune.artifacts.verification import check_recorded
     from medtune.commands.experiments import revision_of
     from medtune.export.merged import export_merged
-    from medtune.export.runs import run_folder
+    from medtune.export.run_files import run_folder
 
     with run_folder(experiment, revision_of(experiment)) as root:
         check_recorded(*MODEL, root=root)
@@ -91,7 +91,7 @@ def gguf(
     from medtune.artifacts.verification import check_recorded
     from medtune.commands.experiments import revision_of
     from medtune.export.gguf import export_gguf
-    from medtune.export.runs import run_folder
+    from medtune.export.run_files import run_folder
 
     with run_folder(experiment, revision_of(experiment)) as root:
         check_recorded(*MODEL, root=root)

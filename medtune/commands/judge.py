@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.commands.runs import check_rows, read_best_untrained, workspace_answers
+from medtune.commands.sibling_runs import check_rows, read_best_untrained, workspace_answers
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MOST_WITHOUT_VERDICT = 0.5  # share of the replies; beyond it the judge is calle
 
 def answers(against: str | None) -> tuple[str, "pa.Table", "pa.Table"]:
     """Returns the opponent, and the scored test answers of the fine-tuned model and of it."""
-    from medtune.scoring.systems import FINETUNED, UNTRAINED
+    from medtune.scoring.system_names import FINETUNED, UNTRAINED
 
     opponent = against or read_best_untrained().get(PRIMARY, UNTRAINED[0])
     if opponent not in UNTRAINED:
@@ -190,7 +190,7 @@ def judge(
     from medtune.config.loading import load_params
     from medtune.judging.client import KEY, JudgeApi, ask_all
     from medtune.runtime.atomic_files import read_json
-    from medtune.scoring.systems import title
+    from medtune.scoring.system_names import title
 
     api = JudgeApi(url, model, os.environ.get(KEY, ""), max_tokens)
     api.check()

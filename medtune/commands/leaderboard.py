@@ -67,7 +67,7 @@ def _against_best(run: Experiment, score: str) -> dict[str, Any]:
 
     Multiple choice, and runs of earlier versions, are compared with the base model alone.
     """
-    from medtune.scoring.systems import BASE, title
+    from medtune.scoring.system_names import BASE, title
 
     best = run.systems.get(f"best.{score}")
     found, key = (run.systems, f"{best}.{score}") if best else (run.scores, score)

@@ -20,7 +20,7 @@ from medtune.commands.experiments import (
     queue_experiments,
     read_lock,
 )
-from medtune.commands.runs import (
+from medtune.commands.sibling_runs import (
     Runs,
     check_rows,
     find_runs,
@@ -118,7 +118,7 @@ def answers_sha256() -> dict[str, str]:
 def replicated(found: Mapping[int, Experiment], confidence: float) -> dict[str, Any]:
     """Returns each score over all seeds: fine-tuned, and less each untrained system to beat."""
     from medtune.comparison.paired_scores import group_numbers
-    from medtune.scoring.systems import BASE
+    from medtune.scoring.system_names import BASE
 
     best = read_best_untrained()
     tables = finetuned_answers(list(found.values()))
@@ -186,7 +186,7 @@ def table_text(content: Mapping[str, Any], few_shot: int) -> str:
     from medtune.report.number_formats import interval_text, number, p_text, percent
     from medtune.report.rendering import markdown_table
     from medtune.scoring.hf_evaluate_metrics import all_scores
-    from medtune.scoring.systems import BASE, title
+    from medtune.scoring.system_names import BASE, title
 
     interval = f"{percent(content['confidence'])} interval"
     header = ["score", "base", "best without training", "fine-tuned", "SD over seeds"]

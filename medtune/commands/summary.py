@@ -29,7 +29,7 @@ BLOCK = re.compile("<!-- scores -->.*?<!-- /scores -->", re.DOTALL)
 
 def summary_table(first: bool = False) -> tuple[str, str, str]:
     """Returns the verdict, a Markdown table of all scores or the first ones, and its origin."""
-    from medtune.comparison.collapses import collapses
+    from medtune.comparison.collapsed_kinds import collapses
     from medtune.comparison.verdict import sample
     from medtune.report.headline import broken, headline
     from medtune.report.number_formats import percent

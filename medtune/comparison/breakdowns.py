@@ -11,7 +11,7 @@ from medtune.comparison.confidence_intervals import Settings
 from medtune.comparison.paired_scores import compare_tables
 from medtune.comparison.systems import Systems, defined_scores
 from medtune.scoring.scores import Score, score_table
-from medtune.scoring.systems import BASE, FINETUNED
+from medtune.scoring.system_names import BASE, FINETUNED
 from medtune.scoring.word_splitting import written_words
 
 PART_SCORES = ("rougeL", "perplexity")

@@ -5,7 +5,7 @@ from typing import Any
 
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES
-from medtune.scoring.systems import BASE, FINETUNED, TITLES
+from medtune.scoring.system_names import BASE, FINETUNED, TITLES
 
 BEST = "best."
 BETTER = {score.name: score.better for score in SCORES if score.better}

@@ -18,7 +18,7 @@ from medtune.comparison.significance import effective_groups, too_uneven
 from medtune.runtime.atomic_files import read_table
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES, Score, score_table
-from medtune.scoring.systems import BASE, FINETUNED, MODELS, SYSTEMS, UNTRAINED
+from medtune.scoring.system_names import BASE, FINETUNED, MODELS, SYSTEMS, UNTRAINED
 
 PREDICTIONS = Path("data/predictions")
 RULE_ANSWERS = PREDICTIONS / "baselines.parquet"

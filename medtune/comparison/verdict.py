@@ -7,7 +7,7 @@ from typing import Any
 
 from medtune.comparison.significance import Outcome, holm, outcome
 from medtune.scoring.scores import SCORES, Score
-from medtune.scoring.systems import BASE
+from medtune.scoring.system_names import BASE
 
 CONTENT = ("content_f1", "meaning", "facts")  # what an answer says; all other scores see its form
 

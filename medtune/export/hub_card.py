@@ -15,7 +15,7 @@ from medtune.export.modelfile import MODELFILE
 from medtune.export.provenance import FIELD
 from medtune.report.licences import hub_name_of
 from medtune.report.model_card import front_matter
-from medtune.report.public_sources import public_sources
+from medtune.report.redaction import public_sources
 
 IN_PROJECT = "Run this in the project's folder, after `dvc repro` or `dvc pull`:"
 ANYWHERE = "Install transformers and peft, and run:"

@@ -17,7 +17,7 @@ from medtune.export import folders
 from medtune.export.folders import check_folder
 from medtune.export.merged_card import MARK, model_card
 from medtune.export.provenance import WEIGHTS, adapter_md5
-from medtune.export.runs import TEST_CARDS, read_run_params
+from medtune.export.run_files import TEST_CARDS, read_run_params
 from medtune.modeling.adapters import ADAPTER, beside_base
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import BASE, load_base, load_tokenizer, require

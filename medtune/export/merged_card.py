@@ -6,7 +6,7 @@ from medtune.disclaimer import DISCLAIMER
 from medtune.export.provenance import FIELD, NAME
 from medtune.modeling.prompts import PromptEncoder
 from medtune.report.licences import UNKNOWN_LICENCE, hub_name_of, package_of
-from medtune.report.public_sources import public_source
+from medtune.report.redaction import public_source
 
 MARK = "Written by `medtune export merged`, which replaces this folder whenever it runs."
 CARD = """---

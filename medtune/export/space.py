@@ -15,7 +15,7 @@ from medtune.disclaimer import DISCLAIMER
 from medtune.export import folders
 from medtune.export.folders import check_folder
 from medtune.export.hub import REPOSITORY
-from medtune.export.runs import read_run_params
+from medtune.export.run_files import read_run_params
 from medtune.modeling.adapters import ADAPTER
 from medtune.modeling.adapters import FILES as ADAPTER_FILES
 from medtune.modeling.loading import BASE, require

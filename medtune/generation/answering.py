@@ -16,7 +16,7 @@ import torch
 
 from medtune.config.schema import Evaluate
 from medtune.generation.batch_limits import ROW_TOKENS
-from medtune.generation.caches import make_cache
+from medtune.generation.cache_choice import make_cache
 from medtune.generation.generate import decode, end_ids
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache, row_bytes
 from medtune.modeling.batch_limits import LOSS_BATCH

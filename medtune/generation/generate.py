@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from medtune.config.schema import Evaluate
-from medtune.generation.caches import make_cache
-from medtune.generation.graphs import DecodingSteps, decoded_answers
+from medtune.generation.cache_choice import make_cache
+from medtune.generation.cuda_graphs import DecodingSteps, decoded_answers
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache
 from medtune.generation.sampling import Sampler
 from medtune.modeling.forward import ModelInputs

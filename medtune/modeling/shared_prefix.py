@@ -41,8 +41,8 @@ options. Each continuation attends to the context and to itself, at the position
 directly behind the context.
 
 The result is exact: losses and gradients equal those of the padded batch up to rounding. A model
-that cannot take packed rows runs padded as usual, which medtune.modeling.agreement finds out. With
-noise (dropout, NEFTune) the batch is packed but the prefix is repeated: each row draws its own.
+that cannot take packed rows runs padded as usual, which medtune.modeling.logit_checks finds out.
+With noise (dropout, NEFTune) the batch is packed, but the prefix is repeated: each row has its own.
 
 Packing without attention between rows: Krell et al. 2021 (arXiv:2107.02027). The prefix computed
 once in training: Prefix Grouper, Liu et al. 2025 (arXiv:2506.05433). Continuations under a mask of

@@ -8,7 +8,6 @@ import torch
 from torch.nn.functional import cross_entropy, log_softmax
 from torch.utils.checkpoint import checkpoint
 
-from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.batch_limits import CPU_LOGITS_AT_ONCE, LOGITS_AT_ONCE, LOSS_BATCH
 from medtune.modeling.collation import IGNORED, by_length, padded
 from medtune.modeling.distributed import divide_among_processes
@@ -20,6 +19,7 @@ from medtune.modeling.forward import (
     unwrapped,
 )
 from medtune.modeling.loading import shards_weights, to_device
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.neftune import packed_noise
 from medtune.modeling.onednn import packed_weights
 from medtune.modeling.shared_prefix import pack, shares_prefixes

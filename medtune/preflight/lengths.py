@@ -19,7 +19,7 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import HISTORY, TOKENS, columns, read_tokens, row_lengths
 from medtune.modeling.token_rows import conversation_batch
 from medtune.preflight.memory import Batches
-from medtune.training.passes import training_order
+from medtune.training.batch_plan import training_order
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")

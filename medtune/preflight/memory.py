@@ -21,7 +21,7 @@ from medtune.modeling.batch_limits import (
     MOST_PACKED,
 )
 from medtune.runtime.errors import InputError
-from medtune.training.passes import auto_tokens
+from medtune.training.batch_plan import auto_tokens
 
 FIELDS = (
     "hidden_size",

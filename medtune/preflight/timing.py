@@ -9,7 +9,7 @@ from typing import Any
 from medtune.config.schema import Evaluate, Train
 from medtune.modeling.collation import by_length
 from medtune.modeling.token_files import row_lengths
-from medtune.training.passes import row_order
+from medtune.training.batch_plan import row_order
 
 STEPS = 2  # that are timed, after one to warm up
 TIMED_ROWS = 32  # that are answered together; in larger batches a row costs the same
@@ -69,9 +69,9 @@ def evaluate_seconds(params: Evaluate, asked: Rows) -> float:
     No cards are shown before them. Answers are assumed to be as long as the cards', except one of
     each batch that runs to max_new_tokens. Rows that have ended cost nothing.
     """
-    from medtune.modeling.agreement import enable_prefix_sharing
     from medtune.modeling.batch_limits import LOSS_BATCH
     from medtune.modeling.loading import load_base
+    from medtune.modeling.logit_checks import enable_prefix_sharing
     from medtune.modeling.token_losses import summed_losses
 
     model = load_base()

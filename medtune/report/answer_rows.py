@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.scoring.text_scorer import repetition
+from medtune.scoring.answer_counts import repetition
 from medtune.scoring.word_splitting import join_words, written_words
 
 SAME = 0.0005  # smaller differences are shown as 0.000

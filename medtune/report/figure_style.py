@@ -1,4 +1,4 @@
-"""The look that all pictures share: colours, markers, sizes, intervals and legends.
+"""The look that all pictures share: colours, markers, line styles, sizes, intervals and legends.
 
 The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; markers
 and hatches do the same for prints in grey. Nothing here depends on the user's matplotlib settings.

@@ -30,7 +30,7 @@ from medtune.report.figure_style import (
     shortened,
 )
 from medtune.report.number_formats import percent
-from medtune.report.reliability import reliability_figure
+from medtune.report.reliability_figure import reliability_figure
 from medtune.report.run_facts import KindCounts
 from medtune.report.score_rows import ScoreRow, against_base, compared_scores
 from medtune.report.systems_figure import forest

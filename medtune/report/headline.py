@@ -7,11 +7,11 @@ verdict itself, and the number of cards behind it, are worded in comparison.verd
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medtune.comparison.collapses import Collapse, collapses
+from medtune.comparison.collapsed_kinds import Collapse, collapses
 from medtune.report.number_formats import number, percent
 from medtune.report.result_table import difference, interval
 from medtune.scoring.scores import SCORES, Score
-from medtune.scoring.systems import BASE, FINETUNED, title
+from medtune.scoring.system_names import BASE, FINETUNED, title
 
 Metrics = Mapping[str, Any]
 ENDINGS = {

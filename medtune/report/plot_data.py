@@ -15,7 +15,7 @@ from medtune.report.facts import Facts
 from medtune.report.systems_figure import SHOWN
 from medtune.runtime.atomic_files import write_csv
 from medtune.scoring.scores import ROUGE
-from medtune.scoring.systems import UNTRAINED, title
+from medtune.scoring.system_names import UNTRAINED, title
 from medtune.scoring.word_splitting import written_words
 
 PLOTS = Path("plots/compare")

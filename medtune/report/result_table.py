@@ -11,7 +11,7 @@ from medtune.comparison.verdict import outcome_against
 from medtune.report.number_formats import interval_text, number
 from medtune.scoring.hf_evaluate_metrics import all_scores
 from medtune.scoring.scores import Score
-from medtune.scoring.systems import BASE, FINETUNED, title
+from medtune.scoring.system_names import BASE, FINETUNED, title
 
 Metrics = Mapping[str, Any]
 # The scores of README.md and of the report's first screen: one of each idea.

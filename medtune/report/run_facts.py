@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import read_yaml
-from medtune.report.public_sources import public_sources
+from medtune.report.redaction import public_sources
 from medtune.runtime.atomic_files import read_arrow, read_table
 from medtune.runtime.errors import InputError
 

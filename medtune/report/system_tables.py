@@ -8,7 +8,7 @@ from medtune.comparison.main_scores import MAIN_SCORES
 from medtune.report.headline import primary_scores
 from medtune.report.number_formats import number
 from medtune.scoring.scores import SCORES, Score
-from medtune.scoring.systems import (
+from medtune.scoring.system_names import (
     BASE,
     FEW_SHOT,
     FINETUNED,

@@ -14,7 +14,7 @@ from medtune.report.figure_style import (
 )
 from medtune.report.number_formats import percent
 from medtune.scoring.scores import SCORES, Score
-from medtune.scoring.systems import UNTRAINED, title
+from medtune.scoring.system_names import UNTRAINED, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

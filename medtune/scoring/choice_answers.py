@@ -37,8 +37,8 @@ def answer_choices(model: Any, encoder: PromptEncoder, questions: Sequence[Quest
 
     Questions of similar length go together, and the batches are divided between the processes.
     """
-    from medtune.modeling.agreement import enable_prefix_sharing
     from medtune.modeling.distributed import divide_among_processes
+    from medtune.modeling.logit_checks import enable_prefix_sharing
     from medtune.modeling.onednn import packed_weights
 
     enable_prefix_sharing(model)

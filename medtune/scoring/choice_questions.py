@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medtune.runtime.cells import text_of
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import text_of
 
 logger = logging.getLogger("medtune")
 

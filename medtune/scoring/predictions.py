@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.scoring.text_scorer import TextScorer
+from medtune.scoring.answer_counts import AnswerCounter
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
 
 
 def prediction_table(
-    cards: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], score: TextScorer
+    cards: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], score: AnswerCounter
 ) -> pa.Table:
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 

@@ -1,7 +1,8 @@
 """The scores: how sums of what is counted in each answer become a score.
 
 Every score is a function of statistics summed over rows. So the score of a data set, of one kind of
-card and of a bootstrap resample come from the same few lines.
+card and of a bootstrap resample come from the same few lines. What is counted in an answer's text
+is in medtune.scoring.answer_counts.
 """
 
 from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from medtune.runtime.progress import progress
 from medtune.splits.leaks import LEAK_SHARE
 from medtune.splits.near_duplicates import Pairs, candidates, similar
-from medtune.splits.texts import Array, TextHashes
+from medtune.splits.text_hashes import Array, TextHashes
 
 
 def components(texts: TextHashes, similarity: float) -> Array:

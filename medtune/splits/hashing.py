@@ -18,8 +18,8 @@ from medtune.runtime.progress import progress
 from medtune.splits.leaks import LEAK_WORDS
 from medtune.splits.near_duplicates import PERMUTATIONS, compared_text, normalised, shingles_of
 from medtune.splits.ngrams import distinct_ngrams, in_several
-from medtune.splits.texts import Array, TextHashes
-from medtune.splits.topic_names import same_for_spellings
+from medtune.splits.text_hashes import Array, TextHashes
+from medtune.splits.topic_spellings import same_for_spellings
 
 CHUNK_RECORDS = 20_000
 EARLIER = pa.schema(  # earlier turns of conversations

@@ -5,7 +5,7 @@ import pandas as pd
 
 from medtune.config.allowed_values import SPLITS
 from medtune.splits.near_duplicates import candidates, similar
-from medtune.splits.texts import Array, TextHashes
+from medtune.splits.text_hashes import Array, TextHashes
 
 LEAK_WORDS = 13  # the n-gram length of GPT-3's contamination check (Brown et al. 2020)
 LEAK_SHARE = 0.5  # of an answer's 13-grams; with that many in other answers, it counts as known

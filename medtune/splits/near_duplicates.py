@@ -12,7 +12,7 @@ import numpy as np
 from rensa import RMinHash
 
 from medtune.splits.ngrams import ODD, distinct_ngrams
-from medtune.splits.texts import Array, TextHashes
+from medtune.splits.text_hashes import Array, TextHashes
 
 # A Chinese or Japanese character counts as a word.
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medtune.splits.texts import Array
+from medtune.splits.text_hashes import Array
 
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio (Knuth's multiplicative hash)
 ROW = np.uint64(0xC2B2AE3D27D4EB4F)

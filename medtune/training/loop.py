@@ -27,14 +27,14 @@ from medtune.modeling.token_files import row_lengths
 from medtune.modeling.token_losses import TOKENS_PER_ROW, SupervisedLoss
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import progress
+from medtune.training.batch_plan import Plan, token_budget
 from medtune.training.checkpoints import Checkpoints
+from medtune.training.cuda_graphs import Graphs
 from medtune.training.early_stopping import is_out_of_patience
 from medtune.training.fused_layers import fused_layers
-from medtune.training.graphs import Graphs
 from medtune.training.history import History, Point
 from medtune.training.learning_rate import Schedule
 from medtune.training.optimizers import make_optimizer
-from medtune.training.passes import Plan, token_budget
 from medtune.training.run_state import restore, save
 
 logger = logging.getLogger("medtune")

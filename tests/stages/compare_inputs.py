@@ -12,9 +12,9 @@ from tokenizers.models import WordLevel
 from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
 from medtune.modeling.token_files import token_writer
 from medtune.runtime.atomic_files import write_csv, write_json, write_table
+from medtune.scoring.answer_counts import AnswerCounter
 from medtune.scoring.choice_answers import SCHEMA
-from medtune.scoring.systems import MODELS, RULES
-from medtune.scoring.text_scorer import TextScorer
+from medtune.scoring.system_names import MODELS, RULES
 
 PARAMS = Path("params.yaml").resolve()
 DEFAULT = Path("presets/default.yaml").resolve()
@@ -50,7 +50,7 @@ def predictions(system: str, rows: int, split: str = "test") -> pa.Table:
     """Answers of five words, of which as many are right as RIGHT says; no likelihood for rules."""
     low, high = RIGHT[system]
     generator = np.random.default_rng([list(RIGHT).index(system)])
-    scorer, records = TextScorer(use_stemmer=True), []
+    scorer, records = AnswerCounter(use_stemmer=True), []
     for i, card in enumerate(cards(rows, split)):
         reference = card.pop("answer")
         right = generator.integers(low, high)

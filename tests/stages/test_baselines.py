@@ -9,7 +9,7 @@ import pytest
 
 from medtune.runtime.errors import InputError
 from medtune.scoring.predictions import SCHEMA
-from medtune.scoring.systems import RULES
+from medtune.scoring.system_names import RULES
 from stages import baselines
 
 PARAMS = Path("params.yaml").resolve()

@@ -12,10 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gradio_page.conversations import Conversations
-from app.gradio_page.filter import PageFilter, events_of
 from app.gradio_page.layout import build_page
 from app.gradio_page.mounting import mount_page
 from app.gradio_page.nearest_cards import NearestCards
+from app.gradio_page.request_filter import PageFilter, events_of
 from medtune.disclaimer import DISCLAIMER
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 from medtune.cards.column_names import recognise
 from medtune.cards.file_formats import read_rows
 from medtune.cards.table_errors import require
-from medtune.runtime.cells import text_of
 from medtune.runtime.errors import InputError
+from medtune.runtime.table_cells import text_of
 
 openpyxl = pytest.importorskip("openpyxl")
 

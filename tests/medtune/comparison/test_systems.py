@@ -15,9 +15,9 @@ from medtune.comparison.systems import (
 )
 from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
+from medtune.scoring.answer_counts import AnswerCounter
 from medtune.scoring.hf_evaluate_metrics import all_scores
-from medtune.scoring.systems import MODELS, RULES
-from medtune.scoring.text_scorer import TextScorer
+from medtune.scoring.system_names import MODELS, RULES
 
 SETTINGS = Settings(resamples=200, confidence=0.95, seed=1)
 REFERENCES = ("one two three four", "five six seven eight", "one three five seven")
@@ -26,7 +26,7 @@ RIGHT = {"base": 1, "few_shot": 2, "finetuned": 4, "echo": 0, "fill_in": 3}  # o
 
 def answers(right: int, model: bool, split: str = "test") -> pa.Table:
     """Answers of which so many words are right; a rule has no likelihood."""
-    scorer, rows = TextScorer(use_stemmer=False), []
+    scorer, rows = AnswerCounter(use_stemmer=False), []
     for n, reference in enumerate(REFERENCES):
         text = " ".join([*reference.split()[:right], *["wrong"] * (4 - right)])
         row = dict.fromkeys(SAME_COLUMNS, f"{split} {n}") | {"reference": reference}

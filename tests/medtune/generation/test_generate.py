@@ -13,8 +13,8 @@ from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache, row_bytes
 from medtune.generation.padded_cache import PaddedCache
 from medtune.generation.sampling import Sampler, likeliest_ids
-from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.loading import load_base
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_losses import summed_losses
 from tests.tiny_models import random_model

@@ -8,7 +8,7 @@ import torch
 
 from medtune.generation import kv_cache
 from medtune.generation.kv_cache import SharedPrefixCache
-from medtune.modeling.agreement import enable_prefix_sharing
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.token_losses import summed, summed_losses
 from tests.tiny_models import random_model
 

@@ -11,8 +11,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from medtune.config.loading import load_params
 from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
-from medtune.modeling.agreement import enable_prefix_sharing
 from medtune.modeling.collation import padded
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.neftune import add_neftune
 from medtune.modeling.shared_prefix import (
     ATTENTION,

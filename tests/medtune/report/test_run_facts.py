@@ -10,7 +10,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from medtune.config.loading import load_params
-from medtune.report.public_sources import public_sources
+from medtune.report.redaction import public_sources
 from medtune.report.run_facts import (
     GENERAL,
     changed_params,

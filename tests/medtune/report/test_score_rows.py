@@ -4,7 +4,7 @@ import pytest
 
 from medtune.report.licences import hub_name_of
 from medtune.report.number_formats import number
-from medtune.report.public_sources import public_source
+from medtune.report.redaction import public_source
 from medtune.report.score_rows import (
     against_base,
     choice_rows,

@@ -6,10 +6,10 @@ import pytest
 
 from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
+from medtune.scoring.answer_counts import AnswerCounter
 from medtune.scoring.hf_evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.predictions import SCHEMA, prediction_table
 from medtune.scoring.scores import SCORES, score_table
-from medtune.scoring.text_scorer import TextScorer
 
 EXAMPLE = Path(__file__).parents[3] / "custom_metrics/overlap/overlap.py"
 RETURNED = '{"overlap": sum(shares) / len(shares)}'  # by the example
@@ -49,7 +49,7 @@ def test_a_metric_of_ones_own_scores_each_answer_without_a_network() -> None:
         metric("custom_metrics/overlap", higher_is_better=True),
         metric("custom_metrics/several", value="words"),
     ]
-    scorer = TextScorer(use_stemmer=True, metrics=metrics)
+    scorer = AnswerCounter(use_stemmer=True, metrics=metrics)
     table = prediction_table(CARDS, ANSWERS, scorer)
     assert table["metrics.overlap"].to_pylist() == [0.5, 0.5]
     assert table["metrics.several.words"].to_pylist() == [4, 1]
@@ -58,7 +58,7 @@ def test_a_metric_of_ones_own_scores_each_answer_without_a_network() -> None:
 
 
 def test_without_metrics_a_table_of_predictions_has_no_further_column() -> None:
-    table = prediction_table(CARDS, ANSWERS, TextScorer(use_stemmer=True))
+    table = prediction_table(CARDS, ANSWERS, AnswerCounter(use_stemmer=True))
     assert table.schema == SCHEMA
 
 
@@ -93,7 +93,7 @@ def test_an_answer_without_a_value_is_one_clear_line(
 
 def test_a_folder_that_holds_no_metric_or_is_elsewhere_is_refused(project: Path) -> None:
     with pytest.raises(InputError, match=r"custom_metrics/none/none\.py is missing"):
-        TextScorer(use_stemmer=True, metrics=[metric("custom_metrics/none")])
+        AnswerCounter(use_stemmer=True, metrics=[metric("custom_metrics/none")])
     broken = project / "custom_metrics/wordy/wordy.py"
     broken.write_text(broken.read_text(encoding="utf-8") + "\nx =\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"could not be loaded \(SyntaxError: invalid syntax"):

@@ -12,7 +12,7 @@ from medtune.splits.groups import components, group_names, strong_parts, without
 from medtune.splits.hashing import hash_text, read_texts
 from medtune.splits.leaks import leak_rates
 from medtune.splits.near_duplicates import normalised
-from medtune.splits.texts import TextHashes
+from medtune.splits.text_hashes import TextHashes
 
 WORDS = [f"word{number}" for number in range(2000)]
 SIMILARITY = load_params("split.near_duplicate_similarity")

@@ -7,7 +7,7 @@ from pyarrow.dataset import dataset
 
 from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import leak_rates, shared_text
-from medtune.splits.texts import TextHashes
+from medtune.splits.text_hashes import TextHashes
 
 WORDS = [f"word{number}" for number in range(500)]
 

@@ -8,7 +8,7 @@ from pyarrow.dataset import dataset
 
 from medtune.splits.hashing import read_texts
 from medtune.splits.near_duplicates import candidates, normalised, similar
-from medtune.splits.texts import TextHashes
+from medtune.splits.text_hashes import TextHashes
 
 WORDS = [f"word{number}" for number in range(500)]
 

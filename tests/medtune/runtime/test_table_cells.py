@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from medtune.runtime.cells import text_of
+from medtune.runtime.table_cells import text_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig
 
 from medtune.config.loading import load_params
-from medtune.training.passes import Plan, token_budget, training_order, within_budget
+from medtune.training.batch_plan import Plan, token_budget, training_order, within_budget
 
 LLAMA = LlamaConfig(
     hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, vocab_size=32_000
@@ -20,14 +20,14 @@ def budget(
 
 
 def test_on_a_cpu_passes_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medtune.training.passes.device", lambda: "cpu")
+    monkeypatch.setattr("medtune.training.batch_plan.device", lambda: "cpu")
     assert budget() is None
     assert within_budget([[3, 1], [2]], [9] * 4, None) == [[3, 1], [2]]
 
 
 @pytest.mark.slow
 def test_auto_depends_on_the_recipe_and_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medtune.training.passes.device", lambda: "cuda")
+    monkeypatch.setattr("medtune.training.batch_plan.device", lambda: "cuda")
     tokens = budget(per_device_train_batch_size=1)
     assert tokens and 1_000 < tokens < 4_000
     recomputed = budget(per_device_train_batch_size=1, gradient_checkpointing=True)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from medtune.modeling import agreement
-from medtune.modeling.agreement import enable_prefix_sharing
+from medtune.modeling import logit_checks
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.shared_prefix import shares_prefixes
 from medtune.runtime.errors import InputError
 from tests.tiny_models import random_model
@@ -77,7 +77,7 @@ def test_the_check_leaves_no_trace_and_runs_once(
     assert enable_prefix_sharing(model) and shares_prefixes(model)
     assert model.training == training and torch.equal(torch.get_rng_state(), state)
     assert all(weight.grad is None for weight in model.parameters())
-    monkeypatch.setattr(agreement.Probe, "of", None)
+    monkeypatch.setattr(logit_checks.Probe, "of", None)
     assert enable_prefix_sharing(model)
 
 

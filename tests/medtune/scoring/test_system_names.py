@@ -1,6 +1,6 @@
 import pytest
 
-from medtune.scoring.systems import SYSTEMS, TITLES, is_off, title
+from medtune.scoring.system_names import SYSTEMS, TITLES, is_off, title
 
 
 def test_every_system_has_a_title() -> None:

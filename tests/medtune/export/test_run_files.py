@@ -17,7 +17,7 @@ from medtune.commands.experiments import revision_of
 from medtune.config.loading import read_yaml
 from medtune.config.schema import Train
 from medtune.export.merged import export_merged
-from medtune.export.runs import read_run_params, run_folder
+from medtune.export.run_files import read_run_params, run_folder
 from medtune.modeling.adapters import ADAPTER, FILES
 from medtune.modeling.loading import BASE
 from medtune.modeling.prompts import PromptEncoder, PromptFormat

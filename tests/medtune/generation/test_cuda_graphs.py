@@ -7,11 +7,11 @@ import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
+from medtune.generation.cuda_graphs import DecodingSteps, decoded_answers
 from medtune.generation.generate import generate
-from medtune.generation.graphs import DecodingSteps, decoded_answers
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.generation.sampling import Sampler
-from medtune.modeling.agreement import enable_prefix_sharing
+from medtune.modeling.logit_checks import enable_prefix_sharing
 from tests.tiny_models import random_model
 
 pytestmark = pytest.mark.slow

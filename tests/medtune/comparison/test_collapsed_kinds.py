@@ -1,4 +1,4 @@
-from medtune.comparison.collapses import Collapse, collapses
+from medtune.comparison.collapsed_kinds import Collapse, collapses
 
 
 def kinds(**values: tuple[float, float]) -> dict[str, float]:

@@ -10,8 +10,8 @@ import torch
 
 from medtune.generation.kv_cache import GenerationCache, SharedPrefixCache
 from medtune.generation.padded_cache import PaddedCache
-from medtune.modeling.agreement import Probe, at_rest, enable_prefix_sharing
 from medtune.modeling.forward import ModelInputs, padded_logits, unwrapped
+from medtune.modeling.logit_checks import Probe, at_rest, enable_prefix_sharing
 
 logger = logging.getLogger("medtune")
 

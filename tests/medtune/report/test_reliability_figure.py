@@ -1,6 +1,6 @@
 import pytest
 
-from medtune.report.reliability import wilson_reach
+from medtune.report.reliability_figure import wilson_reach
 
 
 def test_wilson_s_interval_of_one_out_of_two_is_that_of_the_textbook() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from medtune.splits.near_duplicates import normalised
-from medtune.splits.topic_names import same_for_spellings
+from medtune.splits.topic_spellings import same_for_spellings
 
 
 @pytest.mark.parametrize(

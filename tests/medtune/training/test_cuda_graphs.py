@@ -11,7 +11,14 @@ import torch
 from medtune.modeling.collation import Cards, Spans, padded
 from medtune.modeling.neftune import add_neftune, sized_noise
 from medtune.modeling.token_losses import SupervisedLoss
-from medtune.training.graphs import Graphs, Inputs, filled, plan_sizes, rounded_up, shared_prefix
+from medtune.training.cuda_graphs import (
+    Graphs,
+    Inputs,
+    filled,
+    plan_sizes,
+    rounded_up,
+    shared_prefix,
+)
 from tests.attention_by_hand import use_attention_by_hand
 from tests.tiny_models import random_model
 
@@ -96,7 +103,7 @@ def test_passes_may_be_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
         return laid_out[-1]
 
     monkeypatch.setattr(graphs, "_recorded", recorded)
-    monkeypatch.setattr("medtune.training.graphs.filled", counted)
+    monkeypatch.setattr("medtune.training.cuda_graphs.filled", counted)
     graphs.prepare([[0, 1, 2], [6, 7]])
     assert len(laid_out) == 1  # the other pass has no graph
     assert graphs.run([0, 1, 2], 1.0) is not None

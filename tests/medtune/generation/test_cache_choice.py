@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medtune.config.loading import load_params
-from medtune.generation.caches import NoCache, make_cache
+from medtune.generation.cache_choice import NoCache, make_cache
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.generation.padded_cache import PaddedCache

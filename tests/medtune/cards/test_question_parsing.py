@@ -2,7 +2,7 @@
 
 import pytest
 
-from medtune.cards.topics import fold_topic, parse_question
+from medtune.cards.question_parsing import fold_topic, parse_question
 
 QUESTIONS = [
     # MedQuAD's wordings
