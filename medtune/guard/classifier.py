@@ -15,7 +15,7 @@ import numpy as np
 
 from medtune.content.encoder import DIMENSIONS, encoded
 from medtune.guard.emergencies_in_context import kind_in_context
-from medtune.guard.notices import caution, language_of, notice
+from medtune.guard.notices import language_of
 from medtune.guard.rules import SELF_HARM, is_excluded, kind_of, reasons
 from medtune.runtime.atomic_files import read_json, write_json
 from medtune.runtime.errors import InputError
@@ -104,16 +104,6 @@ class Assessment:
     distress: bool = False
     support: bool = False
     language: str | None = None
-
-    @property
-    def before(self) -> str | None:
-        """The fixed text before the answer, with no region's numbers."""
-        return notice(self.emergency, None, self.language).plain if self.emergency else None
-
-    @property
-    def after(self) -> str | None:
-        """The fixed text about doses after the answer."""
-        return caution() if self.caution else None
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,14 @@ def guard(scope: Kernel, emergency: Kernel, caution: Kernel) -> Guard:
 @pytest.mark.slow
 def test_a_question_outside_medicine_gets_no_safeguard() -> None:
     assessment = guard(NEVER, NEVER, NEVER).check("Who wrote Hamlet?")
-    assert (assessment.medical, assessment.before, assessment.after) == (False, None, None)
+    assert (assessment.medical, assessment.emergency, assessment.caution) == (False, None, False)
 
 
 @pytest.mark.slow
 def test_a_possible_emergency_is_never_outside_the_scope() -> None:
     assessment = guard(NEVER, NEVER, NEVER).check("I want to kill myself")
     assert assessment.medical and assessment.emergency == "self_harm" and assessment.distress
-    assert assessment.before and not assessment.after
+    assert not assessment.caution
 
 
 def test_a_question_of_fact_about_suicide_gets_support_and_is_no_distress() -> None:
@@ -56,7 +56,7 @@ def test_a_question_of_fact_about_suicide_gets_support_and_is_no_distress() -> N
 
 def test_a_classifier_finds_what_no_rule_does() -> None:
     assessment = guard(ALWAYS, NEVER, ALWAYS).check("What is gout?")
-    assert assessment.medical and not assessment.before and assessment.after
+    assert assessment.medical and not assessment.emergency and assessment.caution
     found = guard(NEVER, ALWAYS, NEVER).check("What is gout?")
     assert found.medical and found.emergency == "heart"
 
@@ -85,8 +85,8 @@ def test_a_case_of_an_examination_is_no_emergency_unless_the_classifier_is_certa
     case = "A 58-year-old man presents with crushing chest pain. What is the most likely diagnosis?"
     for score, found in ((0.5, False), (0.9, True)):
         likely = guard(ALWAYS, constant(score), NEVER)
-        assert bool(likely.check(case).before) == found
-        assert likely.check("What is gout?").before
+        assert bool(likely.check(case).emergency) == found
+        assert likely.check("What is gout?").emergency
 
 
 def test_the_threshold_itself_is_inside() -> None:
