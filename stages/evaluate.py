@@ -30,7 +30,7 @@ from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
-from medtune.scoring import choice_answers, out_of_domain, predictions
+from medtune.scoring import choice_answers, out_of_domain_questions, predictions
 from medtune.scoring.answer_counts import AnswerCounter, signatures
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
@@ -48,7 +48,7 @@ SCHEMAS = {  # of the tables that are written, by the end of the file's name
     "": predictions.SCHEMA,
     "_validation": predictions.SCHEMA,
     "_choices": choice_answers.SCHEMA,
-    "_general": out_of_domain.SCHEMA,
+    "_general": out_of_domain_questions.SCHEMA,
 }
 
 
@@ -105,7 +105,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     cards = pa.concat_tables([test, validation])
     scorer = AnswerCounter(params.use_stemmer, params.metrics)  # fails before the model answers
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
-    general = () if name in SHOWN_CARDS else out_of_domain.QUESTIONS
+    general = () if name in SHOWN_CARDS else out_of_domain_questions.QUESTIONS
     questions, dropped = read_questions(params.choice_questions if general else 0)
     losses, choices, answers = ask(name, encoder, cards, questions, general, params, seed)
     if not is_main_process():
@@ -117,7 +117,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
         {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
         for q, a in zip(general, answers[len(losses) :], strict=True)
     ]
-    asked = pa.Table.from_pylist(rows, out_of_domain.SCHEMA)
+    asked = pa.Table.from_pylist(rows, out_of_domain_questions.SCHEMA)
     tested = table[: len(test)]
     scores = score_table(tested, scorer.scores)
     metrics = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}

@@ -13,7 +13,7 @@ SHOWN = 3
 CANDIDATES = 20  # by BM25, which also weighs how long a card is and how often it has a word
 # A card scores this much for 46 % of the 72 validation questions of the preset `hpo`, for 4 % of
 # 2,723 general questions (one per template in medtune/guard/questions/train/general), and for none
-# of out_of_domain.QUESTIONS.
+# of medtune.scoring.out_of_domain_questions.
 CLOSE = 0.45
 
 

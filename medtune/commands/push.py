@@ -13,7 +13,7 @@ from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from medtune.export.hub import Upload
-    from medtune.export.hub_card import Origin
+    from medtune.export.hub_model_card import Origin
 
 logger = logging.getLogger("medtune")
 
@@ -29,7 +29,7 @@ def origin(revision: str) -> "Origin":
     """Returns the run of a commit, or of the workspace if it is empty."""
     from medtune.commands.experiments import PARAMS, SCORES, read_lock, text_of
     from medtune.commands.summary import UNCOMMITTED, commit
-    from medtune.export.hub_card import Origin
+    from medtune.export.hub_model_card import Origin
 
     compared = read_lock(revision).get("compare")
     scores = text_of(revision, SCORES)
@@ -83,7 +83,7 @@ def prepare(source: Path, repository: str, space: bool, experiment: str | None) 
     """Returns what to upload, with a complete model card."""
     from medtune.commands.experiments import revision_of
     from medtune.export.hub import REPOSITORY, read_upload
-    from medtune.export.hub_card import with_card
+    from medtune.export.hub_model_card import with_card
 
     if not REPOSITORY.fullmatch(repository):
         raise InputError(f"REPO must be owner/name, got {repository}")

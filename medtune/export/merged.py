@@ -15,7 +15,7 @@ from typing import Any
 from medtune.config.schema import Evaluate, Params, Train
 from medtune.export import folders
 from medtune.export.folders import check_folder
-from medtune.export.merged_card import MARK, model_card
+from medtune.export.merged_model_card import MARK, model_card
 from medtune.export.provenance import WEIGHTS, adapter_md5
 from medtune.export.run_files import TEST_CARDS, read_run_params
 from medtune.modeling.adapters import ADAPTER, beside_base

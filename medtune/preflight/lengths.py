@@ -23,7 +23,7 @@ from medtune.training.batch_plan import training_order
 
 LOCK = Path("dvc.lock")
 RECORDS = Path("data/clean/records.parquet")
-GENERAL_QUESTIONS = 12  # QUESTIONS of medtune.scoring.out_of_domain, which evaluate also asks
+GENERAL_QUESTIONS = 12  # QUESTIONS of out_of_domain_questions, which evaluate also asks
 SAMPLE = 2000  # records that are encoded; more take longer and change little
 
 

@@ -14,7 +14,7 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, SCHEMA, TOKENS, token_writer
 from medtune.runtime.errors import InputError
 from medtune.scoring import choice_answers
-from medtune.scoring.out_of_domain import QUESTIONS
+from medtune.scoring.out_of_domain_questions import QUESTIONS
 from medtune.scoring.scores import SCORES
 from stages import evaluate
 

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { UNREACHABLE } from "./api";
 import { Alert } from "./components/Alert";
 import { Composer } from "./components/Composer";
 import { MessageList } from "./components/MessageList";
@@ -50,7 +51,7 @@ export function App() {
         </header>
         {!server.isUp && (
           <div className="banner" role="alert">
-            <span>The server cannot be reached. This page reconnects as soon as it is back.</span>
+            <span>{UNREACHABLE} This page reconnects as soon as it is back.</span>
             <button onClick={server.check}>Try now</button>
           </div>
         )}

@@ -50,6 +50,8 @@ export class ApiError extends Error {
   }
 }
 
+export const UNREACHABLE = "The server cannot be reached.";
+
 /** The server cannot be reached, or was lost in the middle of an answer. */
 export class ConnectionError extends Error {}
 
@@ -62,7 +64,7 @@ async function request(path: string, key: string, init: RequestInit = {}): Promi
     response = await fetch(path, { ...init, headers, cache: "no-store" });
   } catch (problem) {
     if (init.signal?.aborted) throw problem;
-    throw new ConnectionError("The server cannot be reached.");
+    throw new ConnectionError(UNREACHABLE);
   }
   if (!response.ok) throw await refusal(response);
   return response;
@@ -72,7 +74,7 @@ async function refusal(response: Response): Promise<Error> {
   const { status, headers } = response;
   const body: unknown = await response.json().catch(() => null);
   const detail = (body as { error?: ErrorDetail } | null)?.error;
-  if (!detail && status >= 502) return new ConnectionError("The server cannot be reached."); // a proxy
+  if (!detail && status >= 502) return new ConnectionError(UNREACHABLE); // a proxy
   return new ApiError(
     status,
     status === 401 ? NO_KEY : (detail?.message ?? `The server answered with status ${status}.`),

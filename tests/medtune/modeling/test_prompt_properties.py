@@ -21,7 +21,7 @@ from medtune.modeling.loading import BASE, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_files import PROMPT_FORMAT, TEXTS, TOKENS, read_tokens
 from medtune.runtime.atomic_files import write_table
-from medtune.scoring import choice_answers, out_of_domain
+from medtune.scoring import choice_answers, out_of_domain_questions
 from stages import evaluate, tokenize
 from tests import chat_tokenizers
 
@@ -241,7 +241,7 @@ def test_training_evaluation_and_chat_get_equal_prompts(
     Path("params.yaml").write_text(params.replace("prompt_style: chat", style_line))
     Path("models").mkdir()
     Path("models/base").symlink_to(ROOT / family.name_or_path)
-    question = f"{out_of_domain.QUESTIONS[0]} {family.eos_token}"
+    question = f"{out_of_domain_questions.QUESTIONS[0]} {family.eos_token}"
     card = dict.fromkeys(TEXTS.names, "x") | {"question": question}
     for split in SPLITS:
         write_table(tokenize.SPLIT / f"{split}.parquet", pa.Table.from_pylist([card]))

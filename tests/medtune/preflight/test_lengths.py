@@ -15,7 +15,7 @@ from medtune.preflight import lengths
 from medtune.preflight.lengths import RECORDS, Lengths, Outputs, known_lengths, largest_batches
 from medtune.runtime.atomic_files import write_table
 from medtune.runtime.params_file import PARAMS_FILE
-from medtune.scoring.out_of_domain import QUESTIONS
+from medtune.scoring.out_of_domain_questions import QUESTIONS
 
 GRAPH = {  # stage: params, dependency, output
     "download@model": ("download.model", None, "models/base"),
