@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import random
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -68,15 +67,6 @@ def both(*builds: Build) -> Build:
     return lambda folder: [build(folder) for build in builds]
 
 
-def cut(build: Build, name: str, start: int | None = None, stop: int | None = None) -> Build:
-    def apply(folder: Path) -> None:
-        build(folder)
-        content = (folder / name).read_bytes()
-        (folder / name).write_bytes(content[start:stop])
-
-    return apply
-
-
 def corrupt(build: Build, name: str, place: int, content: bytes) -> Build:
     """Overwrites bytes of a file, `place` counted from its start or, negative, its end."""
 
@@ -115,11 +105,6 @@ def gzip_bomb(name: str) -> Build:
     return lambda folder: (folder / name).write_bytes(gzip.compress(bytes(50_000_000)))
 
 
-def archive(folder: Path) -> None:
-    with zipfile.ZipFile(folder / "cards.zip", "w") as cards:
-        cards.writestr("../../outside.csv", CSV)
-
-
 def link(target: str, name: str = "a.csv") -> Build:
     return lambda folder: (folder / name).symlink_to(target)
 
@@ -138,12 +123,6 @@ def locked(*names: str) -> Build:
     return lambda folder: [(folder / name).chmod(0) for name in names]
 
 
-def locked_folder(folder: Path) -> None:
-    (folder / "inner").mkdir()
-    (folder / "inner" / "b.csv").write_text(CSV)
-    (folder / "inner").chmod(0)
-
-
 def many_files(folder: Path) -> None:
     for number in range(5000):
         (folder / f"{number}.csv").write_text(f"q,a\nWhat is {number}?,It is number {number}.\n")
@@ -151,11 +130,6 @@ def many_files(folder: Path) -> None:
 
 def file_named(name: bytes) -> Build:
     return lambda folder: Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_text(CSV)
-
-
-def sparse(folder: Path) -> None:
-    with (folder / "a.csv").open("wb") as file:
-        file.truncate(2**43)
 
 
 def among_good_cards(**card: str) -> Build:

@@ -1,10 +1,6 @@
 """The clean stage accounts for every raw row and says why one was dropped."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +18,6 @@ from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError
 from stages import clean as stage
 
-ROOT = Path(__file__).parents[2]
 ROWS = [
     {"q": "What is <b>gout</b>?", "a": "A painful\tjoint disease.", "kind": "definition"},
     {"q": None, "a": "An answer to nothing."},
@@ -196,13 +191,6 @@ def test_plots_count_kinds_and_answer_lengths(project):
     assert stage.ANSWER_WORDS.read_text() == "kind,words,records\ndefinition,0,1\nnumber,10,1\n"
 
 
-def test_two_runs_write_the_same_bytes(project):
-    stage.main()
-    first = outputs()
-    stage.main()
-    assert outputs() == first
-
-
 @pytest.mark.slow
 def test_the_number_of_processes_does_not_change_a_byte(project, monkeypatch):
     monkeypatch.setattr(stage, "BATCH", 7)
@@ -238,22 +226,3 @@ def test_nothing_kept_is_an_error_with_the_reasons(project):
         stage.main()
     del before[Path("data/raw/cards.json")]
     assert before.items() <= outputs().items()
-
-
-@pytest.mark.slow
-def test_the_command_stops_with_one_line_and_leaves_earlier_outputs(project):
-    shutil.copy(ROOT / "params.yaml", "params.yaml")
-    Path("params.yaml").write_text(
-        Path("params.yaml").read_text().replace("reader: auto", "reader: medquad")
-    )
-    stage.main()
-    before = outputs()
-    command = [sys.executable, "-m", "stages.clean"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == (
-        "clean: data/raw/cards.json has no column 'qtype', 'Question', 'Answer', only 'kind', "
-        "'q', 'a': choose the clean.reader that fits, or name the columns in clean.columns\n"
-    )
-    assert outputs() == before

@@ -1,7 +1,6 @@
 import errno
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -44,14 +43,6 @@ def download(target: str, uri: str | list[str] | None, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_dataset_of_a_hub_replaces_the_earlier_one(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    download("dataset", "hub://o/cards@main", monkeypatch)
-    assert tree(Path("data")) == {"raw/a.csv": b"question,answer\n"}
-
-
-@pytest.mark.slow
 def test_files_of_several_sources_lie_in_one_folder(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,17 +72,6 @@ def test_model_of_a_hub_becomes_the_base_model(
     assert tree(Path("models")) == {
         f"base/{name}": content for name, content in hub.repositories["o/tiny"].items()
     }
-
-
-@pytest.mark.slow
-def test_random_model_is_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = "random://llama?hidden_size=32&num_hidden_layers=1&seed=3"
-    download("model", uri, monkeypatch)
-    first = tree(Path("models"))
-    shutil.rmtree("models")
-    download("model", uri, monkeypatch)
-    assert tree(Path("models")) == first
-    assert "base/model.safetensors" in first
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ from medtune.config.allowed_values import SPLITS
 from medtune.config.loading import load_params, read_yaml
 from medtune.runtime.errors import InputError
 from medtune.runtime.params_file import PARAMS_FILE
-from medtune.splits import hashing
 from medtune.splits.near_duplicates import normalised
 from stages import split as stage
 
@@ -217,13 +216,3 @@ def test_a_count_that_whole_groups_cannot_meet_is_reported(
     assert short and caplog.messages.count(
         f"{short[0]} has {len(parts[short[0]])} records, fewer than split.shares.{short[0]}"
     )
-
-
-@pytest.mark.slow
-def test_chunks_change_no_byte(run: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [*(stage.SPLIT / f"{name}.parquet" for name in (*SPLITS, "left_out")), stage.METRICS]
-    run(diseases(100))
-    whole = [path.read_bytes() for path in files]
-    monkeypatch.setattr(hashing, "CHUNK_RECORDS", 13)
-    run(diseases(100))
-    assert [path.read_bytes() for path in files] == whole

@@ -137,6 +137,8 @@ def test_every_field_of_its_messages_is_decided(
         {"role": "user", "content": "Hi", "name": "Ada"},
         {"role": "assistant", "content": None},
         {"role": "assistant", "content": None, "tool_calls": [], "annotations": []},
+        {"role": "assistant", "content": "Hi", "refusal": None, "audio": None, "tool_calls": None},
+        {"role": "user", "content": "Hi", "metadata": None, "options": None},
         {"role": "assistant"},
     ],
 )

@@ -12,10 +12,6 @@ def test_no_line_of_a_list_is_empty_or_there_twice(name: str) -> None:
     assert all(line == line.strip() != "" for line in lines)
 
 
-def test_the_first_diseases_are_what_a_student_knows() -> None:
-    assert lines_of_list("common_diseases")[:4] == ("gout", "asthma", "malaria", "migraine")
-
-
 @pytest.mark.parametrize(
     ("text", "left_out"),
     [

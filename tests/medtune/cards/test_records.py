@@ -29,16 +29,6 @@ def test_no_rows_make_an_empty_table_with_its_columns(tmp_path):
     assert table.schema == SCHEMA
 
 
-def test_an_error_leaves_the_earlier_file(tmp_path):
-    path = tmp_path / "rows.parquet"
-    path.write_bytes(b"earlier")
-    with pytest.raises(ZeroDivisionError), writing_rows(path, SCHEMA) as add:
-        add(ROWS[0])
-        raise ZeroDivisionError
-    assert path.read_bytes() == b"earlier"
-    assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
-
-
 @pytest.mark.parametrize("first", [0, 1, 4, 6])
 def test_an_optional_column_comes_with_the_first_row_that_fills_it(first, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "ROW_GROUP", 2)

@@ -20,3 +20,4 @@ def test_a_vector_hardly_depends_on_the_texts_beside_it() -> None:
     together = encoded(texts)
     np.testing.assert_allclose(together, [encoded([text])[0] for text in texts], atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(together[1], together[2], atol=1e-6)

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, dequantize
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModelForCausalLM, GgufConfig
 
 from medtune.export.gguf import export_gguf
 from medtune.export.provenance import adapter_md5
 from medtune.modeling.adapters import ADAPTER
-from medtune.modeling.prompts import PromptFormat
 from medtune.runtime.errors import InputError
 from tests.chat_tokenizers import smollm2, tinyllama
 from tests.medtune.export.conftest import CARDS, SYSTEM, MakeRun
@@ -33,7 +32,6 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
 }
-DYNAMIC_ROPE = {"rope_type": "dynamic", "factor": 2.0}
 # Of the wavelengths 6, 167, 4,443 and 118,143; between 2,048 and 8,192 the formula interpolates.
 DIVISORS = np.array([1, 1, 3.292, 32])
 
@@ -147,20 +145,6 @@ def test_the_metadata_describe_a_sentencepiece_tokenizer(make_run: MakeRun, tmp_
     assert rows["is"][1] > rows["▁is"][1] > rows["a"][1] == rows["<0x0A>"][1]
 
 
-def test_the_tokenizer_in_the_file_makes_the_prompts_of_the_training(
-    make_run: MakeRun, tokenizer: Any
-) -> None:
-    make_run()
-    path = export_gguf(Path(), Path("out"), "q8_0")
-    read = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    messages = [{"role": "user", "content": "Naïve  β-cell?\n 38.5 °C"}]
-    options: dict[str, Any] = {"add_generation_prompt": True, "return_dict": False}
-    template = read.chat_template
-    assert read.apply_chat_template(messages, **options) == tokenizer.apply_chat_template(
-        messages, chat_template=template, **options
-    )
-
-
 def test_a_second_export_has_the_same_bytes_and_any_name(make_run: MakeRun) -> None:
     make_run()
     first = export_gguf(Path(), Path("out"), "f16")
@@ -235,12 +219,6 @@ def test_a_type_may_be_in_capitals(make_run: MakeRun) -> None:
     assert path.name == "medtune-f16.gguf" and metadata(path)["general.file_type"] == 1
 
 
-def test_an_unknown_type_lists_the_known_ones(make_run: MakeRun) -> None:
-    make_run()
-    with pytest.raises(InputError, match=r"^--type must be one of f32, f16, q8_0, or .* got int4$"):
-        export_gguf(Path(), Path("out"), "int4")
-
-
 def test_a_modelfile_of_others_is_left_alone(make_run: MakeRun) -> None:
     make_run()
     Path("out").mkdir()
@@ -248,10 +226,3 @@ def test_a_modelfile_of_others_is_left_alone(make_run: MakeRun) -> None:
     with pytest.raises(InputError, match=r"^out/Modelfile was not written by medtune export: "):
         export_gguf(Path(), Path("out"), "f16")
     assert [path.name for path in Path("out").iterdir()] == ["Modelfile"]
-
-
-def test_a_folder_named_like_a_file_is_refused(make_run: MakeRun) -> None:
-    make_run(prompt_format=PromptFormat("chat", None))
-    Path("out.gguf").mkdir()
-    with pytest.raises(InputError, match=r"^out\.gguf is in the way: name a folder or a new file"):
-        export_gguf(Path(), Path("out.gguf"), "f16")

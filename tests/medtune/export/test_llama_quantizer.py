@@ -33,13 +33,6 @@ def test_without_the_quantizer_an_error_names_the_commands(
     )
 
 
-def test_a_type_that_llama_cpp_does_not_have_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"^llama\.cpp has no type q9_k: name another one, such as"
-    ):
-        check_quantizer("q9_k", Path("full.gguf"), Path("small.gguf"), "")
-
-
 @pytest.mark.slow
 def test_a_k_quant_comes_with_the_types_that_its_rows_fell_back_to(
     make_run: MakeRun, caplog: pytest.LogCaptureFixture

@@ -161,23 +161,3 @@ def test_a_file_beside_an_earlier_export_is_left_alone(make_run: MakeRun) -> Non
     with pytest.raises(InputError, match=r"^out contains merged-F16\.gguf, which was not written"):
         export_merged(Path(), OUT)
     assert (OUT / "merged-F16.gguf").read_text() == "mine"
-
-
-@pytest.mark.parametrize("made", ["file", "folder"])
-def test_files_of_others_are_left_alone(made: str, make_run: MakeRun) -> None:
-    make_run()
-    if made == "file":
-        OUT.write_text("mine")
-    else:
-        OUT.mkdir()
-        (OUT / "README.md").write_text("mine")
-    with pytest.raises(InputError, match=r"^out is a file: name a folder$|not written by medtune"):
-        export_merged(Path(), OUT)
-    assert (OUT if made == "file" else OUT / "README.md").read_text() == "mine"
-
-
-def test_a_missing_adapter_names_the_stage_that_trains_it(make_run: MakeRun) -> None:
-    make_run()
-    (ADAPTER / "adapter_model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"adapter_model\.safetensors is missing: run dvc repro"):
-        export_merged(Path(), OUT)

@@ -96,24 +96,6 @@ def test_models_with_local_attention_answer_as_in_transformers(
 
 
 @pytest.mark.slow
-def test_answers_do_not_depend_on_who_else_is_in_the_batch(model: Any, ends: set[int]) -> None:
-    together = generate(model, PROMPTS, PARAMS, ends)
-    assert generate(model, PROMPTS[::-1], PARAMS, ends) == together[::-1]
-    assert [generate(model, [prompt], PARAMS, ends)[0] for prompt in PROMPTS] == together
-
-
-@pytest.mark.slow
-def test_answers_come_in_the_order_of_the_questions(model: Any, tokenizer: Any) -> None:
-    encoder = PromptEncoder(tokenizer, PromptFormat("chat", None))
-    prompts = [encoder.question_ids("long question " * n) for n in (5, 1, 3)]
-    small = PARAMS.model_copy(update={"batch_size": 2})
-    answers = answer_all(model, encoder, prompts, small, seed=1)
-    one_by_one = [answer_all(model, encoder, [prompt], small, seed=1)[0] for prompt in prompts]
-    assert answers == one_by_one
-    assert all(answer.tokens == 12 and not answer.stopped for answer in answers)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 3, 8, 200])
 def test_answers_do_not_depend_on_the_size_of_the_batch_and_the_order(
     model: Any, tokenizer: Any, ends: set[int], size: int

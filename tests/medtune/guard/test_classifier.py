@@ -121,16 +121,6 @@ def test_a_score_is_a_sum_over_rounded_support_vectors() -> None:
     np.testing.assert_allclose(model.scores(asked), expected, atol=0.005)
 
 
-def test_encoding_keeps_the_order_and_ignores_case_and_company() -> None:
-    asked = ["What is a long question about gout?", "Gout?", "GOUT?"]
-    together = encoded_questions(asked)
-    assert together.shape == (3, DIMENSIONS)
-    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(together[1], together[2], atol=1e-5)
-    np.testing.assert_allclose(together, [encoded_questions([q])[0] for q in asked], atol=1e-5)
-    assert not np.allclose(together[0], together[1], atol=0.01)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("question", ["", " ", "🙂", "\x00", "a" * 100_000, "gout\n" * 9_999])
 def test_any_text_is_a_question(question: str) -> None:

@@ -1,6 +1,7 @@
 """Rules find what calls for a safeguard, and leave a textbook's questions alone."""
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -83,33 +84,6 @@ def test_misspelt_and_disguised_words_are_understood(wrong: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sign",
-    [
-        "I wouldn't mind if I got hit by a bus",
-        "I scheduled emails to be sent after I'm gone",
-        "my kids would be better off with the insurance money",
-        "I put the barrel in my mouth last night",
-        "I survived my attempt and I'm angry about it",
-        "which pills would do it without pain?",
-        "my daughter wears long sleeves and I saw cuts",
-        "death sounds so peaceful",
-        "I hope the tumour comes back",
-        "I'm saving up my sleeping tablets",
-        "would 40 of these be certain to work?",
-        "I'm calm now, it all ends on Sunday",
-        "i want to k i l l myself",
-        "want to k.m.s",
-        "i wanna d-i-e",
-        "I want to k*ll myself",
-        "i w4nt t0 d1e",
-        "i want to com\u200bmit sui\u200bcide",
-    ],
-)
-def test_signs_of_suicide_are_found_when_indirect_spelt_out_or_disguised(sign: str) -> None:
-    assert kind_of("emergency", sign) == "self_harm"
-
-
-@pytest.mark.parametrize(
     "question",
     [
         "What is self-harm?",
@@ -142,45 +116,6 @@ def test_no_classifier_counts_an_english_question_of_fact_about_suicide() -> Non
     assert not is_excluded("emergency", "signs of self harm on my daughter", "self_harm")
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        "What are the methods of suicide?",
-        "How much morphine for suicide?",
-        "Is suicide painful?",
-        "What is self-harm and why do I do it?",
-        "Pourquoi je me scarifie ?",
-        "Combien de cachets pour se suicider ?",
-        "Comment se suicider ?",
-        "Wie begeht man Selbstmord?",
-        "¿Cuántas pastillas para suicidarme?",
-        "Warum will ich mich umbringen?",
-        "为什么我想自杀",
-        "自杀的方法有哪些",
-    ],
-)
-def test_a_question_about_methods_or_oneself_is_no_question_of_fact(question: str) -> None:
-    assert kind_of("emergency", question) == "self_harm"
-
-
-@pytest.mark.parametrize(
-    "harmless",
-    [
-        "this traffic is killing me",
-        "I'd rather die than eat broccoli",
-        "did Van Gogh shoot himself?",
-        "what's the best way to end a workout?",
-        "my grandmother is dying of cancer, how can we keep her comfortable?",
-        "I jumped off the last step and twisted my ankle",
-        "How should a school talk about suicide after the death of a pupil?",
-        "vitamins B C D E, which one for skin?",
-        "The statement that an unexamined life is not worth living is attributed to",
-    ],
-)
-def test_idioms_and_questions_of_study_are_no_signs_of_suicide(harmless: str) -> None:
-    assert not reasons("emergency", harmless)
-
-
 def test_a_hypothetical_question_is_excluded_unless_it_may_be_about_oneself() -> None:
     question = "if somebody mixed whisky and opiates, would they feel anything before they go"
     assert is_excluded("emergency", question)
@@ -191,68 +126,6 @@ def test_a_hypothetical_question_is_excluded_unless_it_may_be_about_oneself() ->
 def test_a_sentence_about_knowledge_hides_no_emergency_beside_it() -> None:
     assert not reasons("emergency", "I had a stroke two years ago.")
     assert reasons("emergency", "I had a stroke two years ago. Now my face is drooping.")
-
-
-def test_words_of_study_or_of_the_past_hide_no_present_emergency() -> None:
-    for question, kind in (
-        ("I want to kill myself. Which of the following is least painful?", "self_harm"),
-        ("I have a history of heart disease and my chest is crushing, my arm hurts", "heart"),
-        ("My chest hurts and my arm is numb, my dad died of a heart attack", "heart"),
-        ("Her face drooped when she was talking and her speech is slurred", "stroke"),
-        ("My professor collapsed and is not breathing", "breathing"),
-        ("I have a 3 year old who swallowed a battery, what is the treatment?", "poisoning"),
-        ("What do I do if someone is choking on food right now", "breathing"),
-        ("My friend OD'd", "poisoning"),
-        ("Dad collapsed and is not breathing, my dog is barking", "breathing"),
-        ("Grandpa has crushing chest pain and my dog is barking", "heart"),
-        ("The baby is choking, my dog has no idea", "breathing"),
-        ("Did someone poison her, she is not breathing", "breathing"),
-    ):
-        assert kind_of("emergency", question) == kind, question
-
-
-@pytest.mark.parametrize(
-    ("question", "kind"),
-    [
-        ("my phone battery is dead and my dad isn't breathing", "breathing"),
-        ("I was watching a film and my dad collapsed, he is not breathing", "breathing"),
-        ("studying for my exam and suddenly my chest hurts and my arm is numb", "stroke"),
-        ("my nose is blocked and my lips are swelling up after the nuts", "allergy"),
-        ("traffic is killing me and I have crushing chest pain down my arm", "heart"),
-        ("I have mild asthma but now I can't breathe and my lips are blue", "breathing"),
-        ("she had an injection at the dentist and her throat is closing", "allergy"),
-        ("everyone wants me dead and I want to end my life", "self_harm"),
-        ("dog bite, bleeding won't stop, help", "bleeding"),
-        ("cant lift left leg since I got out of bed", "stroke"),
-        ("dropped a pan of frying oil on my legs, huge blisters", "injury"),
-        ("daughter has a fever and a rash that doesn't fade when you press it", "infection"),
-    ],
-)
-def test_no_machine_film_or_idiom_hides_a_present_emergency(question: str, kind: str) -> None:
-    assert kind_of("emergency", question) == kind
-
-
-@pytest.mark.parametrize(
-    "harmless",
-    [
-        "my code keeps crashing and bleeding memory",
-        "my code is choking on big files",
-        "I laughed so hard I couldn't breathe",
-        "the view took my breath away",
-        "my kid threw a fit in the shop",
-        "my car's engine had a seizure, is that the word",
-        "what would happen if someone swallowed a magnet",
-        "I'm drowning in homework",
-        "I could sleep forever today, how much sleep do teens need",
-        "my sister owes me money and won't answer",
-        "I can't breathe through my blocked nose",
-        "small burn from the iron, blister, do I pop it",
-        "can't lift my arm above my shoulder since the tennis season",
-        "A 40-year-old farmer has a painless black eschar on his forearm.",
-    ],
-)
-def test_machines_laughter_and_small_wounds_are_no_emergency(harmless: str) -> None:
-    assert not reasons("emergency", harmless)
 
 
 def test_part_of_a_word_or_a_comparison_hides_nothing() -> None:
@@ -268,36 +141,6 @@ def test_part_of_a_word_or_a_comparison_hides_nothing() -> None:
 )
 def test_habits_and_doses_are_no_distress(question: str) -> None:
     assert not reasons("distress", question)
-
-
-def test_words_of_study_or_of_the_past_hide_no_thought_of_suicide() -> None:
-    for question in (
-        "I failed my exam and want to die",
-        "He died of cancer, I want to end my life",
-        "My thesis is a mess and I want to kill myself",
-    ):
-        assert kind_of("emergency", question) == "self_harm"
-
-
-def test_suicide_in_study_fiction_and_history_is_no_emergency() -> None:
-    for question in (
-        "In Romeo and Juliet, why does Juliet kill herself?",
-        "My novel's hero wants to kill himself, how do I write it?",
-        "My grandfather took his own life in 1985, is depression hereditary?",
-        "How many people die by suicide each year?",
-    ):
-        assert not reasons("emergency", question), question
-
-
-def test_letters_limes_and_dying_phones_are_no_emergency() -> None:
-    for question in (
-        "help me write a farewell letter to my colleagues",
-        "does a lime green coat suit my brown eyes",
-        "my phone is dying",
-        "I've got the rope ready for climbing",
-        "I drank too much coffee",
-    ):
-        assert not reasons("emergency", question), question
 
 
 def test_a_brand_of_the_list_of_medicines_is_a_medicine() -> None:
@@ -331,40 +174,21 @@ def test_sentences_lose_case_apostrophes_and_punctuation() -> None:
     assert normalized("?!") == []
 
 
-@pytest.mark.parametrize(
-    ("question", "kind"),
-    [
-        ("she posted a farewell and does not answer", "self_harm"),
-        ("he shut himself in the garage and the engine is on", "self_harm"),
-        ("how much rat poison is deadly", "self_harm"),
-        ("im ovrdosing on aspirin tonight, want to be gone", "self_harm"),
-        ("cut my wrist and dont care", "self_harm"),
-        ("postpartum, one pad every ten minutes", "bleeding"),
-        ("thrown from a horse, cannot feel my feet", "injury"),
-        ("lethal dose of nicotine in rats", None),
-        ("how is the lethal dose of gamma rays measured", None),
-        ("my rabbit was hit by a car", None),
-        ("did Nelson lose an arm, was it cut off", None),
-        ("No quiero vivir más", "self_harm"),
-        ("J'ai envie d'en finir", "self_harm"),
-        ("Ich will mich umbringen", "self_harm"),
-        ("我不想活了", "self_harm"),
-        ("Mi hijo se está atragantando", "breathing"),
-        ("Ma mère a la bouche de travers", "stroke"),
-        ("Mein Kind hat eine Knopfbatterie verschluckt", "poisoning"),
-        ("我爸昏迷了", "unconscious"),
-        ("心脏病发作有哪些危险因素", None),
-    ],
-)
-def test_kinds_are_told_apart_in_each_language_and_from_look_alikes(
-    question: str, kind: str | None
-) -> None:
-    assert kind_of("emergency", question) == kind
-
-
 @pytest.mark.slow
 def test_every_rule_is_needed() -> None:
     for kind in KINDS:
         asked = phrasings(kind, "found") + phrasings(kind, "found", "validation")
         named = {name for question in asked for name in reasons(kind, question)}
         assert named == {name for each in load(kind).kinds for name in each.rules}
+
+
+def _emergencies() -> list[list[str]]:
+    """Rows of a kind, "-" for none or "*" for any, and a message."""
+    text = (Path(__file__).parent / "emergencies.txt").read_text(encoding="utf-8")
+    return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(("kind", "message"), _emergencies())
+def test_a_message_gets_the_notice_of_its_kind(kind: str, message: str) -> None:
+    found = kind_of("emergency", message)
+    assert found if kind == "*" else (found or "-") == kind

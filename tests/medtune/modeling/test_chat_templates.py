@@ -1,23 +1,15 @@
 """Each family of chat templates gives the same prompts here and with transformers alone."""
 
-import json
 import os
-import re
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import peft
 import pytest
-import transformers
 
 from medtune.modeling.adapters import save_tokenizer
 from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
-from medtune.report.facts import Facts
-from medtune.report.model_card import render_model_card
 from medtune.runtime.errors import InputError
 from tests.chat_templates import CHATML, FAMILIES, LLAMA2, MISTRAL, chatml, qwen3
 from tests.chat_tokenizers import smollm2
@@ -92,24 +84,6 @@ def test_the_saved_tokenizer_makes_the_trained_ids_with_transformers_alone(
     encoder: PromptEncoder, family: str, tmp_path: Path
 ) -> None:
     check(encoder, FAMILIES[family].ending, tmp_path / "adapter")
-
-
-@pytest.mark.slow
-def test_the_code_of_the_model_card_makes_the_trained_prompt(
-    encoder: PromptEncoder, facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_tokenizer(encoder, tmp_path / "models/adapter")
-    monkeypatch.chdir(tmp_path)
-    model = SimpleNamespace(generate=lambda input_ids, **_: input_ids)
-    load = {"from_pretrained": staticmethod(lambda *_: model)}
-    monkeypatch.setattr(transformers, "AutoModelForCausalLM", type("Model", (), load))
-    monkeypatch.setattr(peft, "PeftModel", type("Adapted", (), load))
-    prompt = json.loads(Path("models/adapter/prompt.json").read_text())
-    card = render_model_card(replace(facts, prompt={"disclaimer": None} | prompt))
-    (code,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(code, names)
-    assert names["inputs"]["input_ids"][0].tolist() == encoder.question_ids(QUESTION)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.chat_tokenizers import llama32, smollm2, tinyllama
@@ -46,14 +45,6 @@ def test_a_system_prompt_of_the_conversation_takes_the_place_of_the_trained_one(
         messages, chat_template=portable_template(encoder), tokenize=False
     )
     assert "Be long." in text and "Be brief." not in text
-
-
-def test_the_date_stays_that_of_the_training(tmp_path: Path) -> None:
-    encoder = PromptEncoder(llama32(tmp_path / "tokenizer"), PromptFormat("chat", None))
-    text = encoder.tokenizer.apply_chat_template(
-        TURNS, chat_template=portable_template(encoder), tokenize=False
-    )
-    assert f"Today Date: {FIXED_DATE}" in text
 
 
 def test_a_template_that_makes_other_prompts_is_noticed(family: Any) -> None:

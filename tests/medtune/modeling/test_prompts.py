@@ -14,25 +14,6 @@ from medtune.runtime.errors import InputError
 CHAT = PromptFormat("chat", "Be brief.")
 
 
-def test_a_chat_prompt_is_the_models_own_template(tokenizer: Any) -> None:
-    encoder = PromptEncoder(tokenizer, CHAT)
-    messages = [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "What is gout?"},
-    ]
-    expected = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert tokenizer.decode(encoder.question_ids("What is gout?")) == expected
-    assert tokenizer.decode([encoder.end_id]) == "<|im_end|>"
-
-
-def test_question_answer_style_ends_with_the_blank_that_the_answer_brings(tokenizer: Any) -> None:
-    encoder = PromptEncoder(tokenizer, PromptFormat("question_answer", None))
-    prompt = encoder.question_ids("What is gout?")
-    assert tokenizer.decode(prompt) == "Question: What is gout?\nAnswer:"
-    assert tokenizer.decode(encoder.answer_ids("Pain.")) == " Pain."
-    assert encoder.end_id == tokenizer.eos_token_id
-
-
 def test_a_template_with_todays_date_gets_a_fixed_one(tokenizer: Any, monkeypatch: Any) -> None:
     dated = "{{ date_string }} {% for m in messages %}{{ m['content'] }}{% endfor %}"
     monkeypatch.setattr(tokenizer, "chat_template", dated)

@@ -80,18 +80,6 @@ def test_each_answer_is_learned_behind_the_prompt_of_its_own_turn(
     assert row["history"] == messages(*TURNS, system=system)[:-2]
 
 
-def test_the_row_is_what_the_models_own_template_makes_of_the_conversation(tmp_path: Path) -> None:
-    tokenizer = chat_tokenizers.smollm2(tmp_path / "base")
-    turns = [TURNS[0], TURNS[2]]
-    (row,) = rows(PromptEncoder(tokenizer, PromptFormat("chat", "Be brief.")), record(*turns))
-    whole = messages(*turns, system="Be brief.")
-    assert tokenizer.decode(row["input_ids"]) + "\n" == tokenizer.apply_chat_template(
-        whole, tokenize=False
-    )
-    asked = tokenizer.apply_chat_template(whole[:-1], tokenize=False, add_generation_prompt=True)
-    assert tokenizer.decode(row["input_ids"][: row["prompt_length"]]) == asked
-
-
 def test_only_the_last_answer_is_learned_on_demand_and_in_the_test_split(
     encoder: PromptEncoder,
 ) -> None:

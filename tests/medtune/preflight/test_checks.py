@@ -91,22 +91,6 @@ def test_an_unknown_device_or_launch_names_those_that_there_are(
 
 
 @pytest.mark.slow
-def test_wrong_parameters_are_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    text = (ROOT / "params.yaml").read_text().replace("lr: 1.0e-3", "lr: -1")
-    (tmp_path / "params.yaml").write_text(text)
-    answer = subprocess.run(
-        [sys.executable, "-m", "medtune", "check"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 1
-    assert answer.stderr.startswith("check: train.lr must be") and answer.stderr.count("\n") == 1
-
-
-@pytest.mark.slow
 def test_a_named_device_is_checked_without_loading_torch(params: Params, project: Path) -> None:
     """Loading torch takes longer than the check."""
     sources = {"model": f"{LLAMA_8B}1", "dataset": "file://cards.csv"}

@@ -23,7 +23,6 @@ from medtune.report.page import (
     render_report,
 )
 from medtune.report.rendering import TEMPLATES
-from medtune.scoring.scores import SCORES
 from tests.chromium import CHROMIUM, OPTIONS
 
 pytestmark = pytest.mark.slow
@@ -226,13 +225,6 @@ def test_the_first_screen_is_verdict_and_table_with_the_rival_named(facts: Facts
     assert "with Holm&#39;s correction" in start or "with Holm's correction" in start
 
 
-def test_a_kind_that_broke_down_is_said_on_the_first_screen(facts: Facts) -> None:
-    broken = facts.metrics["compare_kinds"] | {"onset.stopped_rate.finetuned": 0.1}
-    metrics = facts.metrics | {"compare_kinds": broken}
-    html = render_report(replace(facts, metrics=metrics))
-    assert "<li>Onset cards (n = 9): 90% of the answers do not end (base model 80%)" in html
-
-
 def test_systems_that_are_off_and_crosses_without_them_are_not_shown(facts: Facts) -> None:
     assert "tuning and retrieval" not in render_report(facts)
     assert "base model with 3 cards" in render_report(facts)
@@ -313,16 +305,8 @@ def test_a_narrow_screen_shows_all_columns_or_says_that_there_are_more(
         browser.close()
 
 
-def test_same_facts_give_the_same_bytes(facts: Facts) -> None:
-    assert render_report(facts) == render_report(facts)
-
-
 def test_axis_holds_zero_and_all_values() -> None:
     axis = IntervalAxis([0.25, 0.5])
     assert [axis.at(value) for value in (0, 0.25, 0.5)] == [0, 50, 100]
     assert IntervalAxis([-0.5, -0.25]).at(0) == 100
     assert IntervalAxis([0.0]).at(0) == 0
-
-
-def test_every_score_has_a_note() -> None:
-    assert all(score.about for score in SCORES)

@@ -8,7 +8,7 @@ from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
 from medtune.scoring.answer_counts import AnswerCounter
 from medtune.scoring.hf_evaluate_metrics import LoadedMetric, all_scores
-from medtune.scoring.predictions import SCHEMA, prediction_table
+from medtune.scoring.predictions import prediction_table
 from medtune.scoring.scores import SCORES, score_table
 
 EXAMPLE = Path(__file__).parents[3] / "custom_metrics/overlap/overlap.py"
@@ -55,11 +55,6 @@ def test_a_metric_of_ones_own_scores_each_answer_without_a_network() -> None:
     assert table["metrics.several.words"].to_pylist() == [4, 1]
     scores = score_table(table, scorer.scores)
     assert (scores["metrics.overlap"], scores["metrics.several.words"]) == (0.5, 2.5)
-
-
-def test_without_metrics_a_table_of_predictions_has_no_further_column() -> None:
-    table = prediction_table(CARDS, ANSWERS, AnswerCounter(use_stemmer=True))
-    assert table.schema == SCHEMA
 
 
 def test_a_metric_is_better_on_the_side_that_its_user_names() -> None:

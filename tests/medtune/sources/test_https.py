@@ -32,12 +32,6 @@ def page(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.slow
-def test_url_is_fetched_when_its_sha256_fits(server: HubServer, page: str, tmp_path: Path) -> None:
-    content = server.repositories["o/n"]["my cards.csv"]
-    assert fetched(f"{page}#sha256={sha256(content)}", tmp_path) == {"my cards.csv": content}
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("reset", [False, True])
 def test_dropped_connection_is_resumed(
     server: HubServer, page: str, tmp_path: Path, reset: bool

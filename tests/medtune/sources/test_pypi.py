@@ -43,12 +43,6 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_wheel_member_is_a_file(wheel: Path, tmp_path: Path) -> None:
-    files = fetched("pypi://cards==1.0/cards/data/a.csv", tmp_path)
-    assert files == {"a.csv": MEMBERS["cards/data/a.csv"]}
-
-
-@pytest.mark.slow
 def test_wheel_member_is_a_folder(wheel: Path, tmp_path: Path) -> None:
     files = fetched("pypi://cards==1.0/cards/data", tmp_path)
     assert sorted(files) == ["a.csv", "b.json", "deep/c.csv"]

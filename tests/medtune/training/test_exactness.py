@@ -20,9 +20,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from medtune.config.loading import load_params
 from medtune.config.schema import Train
 from medtune.modeling.adapters import add_adapter
-from medtune.modeling.collation import Spans, padded
+from medtune.modeling.collation import Spans
 from medtune.modeling.loading import load_base
-from medtune.modeling.token_losses import supervised_losses
 from medtune.training.loop import Rows, train
 
 # Of the largest value of a tensor: a gradient near zero is a sum of terms that cancel, and rounds
@@ -210,14 +209,3 @@ def rows_of_any_shape() -> st.SearchStrategy[list[Row]]:
 @given(rows=rows_of_any_shape(), batch_size=st.integers(1, 9))
 def test_any_rows_in_any_batches(model: Any, rows: list[Row], batch_size: int) -> None:
     assert_equal(model, rows, batch_size)
-
-
-@pytest.mark.slow
-def test_each_row_of_a_batch_has_the_losses_that_it_has_alone(model: Any) -> None:
-    rows = [row(length, start) for length in (2, 3, 9, 40) for start in range(0, length, 3)]
-    ids, starts = zip(*rows, strict=True)
-    with torch.no_grad():
-        losses, belongs_to = supervised_losses(model, padded(ids, starts, PAD))
-        for number, (row_ids, start) in enumerate(rows):
-            alone = row_losses(model, row_ids, start)
-            assert torch.allclose(losses[belongs_to == number], alone, rtol=TOLERANCE, atol=0)

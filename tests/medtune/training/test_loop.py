@@ -69,18 +69,6 @@ def test_two_runs_give_the_same_adapter_and_another_seed_another(base_folder: Pa
 
 
 @pytest.mark.slow
-def test_accumulated_batches_step_like_one_large_batch(base_folder: Path) -> None:
-    large, _ = run(base_folder, num_train_epochs=1, per_device_train_batch_size=40)
-    small, _ = run(
-        base_folder,
-        num_train_epochs=1,
-        per_device_train_batch_size=8,
-        gradient_accumulation_steps=5,
-    )
-    assert torch.allclose(weights(large), weights(small), atol=1e-4)
-
-
-@pytest.mark.slow
 def test_rows_of_a_mapped_file_train_the_same_adapter(base_folder: Path, tmp_path: Path) -> None:
     with token_writer(tmp_path / "train.arrow") as writer:
         writer.write_table(pa.Table.from_pylist(pa.table(ROWS).to_pylist(), SCHEMA))
