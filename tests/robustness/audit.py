@@ -1,9 +1,10 @@
 """Runs stages under strace and names what they touch beyond what dvc.yaml declares.
 
 `make audit` runs the smoke preset in a copy of the project and then each of its stages again. A
-stage may read its dependencies, parameters, outputs and checkpoints, dvc.yaml and dvc.lock, and
-what the machine provides: interpreter, packages, system libraries, matplotlib's list of fonts. It
-may write its outputs and checkpoints. Only download may use the network.
+stage may read its dependencies, parameters, outputs and checkpoints, dvc.yaml and dvc.lock, the
+two files that start its process, and what the machine provides: interpreter, packages, system
+libraries, matplotlib's list of fonts. It may write its outputs and checkpoints. Only download may
+use the network.
 
     python -m tests.robustness.audit [STAGE …]
 """
@@ -40,7 +41,8 @@ LISTENER = re.compile(r"\d+<TCP(v6)?:.*")
 # urllib3 learns at its import whether there is IPv6: it binds a socket, which then does nothing.
 IPV6_TEST = re.compile(r'\d+<TCPv6:.*>, \{sa_family=AF_INET6, sin6_port=htons\(0\), .*"::1", .*')
 MACHINE = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/opt")
-ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", "checkpoints")
+STARTERS = ("medtune/__init__.py", "stages/__init__.py")  # compute nothing: tests/test_contract.py
+ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", "checkpoints", *STARTERS)
 # Written whole, and then moved file by file: dvc.yaml lists files, because compare adds one.
 FOLDERS = {"train": ("models/adapter",)}
 
