@@ -18,8 +18,8 @@ import pyarrow as pa
 from medtune.comparison.breakdowns import compared_all
 from medtune.comparison.choice_accuracy import compared_choices, read_choices
 from medtune.comparison.confidence_intervals import Settings
+from medtune.comparison.dvc_metrics import main_scores
 from medtune.comparison.gate import check_scores
-from medtune.comparison.main_scores import main_scores
 from medtune.comparison.systems import Systems, best_named, compared_systems, read_systems
 from medtune.comparison.verdict import verdict_metrics
 from medtune.config.loading import load_params

@@ -18,8 +18,8 @@ from medtune.runtime.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from medtune.judging.prompt import Case
-    from medtune.judging.verdicts import Judged
+    from medtune.judging.prompt_and_reply import Case
+    from medtune.judging.verdict_counts import Judged
 
 EXAMPLES = (
     "medtune judge --url http://127.0.0.1:8080/v1 --model my-judge",
@@ -52,7 +52,7 @@ def judge_tables(
 
     from medtune.comparison.paired_scores import group_numbers
     from medtune.comparison.seeds import estimate, jackknife
-    from medtune.judging.verdicts import judge_pairs, kappa, preferences, summary
+    from medtune.judging.verdict_counts import judge_pairs, kappa, preferences, summary
     from medtune.scoring.scores import SCORES, Score
 
     cases = pairs_of_answers(finetuned, other)
@@ -75,7 +75,7 @@ def judge_tables(
 
 def pairs_of_answers(finetuned: "pa.Table", other: "pa.Table") -> list["Case"]:
     """Returns both answers to each question, with what was said before it in a conversation."""
-    from medtune.judging.prompt import Case
+    from medtune.judging.prompt_and_reply import Case
 
     columns = [finetuned[name].to_pylist() for name in ("question", "reference", "prediction")]
     before = [""] * finetuned.num_rows

@@ -90,7 +90,7 @@ def agreement_of(votes: Sequence["Vote"]) -> dict[str, float]:
     `agreement` is the share of equal pairs of votes. `kappa` sets chance to 0 (Scott's π, 1955:
     Cohen's κ with each pair in both orders). Both are NaN where no two voters meet.
     """
-    from medtune.judging.verdicts import kappa
+    from medtune.judging.verdict_counts import kappa
 
     by_pair: dict[str, list[int]] = defaultdict(list)
     for vote in votes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medtune.comparison.main_scores import MAIN_SCORES
+from medtune.comparison.dvc_metrics import MAIN_SCORES
 from medtune.report.headline import primary_scores
 from medtune.report.number_formats import number
 from medtune.scoring.scores import SCORES, Score

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from medtune.judging.prompt import Case
-from medtune.judging.verdicts import Judged, judge_pairs, kappa, preferences, summary
+from medtune.judging.prompt_and_reply import Case
+from medtune.judging.verdict_counts import Judged, judge_pairs, kappa, preferences, summary
 from tests.judge_server import codes, texts
-from tests.medtune.judging.test_prompt import HOSTILE
+from tests.medtune.judging.test_prompt_and_reply import HOSTILE
 
 GOOD, BAD = "A disease of joints with pain.", "A colour of the sky."
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medtune.judging.prompt import Case, messages, parse_reply, speaks_to_the_judge
+from medtune.judging.prompt_and_reply import Case, messages, parse_reply, speaks_to_the_judge
 
 FEEDBACK = Path("data/feedback")  # where the chat keeps what people like
 OUTCOMES = {"wins": 1, "ties": 0, "losses": -1}

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from medtune.judging.prompt import Case, messages, parse_reply, speaks_to_the_judge
+from medtune.judging.prompt_and_reply import Case, messages, parse_reply, speaks_to_the_judge
 from tests.judge_server import codes, texts
 
 CASE = Case("What is gout?", "A disease of joints.", "Joints hurt.", "A colour.")

@@ -1,4 +1,4 @@
-from medtune.comparison.main_scores import main_scores
+from medtune.comparison.dvc_metrics import main_scores
 
 SYSTEMS = {
     "best.rougeL": "fill_in",
