@@ -56,7 +56,7 @@ def start_train() -> None:
 def start_evaluate() -> None:
     from medtune.generation import answering
     from medtune.modeling import token_losses
-    from medtune.scoring.answer_counts import AnswerCounter
+    from medtune.scoring.answer_counts import TextCounter
     from stages import evaluate
 
     def first_losses(work: Work, batches: Batches) -> list[Any]:
@@ -68,18 +68,18 @@ def start_evaluate() -> None:
         given = cycle([answer for answers in done for answer in answers])
         return done + [list(map(copied, islice(given, len(numbers)))) for numbers in rest]
 
-    score = AnswerCounter.__call__
+    count = TextCounter.__call__
     known = list[dict[str, Any]]()
 
-    def first_scores(scorer: AnswerCounter, *texts: str) -> dict[str, Any]:
+    def first_counts(counter: TextCounter, *texts: str) -> dict[str, Any]:
         if len(known) < QUESTIONS:
-            known.append(score(scorer, *texts))
+            known.append(count(counter, *texts))
         return copy.deepcopy(known[-1])
 
     with (
         mock.patch.object(token_losses, "divide_among_processes", first_losses),
         mock.patch.object(answering, "divide_among_processes", first_answers),
-        mock.patch.object(AnswerCounter, "__call__", first_scores),
+        mock.patch.object(TextCounter, "__call__", first_counts),
         mock.patch.object(sys, "argv", ["evaluate", "base"]),
     ):
         evaluate.main()

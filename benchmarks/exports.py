@@ -39,7 +39,7 @@ from medtune.modeling.token_files import TOKENS, read_tokens
 from medtune.runtime.atomic_files import read_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import one_line_errors, set_up_logging
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 from medtune.scoring.predictions import SCHEMA, prediction_table
 from medtune.scoring.scores import score_table
 
@@ -114,8 +114,8 @@ def scores(cards: Cards, answers: Ids, tokenizer: Any, most: int) -> dict[str, f
         }
         for ids in answers
     ]
-    scorer = AnswerCounter(load_params("evaluate").use_stemmer)
-    table = prediction_table(cards, columns, scorer).select(SCHEMA.names)
+    counter = TextCounter(load_params("evaluate").use_stemmer)
+    table = prediction_table(cards, columns, counter).select(SCHEMA.names)
     split = [read_table(Path(f"data/split/{name}.parquet"), "split") for name in ("test", "train")]
     asked = split[0].filter(pa.compute.is_in(split[0]["id"], table["id"]))
     table = with_content(table, asked, split[1])

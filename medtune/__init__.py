@@ -3,7 +3,7 @@
 The docstring of a package says what lives there, what it imports and what uses it.
 """
 
-from medtune.runtime.posix import refuse_windows
+from medtune.runtime.platform_check import refuse_windows
 from medtune.runtime.threads import let_waiting_threads_sleep
 
 refuse_windows()

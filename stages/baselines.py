@@ -22,7 +22,7 @@ from medtune.config.loading import load_params
 from medtune.runtime.atomic_files import read_table, write_json, write_table
 from medtune.runtime.errors import InputError
 from medtune.runtime.stage import run
-from medtune.scoring.answer_counts import AnswerCounter, signatures
+from medtune.scoring.answer_counts import TextCounter, signatures
 from medtune.scoring.predictions import prediction_table
 from medtune.scoring.scores import score_table
 from medtune.scoring.system_names import ECHO, FILL_IN, NEAREST_CARD, NEAREST_CARD_RENAMED, RULES
@@ -88,11 +88,11 @@ def systems(
     }
 
 
-def answered(cards: list[Card], answer: System, score: AnswerCounter) -> pa.Table:
+def answered(cards: list[Card], answer: System, counter: TextCounter) -> pa.Table:
     """Returns a table of predictions; no model reads the reference, so it has no likelihood."""
     unscored = {"stopped": True, "new_tokens": 0, "disclaimer": False}
     answers = [{"prediction": answer(card), **unscored} for card in cards]
-    return prediction_table(cards, answers, score)
+    return prediction_table(cards, answers, counter)
 
 
 def labelled(table: pa.Table, system: str, split: str) -> pa.Table:
@@ -108,13 +108,13 @@ def main() -> None:
     finder = NameFinder(training["question"].to_pylist())
     rules = fill_in_rules(cards, training, finder, use_stemmer)
     answer = systems(cards, training, finder, rules)
-    score = AnswerCounter(use_stemmer, added)
+    counter = TextCounter(use_stemmer, added)
     references = [card["answer"] for split in ANSWERED for card in cards[split]]
     tables, metrics = [], dict[str, Any](signatures(use_stemmer, references))
     for system in RULES:
         for split in ANSWERED:
-            table = answered(cards[split], answer[system], score)
-            values = score_table(table, score.scores)
+            table = answered(cards[split], answer[system], counter)
+            values = score_table(table, counter.scores)
             metrics |= {f"{system}.{split}.{name}": value for name, value in values.items()}
             tables.append(labelled(table, system, split))
     for split in ANSWERED:

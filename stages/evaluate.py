@@ -31,7 +31,7 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.progress import is_main_process
 from medtune.runtime.stage import run
 from medtune.scoring import choice_answers, out_of_domain_questions, predictions
-from medtune.scoring.answer_counts import AnswerCounter, signatures
+from medtune.scoring.answer_counts import TextCounter, signatures
 from medtune.scoring.calibration import choice_metrics
 from medtune.scoring.choice_questions import Question, read_questions
 from medtune.scoring.scores import score_table
@@ -103,7 +103,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     """Writes a model's answers and scores; returns the number of generated tokens."""
     test, validation = (read_tokens(TOKENS / f"{split}.arrow") for split in ("test", "validation"))
     cards = pa.concat_tables([test, validation])
-    scorer = AnswerCounter(params.use_stemmer, params.metrics)  # fails before the model answers
+    counter = TextCounter(params.use_stemmer, params.metrics)  # fails before the model answers
     encoder = PromptEncoder(load_tokenizer(), PromptFormat.load(PROMPT_FORMAT))
     general = () if name in SHOWN_CARDS else out_of_domain_questions.QUESTIONS
     questions, dropped = read_questions(params.choice_questions if general else 0)
@@ -111,7 +111,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     if not is_main_process():
         return 0
     columns = (answer_columns(encoder, *pair) for pair in zip(answers, losses, strict=False))
-    table = predictions.prediction_table(texts(cards), columns, scorer)
+    table = predictions.prediction_table(texts(cards), columns, counter)
     warn_of_thoughts(name, table)
     rows = [
         {"question": q, "prediction": encoder.without_thought(a.text)[0], "stopped": a.stopped}
@@ -119,7 +119,7 @@ def answer(name: str, params: Evaluate, seed: int) -> int:
     ]
     asked = pa.Table.from_pylist(rows, out_of_domain_questions.SCHEMA)
     tested = table[: len(test)]
-    scores = score_table(tested, scorer.scores)
+    scores = score_table(tested, counter.scores)
     metrics = {"n": len(test), "non_ascii_rows": sum(tested["non_ascii"].to_pylist())}
     metrics |= signatures(params.use_stemmer, table["reference"].to_pylist())
     metrics |= scores | dropped | choice_metrics(choices)

@@ -22,9 +22,9 @@ from medtune.runtime.errors import InputError
 from medtune.runtime.stage import run
 from medtune.splits.assignment import assign, over_limit
 from medtune.splits.groups import components, group_names, without_boilerplate
-from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import REASONS, leak_rates, random_leak_rates, shared_text
 from medtune.splits.text_hashes import TextHashes
+from medtune.splits.text_reading import read_texts
 
 logger = logging.getLogger("medtune")
 

@@ -1,6 +1,7 @@
 """The packages of medtune import each other in one direction, in a graph that a reader can draw."""
 
 import ast
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -111,6 +112,15 @@ def test_medtune_and_the_stages_never_import_the_app() -> None:
     assert len(files) > 80
     for path in files:
         assert not {name for name in imported(path) if name.split(".")[0] == "app"}, path
+
+
+@pytest.mark.parametrize("folder", ["app", "app/api"])
+def test_the_docstring_of_the_app_names_modules_that_exist(folder: str) -> None:
+    path = ROOT.parent / folder
+    docstring = ast.get_docstring(ast.parse((path / "__init__.py").read_text())) or ""
+    named = set(re.findall(r"`(\w+)/?`", docstring))
+    there = {entry.stem for entry in path.iterdir() if entry.suffix in ("", ".py")}
+    assert len(named) > 8 and named <= there
 
 
 def test_no_arrow_points_up_and_few_point_down() -> None:

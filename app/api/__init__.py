@@ -2,7 +2,8 @@
 
 `server` puts it together. Each of the two ways to ask has its routes and its bodies: `chat_…` for
 conversations, `text_…` for prompts that are continued and texts that are scored. They share the
-types of `fields`, and `leaving`, which stops work for a client that has left; `streaming` sends
-the answer in a conversation piece by piece. `middleware` first checks a request's key and size;
-`errors` gives refusals their form and status. `docs` serves /docs, `static` serves /web.
+types of `field_types`, and `disconnects`, which stops work for a client that has left; `streaming`
+sends the answer in a conversation piece by piece. `model_routes` lists the models, and
+`status_routes` says whether the server is ready. `middleware` first checks a request's key and
+size; `error_responses` gives refusals their form and status. `docs` serves /docs, `static` /web.
 """

@@ -1,4 +1,4 @@
-"""The routes that say which models there are, and whether the server is ready."""
+"""The routes that list the models."""
 
 import time
 from typing import Literal
@@ -6,7 +6,6 @@ from typing import Literal
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from app.api.error_responses import busy
 from app.assistant import Assistant
 
 
@@ -22,10 +21,6 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-class Status(BaseModel):
-    status: str
-
-
 def add_model_routes(app: FastAPI, assistant: Assistant) -> None:
     started = int(time.time())
     models = {name: Model(id=name, created=started) for name in assistant.engine.models}
@@ -37,17 +32,3 @@ def add_model_routes(app: FastAPI, assistant: Assistant) -> None:
     @app.get("/v1/models/{model}")
     async def retrieve_model(model: str) -> Model:
         return models[assistant.known(model)]
-
-
-def add_status_routes(app: FastAPI, assistant: Assistant) -> None:
-    @app.get("/health")
-    async def health() -> Status:
-        """Whether the server runs."""
-        return Status(status="ok")
-
-    @app.get("/ready")
-    async def ready() -> Status:
-        """Whether a request would be accepted now."""
-        if not assistant.engine.is_ready:
-            raise busy(assistant.engine.limits.retry_after_s)
-        return Status(status="ready")

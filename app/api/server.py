@@ -17,8 +17,9 @@ from app.api.chat_routes import add_chat_routes
 from app.api.docs import add_docs
 from app.api.error_responses import ApiError, ErrorBody, from_validation
 from app.api.middleware import LimitBody, RequireKey, needs_key
-from app.api.model_routes import add_model_routes, add_status_routes
+from app.api.model_routes import add_model_routes
 from app.api.static import mount_web
+from app.api.status_routes import add_status_routes
 from app.api.text_routes import add_text_routes
 from app.assistant import Assistant
 from medtune.disclaimer import DISCLAIMER

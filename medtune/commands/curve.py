@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
+from medtune.commands.comparable_runs import Runs, find_runs, finetuned_answers, params_hash
 from medtune.commands.experiments import Experiment, queue_experiments, text_of
 from medtune.commands.replicate import comparable_scores
-from medtune.commands.sibling_runs import Runs, find_runs, finetuned_answers, params_hash
 from medtune.runtime.errors import InputError
 
 EXAMPLES = ("medtune curve", "medtune curve --dry-run")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medtune.commands.sibling_runs import check_rows, read_best_untrained, workspace_answers
+from medtune.commands.comparable_runs import check_rows, read_best_untrained, workspace_answers
 from medtune.runtime.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medtune.commands.comparable_runs import (
+    Runs,
+    check_rows,
+    find_runs,
+    finetuned_answers,
+    params_hash,
+    read_best_untrained,
+    workspace_answers,
+)
 from medtune.commands.experiments import (
     ANSWERING,
     PARAMS,
@@ -19,15 +28,6 @@ from medtune.commands.experiments import (
     inputs_of,
     queue_experiments,
     read_lock,
-)
-from medtune.commands.sibling_runs import (
-    Runs,
-    check_rows,
-    find_runs,
-    finetuned_answers,
-    params_hash,
-    read_best_untrained,
-    workspace_answers,
 )
 from medtune.runtime.errors import InputError
 

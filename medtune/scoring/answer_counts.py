@@ -21,7 +21,7 @@ from medtune.scoring.word_splitting import (
 SPACED, UNSPACED = "13a", "zh"  # sacrebleu's tokenizers for scripts with spaces, and without
 
 
-class AnswerCounter:
+class TextCounter:
     """Counts in one answer what the scores sum up, except for the likelihood.
 
     `scores` holds the scores of medtune.scoring.scores and of `metrics`; `columns` names the
@@ -72,7 +72,7 @@ class AnswerCounter:
 def bleu_tokenizer(reference: str) -> str:
     """Returns the name of sacrebleu's tokenizer for the language of a reference.
 
-    `zh` splits Chinese into characters. AnswerCounter puts spaces around the characters of the
+    `zh` splits Chinese into characters. TextCounter puts spaces around the characters of the
     other scripts that have none; sacrebleu's own tokenizer for Japanese needs a dictionary.
     """
     return UNSPACED if has_unspaced(reference) else SPACED

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 HISTORY = pa.field("history", pa.list_(MESSAGE))  # only in data sets with conversations
@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
 
 
 def prediction_table(
-    cards: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], score: AnswerCounter
+    cards: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], counter: TextCounter
 ) -> pa.Table:
     """Returns the cards with their answers and the counts that medtune.scoring.scores sums.
 
@@ -55,10 +55,10 @@ def prediction_table(
         said = [*(message["content"] for message in history), card["question"]]
         texts = answer["prediction"], card["answer"], "\n".join(said)
         columns = {name: card[name] for name in CARD_COLUMNS} | {HISTORY.name: history}
-        return columns | {"reference": card["answer"]} | dict(answer) | score(*texts)
+        return columns | {"reference": card["answer"]} | dict(answer) | counter(*texts)
 
     schema = SCHEMA.append(THOUGHT).append(HISTORY)
-    for name in score.columns:
+    for name in counter.columns:
         schema = schema.append(pa.field(name, pa.float64()))
         names[name] = None
     pairs = zip(cards, answers, strict=True)

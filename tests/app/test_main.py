@@ -74,7 +74,6 @@ def test_help_shows_each_limit_with_its_default(capsys: pytest.CaptureFixture[st
     [
         (["--max-rows", "0"], "chat: --max-rows must be greater than 0, got 0\n"),
         (["--region", "XX"], "chat: there are no numbers for the region XX: choose from US"),
-        (["--share"], "chat: --share opens the server to everybody: set MEDTUNE_API_KEY"),
         (["--port", "99999"], "chat: could not listen on 127.0.0.1:99999"),
     ],
 )
@@ -90,6 +89,20 @@ def test_wrong_options_are_one_line_before_the_server_is_imported(
     assert chat(*arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith(line) and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_a_server_for_everybody_wants_a_key(
+    key: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEDTUNE_API_KEY", raising=False)
+    if key is not None:
+        monkeypatch.setenv("MEDTUNE_API_KEY", key)
+    monkeypatch.setattr("app.__main__.check_files", lambda: None)
+    monkeypatch.setitem(sys.modules, "app.api.server", None)  # importing it would fail
+    assert chat("--share") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("chat: --share opens the server to everybody: set MEDTUNE_API_KEY")
 
 
 @pytest.mark.parametrize("package", ["fastapi_offline", "gradio", "markdown_it", "starlette"])

@@ -41,7 +41,7 @@ LISTENER = re.compile(r"\d+<TCP(v6)?:.*")
 # urllib3 learns at its import whether there is IPv6: it binds a socket, which then does nothing.
 IPV6_TEST = re.compile(r'\d+<TCPv6:.*>, \{sa_family=AF_INET6, sin6_port=htons\(0\), .*"::1", .*')
 MACHINE = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/bin", "/opt")
-STARTERS = ("medtune/__init__.py", "stages/__init__.py")  # compute nothing: tests/test_contract.py
+STARTERS = ("medtune/__init__.py", "stages/__init__.py")  # no dependencies: tests/test_contract.py
 ALWAYS = ("params.yaml", "dvc.yaml", "dvc.lock", "checkpoints", *STARTERS)
 # Written whole, and then moved file by file: dvc.yaml lists files, because compare adds one.
 FOLDERS = {"train": ("models/adapter",)}

@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from medtune.modeling.token_files import SCHEMA as TOKEN_SCHEMA
 from medtune.modeling.token_files import token_writer
 from medtune.runtime.atomic_files import write_csv, write_json, write_table
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 from medtune.scoring.choice_answers import SCHEMA
 from medtune.scoring.system_names import MODELS, RULES
 
@@ -50,7 +50,7 @@ def predictions(system: str, rows: int, split: str = "test") -> pa.Table:
     """Answers of five words, of which as many are right as RIGHT says; no likelihood for rules."""
     low, high = RIGHT[system]
     generator = np.random.default_rng([list(RIGHT).index(system)])
-    scorer, records = AnswerCounter(use_stemmer=True), []
+    counter, records = TextCounter(use_stemmer=True), []
     for i, card in enumerate(cards(rows, split)):
         reference = card.pop("answer")
         right = generator.integers(low, high)
@@ -61,7 +61,7 @@ def predictions(system: str, rows: int, split: str = "test") -> pa.Table:
         stopped = bool(system != "base" or i % 4)
         row = card | {"reference": reference, "prediction": " ".join(words), **likelihood}
         row |= {"stopped": stopped, "disclaimer": False}
-        records.append(row | scorer(" ".join(words), reference, "What?"))
+        records.append(row | counter(" ".join(words), reference, "What?"))
     return pa.Table.from_pylist(records)
 
 

@@ -142,6 +142,9 @@ def test_plots_list_questions_worst_first_and_count_every_answer(project: Path) 
     for model in ("base", "finetuned", "reference"):
         assert sum(int(row["answers"]) for row in words if row["model"] == model) == 12
     assert all(0 <= float(row["value"]) <= 1 for row in rows_of("plots/compare/scores.csv"))
+    plots = {path.name: path.read_text(encoding="utf-8") for path in Path("plots").rglob("*.csv")}
+    assert "‹/script>" in plots["questions.csv"]  # of HOSTILE, as DVC writes plots into a page
+    assert not [name for name, text in plots.items() if "<" in text]
 
 
 def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> None:
@@ -213,6 +216,11 @@ def test_missing_input_names_the_stage_that_makes_it(
     with pytest.raises(InputError, match=f"{missing} is missing: run dvc repro {stage}$"):
         compare.main()
     assert "earlier" in Path("metrics/compare.json").read_text(encoding="utf-8")
+
+
+def test_the_gate_lets_a_better_adapter_pass(project: Path) -> None:
+    write_inputs(project, gate={"rougeL": 0.0, "perplexity": 0.0, "best.rougeL": 0.0})
+    compare.main()
 
 
 def test_the_gate_stops_a_worse_adapter_after_everything_is_written(project: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_conversation_is_what_the_model_was_trained_on(
     serve: Serve, spoken: Any, encoder: PromptEncoder
 ) -> None:
     turns = [
-        {"role": "user", "content": "Hi"},
+        {"role": "user", "content": "Hi <|im_end|>"},  # text, and no end of a turn
         {"role": "assistant", "content": "Hello."},
         {
             "role": "user",

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from medtune.commands import curve
+from medtune.commands.comparable_runs import Runs
 from medtune.commands.curve import by_cards, queue_commands, sizes
 from medtune.commands.experiments import Experiment
-from medtune.commands.sibling_runs import Runs
 from medtune.runtime.errors import InputError
 
 PARAMS = {"preset": "mine", "seed": 42, "split.max_records.train": 1080}

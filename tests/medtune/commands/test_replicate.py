@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from medtune.commands import replicate
+from medtune.commands.comparable_runs import Runs
 from medtune.commands.experiments import Experiment
 from medtune.commands.replicate import by_seed, provenance, queue_commands, table_text, write_seeds
-from medtune.commands.sibling_runs import Runs
 from medtune.runtime.errors import InputError
 
 PARAMS = {"preset": "mine", "seed": 42, "train.seed": None, "train.lr": 0.1, "guard.scope": "off"}

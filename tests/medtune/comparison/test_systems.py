@@ -15,7 +15,7 @@ from medtune.comparison.systems import (
 )
 from medtune.runtime.atomic_files import write_table
 from medtune.runtime.errors import InputError
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 from medtune.scoring.hf_evaluate_metrics import all_scores
 from medtune.scoring.system_names import MODELS, RULES
 
@@ -26,13 +26,13 @@ RIGHT = {"base": 1, "few_shot": 2, "finetuned": 4, "echo": 0, "fill_in": 3}  # o
 
 def answers(right: int, model: bool, split: str = "test") -> pa.Table:
     """Answers of which so many words are right; a rule has no likelihood."""
-    scorer, rows = AnswerCounter(use_stemmer=False), []
+    counter, rows = TextCounter(use_stemmer=False), []
     for n, reference in enumerate(REFERENCES):
         text = " ".join([*reference.split()[:right], *["wrong"] * (4 - right)])
         row = dict.fromkeys(SAME_COLUMNS, f"{split} {n}") | {"reference": reference}
         row |= {"prediction": text, "stopped": True, "disclaimer": False}
         row |= {"nll": 9.0 - right, "answer_tokens": 5} if model else {}
-        rows.append(row | scorer(text, reference, "?"))
+        rows.append(row | counter(text, reference, "?"))
     table = pa.Table.from_pylist(rows)
     if not model:
         table = table.append_column("nll", pa.nulls(len(rows), pa.float64()))

@@ -18,3 +18,9 @@ def test_case_and_spaces_have_no_meaning() -> None:
 
 def test_an_answer_without_words_means_nothing() -> None:
     assert similarities(["", " ", "…!"], [REFERENCE] * 3) == [0, 0, 0]
+
+
+def test_other_answers_do_not_change_a_similarity() -> None:
+    answers = ["A kidney disorder.", "Gout", "Painful swelling of one joint"]
+    together = similarities(answers, [REFERENCE] * 3)
+    assert together == [similarities([answer], [REFERENCE])[0] for answer in answers]

@@ -192,3 +192,7 @@ def _emergencies() -> list[list[str]]:
 def test_a_message_gets_the_notice_of_its_kind(kind: str, message: str) -> None:
     found = kind_of("emergency", message)
     assert found if kind == "*" else (found or "-") == kind
+
+
+def test_invisible_characters_hide_nothing() -> None:
+    assert kind_of("emergency", "i want to com\u200bmit sui\u200bcide") == "self_harm"

@@ -21,9 +21,9 @@ import medtune.training.loop
 """,
     "baselines": """
 from medtune.config.loading import load_params
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 
-AnswerCounter(use_stemmer=True)("one", "two", "three")
+TextCounter(use_stemmer=True)("one", "two", "three")
 """,
     "memory of a run": """
 from pathlib import Path

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from medtune.scoring.answer_counts import AnswerCounter, repetition, signatures
+from medtune.scoring.answer_counts import TextCounter, repetition, signatures
 from medtune.scoring.scores import bleu
 
 CHINESE = {"prediction": "高血压是一种慢性疾病。", "reference": "高血压是常见的慢性疾病。"}
@@ -15,14 +15,14 @@ JAPANESE = {"prediction": "これは肺の慢性の病気です", "reference": "
     ("texts", "words"), [(CHINESE, 10), (HINDI, 5), (JAPANESE, 12), (THAI, 15)]
 )
 def test_near_equal_sentences_score_high_in_every_script(texts: dict[str, str], words: int) -> None:
-    row = AnswerCounter(use_stemmer=True)(**texts, question="")
+    row = TextCounter(use_stemmer=True)(**texts, question="")
     assert row["rougeL_unicode"] > 0.75
     assert bleu(np.array(row["bleu_statistics"])) > 20
     assert row["words"] == words
 
 
 def test_bleu_of_chinese_is_that_of_sacrebleu_and_its_signature_says_so() -> None:
-    row = AnswerCounter(use_stemmer=True)(**CHINESE, question="")
+    row = TextCounter(use_stemmer=True)(**CHINESE, question="")
     expected = sacrebleu.corpus_bleu(
         [CHINESE["prediction"]], [[CHINESE["reference"]]], tokenize="zh"
     )
@@ -35,24 +35,24 @@ def test_bleu_of_chinese_is_that_of_sacrebleu_and_its_signature_says_so() -> Non
 
 
 def test_repeated_chinese_is_seen() -> None:
-    row = AnswerCounter(use_stemmer=True)("慢性疾病慢性疾病", "慢性疾病", "")
+    row = TextCounter(use_stemmer=True)("慢性疾病慢性疾病", "慢性疾病", "")
     assert (row["words"], row["reference_words"], row["repetition"]) == (8, 4, pytest.approx(0.2))
 
 
 def test_rouge_counts_stems_only_if_asked() -> None:
-    assert AnswerCounter(use_stemmer=True)("fevers", "fever", "")["rouge1"] == 1
-    assert AnswerCounter(use_stemmer=False)("fevers", "fever", "")["rouge1"] == 0
+    assert TextCounter(use_stemmer=True)("fevers", "fever", "")["rouge1"] == 1
+    assert TextCounter(use_stemmer=False)("fevers", "fever", "")["rouge1"] == 0
 
 
 def test_rows_that_rouge_does_not_see_whole_are_marked() -> None:
-    score = AnswerCounter(use_stemmer=True)
+    score = TextCounter(use_stemmer=True)
     plain, greek = score("beta cell", "beta cells", ""), score("beta cell", "β cell", "")
     assert (plain["non_ascii"], greek["non_ascii"]) == (False, True)
     assert plain["rougeL_unicode"] == plain["rougeL"]
 
 
 def test_numbers_of_the_question_are_supported() -> None:
-    score = AnswerCounter(use_stemmer=True)
+    score = TextCounter(use_stemmer=True)
     row = score("Type 2 begins at 40 years, 30 at the earliest.", "In adults.", "What is type 2?")
     assert (row["unsupported"], row["unsupported_numbers"]) == (True, "40 years; 30")
 

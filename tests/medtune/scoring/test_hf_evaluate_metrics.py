@@ -6,7 +6,7 @@ import pytest
 
 from medtune.config.schema import Metric
 from medtune.runtime.errors import InputError
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 from medtune.scoring.hf_evaluate_metrics import LoadedMetric, all_scores
 from medtune.scoring.predictions import prediction_table
 from medtune.scoring.scores import SCORES, score_table
@@ -49,11 +49,11 @@ def test_a_metric_of_ones_own_scores_each_answer_without_a_network() -> None:
         metric("custom_metrics/overlap", higher_is_better=True),
         metric("custom_metrics/several", value="words"),
     ]
-    scorer = AnswerCounter(use_stemmer=True, metrics=metrics)
-    table = prediction_table(CARDS, ANSWERS, scorer)
+    counter = TextCounter(use_stemmer=True, metrics=metrics)
+    table = prediction_table(CARDS, ANSWERS, counter)
     assert table["metrics.overlap"].to_pylist() == [0.5, 0.5]
     assert table["metrics.several.words"].to_pylist() == [4, 1]
-    scores = score_table(table, scorer.scores)
+    scores = score_table(table, counter.scores)
     assert (scores["metrics.overlap"], scores["metrics.several.words"]) == (0.5, 2.5)
 
 
@@ -88,7 +88,7 @@ def test_an_answer_without_a_value_is_one_clear_line(
 
 def test_a_folder_that_holds_no_metric_or_is_elsewhere_is_refused(project: Path) -> None:
     with pytest.raises(InputError, match=r"custom_metrics/none/none\.py is missing"):
-        AnswerCounter(use_stemmer=True, metrics=[metric("custom_metrics/none")])
+        TextCounter(use_stemmer=True, metrics=[metric("custom_metrics/none")])
     broken = project / "custom_metrics/wordy/wordy.py"
     broken.write_text(broken.read_text(encoding="utf-8") + "\nx =\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"could not be loaded \(SyntaxError: invalid syntax"):

@@ -7,7 +7,7 @@ import pytest
 import sacrebleu
 
 from medtune.config.allowed_values import ScoreName
-from medtune.scoring.answer_counts import AnswerCounter
+from medtune.scoring.answer_counts import TextCounter
 from medtune.scoring.scores import (
     SCORES,
     bleu,
@@ -25,7 +25,7 @@ CONTENT = ("content_f1", "meaning", "facts")  # tested in tests/medtune/content/
 
 @pytest.mark.parametrize("rows", [[0, 1, 2, 3], [0], [1], [2], [3], [0, 2]])
 def test_bleu_and_chrf_of_summed_statistics_equal_sacrebleu(rows: list[int]) -> None:
-    score = AnswerCounter(use_stemmer=True)
+    score = TextCounter(use_stemmer=True)
     counted = [score(PREDICTIONS[row], REFERENCES[row], "") for row in rows]
     predicted = [PREDICTIONS[row] for row in rows]
     references = [[REFERENCES[row] for row in rows]]
@@ -36,7 +36,7 @@ def test_bleu_and_chrf_of_summed_statistics_equal_sacrebleu(rows: list[int]) -> 
 
 
 def test_scores_work_on_many_sums_at_once() -> None:
-    score = AnswerCounter(use_stemmer=True)
+    score = TextCounter(use_stemmer=True)
     sums = [
         score(p, r, "")["bleu_statistics"] for p, r in zip(PREDICTIONS, REFERENCES, strict=True)
     ]
@@ -63,7 +63,7 @@ EXAMPLES = [  # those of Score.about: name, prediction, reference, value
 
 @pytest.mark.parametrize(("name", "prediction", "reference", "value"), EXAMPLES)
 def test_examples_are_right(name: str, prediction: str, reference: str, value: float) -> None:
-    row = AnswerCounter(use_stemmer=True)(prediction, reference, "")
+    row = TextCounter(use_stemmer=True)(prediction, reference, "")
     (score,) = [score for score in SCORES if score.name == name]
     table = pa.Table.from_pylist([row])
     assert score.value(statistics(table, score))[0] == pytest.approx(value)
@@ -81,7 +81,7 @@ def test_gated_scores_are_those_with_a_better_side() -> None:
 
 
 def test_a_table_gets_every_score_but_those_of_content() -> None:
-    score = AnswerCounter(use_stemmer=True)
+    score = TextCounter(use_stemmer=True)
     rows = [
         {**score(p, r, ""), "nll": 2.0, "answer_tokens": 4, "stopped": n < 3, "disclaimer": False}
         for n, (p, r) in enumerate(zip(PREDICTIONS, REFERENCES, strict=True))

@@ -9,10 +9,10 @@ from pyarrow.dataset import dataset
 
 from medtune.config.loading import load_params
 from medtune.splits.groups import components, group_names, strong_parts, without_boilerplate
-from medtune.splits.hashing import hash_text, read_texts
 from medtune.splits.leaks import leak_rates
 from medtune.splits.near_duplicates import normalised
 from medtune.splits.text_hashes import TextHashes
+from medtune.splits.text_reading import hash_text, read_texts
 
 WORDS = [f"word{number}" for number in range(2000)]
 SIMILARITY = load_params("split.near_duplicate_similarity")

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
-from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import leak_rates, shared_text
 from medtune.splits.text_hashes import TextHashes
+from medtune.splits.text_reading import read_texts
 
 WORDS = [f"word{number}" for number in range(500)]
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
-from medtune.splits.hashing import read_texts
 from medtune.splits.near_duplicates import candidates, normalised, similar
 from medtune.splits.text_hashes import TextHashes
+from medtune.splits.text_reading import read_texts
 
 WORDS = [f"word{number}" for number in range(500)]
 

@@ -1,8 +1,8 @@
 import pyarrow as pa
 from pyarrow.dataset import dataset
 
-from medtune.splits.hashing import read_texts
 from medtune.splits.leaks import LEAK_WORDS
+from medtune.splits.text_reading import read_texts
 
 
 def test_only_13_grams_of_several_answers_are_numbered() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medtune.commands import sibling_runs
+from medtune.commands import comparable_runs
 from medtune.commands.replicate import SEEDS
 from tests.projects import warm_environment
 
@@ -102,14 +102,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "base.json").write_text("{}", encoding="utf-8")
     (tmp_path / "metrics").mkdir()
-    (tmp_path / sibling_runs.SYSTEMS).write_text('{"best.rougeL": "base"}', encoding="utf-8")
+    (tmp_path / comparable_runs.SYSTEMS).write_text('{"best.rougeL": "base"}', encoding="utf-8")
     run(tmp_path, "git", "init", "-qb", "main")
     run(tmp_path, "dvc", "init", "-q")
     run(tmp_path, "dvc", "repro", "-q")
     run(tmp_path, "git", "add", "-A")
     run(tmp_path, "git", "commit", "-qm", "run")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sibling_runs, "scored", lambda table: table)
+    monkeypatch.setattr(comparable_runs, "scored", lambda table: table)
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     return tmp_path

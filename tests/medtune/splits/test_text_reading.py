@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from pyarrow.dataset import dataset
 
-from medtune.splits import hashing
-from medtune.splits.hashing import hash_text, read_texts
+from medtune.splits import text_reading
+from medtune.splits.text_reading import hash_text, read_texts
 
 
 def table(*answers: str) -> pa.Table:
@@ -29,7 +29,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"word{number}" for number in range(30)]
     cards = table(*(" ".join(chooser.choices(words, k=chooser.randrange(40))) for _ in range(101)))
     whole = read_texts(dataset(cards))
-    monkeypatch.setattr(hashing, "CHUNK_RECORDS", 7)
+    monkeypatch.setattr(text_reading, "CHUNK_RECORDS", 7)
     chunked = read_texts(dataset(cards))
     for name in vars(whole):
         assert np.array_equal(getattr(whole, name), getattr(chunked, name)), name
@@ -37,7 +37,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_reading_takes_little_memory_beside_the_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "CHUNK_RECORDS", 20)
+    monkeypatch.setattr(text_reading, "CHUNK_RECORDS", 20)
     records = dataset(table(*(f"Answer {number}." for number in range(800))))
     tracemalloc.start()
     try:

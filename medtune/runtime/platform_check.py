@@ -1,4 +1,4 @@
-"""Where medtune runs."""
+"""Refuses platforms on which medtune cannot run."""
 
 import sys
 
