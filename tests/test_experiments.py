@@ -30,15 +30,13 @@ def project(clone: Path) -> Iterator[Path]:
     run(clone, "git", "reset", "-q", "--hard")
 
 
-def refusal(
-    folder: Path, *settings: str, options: tuple[str, ...] = (), until: str = "clean"
-) -> str:
+def refusal(folder: Path, *settings: str, options: tuple[str, ...] = ()) -> str:
     """What the stage says that refuses an experiment with these settings."""
     changes = [word for setting in settings for word in ("-S", setting)]
-    failed = attempt(folder, "dvc", "exp", "run", *options, *changes, until)
+    failed = attempt(folder, "dvc", "exp", "run", *options, *changes, "clean")
     assert failed.returncode != 0
     lines = (failed.stdout + failed.stderr).splitlines()
-    said = [line for line in lines if line.startswith(("clean: ", "download_dataset: ", "train: "))]
+    said = [line for line in lines if line.startswith(("clean: ", "download_dataset: "))]
     return [line for line in said if "brings them back" not in line][-1]
 
 
@@ -64,14 +62,3 @@ def test_an_uncommitted_file_is_not_in_the_copy_of_the_project(project: Path) ->
     (project / "new.csv").write_text("question,answer\nWhat is gout?,A disease of joints.\n")
     said = refusal(project, "download.dataset=file://new.csv", options=("--temp",))
     assert "commit the file, or give its absolute path" in said
-
-
-def test_an_unknown_launch_configuration_lists_those_there_are(project: Path) -> None:
-    run(project, "dvc", "repro", "-q", "tokenize")
-    said = refusal(project, "train.launch=gpus", until="train")
-    assert said.endswith(f"two_cpus, two_nodes, got gpus: did you mean gpu?; {UNDO}")
-
-
-def test_a_path_without_its_scheme_gets_it(project: Path) -> None:
-    said = refusal(project, "download.dataset=mine.csv")
-    assert said.endswith(f"did you mean file://mine.csv?; {UNDO}")

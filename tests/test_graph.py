@@ -125,6 +125,8 @@ def test_dvc_shows_what_one_changed_parameter_did(compared: Path) -> None:
     shown = run(project, "env", "COLUMNS=120", *show, DROPPED)
     columns = shown.stdout.splitlines()[1].split()
     assert {"loss", "perplexity", "train.lr"} <= set(columns), shown.stdout
+    scores = {"content_f1", "facts", "loss", "meaning", "perplexity", "rougeL", "stopped"}
+    assert set(columns) <= {"Experiment", "train.lr", *scores}
 
 
 def test_a_run_seen_before_is_restored_without_training_or_answering(compared: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.projects import ENVIRONMENT, attempt, run, warm_environment
+from tests.projects import ENVIRONMENT, run, warm_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -154,18 +154,3 @@ def test_an_experiment_travels_through_a_bare_repository_and_a_folder(first: Pat
     run(second, "dvc", "exp", "apply", "wide")
     assert "confidence: 0.9" in (second / "params.yaml").read_text()
     assert_nothing_to_do(second)
-
-
-def test_a_remote_without_its_package_names_the_command_that_installs_it(
-    first: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a machine where only the pipeline's requirements are installed."""
-    hidden = first / "hidden"
-    hidden.mkdir()
-    hidden.joinpath("without_s3.py").write_text(
-        "import sys\nfrom medtune.__main__ import main\nsys.modules['dvc_s3'] = None\nmain()\n"
-    )
-    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", str(hidden))
-    add_remote(first, "s3://bucket/medtune")
-    said = attempt(first, "python", "-m", "without_s3", "check").stdout
-    assert "s3://bucket/medtune needs the package dvc-s3: run `make .venv/remotes`" in said

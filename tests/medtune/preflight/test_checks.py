@@ -81,6 +81,18 @@ def test_a_missing_source_is_a_problem(params: Params, project: Path) -> None:
     assert "dvc repro download@model" in texts["weights"][1]
 
 
+def test_a_remote_without_its_package_names_the_command_that_installs_it(
+    params: Params, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dvc_s3", None)
+    (project / ".dvc").mkdir()
+    config = "[core]\n remote = team\n['remote \"team\"']\n url = s3://bucket/medtune\n"
+    (project / ".dvc/config").write_text(config)
+    own = with_values(params, download={"model": "file://none", "dataset": "file://none.csv"})
+    said = "s3://bucket/medtune needs the package dvc-s3: run `make .venv/remotes`"
+    assert found(own, project, "cpu")["remote"] == ("problem", said)
+
+
 def test_an_unknown_device_or_launch_names_those_that_there_are(
     params: Params, project: Path
 ) -> None:
