@@ -44,14 +44,33 @@ OUTS = (
 )
 
 
+def prepare(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    write_inputs(folder)
+    write_run_files(folder)
+    patch.chdir(folder)
+    patch.setattr(compare, "write_figures", lambda _: {})  # seconds each time
+    patch.setattr("medtune.content.columns.similarities", lambda _, texts: [0.5] * len(texts))
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_inputs(tmp_path)
-    write_run_files(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "write_figures", lambda _: {})  # seconds each time
-    monkeypatch.setattr("medtune.content.columns.similarities", lambda _, texts: [0.5] * len(texts))
+    prepare(tmp_path, monkeypatch)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(folder, patch)
+        compare.main()
+    return folder
+
+
+@pytest.fixture
+def compared(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests only read in this folder."""
+    monkeypatch.chdir(finished_run)
 
 
 def rows_of(path: str) -> list[dict[str, str]]:
@@ -59,8 +78,7 @@ def rows_of(path: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
-    compare.main()
+def test_metrics_hold_every_score_with_its_interval(compared: None) -> None:
     metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert (metrics["n"], metrics["groups"]) == (12, 6)
     shown = [score for score in SCORES if f"{score.name}.base" in metrics]
@@ -76,8 +94,7 @@ def test_metrics_hold_every_score_with_its_interval(project: Path) -> None:
     assert "bleu.wins" not in metrics
 
 
-def test_the_main_scores_are_few_and_those_of_all_scores(project: Path) -> None:
-    compare.main()
+def test_the_main_scores_are_few_and_those_of_all_scores(compared: None) -> None:
     main, scores = (
         json.loads(Path(f"metrics/compare{name}.json").read_text(encoding="utf-8"))
         for name in ("", "_scores")
@@ -109,8 +126,7 @@ def test_all_systems_are_compared_and_the_best_is_named(project: Path) -> None:
     }
 
 
-def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(project: Path) -> None:
-    compare.main()
+def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(compared: None) -> None:
     metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert metrics["choices.medical.n"] == 4
     assert metrics["choices.medical.accuracy.difference"] == 1
@@ -119,14 +135,12 @@ def test_metrics_hold_the_accuracy_on_the_sets_that_were_asked(project: Path) ->
 
 
 @pytest.mark.parametrize("name", ["kinds", "topics", "lengths"])
-def test_parts_add_up_to_all_test_cards(project: Path, name: str) -> None:
-    compare.main()
+def test_parts_add_up_to_all_test_cards(compared: None, name: str) -> None:
     parts = json.loads(Path(f"metrics/compare_{name}.json").read_text(encoding="utf-8"))
     assert sum(parts[key] for key in parts if key.endswith(".n")) == 12
 
 
-def test_the_kinds_weigh_into_the_whole(project: Path) -> None:
-    compare.main()
+def test_the_kinds_weigh_into_the_whole(compared: None) -> None:
     kinds = json.loads(Path("metrics/compare_kinds.json").read_text(encoding="utf-8"))
     metrics = json.loads(Path("metrics/compare_scores.json").read_text(encoding="utf-8"))
     assert {kind: kinds[f"{kind}.n"] for kind in KINDS} == dict.fromkeys(KINDS, 4)
@@ -134,8 +148,7 @@ def test_the_kinds_weigh_into_the_whole(project: Path) -> None:
     assert mean == pytest.approx(metrics["rougeL.difference"], abs=2e-6)
 
 
-def test_plots_list_questions_worst_first_and_count_every_answer(project: Path) -> None:
-    compare.main()
+def test_plots_list_questions_worst_first_and_count_every_answer(compared: None) -> None:
     differences = [float(row["difference"]) for row in rows_of("plots/compare/questions.csv")]
     assert len(differences) == 12 and differences == sorted(differences)
     words = rows_of("plots/compare/answer_words.csv")
@@ -147,8 +160,7 @@ def test_plots_list_questions_worst_first_and_count_every_answer(project: Path) 
     assert not [name for name, text in plots.items() if "<" in text]
 
 
-def test_plot_templates_leave_no_blank_when_dvc_fills_them(project: Path) -> None:
-    compare.main()
+def test_plot_templates_leave_no_blank_when_dvc_fills_them(compared: None) -> None:
     data = {
         "forest": ("plots/compare/systems.csv", "difference", "system"),
         "grouped_bars": ("plots/compare/scores.csv", "value", "score"),
@@ -237,8 +249,7 @@ def test_the_gate_stops_a_worse_adapter_after_everything_is_written(project: Pat
     assert all(Path(name).stat().st_size for name in OUTS if "figures" not in name)
 
 
-def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(project: Path) -> None:
-    compare.main()
+def test_report_says_what_differs_from_the_default_and_what_the_loss_sees(compared: None) -> None:
     report = Path("reports/report.html").read_text(encoding="utf-8")
     assert "compare.resamples</th><td>10000</td><td>200</td>" in report
     assert "file://…/cards.csv" in report and '<mark><i title="1"> Answer</i></mark>' in report
