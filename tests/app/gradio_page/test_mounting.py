@@ -91,10 +91,6 @@ def test_files_outside_the_page_are_not_served(serve_page: Any, batch: Any) -> N
         assert client.get(path).status_code in (403, 404), path
 
 
-def test_the_limit_of_a_body_holds_for_the_page(serve_page: Any, batch: Any) -> None:
-    assert serve_page(batch, batch).post(JOIN, content=b"a" * 40_000).status_code == 413
-
-
 def test_a_broken_event_is_refused(serve_page: Any, batch: Any) -> None:
     client = serve_page(batch, batch)
     headers = {"content-type": "application/json"}
