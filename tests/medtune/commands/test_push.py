@@ -113,15 +113,11 @@ def test_an_adapter_whose_base_is_on_no_hub_keeps_the_path_of_the_project(
     assert b"secret" not in files["README.md"]
 
 
-def test_public_makes_a_public_repository(project: Path, hub: UploadServer, medtune: Run) -> None:
-    assert medtune(*PUSH, "--public", "--yes") == 0
-    assert not hub.repositories[REPO].private
-
-
 def test_a_public_repository_gets_files_only_by_public(
     project: Path, hub: UploadServer, medtune: Run, capsys: Output
 ) -> None:
     assert medtune(*PUSH, "--public", "--yes") == 0
+    assert not hub.repositories[REPO].private
     (ADAPTER / "LICENSE").touch()
     assert medtune(*PUSH, "--yes") == 1
     assert f"{REPO} is public on {hub.url}: add --public" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from medtune.report.result_table import FIRST_SCORES
 from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES
+from tests.medtune.commands.conftest import Output, Run
 
 LOCK = """schema: '2.0'
 stages:
@@ -55,14 +55,6 @@ def git(*arguments: str) -> str:
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
     command = ["git", *identity, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def run_summary(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    root = Path(summary.__file__).parents[2]
-    command = [sys.executable, "-m", "medtune", "summary", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
-    )
 
 
 def test_table_shows_scores_with_their_digits_and_where_they_come_from(project: Path) -> None:
@@ -116,17 +108,19 @@ def test_readme_without_block_is_left_alone(project: Path) -> None:
 @pytest.mark.parametrize(
     "missing", ["metrics/compare_systems.json", "metrics/compare_kinds.json", "dvc.lock"]
 )
-def test_missing_results_give_one_line_that_says_what_to_run(project: Path, missing: str) -> None:
+def test_missing_results_give_one_line_that_says_what_to_run(
+    project: Path, missing: str, medtune: Run, capsys: Output
+) -> None:
     (project / missing).unlink()
-    done = run_summary(project)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert f"{missing} is missing: run dvc repro" in done.stderr
+    assert medtune("summary") == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert f"{missing} is missing: run dvc repro" in said.err
 
 
 @pytest.mark.slow
-def test_command_prints_the_table(project: Path) -> None:
-    done = run_summary(project)
-    assert done.returncode == 0, done.stderr
-    assert re.split(r"[ |]+", done.stdout.splitlines()[3])[1:3] == ["score", "base"]
+def test_command_prints_the_table(project: Path, medtune: Run, capsys: Output) -> None:
+    assert medtune("summary") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.split(r"[ |]+", lines[3])[1:3] == ["score", "base"]
     assert (project / COSTS).read_text(encoding="utf-8").startswith("window.costs = ")

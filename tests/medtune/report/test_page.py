@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,11 @@ class Page(HTMLParser):
 
     def all(self, tag: str) -> Iterator[Attributes]:
         return (attributes for name, attributes in self.tags if name == tag)
+
+
+def render_with(facts: Facts, **metrics: dict[str, Any]) -> str:
+    """The report with other metrics of these names."""
+    return render_report(replace(facts, metrics=facts.metrics | metrics))
 
 
 def test_page_is_balanced_with_unique_ids_that_its_links_find(facts: Facts) -> None:
@@ -171,9 +177,7 @@ def test_parts_are_ordered_for_the_reader(facts: Facts) -> None:
     rows = [html.index(f'<th scope="row">{name}') for name in ("1-5", "6-10", "11-20")]
     assert rows == sorted(rows)
     with_regression = facts.metrics["compare_topics"] | {"heart.rougeL.difference": -0.1}
-    html = render_report(
-        replace(facts, metrics=facts.metrics | {"compare_topics": with_regression})
-    )
+    html = render_with(facts, compare_topics=with_regression)
     assert html.index('<th scope="row">heart') < html.index('<th scope="row">bones')
     assert numbers("11-20 words") > numbers("6-10 words")
 
@@ -230,27 +234,27 @@ def test_systems_that_are_off_and_crosses_without_them_are_not_shown(facts: Fact
     assert "base model with 3 cards" in render_report(facts)
     systems = facts.metrics["compare_systems"]
     on = systems | {"finetuned_few_shot.rougeL": 0.35, "finetuned_few_shot.rougeL.validation": 0.3}
-    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": on}))
+    html = render_with(facts, compare_systems=on)
     assert "ROUGE-L: tuning and retrieval" in html and "<td>0.300</td><td>0.350</td>" in html
     off = {key: value for key, value in systems.items() if not key.startswith("few_shot")}
-    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": off}))
+    html = render_with(facts, compare_systems=off)
     assert "base model with 3 cards" not in html
 
 
 def test_too_few_groups_are_said(facts: Facts) -> None:
     assert "are too few" not in render_report(facts)
     few = facts.metrics["compare_systems"] | {"groups": 6}
-    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": few}))
+    html = render_with(facts, compare_systems=few)
     assert "6 groups are too few for a verdict: with fewer than 7, no corrected p-value" in html
     few = facts.metrics["compare_systems"] | {"base.content_f1.counted_groups": 5}
-    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": few}))
+    html = render_with(facts, compare_systems=few)
     assert "5 groups are too few" in html, "of a primary score"
 
 
 def test_groups_that_a_few_topics_fill_are_said(facts: Facts) -> None:
     assert "even groups" not in render_report(facts)
     uneven = facts.metrics["compare_systems"] | {"groups.effective": 8.3}
-    html = render_report(replace(facts, metrics=facts.metrics | {"compare_systems": uneven}))
+    html = render_with(facts, compare_systems=uneven)
     assert "worth 8 even groups: the intervals may be too narrow." in html
 
 
