@@ -96,47 +96,29 @@ def test_a_stage_that_leaves_an_output_as_it_was_fails() -> None:
     assert caught.value.code == 0
 
 
-LOCKED = "stages: {clean: {cmd: x, outs: [{path: out.csv, md5: ab12}]}}"
-
-
-@pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of DVC's cache that LOCKED names."""
+@pytest.mark.parametrize(
+    ("in_cache", "here", "restorable"),
+    [
+        (True, False, True),
+        (False, False, False),  # in a new clone, which never had them
+        (True, True, False),  # as DVC keeps outputs that persist
+    ],
+)
+def test_a_failed_stage_says_how_outputs_come_back_that_only_the_cache_has(
+    in_cache: bool, here: bool, restorable: bool,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     monkeypatch.setattr(dvc_cache, "objects", lambda: tmp_path)
-    path = dvc_cache.object_path("ab12")
-    path.parent.mkdir()
-    path.touch()
-    return path
-
-
-def test_a_failed_stage_says_how_the_outputs_that_dvc_removed_come_back(
-    cached: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
     monkeypatch.setenv("DVC_STAGE", "clean")
-    Path("dvc.lock").write_text(LOCKED)
+    Path("dvc.lock").write_text("stages: {clean: {cmd: x, outs: [{path: out.csv, md5: ab12}]}}")
+    if in_cache:
+        cached = dvc_cache.object_path("ab12")
+        cached.parent.mkdir()
+        cached.touch()
+    if here:
+        Path("out.csv").touch()
     with pytest.raises(SystemExit):
         failing(InputError("no data"))
-    error, remedy = capfd.readouterr().err.splitlines()
-    assert error == "clean: no data" and "dvc checkout brings them back" in remedy
-
-
-def test_a_failed_stage_of_a_new_clone_names_no_outputs_that_it_never_had(
-    cached: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    cached.unlink()
-    monkeypatch.setenv("DVC_STAGE", "clean")
-    Path("dvc.lock").write_text(LOCKED)
-    with pytest.raises(SystemExit):
-        failing(InputError("no data"))
-    assert capfd.readouterr().err == "clean: no data\n"
-
-
-def test_a_failed_stage_whose_outputs_persist_has_one_line(
-    cached: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DVC_STAGE", "clean")
-    Path("dvc.lock").write_text(LOCKED)
-    Path("out.csv").touch()
-    with pytest.raises(SystemExit):
-        failing(InputError("no data"))
-    assert capfd.readouterr().err == "clean: no data\n"
+    error, *remedy = capfd.readouterr().err.splitlines()
+    assert error == "clean: no data" and len(remedy) == restorable
+    assert all("dvc checkout brings them back" in line for line in remedy)
