@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_every_rule_answers_validation_and_test_in_the_order_of_the_cards(project: Path) -> None:
+def test_every_rule_answers_and_is_scored_in_the_order_of_the_cards(project: Path) -> None:
     baselines.main()
     table = pq.read_table(baselines.PREDICTIONS)
     assert table.schema.names == ["system", "split", *SCHEMA.names]
@@ -60,11 +58,6 @@ def test_every_rule_answers_validation_and_test_in_the_order_of_the_cards(projec
     assert answers["nearest_card"] == "Marfan syndrome is inherited in a dominant manner."
     assert answers["nearest_card_renamed"] == "Turner syndrome is inherited in a dominant manner."
     assert answers["fill_in"] == "Turner syndrome is inherited in a dominant manner."
-
-
-@pytest.mark.slow
-def test_the_chosen_sentence_and_the_scores_can_be_read(project: Path) -> None:
-    baselines.main()
     metrics = json.loads(baselines.METRICS.read_text(encoding="utf-8"))
     assert metrics["sentence.inheritance"] == "{name} is inherited in a dominant manner."
     assert metrics["fill_in.test.rougeL"] == 1 and metrics["fill_in.test.perplexity"] is None
@@ -83,9 +76,3 @@ def test_no_training_cards_are_one_clear_error(project: Path) -> None:
     write_split("train", ())
     with pytest.raises(InputError, match=r"has no cards: raise split.shares.train"):
         baselines.main()
-
-
-@pytest.mark.slow
-def test_no_model_library_is_imported() -> None:
-    code = "import sys, stages.baselines; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=PARAMS.parent).returncode == 0

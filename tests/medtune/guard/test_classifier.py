@@ -1,7 +1,5 @@
 """The guard's assessments, its file and its encoder."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,12 +161,3 @@ def test_a_kind_is_the_one_with_the_highest_score() -> None:
     assert kinds.likeliest(weights[1])[0] == "stroke"
     name, probability = kinds.likeliest(np.zeros(DIMENSIONS))
     assert name == "stroke" and probability == pytest.approx(1 / (1 + np.exp(-0.1)), abs=1e-3)
-
-
-@pytest.mark.slow
-def test_the_guard_needs_no_torch() -> None:
-    code = (
-        "import sys, medtune.guard.classifier as g; g.encoded_questions(['a']); "
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

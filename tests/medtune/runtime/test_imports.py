@@ -20,28 +20,22 @@ add_adapter(load_base("fp32", folder=Path(sys.argv[1])), load_params("train"), s
 import medtune.training.loop
 """,
     "baselines": """
+import stages.baselines
 from medtune.config.loading import load_params
 from medtune.scoring.answer_counts import TextCounter
 
 TextCounter(use_stemmer=True)("one", "two", "three")
 """,
-    "memory of a run": """
-from pathlib import Path
-from medtune.config.loading import read_yaml, validate
-from medtune.preflight.checks import evaluate_bytes, train_bytes
-from medtune.preflight.memory import Batches, Decoder
+    "guard": """
+from medtune.guard.classifier import encoded_questions
 
-params = validate(read_yaml(Path("params.yaml")))
-decoder = Decoder(64, 128, 2, 64, 32, 1000, tied=True, stored_bytes=4)
-batches = Batches(293, 133, 40, 605, 285, 24, 44)
-train_bytes(decoder, params.train, batches, gpu=False, half=False)
-evaluate_bytes(decoder, params, batches, gpu=False, half=False)
+encoded_questions(["a"])
 """,
 }
 UNUSED = {
     "train": ["bitsandbytes"],
-    "baselines": ["scipy", "sklearn"],
-    "memory of a run": ["torch", "transformers"],
+    "baselines": ["scipy", "sklearn", "torch"],
+    "guard": ["torch"],
 }
 
 
