@@ -267,21 +267,6 @@ def test_bad_input_is_one_line_and_one_command_restores_everything(
     assert state(project) == before and (project / "dvc.lock").read_bytes() == lock
 
 
-def test_bad_data_is_one_line_and_leaves_the_records_as_they_were(project: Path) -> None:
-    raw, records = project / "data/raw/smoke_cards.csv", project / "data/clean/records.parquet"
-    cards, before = raw.read_bytes(), records.read_bytes()
-    raw.unlink()
-    raw.write_bytes(b"question,answer,kind,topic\nWhat?,This.,a,b\nWhy?\n")
-    try:
-        done = attempt(project, "dvc", "repro", "-s", "clean")
-        assert done.returncode != 0
-        assert "Traceback" not in done.stderr
-        assert "smoke_cards.csv, line 3" in done.stderr
-        assert records.read_bytes() == before
-    finally:
-        raw.write_bytes(cards)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stage_writes_the_same_bytes_again_from_its_deps_alone(
     project: Path, name: str, tmp_path: Path

@@ -28,6 +28,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (("gguf", "--type", "q9_k"), "llama.cpp has no type q9_k: name another one, such as q4"),
         (("gguf", "params.yaml"), "params.yaml is in the way: name a folder or a new file ending"),
+        (("space", "params.yaml"), "params.yaml is a file: name a folder"),
+        (("space", "--adapter", "a"), "--adapter must be owner/name or owner/name@revision, got a"),
+        (("space", "--base", "a/b/c"), "--base must be owner/name or owner/name@revision, got a/b"),
+        (("space", "new"), "models/adapter/adapter_config.json is missing: run dvc repro train"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

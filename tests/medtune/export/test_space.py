@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
@@ -33,8 +33,6 @@ from tests.waiting import until
 
 QUESTION = "What is gout?"
 LOCKS = ("params.yaml", "requirements.txt", "requirements-app.txt", "LICENSE")
-Run = Callable[..., int]
-Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -129,34 +127,6 @@ def test_the_page_downloads_what_its_settings_name(
     assert local({"repository": "me/adapter"}, tmp_path) == Path("/downloaded")
     assert local({"repository": "org/base", "revision": "0f"}, tmp_path) == Path("/downloaded")
     assert asked == [("me/adapter", None), ("org/base", "0f")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("full",), "contains notes.txt, which was not written by medtune export space: name an"),
-        (("params.yaml",), "params.yaml is a file: name a folder"),
-        (("new", "--adapter", "mine"), "--adapter must be owner/name or owner/name@revision, got"),
-        (("new", "--base", "a/b/c"), "--base must be owner/name or owner/name@revision, got a/b"),
-        (("new",), "models/adapter/adapter_config.json is missing: run dvc repro train"),
-    ],
-)
-def test_what_cannot_be_exported_is_one_line(
-    arguments: tuple[str, ...],
-    line: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    medtune: Run,
-    capsys: Output,
-) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    Path("full").mkdir()
-    Path("full/notes.txt").touch()
-    assert medtune("export", "space", *arguments) == 1
-    problem = capsys.readouterr().err
-    assert line in problem and problem.count("\n") == 1
-    assert not Path("new").exists()
 
 
 def installed_by(requirements: list[str]) -> set[str]:
