@@ -65,22 +65,12 @@ def test_an_adapter_of_quantised_weights_is_measured_on_the_full_ones(
     assert largest > 0.01
 
 
-@pytest.mark.parametrize(
-    "prompt_format",
-    [
-        PromptFormat("chat", SYSTEM),
-        PromptFormat("chat", None),
-        PromptFormat("question_answer", 'Say "no".\nThen stop.'),
-        PromptFormat("question_answer", None),
-    ],
-    ids=lambda format: f"{format.prompt_style}-{bool(format.system_prompt)}",
-)
 def test_transformers_alone_makes_the_prompts_of_the_training(
-    prompt_format: PromptFormat, make_run: MakeRun, tokenizer: Any
+    make_run: MakeRun, tokenizer: Any
 ) -> None:
-    encoder = PromptEncoder(tokenizer, prompt_format)
+    encoder = PromptEncoder(tokenizer, PromptFormat("chat", SYSTEM))
     trained = [encoder.question_ids(question) for question in QUESTIONS]
-    make_run(prompt_format=prompt_format)
+    make_run()
     export_merged(Path(), OUT)
     loaded = AutoTokenizer.from_pretrained(OUT)
     for question, ids in zip(QUESTIONS, trained, strict=True):

