@@ -244,11 +244,8 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(
     assert output.count("\n") == 1 and f"run dvc repro {stage}" in output
 
 
-@pytest.mark.parametrize("port", [None, "99999"])
-def test_a_port_in_use_or_out_of_range_is_one_line(
-    folder: Path, address: str, port: str | None
-) -> None:
-    server = start(folder, "--port", port or address.split(":")[-1])
+def test_a_port_in_use_is_one_line(folder: Path, address: str) -> None:
+    server = start(folder, "--port", address.split(":")[-1])
     output, _ = server.communicate(timeout=60)
     assert server.returncode == 1
     assert output.count("\n") == 1 and "choose another --port" in output

@@ -9,7 +9,6 @@ import pytest
 from medtune.cards import auto_reader
 from medtune.cards.readers import read_records
 from medtune.cards.records import Record
-from medtune.config.loading import load_params
 from medtune.config.schema import Columns
 from medtune.runtime.errors import InputError
 from tests.medtune.cards.test_readers import choose
@@ -249,7 +248,3 @@ def test_a_column_that_is_missing_for_want_of_a_header_gets_a_hint(tmp_path: Pat
 def test_two_columns_for_one_part_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="may be the answer, 'answer', 'response': choose with"):
         read(tmp_path, {"question": "Q?", "answer": "A.", "response": "B."})
-
-
-def test_the_shipped_reader_is_auto() -> None:
-    assert load_params("clean").reader == "auto"

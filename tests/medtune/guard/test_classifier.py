@@ -8,7 +8,6 @@ import pytest
 
 from medtune.content.encoder import DIMENSIONS
 from medtune.guard.classifier import (
-    MAX_CHARACTERS,
     Assessment,
     Guard,
     Kernel,
@@ -127,7 +126,6 @@ def test_any_text_is_a_question(question: str) -> None:
         encoded_questions([question]), encoded_questions([question + " " * 9])
     )
     assert np.isfinite(encoded_questions([question])).all()
-    assert MAX_CHARACTERS < 1000
 
 
 def test_after_distress_no_question_of_the_conversation_is_outside_medicine() -> None:
