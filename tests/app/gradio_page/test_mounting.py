@@ -73,16 +73,14 @@ UNNEEDED = (
 )
 
 
-def test_what_the_page_does_not_need_is_not_there(serve_page: Any, batch: Any) -> None:
+def test_what_the_page_does_not_need_and_files_outside_it_are_not_served(
+    serve_page: Any, batch: Any
+) -> None:
     client = serve_page(batch, batch)
     for method, path in UNNEEDED:
         response = client.request(method, path, content=b"x")
         assert response.status_code == 404, path
         assert response.json()["error"]["message"] == "there is nothing here", path
-
-
-def test_files_outside_the_page_are_not_served(serve_page: Any, batch: Any) -> None:
-    client = serve_page(batch, batch)
     for path in (
         "/assets/../../page.py",
         "/static/%2e%2e/%2e%2e/params.yaml",
@@ -91,17 +89,13 @@ def test_files_outside_the_page_are_not_served(serve_page: Any, batch: Any) -> N
         assert client.get(path).status_code in (403, 404), path
 
 
-def test_a_broken_event_is_refused(serve_page: Any, batch: Any) -> None:
+def test_an_event_that_is_broken_or_has_other_values_is_refused_and_not_logged(
+    serve_page: Any, batch: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     client = serve_page(batch, batch)
     headers = {"content-type": "application/json"}
     for body in (b"", b"{}", b"[]", b'{"data": [], "session_hash": "x"}'):
         assert 400 <= client.post(JOIN, content=body, headers=headers).status_code < 500, body
-
-
-def test_an_event_with_other_values_is_refused_and_not_logged(
-    serve_page: Any, batch: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
-    client = serve_page(batch, batch)
     for number in range(40):
         event = {"data": ["secret"] * 9, "fn_index": number, "session_hash": "x"}
         assert client.post(JOIN, json=event).status_code == 400

@@ -258,8 +258,6 @@ def test_published_sweep_has_known_keys_distinct_names_and_its_preset_first(name
     assert preset.sweep[0].items() <= preset.values.items()
     experiments = [command[4] for command in presets.queue_commands(preset)]
     assert len(set(experiments)) == len(experiments)
-    for experiment in experiments:
-        subprocess.run(["git", "check-ref-format", f"refs/exps/{experiment}"], check=True)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
