@@ -20,3 +20,12 @@ def random_model(kind: str, **options: Any) -> Any:
     }
     config = AutoConfig.for_model(kind, **sizes | options)
     return AutoModelForCausalLM.from_config(config).eval()
+
+
+def as_if_trained(model: Any) -> Any:
+    """Sets the B matrices of a new adapter, which are zero and leave A without a gradient."""
+    generator = torch.Generator().manual_seed(2)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(generator=generator, std=0.1)
+    return model

@@ -17,7 +17,6 @@ import httpx
 import numpy as np
 import openai
 import pytest
-import torch
 
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
@@ -27,6 +26,7 @@ from medtune.guard.classifier import Guard, Kernel, Kinds
 from medtune.modeling.adapters import add_adapter, load_adapter, save_adapter
 from medtune.modeling.loading import load_base, load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from tests.tiny_models import as_if_trained
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -44,11 +44,7 @@ def folder(base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathF
     (project / "models").mkdir()
     (project / "models/base").symlink_to(base_folder)
     (project / "params.yaml").symlink_to(ROOT / "params.yaml")
-    model = add_adapter(load_base(folder=base_folder), load_params("train"), seed=1)
-    generator = torch.Generator().manual_seed(0)
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            weight.data.normal_(generator=generator, std=0.1)
+    model = as_if_trained(add_adapter(load_base(folder=base_folder), load_params("train"), seed=1))
     encoder = PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
     save_adapter(model, encoder, project / "models/adapter")
     nothing = Kernel.pack(

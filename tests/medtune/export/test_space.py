@@ -29,6 +29,7 @@ from medtune.export.space_app import local
 from medtune.modeling.adapters import add_adapter, save_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from tests.tiny_models import as_if_trained
 from tests.waiting import until
 
 QUESTION = "What is gout?"
@@ -44,10 +45,7 @@ def project(
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     shutil.copytree(base_folder, "models/base")
-    model = add_adapter(load_base(), load_params("train"), seed=1)
-    for weight in model.parameters():
-        if weight.requires_grad:
-            weight.data += 0.05
+    model = as_if_trained(add_adapter(load_base(), load_params("train"), seed=1))
     save_adapter(model, PromptEncoder(tokenizer, PromptFormat("chat", "You are a tutor.")))
     return tmp_path
 

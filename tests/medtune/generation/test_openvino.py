@@ -15,7 +15,7 @@ from medtune.modeling.adapters import load_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
-from tests.tiny_models import random_model
+from tests.tiny_models import as_if_trained, random_model
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(update={"max_new_tokens": 12})
 PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
@@ -88,11 +88,7 @@ def adapter(base_folder: Path, tmp_path: Path) -> Path:
 
     torch.manual_seed(1)
     config = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
-    adapted = get_peft_model(load_base(folder=base_folder), config)
-    for name, weight in adapted.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(weight)
-    adapted.save_pretrained(tmp_path)
+    as_if_trained(get_peft_model(load_base(folder=base_folder), config)).save_pretrained(tmp_path)
     return tmp_path
 
 

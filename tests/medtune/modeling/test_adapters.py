@@ -13,7 +13,7 @@ from medtune.modeling.adapters import FILES, add_adapter, first_weights, load_ad
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
-from tests.tiny_models import random_model
+from tests.tiny_models import as_if_trained, random_model
 
 PARAMS: Train = load_params("train")
 BATCH = torch.tensor([[1, 5, 9, 13]])
@@ -21,13 +21,7 @@ BATCH = torch.tensor([[1, 5, 9, 13]])
 
 @pytest.fixture
 def trained(base_folder: Path) -> Any:
-    """An adapter whose B matrices, zero at the start, are set to something."""
-    model = add_adapter(load_base(folder=base_folder), PARAMS, seed=1)
-    generator = torch.Generator().manual_seed(0)
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            weight.data.normal_(generator=generator, std=0.1)
-    return model.eval()
+    return as_if_trained(add_adapter(load_base(folder=base_folder), PARAMS, seed=1)).eval()
 
 
 def save(model: Any, tokenizer: Any, folder: Path, style: str = "chat") -> None:

@@ -23,6 +23,7 @@ from medtune.modeling.adapters import add_adapter
 from medtune.modeling.collation import Spans
 from medtune.modeling.loading import load_base
 from medtune.training.loop import Rows, train
+from tests.tiny_models import as_if_trained
 
 # Of the largest value of a tensor: a gradient near zero is a sum of terms that cancel, and rounds
 # with the size of the terms, not with its own.
@@ -44,12 +45,8 @@ Row = tuple[list[int], int]
 
 @pytest.fixture(scope="module")
 def model(base_folder: Path) -> Any:
-    """With B matrices that are not zero, as they are at the start: A would have no gradient."""
-    model = add_adapter(load_base("fp32", folder=base_folder), PARAMS, seed=1)
-    generator = torch.Generator().manual_seed(0)
-    for weight in trained(model).values():
-        weight.data.normal_(generator=generator, std=0.1)
-    return model.train()
+    adapted = add_adapter(load_base("fp32", folder=base_folder), PARAMS, seed=1)
+    return as_if_trained(adapted).train()
 
 
 def trained(model: Any) -> dict[str, torch.Tensor]:

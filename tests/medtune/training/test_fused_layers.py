@@ -15,7 +15,7 @@ from medtune.modeling.onednn import packed_weights
 from medtune.modeling.token_losses import SupervisedLoss
 from medtune.training import fused_layers as fused
 from medtune.training.fused_layers import WORTH_COMPILING, fused_layers
-from tests.tiny_models import random_model
+from tests.tiny_models import as_if_trained, random_model
 
 SHORT, LONG = 1, int(WORTH_COMPILING)  # tokens of a run
 ROWS = [[5, 6, 7, 8, 9, 10], [5, 6, 11, 12, 13], [5, 6, 14, 15]]
@@ -42,13 +42,8 @@ def learned(
 
 
 def adapted(base: Any = None, **changed: Any) -> Any:
-    base = base or random_model("llama")
-    model = add_adapter(base, load_params("train").model_copy(update=changed), 42)
-    torch.manual_seed(2)
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:  # zero at first, and then A has no gradient
-            weight.data.normal_(0, 0.1)
-    return model
+    params = load_params("train").model_copy(update=changed)
+    return as_if_trained(add_adapter(base or random_model("llama"), params, 42))
 
 
 @pytest.fixture
