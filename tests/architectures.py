@@ -26,6 +26,7 @@ from medtune.modeling.forward import row_logits
 from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.token_losses import supervised_losses
 from medtune.runtime.errors import InputError
+from tests.tiny_models import by_transformers
 
 KINDS = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 # fmt: off
@@ -274,27 +275,12 @@ def step_by_step(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
 def differs_from_generate(model: Any) -> str:
     """Says whether transformers itself answers in another way than its forward pass."""
     try:
-        answers = [by_transformers(model, prompt) for prompt in PROMPTS]
+        answers = [by_transformers(model, prompt, PARAMS, {-1}) for prompt in PROMPTS]
     except Exception as error:
         return f"transformers cannot answer with so small a model ({first_line(error)})"
     if answers != [step_by_step(model, prompt, {-1}) for prompt in PROMPTS]:
         return "`generate` of transformers differs from its own forward pass"
     return ""
-
-
-def by_transformers(model: Any, prompt: list[int]) -> list[int]:
-    ids = torch.tensor([prompt])
-    model.generation_config.forced_eos_token_id = None  # BART would end at the longest length
-    output = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=PARAMS.max_new_tokens,
-        do_sample=False,
-        repetition_penalty=PARAMS.repetition_penalty,
-        eos_token_id=[-1],  # none
-        pad_token_id=0,
-    )
-    return output[0, len(prompt) :].tolist()
 
 
 def first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from medtune.config.schema import Evaluate
 from medtune.generation.generate import generate
 from medtune.generation.kv_cache import SharedPrefixCache
 from medtune.modeling.loading import load_base
-from tests.tiny_models import random_model
+from tests.tiny_models import random_model, some_ends
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
@@ -82,9 +82,7 @@ def drive(
 
 
 def ends(model: Any) -> set[int]:
-    """Tokens that end the answers of a random model at different steps."""
-    free = generate(model, PROMPTS, PARAMS, {-1})
-    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
+    return some_ends(model, PROMPTS, PARAMS)
 
 
 @pytest.mark.slow

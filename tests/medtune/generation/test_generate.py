@@ -17,7 +17,7 @@ from medtune.modeling.loading import load_base
 from medtune.modeling.logit_checks import enable_prefix_sharing
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.modeling.token_losses import summed_losses
-from tests.tiny_models import random_model
+from tests.tiny_models import by_transformers, random_model, some_ends
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(
     # The penalty keeps a random model from repeating one token for ever.
@@ -33,30 +33,14 @@ def model(base_folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def ends(model: Any) -> set[int]:
-    """Tokens that end the answers of a random model at different steps."""
-    free = generate(model, PROMPTS, PARAMS, {-1})
-    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
-
-
-def by_transformers(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
-    ids = torch.tensor([prompt])
-    output = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=12,
-        do_sample=False,
-        repetition_penalty=9.0,
-        eos_token_id=list(ends),
-        pad_token_id=0,
-    )
-    return output[0, len(prompt) :].tolist()
+    return some_ends(model, PROMPTS, PARAMS)
 
 
 @pytest.mark.slow
 def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
     model: Any, ends: set[int]
 ) -> None:
-    expected = [by_transformers(model, prompt, ends) for prompt in PROMPTS]
+    expected = [by_transformers(model, prompt, PARAMS, ends) for prompt in PROMPTS]
     assert generate(model, PROMPTS, PARAMS, ends) == expected
     assert len({len(ids) for ids in expected}) > 2
 
@@ -65,7 +49,7 @@ def test_greedy_answers_equal_those_of_transformers_one_at_a_time(
 def test_a_prompt_may_have_one_token_and_a_pass_of_its_own(model: Any, ends: set[int]) -> None:
     long = [*range(100, 200)] * 30  # too many tokens for a pass with another prompt
     for prompts in ([[5]], [[5], [6]], [long, [5], [6]]):
-        expected = [by_transformers(model, prompt, ends) for prompt in prompts]
+        expected = [by_transformers(model, prompt, PARAMS, ends) for prompt in prompts]
         assert generate(model, prompts, PARAMS, ends) == expected
 
 
@@ -77,7 +61,7 @@ def test_prompts_may_share_a_prefix_and_one_may_be_the_prefix_of_another(
     shared = list(range(100, 100 + prefix))
     prompts = [shared + [n + i for i in range(1 + 3 * n % 8)] for n in range(12)]
     prompts += [[*shared, 0, 5], [*shared, 0, 5, 6, 7]]
-    expected = [by_transformers(model, prompt, ends) for prompt in prompts]
+    expected = [by_transformers(model, prompt, PARAMS, ends) for prompt in prompts]
     assert generate(model, prompts, PARAMS, ends) == expected
 
 
@@ -90,7 +74,7 @@ def test_models_with_local_attention_answer_as_in_transformers(
     kind: str, options: dict[str, Any]
 ) -> None:
     model = random_model(kind, **options)
-    expected = [by_transformers(model, prompt, {-1}) for prompt in PROMPTS]
+    expected = [by_transformers(model, prompt, PARAMS, {-1}) for prompt in PROMPTS]
     assert generate(model, PROMPTS, PARAMS, {-1}) == expected
     assert len({tuple(ids) for ids in expected}) > 10
 

@@ -15,7 +15,7 @@ from medtune.modeling.adapters import load_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
-from tests.tiny_models import as_if_trained, random_model
+from tests.tiny_models import as_if_trained, random_model, some_ends
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(update={"max_new_tokens": 12})
 PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
@@ -24,12 +24,6 @@ PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
 @pytest.fixture
 def encoder(tokenizer: Any) -> PromptEncoder:
     return PromptEncoder(tokenizer, PromptFormat("chat", None))
-
-
-def some_ends(model: Any, params: Evaluate) -> set[int]:
-    """Tokens that end the answers of a random model at different steps."""
-    free = generate(model, PROMPTS, params, {-1})
-    return {free[n][n % 12] for n in range(0, len(PROMPTS), 3)}
 
 
 @pytest.mark.slow
@@ -56,7 +50,7 @@ def test_greedy_answers_equal_those_of_the_engine_medtune(
     )
     model = random_model(kind)
     monkeypatch.setattr(openvino, "load_base", lambda precision: model)
-    ends = some_ends(model, params)
+    ends = some_ends(model, PROMPTS, params)
     expected = generate(model, PROMPTS, params, ends)
     answers = answer_all(encoder, PROMPTS, params, 0, ends)
     assert [answer.text for answer in answers] == [encoder.decode(ids) for ids in expected]
