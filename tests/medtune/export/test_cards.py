@@ -18,6 +18,7 @@ from medtune.config.loading import load_params
 from medtune.config.schema import Columns
 from medtune.export.cards import COLUMNS, export, read_cards, write_spreadsheet
 from medtune.runtime.errors import InputError
+from tests.fetching import tree
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ("=1+1", "-5 °C or less", 'say "µg", β\nand ≥', "plain", "a\u2028b", "'quoted'")
@@ -87,11 +88,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
 def read_back(folder: str) -> set[tuple[str | None, str | None, str, str]]:
     columns = Columns(question="question", answer="answer", kind="kind", topic="topic")
     clean = load_params("clean").model_copy(update={"reader": "columns", "columns": columns})
@@ -150,14 +146,14 @@ def test_a_card_of_several_rows_has_the_length_of_the_longest(project: Path) -> 
 
 @pytest.mark.slow
 def test_pictures_and_tables_are_there_and_the_same_bytes_each_time(exported: Path) -> None:
-    first = contents(Path("exports"))
+    first = tree(Path("exports"))
     names = {name.partition("/")[2].partition(".")[0] for name in first if "figures/" in name}
     assert names == FIGURES
     assert sum(name.startswith("tables/") for name in first) == 10
     rows = first["tables/dropped_rows.csv"].decode("utf-8-sig").splitlines()
     assert rows == ['"question","reason"', '"\'=2","empty_answer"']
     export(Path("exports"))
-    assert contents(Path("exports")) == first
+    assert tree(Path("exports")) == first
 
 
 @pytest.mark.slow
@@ -189,10 +185,10 @@ def test_only_cells_that_begin_like_formulas_get_an_apostrophe(tmp_path: Path) -
 def test_a_file_beside_an_earlier_export_is_left_alone(project: Path) -> None:
     export(Path("exports"))
     Path("exports/mine.txt").write_text("mine")
-    before = contents(project)
+    before = tree(project)
     with pytest.raises(InputError, match=r"contains mine\.txt, which was not written by"):
         export(Path("exports"))
-    assert contents(project) == before
+    assert tree(project) == before
 
 
 @pytest.mark.slow
@@ -201,9 +197,9 @@ def test_an_empty_folder_is_taken_and_a_missing_split_is_one_line(project: Path)
     export(Path("else/where"))
     assert Path("else/where/README.txt").exists()
     Path("data/split/test.parquet").unlink()
-    before = contents(project)
+    before = tree(project)
     with pytest.raises(
         InputError, match=r"^data/split/test.parquet is missing: run dvc repro split$"
     ):
         export(Path("else/where"))
-    assert contents(project) == before
+    assert tree(project) == before

@@ -29,6 +29,7 @@ from medtune.export.space_app import local
 from medtune.modeling.adapters import add_adapter, save_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from tests.fetching import tree
 from tests.tiny_models import as_if_trained
 from tests.waiting import until
 
@@ -72,11 +73,10 @@ def test_the_folder_says_what_a_space_needs_to_know(project: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_the_folder_is_replaced_and_its_bytes_stay_the_same(project: Path) -> None:
     export(project / "space", None, None)
-    first = {path: path.read_bytes() for path in (project / "space").rglob("*") if path.is_file()}
+    first = tree(project / "space")
     (project / "space/medtune/old.py").touch()
     export(project / "space", None, None)
-    second = {path: path.read_bytes() for path in (project / "space").rglob("*") if path.is_file()}
-    assert first == second
+    assert first == tree(project / "space")
 
 
 @pytest.mark.slow

@@ -8,16 +8,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from medtune.runtime.errors import InputError
 from medtune.sources.conversion import INDEX, write_checkpoint, write_random_llama
+from tests.fetching import tree
 
 
 @pytest.fixture
 def fetched(tmp_path: Path) -> Path:
     write_random_llama(tmp_path / "fetched")
     return tmp_path / "fetched"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def refusal(fetched: Path) -> str:
@@ -34,8 +31,8 @@ def edit(path: Path, **changes: object) -> None:
 def test_random_model_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         write_random_llama(tmp_path / name, seed=seed, num_hidden_layers=1)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    differing = contents(tmp_path / "a").items() - contents(tmp_path / "c").items()
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    differing = tree(tmp_path / "a").items() - tree(tmp_path / "c").items()
     assert [name for name, _ in differing] == ["model.safetensors"]
 
 
@@ -85,9 +82,9 @@ def test_impossible_random_model_is_refused(
 def test_safetensors_are_taken_as_they_are_and_nothing_unsafe_with_them(fetched: Path) -> None:
     for name in ("pytorch_model.bin", "modeling_own.py", "README.md"):
         (fetched / name).write_text("x")
-    expected = contents(fetched)
+    expected = tree(fetched)
     write_checkpoint(fetched, fetched.with_name("out"))
-    taken = contents(fetched.with_name("out"))
+    taken = tree(fetched.with_name("out"))
     assert sorted(taken) == [
         "chat_template.jinja",
         "config.json",
@@ -105,7 +102,7 @@ def test_no_path_of_the_machine_and_no_private_mode_remain(fetched: Path) -> Non
     (fetched / "model.safetensors").chmod(0o600)
     out = fetched.with_name("out")
     write_checkpoint(fetched, out)
-    assert not any(b"/home/me" in content for content in contents(out).values())
+    assert not any(b"/home/me" in content for content in tree(out).values())
     assert {path.stat().st_mode & 0o777 for path in out.iterdir()} == {0o644}
     AutoModelForCausalLM.from_pretrained(out)
 
@@ -137,7 +134,7 @@ def test_older_vocabulary_becomes_tokenizer_json(fetched: Path) -> None:
     write_checkpoint(fetched, fetched.with_name("out"))
     tokenizer = AutoTokenizer.from_pretrained(fetched.with_name("out"))
     assert tokenizer("ab").input_ids == [2]
-    assert b"is_local" not in contents(fetched.with_name("out"))["tokenizer_config.json"]
+    assert b"is_local" not in tree(fetched.with_name("out"))["tokenizer_config.json"]
 
 
 def test_broken_configuration_is_refused(fetched: Path) -> None:

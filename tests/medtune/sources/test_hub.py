@@ -13,7 +13,7 @@ import pytest
 from medtune.runtime import paths
 from medtune.sources.hub import call_hub
 from medtune.sources.hub_address import parse_uri
-from tests.fetching import fetched, message
+from tests.fetching import fetched, message, tree
 from tests.hub_server import HubServer, git_sha1
 
 DATA = {
@@ -322,8 +322,7 @@ def saved_by_datasets(folder: Path) -> tuple[dict[str, bytes], list[dict[str, st
     rows = [{"question": f"Q{n}", "answer": f"A{n}"} for n in range(5)]
     splits = {name: datasets.Dataset.from_list(rows) for name in ("train", "test")}
     datasets.DatasetDict(splits).save_to_disk(folder)
-    names = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in names}, rows
+    return tree(folder), rows
 
 
 @pytest.mark.slow
