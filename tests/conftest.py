@@ -19,6 +19,9 @@ from tests.hub_server import HubServer, running_hub
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: more threads only wait for each other
+os.environ["DVC_NO_ANALYTICS"] = "1"
+for who in ("AUTHOR", "COMMITTER"):  # of the tests' commits, wherever they are made
+    os.environ |= {f"GIT_{who}_NAME": "medtune", f"GIT_{who}_EMAIL": "medtune@example.org"}
 # Every process that a test starts inherits this variable, and keeps it when its parent ends.
 os.environ["MEDTUNE_TEST_SESSION"] = SESSION = uuid.uuid4().hex
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")

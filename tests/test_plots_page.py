@@ -1,19 +1,16 @@
 """The page of `dvc plots show`, drawn without a network in Chromium."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import vl_convert
 
 from tests.chromium import CHROMIUM, OPTIONS
+from tests.projects import ROOT, run
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
 MARKS = """() => Object.fromEntries([...document.querySelectorAll("body > div")].map((plot) => [
   plot.id, plot.querySelectorAll("svg.marks .role-mark path").length]))"""
 
@@ -30,10 +27,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"plots/train/{name}.csv").write_text("step,loss\n10,2.5\n20,2.25\n")
     (folder / ".dvc/plots/vega.js").unlink(missing_ok=True)  # `make` may have written it here
     (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    command = [sys.executable, "-m", "dvc", "plots", "show"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(folder, "dvc", "plots", "show")
     return folder / "dvc_plots/index.html"
 
 

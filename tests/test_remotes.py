@@ -88,8 +88,6 @@ def clone(first: Path) -> Path:
     """A new clone with the remote of the first one, and an empty cache."""
     folder = first.with_name("second")
     run(first.parent, "git", "clone", "-q", "origin.git", "second")
-    run(folder, "git", "config", "user.name", "second")
-    run(folder, "git", "config", "user.email", "second@example.org")
     shutil.copy(first / ".dvc/config", folder / ".dvc/config")
     assert not (folder / "models/base").exists()
     return folder

@@ -1,7 +1,6 @@
 """Seeds as real DVC experiments, whose answers come from the cache."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,14 +8,10 @@ import pytest
 
 from medtune.commands import comparable_runs
 from medtune.commands.replicate import SEEDS
-from tests.projects import warm_environment
+from tests.projects import run
 
 pytestmark = pytest.mark.slow
 
-VARIABLES = {
-    **{f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    "DVC_NO_ANALYTICS": "1",
-}
 PARAMS = """\
 preset: tiny
 seed: 42
@@ -88,13 +83,6 @@ else:
 """
 
 
-def run(folder: Path, *command: str) -> str:
-    environment = warm_environment() | VARIABLES
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A commit with its run, whose only system without training is the base model."""
@@ -109,9 +97,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(tmp_path, "git", "add", "-A")
     run(tmp_path, "git", "commit", "-qm", "run")
     monkeypatch.chdir(tmp_path)
+<<<<<<< HEAD:tests/medtune/commands/test_comparable_runs.py
     monkeypatch.setattr(comparable_runs, "scored", lambda table: table)
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
+=======
+    monkeypatch.setattr(comparable_runs, "scored", lambda table: table)
+>>>>>>> dbe04d1 (Give all commits of the tests one identity):tests/medtune/commands/test_comparable_runs.py
     return tmp_path
 
 

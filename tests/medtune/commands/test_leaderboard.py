@@ -9,14 +9,8 @@ from medtune.commands import experiments, leaderboard
 from medtune.commands.experiments import Experiment, load_experiments
 from medtune.commands.leaderboard import BOARD, ranked
 from medtune.runtime.errors import InputError
-from tests.projects import warm_environment
+from tests.projects import ROOT, attempt, run
 
-ROOT = Path(leaderboard.__file__).parents[2]
-VARIABLES = {
-    **{f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    "DVC_NO_ANALYTICS": "1",
-    "PYTHONPATH": str(ROOT),
-}
 PARAMS = """\
 train: {lr: 1.0e-3, r: 16, per_device_train_batch_size: 8, gradient_accumulation_steps: 2,
   num_train_epochs: 1, use_dora: false, lr_scheduler_kwargs: {}}
@@ -57,15 +51,9 @@ Path("metrics/train_cost.json").write_text(json.dumps({"elapsed_s": 90.0, "devic
 """
 
 
-def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    environment = warm_environment() | VARIABLES
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
 def board(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(folder, "python", "-m", "medtune", "leaderboard", *arguments, check=False)
+    command = ["env", f"PYTHONPATH={ROOT}", "python", "-m", "medtune", "leaderboard"]
+    return attempt(folder, *command, *arguments)
 
 
 @pytest.fixture(scope="module")

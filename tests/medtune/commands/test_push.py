@@ -232,8 +232,6 @@ def test_the_card_of_an_experiment_has_its_scores(
     project: Path, hub: UploadServer, medtune: Run, facts: Facts
 ) -> None:
     run(project, "git", "init", "-q")
-    for option in ("user.name", "user.email"):
-        run(project, "git", "config", option, "someone")
     here = summary.SCORES.read_text()
     better = facts.metrics["compare_scores"] | {"rougeL.finetuned": 0.777}
     summary.SCORES.write_text(json.dumps(better))

@@ -214,8 +214,7 @@ def test_a_refused_change_says_how_to_undo_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-        subprocess.run(["git", *identity, *arguments], check=True)
+        subprocess.run(["git", *arguments], check=True)
 
     def message() -> str:
         with pytest.raises(InputError) as caught:

@@ -86,8 +86,6 @@ def project(
 
 def git_and_dvc(folder: Path) -> None:
     run(folder, "git", "init", "-qb", "main")
-    run(folder, "git", "config", "user.name", "medtune")
-    run(folder, "git", "config", "user.email", "medtune@example.org")
     (folder / ".dvc").mkdir()
     (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
     (folder / ".dvc/.gitignore").write_text("/cache\n/tmp\n")
