@@ -86,9 +86,7 @@ def project(
 
 def git_and_dvc(folder: Path) -> None:
     run(folder, "git", "init", "-qb", "main")
-    (folder / ".dvc").mkdir()
-    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
-    (folder / ".dvc/.gitignore").write_text("/cache\n/tmp\n")
+    run(folder, "dvc", "init", "-q")
     run(folder, "dvc", "repro", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "run")
