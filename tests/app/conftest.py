@@ -136,9 +136,10 @@ def build(
         key: str | None = None,
         origins: Sequence[str] = (),
         hosts: Sequence[str] = ("*",),
+        run: bool = False,
         **limits: Any,
     ) -> FastAPI:
-        engine = start(*batches, ends=encoder.end_id, run=False, **limits)
+        engine = start(*batches, ends=encoder.end_id, run=run, **limits)
         assistant = Assistant(encoder, engine, params, context, remarks)
         return create_app(assistant, key, origins, hosts)
 

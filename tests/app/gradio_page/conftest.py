@@ -1,7 +1,7 @@
 """The page's handlers over a stand-in engine, called as Gradio calls them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from medtune.modeling.prompts import PromptEncoder
 ANSWER = "Gout is <b>joint</b> & pain."
 ESCAPED = "<p>Gout is &lt;b&gt;joint&lt;/b&gt; &amp; pain.</p>\n"
 CARD = ("What is gout?", "A disease of <i>joints</i>.")
-ME = SimpleNamespace(session_hash="me")
+ME: Any = SimpleNamespace(session_hash="me")
 # A name stands for a component of the page.
 SETTINGS = ("temperature", "top_p", "max_new_tokens", "system_prompt")
 ASKING = Asking("question", "send", "stop", "note", "alert")
@@ -42,21 +42,14 @@ def spoken(batch: Any, encoder: PromptEncoder) -> Any:
 
 
 @pytest.fixture
-def make(build: Callable[..., Any]) -> Iterator[Callable[..., Events]]:
-    """Makes the handlers over batches; the engine is stopped after the test."""
-    engines = []
+def make(build: Callable[..., Any]) -> Callable[..., Events]:
+    """Makes the handlers over batches."""
 
     def made(*batches: Any, **settings: Any) -> Events:
-        assistant = build(*batches, **settings).state.assistant
-        engines.append((assistant.engine, batches))
-        assistant.engine.start()
+        assistant = build(*batches, run=True, **settings).state.assistant
         return Events(Conversations(assistant, NearestCards([CARD])), PAGE)
 
-    yield made
-    for engine, batches in engines:
-        for each in batches:
-            each.gate.set()
-        engine.stop()
+    return made
 
 
 def given(question: str, *settings: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +18,10 @@ from app.guard_remarks import Remarks
 from medtune.guard.notices import notice
 from medtune.judging.vote_file import OWN_QUESTION, Vote, read_votes
 from medtune.modeling.prompts import PromptEncoder
+from tests.app.gradio_page.conftest import ME
 
 PAIRS = [Pair(f"{n}", "sign", f"Why <{n}>?", f"by base {n}", f"by tuned {n}") for n in range(3)]
 PARTS = BlindTestParts(*BlindTestParts._fields)  # a name stands for a component
-ME: Any = SimpleNamespace(session_hash="me")
 
 
 @pytest.fixture(autouse=True)
@@ -30,20 +30,15 @@ def votes_may_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(build: Callable[..., Any], tmp_path: Path) -> Iterator[Callable[..., BlindTest]]:
-    """Makes the handlers over batches; the engine is stopped after the test."""
-    engines = []
+def make(build: Callable[..., Any], tmp_path: Path) -> Callable[..., BlindTest]:
+    """Makes the handlers over batches."""
 
     def made(*batches: Any, pairs: list[Pair] = PAIRS, **settings: Any) -> BlindTest:
-        assistant = build(*batches, **settings).state.assistant
-        engines.append(assistant.engine)
-        assistant.engine.start()
+        assistant = build(*batches, run=True, **settings).state.assistant
         conversations = Conversations(assistant, NearestCards([]))
         return BlindTest(conversations, pairs, "digest", PARTS, tmp_path / "votes.jsonl")
 
-    yield made
-    for engine in engines:
-        engine.stop()
+    return made
 
 
 def test_a_vote_that_comes_with_the_pair_was_meant_for_the_one_before(
