@@ -1,6 +1,5 @@
 """The wheel: what it holds, and the command line of a machine that has nothing else."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import copy_project
+from tests.projects import ROOT, attempt, copy_project, run
 
-ROOT = Path(__file__).parents[1]
 IN_A_WHEEL = (".css", ".html", ".jinja", ".js", ".py", ".toml", ".txt")
 pytestmark = pytest.mark.slow
 
@@ -24,8 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     (clone / "app/web/dist/assets").mkdir(parents=True)
     (clone / "app/web/dist/assets/index.js").touch()
     pip = [sys.executable, "-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation"]
-    done = subprocess.run([*pip, "--wheel-dir", str(built), str(clone)], capture_output=True)
-    assert done.returncode == 0, done.stderr
+    run(clone, *pip, "--wheel-dir", str(built), str(clone))
     (path,) = built.glob("medtune-*.whl")
     return zipfile.ZipFile(path)
 
@@ -50,13 +47,8 @@ def test_the_installed_command_line_has_the_chat(wheel: zipfile.ZipFile, tmp_pat
     wheel.extractall(tmp_path / "installed")
 
     def medtune(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "medtune", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(tmp_path / "installed")},
-            capture_output=True,
-            text=True,
-        )
+        path = f"PYTHONPATH={tmp_path / 'installed'}"
+        return attempt(tmp_path, "env", path, sys.executable, "-m", "medtune", *arguments)
 
     assert "\n  chat         Serve both models with a chat page and" in medtune("--help").stdout
     assert "--cors-origin" in medtune("chat", "--help").stdout

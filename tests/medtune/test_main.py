@@ -1,6 +1,5 @@
 """The command line as a whole: instant, helpful, one line for an error that the user can fix."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.projects import ROOT, attempt
+
 COMMANDS = (
     "ask What?",
     "chat",
@@ -36,14 +36,7 @@ Output = pytest.CaptureFixture[str]
 
 
 def python(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return attempt(folder, "env", f"PYTHONPATH={ROOT}", sys.executable, "-c", code, *arguments)
 
 
 def without(packages: tuple[str, ...], module: str) -> str:

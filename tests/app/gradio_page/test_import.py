@@ -1,14 +1,14 @@
 """Importing the page's package imports Gradio, which takes most of the chat's start."""
 
 import inspect
-import subprocess
 import sys
 from pathlib import Path
 
 import gradio
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.projects import ROOT, run
+
 STUBS = """
 import sys
 opened = []
@@ -21,6 +21,5 @@ print([name for name in opened if name.endswith(".pyi")])
 
 @pytest.mark.slow
 def test_gradio_reads_and_writes_no_stubs_for_editors() -> None:
-    code = [sys.executable, "-c", STUBS]
-    assert subprocess.check_output(code, cwd=ROOT, text=True) == "True\n[]\n"
+    assert run(ROOT, sys.executable, "-c", STUBS).stdout == "True\n[]\n"
     assert Path(inspect.getfile(gradio.Chatbot)).name == "chatbot.py"  # is found again

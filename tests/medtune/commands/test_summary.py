@@ -1,5 +1,4 @@
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
 from medtune.scoring.scores import SCORES
 from tests.medtune.commands.conftest import Output, Run
+from tests.projects import run
 
 LOCK = """schema: '2.0'
 stages:
@@ -52,8 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def git(*arguments: str) -> str:
-    command = ["git", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return run(Path(), "git", *arguments).stdout.strip()
 
 
 def test_table_shows_scores_with_their_digits_and_where_they_come_from(project: Path) -> None:

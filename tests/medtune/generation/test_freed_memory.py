@@ -1,10 +1,11 @@
 """Memory that a stage has freed stays in the process, where the next tensor finds it."""
 
 import platform
-import subprocess
 import sys
 
 import pytest
+
+from tests.projects import ROOT, run
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +24,5 @@ print((psutil.Process().memory_info().rss - before) / 2**20)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is of the GNU C library")
 @pytest.mark.parametrize(("way", "least", "most"), [("keep", 100, 150), ("free", 0, 30)])
 def test_freed_memory_stays_in_the_process(way: str, least: float, most: float) -> None:
-    command = [sys.executable, "-c", KEPT, way]
-    kept = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    kept = run(ROOT, sys.executable, "-c", KEPT, way).stdout
     assert least <= float(kept) <= most

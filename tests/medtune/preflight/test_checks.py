@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ from medtune.config.loading import read_yaml, validate
 from medtune.config.schema import Params
 from medtune.preflight.checks import findings
 from medtune.runtime.errors import InputError
+from tests.projects import ROOT, run
 
-ROOT = Path(__file__).parents[3]
 LLAMA_8B = "random://llama?hidden_size=4096&intermediate_size=14336&num_attention_heads=32"
 LLAMA_8B += "&num_key_value_heads=8&num_hidden_layers="
 
@@ -112,12 +111,5 @@ def test_a_named_device_is_checked_without_loading_torch(params: Params, project
         "import sys\nfrom medtune.preflight.checks import check\ncheck('t4', False)\n"
         "print({'torch', 'transformers'} & {*sys.modules})"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=project,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    said = run(project, "env", f"PYTHONPATH={ROOT}", sys.executable, "-c", code).stdout
     assert "GiB free" in said and said.endswith("set()\n")

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -6,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medtune.runtime.imports import without
-from tests.projects import ROOT
+from tests.projects import ROOT, run
 
 PROGRAMS = {
     "train": """
@@ -61,6 +60,5 @@ def test_a_package_that_is_loaded_is_not_hidden() -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_does_not_load_what_it_has_no_use_for(name: str, base_folder: Path) -> None:
     code = f"{PROGRAMS[name]}\nimport sys\nprint(*sys.modules)"
-    command = [sys.executable, "-c", code, str(base_folder)]
-    loaded = subprocess.check_output(command, cwd=ROOT, text=True).split()
+    loaded = run(ROOT, sys.executable, "-c", code, str(base_folder)).stdout.split()
     assert not set(UNUSED[name]) & set(loaded)
