@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ruamel.yaml import YAML
 from medtune.modeling.distributed import passes_of_process
 from medtune.modeling.launch import launch
 from medtune.runtime.errors import InputError
+from tests.loopback_server import free_port
 from tests.projects import ROOT, run, warm_environment
 
 KINDS = ("", "_choices", "_general")
@@ -161,12 +161,9 @@ def test_fsdp_gives_each_process_half_of_the_weights(base_folder: Path, tmp_path
 def test_two_machines_train_together(project: Path, alone: Curves) -> None:
     """Two launchers on loopback stand for two nodes, with the example's second command."""
     one, _ = alone
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     config = YAML().load(project / "launch/two_nodes.yaml")
     config |= {"num_processes": 2, "use_cpu": True}
-    config |= {"main_process_ip": "127.0.0.1", "main_process_port": port}
+    config |= {"main_process_ip": "127.0.0.1", "main_process_port": free_port()}
     YAML().dump(config, project / "launch/two_nodes.yaml")
     set_params(project, "train", launch="two_nodes", gradient_accumulation_steps=2)
     launcher = "accelerate launch --config_file launch/two_nodes.yaml --machine_rank 1"

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.loopback_server import free_port
 from tests.projects import ENVIRONMENT, run, warm_environment
 from tests.waiting import until
 
@@ -95,9 +95,7 @@ def clone(first: Path) -> Path:
 
 def answer_of_chat(folder: Path) -> str:
     """What `medtune chat` of a folder answers over its API."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["python", "-m", "medtune", "chat", "--port", str(port)]
     server = subprocess.Popen(command, cwd=folder, env=warm_environment(), stdout=-3, stderr=-3)
     address = f"http://127.0.0.1:{port}"

@@ -1,7 +1,6 @@
 """The notebook, executed as a reader would, on the smoke preset."""
 
 import json
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import warm_python
+from tests.loopback_server import free_port
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
@@ -31,11 +31,6 @@ for command in Path({environment!r}, "bin").iterdir():
 for stamp in ("run", "app"):
     Path(".venv", stamp).touch()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def cell_with(notebook: Any, text: str) -> int:

@@ -30,6 +30,7 @@ from medtune.modeling.adapters import add_adapter, save_adapter
 from medtune.modeling.loading import load_base
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from tests.fetching import tree
+from tests.loopback_server import free_port
 from tests.tiny_models import as_if_trained
 from tests.waiting import until
 
@@ -158,8 +159,7 @@ def hide_other_packages(folder: Path, requirements: list[str]) -> None:
 @contextmanager
 def running_space(folder: Path, hiding: Path) -> Iterator[str]:
     """Starts the app_file of a Space and yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = os.environ | {
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_SERVER_NAME": "127.0.0.1",

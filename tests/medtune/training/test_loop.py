@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 from collections.abc import Callable
 from itertools import islice, pairwise
 from pathlib import Path
@@ -22,6 +21,7 @@ from medtune.runtime.errors import InputError
 from medtune.training.checkpoints import Checkpoints
 from medtune.training.history import Point
 from medtune.training.loop import Trainer, mean_loss, train
+from tests.loopback_server import free_port
 
 ROWS = {
     "input_ids": [[1, 10 + n % 5, *range(40, 44 + n % 7), 2] for n in range(40)],
@@ -245,9 +245,7 @@ def test_a_resumed_run_equals_an_undisturbed_one(
 
 def in_two_processes(work: Callable[[int], None]) -> None:
     """Calls `work` with the rank in each of two processes, which find each other on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     children = []
     for rank in range(2):
         if child := os.fork():
