@@ -119,6 +119,13 @@ def tokenizer(base_folder: Path) -> Any:
 
 
 @pytest.fixture
+def encoder(tokenizer: Any) -> Any:
+    from medtune.modeling.prompts import PromptEncoder, PromptFormat
+
+    return PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
+
+
+@pytest.fixture
 def hub_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A model hub on loopback, which is asked in place of the real one, without waits."""
     import huggingface_hub.constants

@@ -20,7 +20,7 @@ from app.limits import Limits
 from app.request_queue import Engine
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
-from medtune.modeling.prompts import ChatMessage, PromptEncoder, PromptFormat
+from medtune.modeling.prompts import ChatMessage, PromptEncoder
 
 END = 0
 
@@ -116,11 +116,6 @@ def start() -> Iterator[Callable[..., Engine]]:
         for batch in batches:
             batch.gate.set()
         engine.stop()
-
-
-@pytest.fixture
-def encoder(tokenizer: Any) -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
 
 
 @pytest.fixture

@@ -52,11 +52,6 @@ def batch(
 
 
 @pytest.fixture
-def encoder(tokenizer: Any) -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", None))
-
-
-@pytest.fixture
 def run_stage(base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Main:
     """Runs the stage on these records in each split and returns its metrics."""
     params = Path("params.yaml").read_text()

@@ -13,17 +13,12 @@ from medtune.generation.generate import generate
 from medtune.generation.openvino import answer_all
 from medtune.modeling.adapters import load_adapter
 from medtune.modeling.loading import load_base
-from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
 from tests.tiny_models import as_if_trained, random_model, some_ends
 
 PARAMS: Evaluate = load_params("evaluate").model_copy(update={"max_new_tokens": 12})
 PROMPTS = [[257, *range(n, n + 3 + n % 5)] for n in range(30, 50)]
-
-
-@pytest.fixture
-def encoder(tokenizer: Any) -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", None))
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from medtune.config.loading import load_params
 from medtune.config.schema import Evaluate
 from medtune.generation.vllm import answer_all
-from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.prompts import PromptEncoder
 from medtune.runtime.errors import InputError
 
 PARAMS: Evaluate = load_params("evaluate")
@@ -38,11 +38,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     for module in (vllm, lora, request):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return seen
-
-
-@pytest.fixture
-def encoder(tokenizer: Any) -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", None))
 
 
 def test_vllm_gets_the_same_prompts_and_stops_at_the_same_tokens(

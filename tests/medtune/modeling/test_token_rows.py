@@ -53,11 +53,6 @@ def learned(row: dict[str, Any]) -> list[tuple[list[int], list[int]]]:
     return [(ids[: span.start], ids[span.start : span.stop]) for span in spans]
 
 
-@pytest.fixture
-def encoder(tokenizer: Any) -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
-
-
 @pytest.mark.parametrize("system", [None, "Be kind."])
 @pytest.mark.parametrize("style", ["chat", "question_answer"])
 @pytest.mark.parametrize("name", FAMILIES)

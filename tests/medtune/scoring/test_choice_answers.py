@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medtune.modeling.loading import load_base
-from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from medtune.modeling.prompts import PromptEncoder
 from medtune.scoring.choice_answers import (
     BATCH,
     SCHEMA,
@@ -26,11 +26,6 @@ QUESTIONS = [
 @pytest.fixture(scope="module")
 def model(base_folder: Path) -> Any:
     return load_base(folder=base_folder)
-
-
-@pytest.fixture(scope="module")
-def encoder(tokenizer: Any) -> PromptEncoder:
-    return PromptEncoder(tokenizer, PromptFormat("chat", "Be brief."))
 
 
 def brute_force(model: Any, encoder: PromptEncoder, question: Question) -> list[float]:
