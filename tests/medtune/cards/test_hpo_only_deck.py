@@ -6,6 +6,7 @@ import pytest
 from medtune.cards.hpo_files import read_diseases, read_terms
 from medtune.cards.hpo_only_deck import MODES, QUESTIONS, disease_family, read_hpo
 from medtune.runtime.errors import InputError
+from tests.ontology_files import HEADER
 
 OBO = """format-version: 1.2
 data-version: hp/releases/2025-01-16
@@ -39,10 +40,6 @@ is_obsolete: true
 id: part_of
 name: part of
 """
-HEADER = (
-    "database_id\tdisease_name\tqualifier\thpo_id\treference\tevidence\tonset\tfrequency\tsex\t"
-    "modifier\taspect\tbiocuration"
-)
 
 
 def annotation(
