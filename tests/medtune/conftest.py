@@ -19,6 +19,14 @@ FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_
 HOSTILE = '</script></td><img src=x onerror=alert(1)>"&<!-- costs -->'
 
 
+def texts(picture: Any) -> str:
+    """What a picture says, a line for each text."""
+    from matplotlib.text import Text
+
+    picture.draw_without_rendering()
+    return "\n".join(text.get_text() for text in picture.findobj(Text))
+
+
 def flat_scores(prefix: str = "", **changes: float | None) -> dict[str, Any]:
     """Flat metrics as compare writes them, the same for each score."""
     fields = FIELDS | {"p_value": 0.0004} | changes

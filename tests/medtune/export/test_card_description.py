@@ -13,6 +13,7 @@ from medtune.export.card_description import (
     draw_sizes,
     make_tables,
 )
+from tests.medtune.conftest import texts
 
 LEAKS = ("answer", "ngram13", "question")
 METRICS = {
@@ -42,13 +43,6 @@ def make_cards(rows: Sequence[tuple[Any, ...]] = ROWS) -> pd.DataFrame:
 
 def rows_of(table: pd.DataFrame) -> list[tuple[Any, ...]]:
     return list(table.itertuples(index=False, name=None))
-
-
-def texts(picture: Any) -> str:
-    from matplotlib.text import Text
-
-    picture.draw_without_rendering()
-    return "\n".join(text.get_text() for text in picture.findobj(Text))
 
 
 @pytest.mark.slow

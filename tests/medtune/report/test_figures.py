@@ -36,6 +36,7 @@ from medtune.report.figures import (
 )
 from medtune.report.page import SECTIONS
 from medtune.scoring.scores import SCORES
+from tests.medtune.conftest import texts
 
 KIND = 'co$t of a < b & "c" -- a kind with quite a long name'
 FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
@@ -175,13 +176,6 @@ def test_undefined_scores_and_intervals_leave_a_gap(
     figure = scores(facts.metrics, 0.95)
     unclear = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert len(unclear) == 1, "no interval, no verdict"
-
-
-def texts(picture: Any) -> str:
-    from matplotlib.text import Text
-
-    picture.draw_without_rendering()
-    return "\n".join(text.get_text() for text in picture.findobj(Text))
 
 
 @pytest.mark.slow

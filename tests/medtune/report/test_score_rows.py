@@ -13,14 +13,7 @@ from medtune.report.score_rows import (
     score_rows,
 )
 from medtune.scoring.hf_evaluate_metrics import all_scores
-from medtune.scoring.scores import SCORES
-
-FIELDS = {"base": 0.2, "finetuned": 0.3, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15}
-
-
-def scores(prefix: str = "", **changes: float | None) -> dict[str, Any]:
-    fields = FIELDS | {"p_value": 0.0004} | changes
-    return {f"{prefix}{s.name}.{key}": value for s in SCORES for key, value in fields.items()}
+from tests.medtune.conftest import flat_scores as scores
 
 
 def choices(name: str, low: float, high: float) -> dict[str, Any]:
