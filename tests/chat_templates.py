@@ -9,6 +9,12 @@ from tokenizers import AddedToken
 
 from tests.chat_tokenizers import byte_level, llama32, sentencepiece, smollm2, tinyllama
 
+QUESTION = "What is gout?"
+TURNS = [
+    {"role": "user", "content": "How does Crohn's disease present? β"},
+    {"role": "assistant", "content": "With pain."},
+    {"role": "user", "content": QUESTION},
+]
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
     "{% endfor %}"

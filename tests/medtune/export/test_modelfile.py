@@ -14,14 +14,9 @@ from medtune.export.template_pieces import pieces
 from medtune.modeling.portable_template import portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.params_file import PARAMS_FILE
+from tests.chat_templates import TURNS
 from tests.chat_tokenizers import llama32, smollm2, tinyllama
 from tests.medtune.export.conftest import SYSTEM, MakeRun, write_params
-
-TURNS = [
-    {"role": "user", "content": "What is gout?"},
-    {"role": "assistant", "content": "A joint disease."},
-    {"role": "user", "content": "Is it hereditary?"},
-]
 
 
 def rendered(template: str, context: Mapping[str, Any]) -> str:

@@ -11,17 +11,11 @@ from medtune.modeling.chat_templates import FIXED_DATE
 from medtune.modeling.loading import load_tokenizer
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
-from tests.chat_templates import CHATML, FAMILIES, LLAMA2, MISTRAL, chatml, qwen3
+from tests.chat_templates import CHATML, FAMILIES, LLAMA2, MISTRAL, QUESTION, TURNS, chatml, qwen3
 from tests.chat_tokenizers import smollm2
 
 SYSTEM = "Be brief."
-QUESTION = "What is gout?"
 ANSWER = "A joint disease."
-TURNS = [
-    {"role": "user", "content": "How does Crohn's disease present? β"},
-    {"role": "assistant", "content": "With pain."},
-    {"role": "user", "content": QUESTION},
-]
 PACKAGES = "MEDTUNE_TOKENIZERS"  # a folder with the vocabularies of REAL
 REAL = {
     "llama3_1": (None, "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"),

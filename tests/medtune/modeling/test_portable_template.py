@@ -6,13 +6,8 @@ import pytest
 
 from medtune.modeling.portable_template import differing_prompts, portable_template
 from medtune.modeling.prompts import PromptEncoder, PromptFormat
+from tests.chat_templates import TURNS
 from tests.chat_tokenizers import llama32, smollm2, tinyllama
-
-TURNS = [
-    {"role": "user", "content": "What is gout?"},
-    {"role": "assistant", "content": "A joint disease."},
-    {"role": "user", "content": "How is it inherited?"},
-]
 
 
 @pytest.fixture(params=(smollm2, tinyllama, llama32), ids=lambda family: family.__name__)
