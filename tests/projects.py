@@ -27,8 +27,7 @@ def copy_project(folder: Path) -> None:
     run(folder, "git", "init", "-q")
     run(folder, "git", "config", "user.name", "medtune")  # DVC asks for it too
     run(folder, "git", "config", "user.email", "medtune@example.org")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "copy")
+    commit_all(folder, "copy")
     run(folder, "git", "gc", "-q")  # one file to copy in place of a thousand
 
 
@@ -57,3 +56,9 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     done = attempt(folder, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Commits all files of a repository."""
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", message)

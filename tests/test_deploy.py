@@ -16,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests import warm_python
-from tests.projects import ENVIRONMENT, ROOT, attempt, run
+from tests.projects import ENVIRONMENT, ROOT, attempt, commit_all, run
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 DEVCONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
@@ -154,10 +154,7 @@ def make_clone(tmp_path: Path) -> Path:
     (folder / ".gitignore").write_text("/.venv\n/out\n")
     (folder / ".venv").mkdir()
     (folder / ".venv/bin").symlink_to(warm_python.folder())
-    for option in ("user.name", "user.email"):
-        run(folder, "git", "config", option, "someone")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "pipeline")
+    commit_all(folder, "pipeline")
     run(folder, "git", "push", "-q", "origin", "HEAD")
     return folder
 

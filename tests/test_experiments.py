@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medtune.runtime.params_file import UNDO
-from tests.projects import attempt, copy_project, run
+from tests.projects import attempt, commit_all, copy_project, run
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +18,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_project(folder)
     run(folder, "python", "-m", "medtune", "preset", "smoke")
     run(folder, "dvc", "repro", "-q", "clean")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "smoke")
+    commit_all(folder, "smoke")
     return folder
 
 

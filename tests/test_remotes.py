@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.loopback_server import free_port
-from tests.projects import ENVIRONMENT, run, warm_environment
+from tests.projects import ENVIRONMENT, commit_all, run, warm_environment
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -71,8 +71,7 @@ def ssh_port(tmp_path: Path) -> Iterator[int]:
 def first(smoke: Path, tmp_path: Path) -> Path:
     """A clone with a finished and committed run, whose `origin` is a bare repository."""
     folder = shutil.copytree(smoke, tmp_path / "first", symlinks=True)
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "run")
+    commit_all(folder, "run")
     run(tmp_path, "git", "clone", "-q", "--bare", "first", "origin.git")
     run(folder, "git", "remote", "add", "origin", str(tmp_path / "origin.git"))
     return folder

@@ -5,7 +5,6 @@ The expensive stage has all outputs in DVC's cache, those of the quick one persi
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from medtune.artifacts.lock_file import LOCK, mend
+from tests.projects import commit_all, run
 
 pytestmark = pytest.mark.slow
 
@@ -58,13 +58,11 @@ def repro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     (project / "stage.py").write_text(STAGE)
     graph = GRAPH.replace("PYTHON", sys.executable).replace("LOG", str(log))
     (project / "dvc.yaml").write_text(graph)
-    subprocess.run(["git", "init", "-q"], check=True)
-    for name in ("name", "email"):
-        subprocess.run(["git", "config", f"user.{name}", "medtune@example.org"], check=True)
+    run(project, "git", "init", "-q")
     Repo.init(".").close()
     (project / ".dvc/config").write_text(CONFIG.format(tmp_path / "shared"))
 
-    def run(lr: float, experiment: bool = False, **options: Any) -> list[str]:
+    def reproduced(lr: float, experiment: bool = False, **options: Any) -> list[str]:
         log.write_text("")
         with Repo(".") as repo:
             if experiment:
@@ -74,7 +72,7 @@ def repro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
                 repo.reproduce(**options)
         return log.read_text().split()
 
-    return run
+    return reproduced
 
 
 def test_going_back_trains_nothing_and_restores_every_output(repro: Runner) -> None:
@@ -92,8 +90,7 @@ def test_going_back_trains_nothing_and_restores_every_output(repro: Runner) -> N
 def test_an_experiment_that_ran_before_trains_nothing(repro: Runner) -> None:
     for lr in (2, 1):
         repro(lr)
-    subprocess.run(["git", "add", "-A"], check=True)
-    subprocess.run(["git", "commit", "-qm", "run"], check=True)
+    commit_all(Path(), "run")
     assert repro(2, experiment=True, tmp_dir=True) == ["compare"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from medtune.commands import comparable_runs
 from medtune.commands.replicate import SEEDS
-from tests.projects import run
+from tests.projects import commit_all, run
 
 pytestmark = pytest.mark.slow
 
@@ -94,8 +94,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(tmp_path, "git", "init", "-qb", "main")
     run(tmp_path, "dvc", "init", "-q")
     run(tmp_path, "dvc", "repro", "-q")
-    run(tmp_path, "git", "add", "-A")
-    run(tmp_path, "git", "commit", "-qm", "run")
+    commit_all(tmp_path, "run")
     monkeypatch.chdir(tmp_path)
 <<<<<<< HEAD:tests/medtune/commands/test_comparable_runs.py
     monkeypatch.setattr(comparable_runs, "scored", lambda table: table)

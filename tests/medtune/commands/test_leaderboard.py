@@ -9,7 +9,7 @@ from medtune.commands import experiments, leaderboard
 from medtune.commands.experiments import Experiment, load_experiments
 from medtune.commands.leaderboard import BOARD, ranked
 from medtune.runtime.errors import InputError
-from tests.projects import ROOT, attempt, run
+from tests.projects import ROOT, attempt, commit_all, run
 
 PARAMS = """\
 train: {lr: 1.0e-3, r: 16, per_device_train_batch_size: 8, gradient_accumulation_steps: 2,
@@ -66,8 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "git", "init", "-qb", "main")
     run(folder, "dvc", "init", "-q")
     run(folder, "dvc", "repro", "-q")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "run")
+    commit_all(folder, "run")
     run(folder, "dvc", "exp", "run", "-q", "--name", "dora", "-S", "train.use_dora=true")
     run(folder, "dvc", "exp", "run", "-q", "--queue", "--name", "later", "-S", "train.lr=1e-05")
     return folder

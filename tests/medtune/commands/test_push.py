@@ -27,7 +27,7 @@ from tests.medtune.commands.conftest import (
     write_gguf,
     write_merged,
 )
-from tests.projects import run
+from tests.projects import commit_all, run
 from tests.upload_server import READ_ONLY, UploadServer
 
 pytestmark = pytest.mark.slow
@@ -235,8 +235,7 @@ def test_the_card_of_an_experiment_has_its_scores(
     here = summary.SCORES.read_text()
     better = facts.metrics["compare_scores"] | {"rougeL.finetuned": 0.777}
     summary.SCORES.write_text(json.dumps(better))
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "better")
+    commit_all(project, "better")
     commit = run(project, "git", "rev-parse", "HEAD").stdout.strip()
     run(project, "git", "update-ref", "refs/exps/ab/cdef/ashen-lamb", commit)
     summary.SCORES.write_text(here)

@@ -24,7 +24,7 @@ from medtune.modeling.prompts import PromptEncoder, PromptFormat
 from medtune.runtime.errors import InputError
 from medtune.runtime.params_file import PARAMS_FILE
 from tests.medtune.export.conftest import CARDS, ROOT, train_adapter, write_cards, write_params
-from tests.projects import run
+from tests.projects import commit_all, run
 from tests.tiny_models import random_model
 
 pytestmark = pytest.mark.slow
@@ -88,8 +88,7 @@ def git_and_dvc(folder: Path) -> None:
     run(folder, "git", "init", "-qb", "main")
     run(folder, "dvc", "init", "-q")
     run(folder, "dvc", "repro", "-q")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "run")
+    commit_all(folder, "run")
     run(folder, "dvc", "exp", "run", "-q", "-n", "smaller", "-S", "train.r=8")
     run(folder, "git", "checkout", "-q", ".")
     run(folder, "dvc", "checkout", "-q")
@@ -148,8 +147,7 @@ def test_test_cards_that_are_not_in_the_cache_are_left_out(
     run(Path(), "git", "rm", "-q", "--cached", str(cards))
     try:
         run(Path(), "dvc", "add", "-q", str(cards))
-        run(Path(), "git", "add", "-A")
-        run(Path(), "git", "commit", "-qm", "cards in the cache")
+        commit_all(Path(), "cards in the cache")
         md5 = read_yaml(Path(f"{cards}.dvc"))["outs"][0]["md5"]
         (Path(".dvc/cache/files/md5") / md5[:2] / md5[2:]).unlink()
         with run_folder("HEAD", revision_of("HEAD")) as root:
