@@ -40,10 +40,16 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[UploadServer]:
 
 
 @pytest.fixture
-def project(facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose recorded run made the adapter in it."""
+def new_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which nothing has run, as the working folder."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def project(facts: Facts, new_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose recorded run made the adapter in it."""
     monkeypatch.setattr(summary, "commit", lambda: "abc1234")
     ADAPTER.mkdir(parents=True)
     (ADAPTER / ".gitignore").write_text("/adapter_model.safetensors\n")
@@ -55,7 +61,7 @@ def project(facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     Path("metrics").mkdir()
     summary.SCORES.write_text(json.dumps(facts.metrics["compare_scores"]))
     record()
-    return tmp_path
+    return new_project
 
 
 def record(**download: str) -> None:

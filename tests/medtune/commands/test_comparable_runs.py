@@ -96,13 +96,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(tmp_path, "dvc", "repro", "-q")
     commit_all(tmp_path, "run")
     monkeypatch.chdir(tmp_path)
-<<<<<<< HEAD:tests/medtune/commands/test_comparable_runs.py
     monkeypatch.setattr(comparable_runs, "scored", lambda table: table)
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-=======
-    monkeypatch.setattr(comparable_runs, "scored", lambda table: table)
->>>>>>> dbe04d1 (Give all commits of the tests one identity):tests/medtune/commands/test_comparable_runs.py
     return tmp_path
 
 

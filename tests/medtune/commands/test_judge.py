@@ -1,7 +1,6 @@
 """The command over a loopback judge, with the answers of a made-up run."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from medtune.judging import client
 from medtune.report.costs import run_mark
 from tests.judge_server import JudgeServer, codes, running_judge, texts
 
-ROOT = Path(command.__file__).parents[2]
 CARDS = 8
 SCORES = {"n": CARDS, "groups": CARDS}
 Run = Callable[..., int]
@@ -46,10 +44,8 @@ def test_a_judge_sees_what_was_said_before_a_question() -> None:
 
 
 @pytest.fixture
-def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
+def judge(new_project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
     """A run whose fill-in rule is the best without training; a judge that knows what is right."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(comparable_runs, "scored", lambda table: table)
     monkeypatch.setattr(client, "WAITS_S", ())
     monkeypatch.setenv("MEDTUNE_JUDGE_KEY", "secret")

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,11 @@ from medtune.runtime.atomic_files import write_json
 from medtune.runtime.errors import InputError
 from tests.medtune.judging.test_vote_file import vote
 
-ROOT = Path(command.__file__).parents[2]
-
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
+def project(new_project: Path) -> Path:
     VOTES.parent.mkdir(parents=True)
-    return tmp_path
+    return new_project
 
 
 def cast(*votes: Any) -> None:
