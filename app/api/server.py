@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -81,6 +82,7 @@ def create_app(
 
     app = Server(
         title="medtune",
+        version=version("medtune"),
         description=DISCLAIMER,
         lifespan=lifespan,
         responses=ERRORS,

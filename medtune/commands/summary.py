@@ -76,7 +76,8 @@ def commit() -> str:
 
 def terminal_table() -> str:
     verdict, table, origin = summary_table()
-    return f"{verdict}\n\n{table}\n\n{origin}\nreport: {REPORT}"
+    report = REPORT if REPORT.exists() else f"{REPORT} is missing: run dvc repro"
+    return f"{verdict}\n\n{table}\n\n{origin}\nreport: {report}"
 
 
 def readme_block() -> str:

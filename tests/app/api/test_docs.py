@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def test_the_document_knows_models_and_limits_whatever_is_mounted_later(
         request = document["components"]["schemas"]["ChatRequest"]
         (example,) = request["examples"]
         assert client.post(URL, json=example).status_code == 200
+    assert document["info"]["version"] == metadata.version("medtune")
     assert request["properties"]["model"]["enum"] == ["finetuned"]
     assert request["properties"]["messages"]["maxItems"] == 4
     assert request["properties"]["max_tokens"]["anyOf"][0]["maximum"] == 100

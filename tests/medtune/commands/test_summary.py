@@ -63,7 +63,10 @@ def test_table_shows_scores_with_their_digits_and_where_they_come_from(project: 
     assert ["perplexity", "2.50", "2.00 (base, 3 cards)"] in [line[:3] for line in lines]
     assert table.startswith("- It is better.\n- Onset cards (n = 7): 50% of the answers do not end")
     assert "200 test cards in 180 groups, seed 7, preset default, commit uncommitted" in table
-    assert table.endswith("report: reports/report.html")
+    assert table.endswith("report: reports/report.html is missing: run dvc repro")
+    Path("reports").mkdir()
+    Path("reports/report.html").touch()
+    assert summary.terminal_table().endswith("report: reports/report.html")
 
 
 def test_commit_is_that_of_dvc_lock_until_the_file_changes(project: Path) -> None:
