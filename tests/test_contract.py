@@ -24,8 +24,8 @@ NAMES = (
 EXPENSIVE = ("download", "train", "evaluate")  # take minutes, hours or the network
 GRAPH: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 CODE = re.compile(r"(medtune|stages)/.*|requirements\.txt")
-# No stage depends on these files, which only start a process by these functions of runtime. Another
-# call may change results: then every stage has to run again, by `dvc repro --force`.
+# No stage depends on these files, which only set up the process by these functions of runtime.
+# Another call may change results: then every stage has to run again, by `dvc repro --force`.
 STARTERS = {
     ROOT / "medtune/__init__.py": ["refuse_windows()", "let_waiting_threads_sleep()"],
     ROOT / "stages/__init__.py": ["end_with_dvc()"],

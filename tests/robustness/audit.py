@@ -2,7 +2,7 @@
 
 `make audit` runs the smoke preset in a copy of the project and then each of its stages again. A
 stage may read its dependencies, parameters, outputs and checkpoints, dvc.yaml and dvc.lock, the
-two files that start its process, and what the machine provides: interpreter, packages, system
+two files that set up its process, and what the machine provides: interpreter, packages, system
 libraries, matplotlib's list of fonts. It may write its outputs and checkpoints. Only download may
 use the network.
 
